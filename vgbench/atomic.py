@@ -1,0 +1,52 @@
+"""Outputs that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(target: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; on success it becomes `target`, on failure it is removed.
+
+    The name keeps the target's suffix, because encoders choose a container by it. Works for files and for
+    folders; a folder that exists already is replaced.
+
+    Raises:
+        OSError: the parent cannot be written to; the old target is then untouched.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.{secrets.token_hex(4)}{target.suffix}")
+    try:
+        yield temporary
+        if target.is_dir() and temporary.is_dir():
+            retired = target.with_name(f"{temporary.name}.old")
+            target.rename(retired)
+            temporary.rename(target)
+            shutil.rmtree(retired)
+        else:
+            temporary.replace(target)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(target: str | Path, text: str) -> None:
+    """Write `text` (UTF-8) to `target`, whole or not at all, and flushed to the disk."""
+    write_bytes(target, text.encode())
+
+
+def write_bytes(target: str | Path, data: bytes) -> None:
+    """Write `data` to `target`, whole or not at all, and flushed to the disk."""
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,77 @@
+"""Clip: one moving picture that a source offers. Holds where the pixels are, not the pixels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Frames = npt.NDArray[np.uint8]
+"""Decoded pixels: uint8 [T, H, W, 3], RGB, sRGB."""
+
+
+@dataclass(frozen=True)
+class Clip(ABC):
+    """One clip. Small, frozen and picklable: decoding workers receive it by pickle.
+
+    Attributes:
+        id: stable name inside its source (relative POSIX path, plus the position inside an archive or array).
+            Sampling is seeded by it, so it must not depend on listing order or on where the source lies.
+        label: class name from the sub-folder, manifest or generator; None without classes.
+    """
+
+    id: str
+    label: str | None
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Sha256 (hex) of the stored bytes; equal bytes give equal features.
+
+        Raises:
+            BadClip: the bytes cannot be read.
+        """
+
+    @abstractmethod
+    def count_frames(self) -> int:
+        """Count coded frames exactly, by looking at the data and not at what a header claims.
+
+        Raises:
+            BadClip: damaged, empty, or of an unknown format.
+        """
+
+    @abstractmethod
+    def read(self, indices: Sequence[int]) -> Frames:
+        """Decode the frames at `indices` (ascending, 0-based); other frames are not kept in memory.
+
+        Returns:
+            uint8 [len(indices), H, W, 3].
+
+        Raises:
+            BadClip: damaged, or an index lies past the last frame that decodes.
+        """
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that looked like a clip and could not be used."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """What is there: all clips of one folder, archive, URL, array or generator.
+
+    Attributes:
+        name: how the user named it (path, URL, `builtin:NAME`), for records.
+        clips: sorted by id.
+        skipped: files that could not even be listed as clips, with the reason.
+    """
+
+    name: str
+    clips: Sequence[Clip]
+    skipped: Sequence[Skipped] = ()

@@ -1,0 +1,59 @@
+"""The errors that a user can mend, and the exit code that each one ends a command with.
+
+A deep layer states the fact (`BadClip("a.mp4", "ends in the middle of a frame")`), an outer layer adds the
+user's words, and `vgbench.cli` prints one screen: what, where, and the remedy.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_INTERNAL = 1
+EXIT_BAD_INPUT = 2
+EXIT_SKIPPED_UNDER_STRICT = 3
+EXIT_INTERRUPTED = 130
+
+
+class VgbenchError(Exception):
+    """Bad input or usage. `message` names the file or flag; `remedy` says what to do about it."""
+
+    exit_code = EXIT_BAD_INPUT
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[VgbenchError], tuple[str, str | None]]:
+        # Errors cross process borders (decoding workers); the default would lose the remedy.
+        return type(self), (self.message, self.remedy)
+
+
+class ConfigError(VgbenchError):
+    """A config, preset or protocol has an unknown key or a value that is not allowed."""
+
+
+class NotEnoughClips(VgbenchError):
+    """A folder holds fewer usable clips than the protocol needs."""
+
+
+class SkippedClips(VgbenchError):
+    """Raised under `--strict` when at least one clip had to be skipped."""
+
+    exit_code = EXIT_SKIPPED_UNDER_STRICT
+
+
+class BadClip(Exception):  # noqa: N818  a fact about a clip, handled by skipping it
+    """One clip cannot be used. Never ends a run by itself: the clip is skipped, counted and named.
+
+    Args:
+        path: what the user would look for on disk.
+        reason: a short phrase, lower case, without a full stop.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[BadClip], tuple[str, str]]:
+        return type(self), (self.path, self.reason)

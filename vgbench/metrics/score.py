@@ -1,0 +1,55 @@
+"""What a metric takes and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with its uncertainty.
+
+    Attributes:
+        value: the metric as the literature defines it, on all clips.
+        standard_error: of `debiased` where that exists, of `value` otherwise; None where it has no meaning
+            (a single clip).
+        interval: 95 % interval around the same number; None as above.
+        n: clips (windows) of the generated set that the value rests on.
+        debiased: the value less its estimated finite-sample bias; None for metrics without such a bias.
+        method: how the uncertainty was made, such as "jackknife(32+32 groups)".
+        real: the same measurement on the real set, for metrics of single clips; None otherwise.
+    """
+
+    value: float
+    standard_error: float | None
+    interval: tuple[float, float] | None
+    n: int
+    debiased: float | None = None
+    method: str = ""
+    real: float | None = None
+
+    @property
+    def best_estimate(self) -> float:
+        """The number that the interval belongs to, and that rankings use."""
+        return self.value if self.debiased is None else self.debiased
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What an extractor saw of one set of clips.
+
+    Attributes:
+        features: float32 [N, D].
+        logits: float32 [N, K], or None where the extractor has no classes.
+        groups: int64 [N]; windows cut from one source clip share a number, because they are not independent.
+    """
+
+    features: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float32] | None
+    groups: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.features)

@@ -1,0 +1,98 @@
+"""The only place where frames change size."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from vgbench.config import Config
+
+Kernel = Literal["bilinear", "bilinear-tf1", "bicubic", "area", "nearest"]
+
+
+class Resize(Config):
+    """Spatial policy: how a frame of any size becomes a square of `size` pixels.
+
+    Attributes:
+        size: side in pixels.
+        fit: "crop" scales the shorter side to `size` and keeps the centre; "squash" ignores the aspect ratio;
+            "keep" leaves the frame as it is (`size` is then not used).
+        kernel: "bilinear" and "bicubic" with half-pixel centres (align_corners=False); "bilinear-tf1" is the
+            legacy TensorFlow 1 grid (source = index × in / out, no half pixel), which the original FVD code
+            used; "area" averages whole pixels.
+        antialias: low-pass before shrinking; only for bilinear and bicubic.
+        rounding: how the result becomes uint8 again: "nearest", or "truncate" as `.byte()` does.
+    """
+
+    size: int = 64
+    fit: Literal["crop", "squash", "keep"] = "crop"
+    kernel: Kernel = "bilinear"
+    antialias: bool = True
+    rounding: Literal["nearest", "truncate"] = "nearest"
+
+    def describe(self) -> str:
+        """Signature text, such as `64,crop,bilinear-aa`."""
+        if self.fit == "keep":
+            return "native"
+        kernel = self.kernel + ("-aa" if self.antialias and self.kernel in ("bilinear", "bicubic") else "")
+        rounding = ",truncate" if self.rounding == "truncate" else ""
+        return f"{self.size},{self.fit},{kernel}{rounding}"
+
+
+def resize(frames: npt.NDArray[np.uint8], policy: Resize) -> npt.NDArray[np.uint8]:
+    """Bring decoded frames to the protocol's size.
+
+    Args:
+        frames: uint8 [T, H, W, 3].
+        policy: size, fit, kernel, rounding.
+
+    Returns:
+        uint8 [T, size, size, 3]; the input itself where nothing needs to change.
+    """
+    height, width = frames.shape[1:3]
+    if policy.fit == "keep" or (height == width == policy.size):
+        return frames
+    x = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
+    y = resize_float(x, policy)
+    y = y.round() if policy.rounding == "nearest" else y
+    return y.clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def resize_float(x: torch.Tensor, policy: Resize) -> torch.Tensor:
+    """Resize without rounding: float [N, C, H, W] -> float [N, C, size, size]."""
+    height, width = x.shape[-2:]
+    if policy.fit == "keep" or (height == width == policy.size):
+        return x
+    if policy.fit == "squash":
+        return _interpolate(x, policy.size, policy.size, policy)
+    shorter = min(height, width)
+    # Ceiling on the longer side, as in the VideoGPT family, so that the crop never lacks a pixel.
+    new_height, new_width = (-(-side * policy.size // shorter) for side in (height, width))
+    x = _interpolate(x, new_height, new_width, policy)
+    top, left = (new_height - policy.size) // 2, (new_width - policy.size) // 2
+    return x[..., top : top + policy.size, left : left + policy.size]
+
+
+def _interpolate(x: torch.Tensor, height: int, width: int, policy: Resize) -> torch.Tensor:
+    if policy.kernel == "bilinear-tf1":
+        return _bilinear_tf1(_bilinear_tf1(x, height, -2), width, -1)
+    if policy.kernel in ("area", "nearest"):
+        return F.interpolate(x, (height, width), mode=policy.kernel)
+    return F.interpolate(
+        x, (height, width), mode=policy.kernel, align_corners=False, antialias=policy.antialias
+    )
+
+
+def _bilinear_tf1(x: torch.Tensor, out: int, dim: int) -> torch.Tensor:
+    """TensorFlow 1 `resize_bilinear(align_corners=False)` along one axis: two taps, no half-pixel shift."""
+    size = x.shape[dim]
+    source = torch.arange(out, dtype=torch.float32, device=x.device) * (size / out)
+    low = source.floor().long().clamp_(max=size - 1)
+    high = (low + 1).clamp_(max=size - 1)
+    weight = (source - low).to(x.dtype)
+    weight = weight.view([-1] + [1] * (-dim - 1))
+    return x.index_select(dim, low) * (1 - weight) + x.index_select(dim, high) * weight
