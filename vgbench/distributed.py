@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ def joined_world(timeout_minutes: float = 30.0) -> Iterator[World]:
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     if backend == "nccl":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group(backend, timeout=datetime.timedelta(minutes=timeout_minutes))
+    dist.init_process_group(backend, timeout=dt.timedelta(minutes=timeout_minutes))
     try:
         yield world
     finally:

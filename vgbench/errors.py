@@ -42,7 +42,7 @@ class SkippedClips(VgbenchError):
     exit_code = EXIT_SKIPPED_UNDER_STRICT
 
 
-class BadClip(Exception):  # noqa: N818  a fact about a clip, handled by skipping it
+class BadClip(Exception):
     """One clip cannot be used. Never ends a run by itself: the clip is skipped, counted and named.
 
     Args:

@@ -1,0 +1,221 @@
+"""Record: everything that one evaluation found and how it was done, as one schema-versioned JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from vgbench import atomic
+from vgbench.config import Config
+from vgbench.errors import VgbenchError
+from vgbench.metrics.score import Score
+from vgbench.signature import Signature
+
+SCHEMA = 1
+
+
+class ClipUse(Config):
+    """One clip that was scored: where it came from, which bytes, which frames."""
+
+    id: str
+    sha256: str
+    frames: tuple[int, ...]
+    label: str | None = None
+
+
+class SkippedClip(Config):
+    """One clip that was not scored, and why."""
+
+    path: str
+    reason: str
+
+
+class ClipSet(Config):
+    """The clips of one side.
+
+    Attributes:
+        source: path, URL or `builtin:NAME`, as the user gave it.
+        used: number of windows scored.
+        clips: number of source clips they were cut from.
+        found: number of clips in the source.
+        manifest_hash: sha256 over every window's content hash and frame indices, in sampling order.
+        skipped: clips that could not be used.
+        windows: the windows themselves, in sampling order.
+    """
+
+    source: str
+    used: int
+    clips: int
+    found: int
+    manifest_hash: str
+    skipped: tuple[SkippedClip, ...] = ()
+    windows: tuple[ClipUse, ...] = ()
+
+
+class ExtractorUse(Config):
+    """The network that the scores rest on."""
+
+    id: str
+    weights: str
+    licence: str
+    comparable_with: str
+
+
+class Clips(Config):
+    """Both sides of a comparison."""
+
+    generated: ClipSet
+    real: ClipSet
+
+
+class Record(Config):
+    """One evaluation of one model. Append-only: a later evaluation is another file.
+
+    Attributes:
+        model: name shown in tables.
+        signature: how the scores were made; two records compare only if this line is equal.
+        signature_fields: the same line as (key, value) pairs, so that nothing parses the text.
+        protocol: the resolved protocol, every choice spelled out.
+        scores: metric name -> score.
+        signatures: metric name -> the part of the signature that this metric depends on.
+        clips: manifests of both sides.
+        environment: versions, platform, threads.
+        seconds: wall time of each stage.
+        warnings: (code, sentence) pairs about anything that weakens the scores.
+        created: ISO 8601, UTC.
+        thumbnails: path relative to the record's folder -> sha256 of a small animated WebP picture, named
+            `<stem>.clips/generated-0.webp`, `<stem>.clips/real-0.webp` and so on.
+        details: what the run wants to keep beside the scores (training cost, curves), by name.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="constants"
+    )
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    model: str
+    signature: str
+    signature_fields: tuple[tuple[str, str], ...]
+    protocol: dict[str, Any]
+    scores: dict[str, Score]
+    signatures: dict[str, str]
+    extractor: ExtractorUse | None
+    clips: Clips
+    environment: dict[str, str]
+    seconds: dict[str, float]
+    warnings: tuple[tuple[str, str], ...] = ()
+    created: str
+    thumbnails: dict[str, str] = Field(default_factory=dict)
+    details: dict[str, Any] = Field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the record as indented JSON with a trailing newline."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False) + "\n"
+
+    def save(self, path: str | Path) -> Path:
+        """Write to `path` (a file, or a folder, where the name is made of model, signature and time).
+
+        Raises:
+            VgbenchError: the place cannot be written to.
+        """
+        path = Path(path)
+        if path.suffix != ".json":
+            path = path / f"{self.stem}.json"
+        try:
+            atomic.write_text(path, self.to_json())
+        except OSError as error:
+            raise VgbenchError(f"{path}: cannot write the record ({error.strerror})") from error
+        return path
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix: model, short signature, time of creation."""
+        model = re.sub(r"[^A-Za-z0-9._-]+", "-", self.model).strip(".-")[:80] or "model"
+        short = Signature(self.signature_fields).short_hash
+        return f"{model}-{short}-{re.sub('[^0-9T]', '', self.created[:19])}"
+
+
+def load_record(path: str | Path) -> Record:
+    """Read one record.
+
+    Raises:
+        VgbenchError: not there, not JSON, or not a record of a schema that this version reads.
+    """
+    path = Path(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise VgbenchError(f"{path}: cannot be read ({error})") from error
+    except json.JSONDecodeError as error:
+        raise VgbenchError(
+            f"{path}: not valid JSON ({error})", "the file is damaged; evaluate again"
+        ) from error
+    if not isinstance(values, dict) or "schema" not in values:
+        raise VgbenchError(f"{path}: not a vgbench record", "records are written by `vgbench eval`")
+    if values["schema"] != SCHEMA:
+        raise VgbenchError(
+            f"{path}: record schema {values['schema']!r}, this version reads {SCHEMA}", "update vgbench"
+        )
+    try:
+        return Record.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise VgbenchError(f"{path}: damaged record: '{key}': {first['msg']}") from error
+
+
+def find_records(paths: Iterable[str | Path]) -> list[Path]:
+    """List record files: files as given, folders searched recursively for `*.json`, sorted, each once.
+
+    Raises:
+        VgbenchError: a path does not exist, or nothing was found.
+    """
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            candidates = (p for p in path.rglob("*.json") if not p.name.startswith("."))
+            found.update(dict.fromkeys(sorted(p for p in candidates if _is_record(p))))
+        elif path.is_file():
+            found[path] = None
+        else:
+            raise VgbenchError(f"{path}: no such file or folder")
+    if not found:
+        raise VgbenchError(
+            f"no records under {', '.join(map(str, paths))}",
+            "make one with `vgbench eval … --results FOLDER`",
+        )
+    return list(found)
+
+
+def _is_record(path: Path) -> bool:
+    """Tell records from other JSON in a results folder by how they begin."""
+    with path.open("rb") as file:
+        return b'"schema"' in file.read(64)
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Describe what the scores were computed with: versions, platform, threads. No host or user names."""
+    packages = ("vgbench", "torch", "numpy", "scipy", "av", "pillow", "opencv-python-headless")
+    versions = {name: _version(name) for name in packages}
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpus": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        **versions,
+        **(extra or {}),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
