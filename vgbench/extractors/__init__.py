@@ -1,0 +1,71 @@
+"""Extractors: networks that turn clips into features, by name, by file, or the user's own.
+
+Importing this package imports no torch; loading an extractor does.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vgbench.errors import ConfigError
+from vgbench.named import import_object, unknown_name
+
+if TYPE_CHECKING:
+    from vgbench.extractors.extractor import Extractor
+
+
+def _embedded(weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import embedded
+
+    return embedded.load(weights)
+
+
+def _i3d(weights: str | Path | None = None, **options: Any) -> Extractor:
+    from vgbench.extractors import i3d
+
+    return i3d.load(weights, **options)
+
+
+EXTRACTORS: dict[str, Callable[..., Extractor]] = {
+    "embedded": _embedded,
+    "i3d-k400": _i3d,
+}
+"""Name to factory. A factory takes `weights` (a path, "random", "random:SEED", or None for the usual ones)
+and the options that its network knows."""
+
+FILE_KINDS = (".pt", ".pth", ".ts", ".pt2", ".onnx")
+
+
+def load(name: str, weights: str | Path | None = None, **options: Any) -> Extractor:
+    """Return an extractor in eval mode, on the CPU.
+
+    Args:
+        name: a key of `EXTRACTORS`; `package.module:Object`, an `Extractor` subclass or a function that returns
+            one; or the path of an exported network (see `vgbench.extractors.exported`).
+        weights: file to use instead of the usual one; "random" or "random:SEED" for an untrained network.
+        options: what the factory knows besides, such as `preprocessing="tf1"` for "i3d-k400".
+
+    Raises:
+        ConfigError: unknown name or option.
+        VgbenchError: the weights are not there or not the right ones; the remedy says what to do.
+    """
+    if name in EXTRACTORS:
+        factory: Callable[..., Any] = EXTRACTORS[name]
+    elif Path(name).suffix in FILE_KINDS:
+        from vgbench.extractors import exported
+
+        factory = lambda **given: exported.load(Path(name), **given)  # noqa: E731
+    elif ":" in name:
+        factory = import_object(name)
+    else:
+        raise unknown_name("extractor", name, EXTRACTORS)
+    if weights is not None:
+        options["weights"] = weights
+    try:
+        extractor = factory(**options)
+    except TypeError as error:
+        raise ConfigError(f"extractor '{name}': {error}", "see docs/extractors.md for its options") from error
+    return extractor.eval().requires_grad_(False)  # type: ignore[no-any-return]

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
+
+from vgbench.errors import VgbenchError
 
 
 class Extracted(NamedTuple):
@@ -14,6 +18,13 @@ class Extracted(NamedTuple):
 
     features: torch.Tensor
     logits: torch.Tensor | None
+
+
+class ExtractedArrays(NamedTuple):
+    """As `Extracted`, in numpy."""
+
+    features: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class ExtractorSpec:
         least_frames: shortest clip that the network accepts.
         input_size: side in pixels that the network works at; it resizes by itself.
         preprocessing: text that names every step between uint8 and the first layer.
-        feature_dimension: D.
+        feature_dimension: D; 0 where only a run can tell (a user's own file).
         classes: names of the K logits, in order; empty without a class head.
         licence: of the weights.
         comparable_with: what numbers made with it may be compared with, in one phrase.
@@ -51,8 +62,8 @@ class ExtractorSpec:
 class Extractor(nn.Module):
     """Turns clips into features; does all of its own preprocessing.
 
-    Subclasses set `spec` and implement `forward`. Always in eval mode and without gradients when called
-    through `extract`.
+    Subclasses set `spec` and implement `forward`. Calling an extractor checks the clips first and keeps no
+    gradients; `vgbench.extractors.load` returns it in eval mode.
     """
 
     spec: ExtractorSpec
@@ -61,6 +72,69 @@ class Extractor(nn.Module):
         """Extract features.
 
         Args:
-            clips: uint8 [B, T, H, W, 3], RGB, T >= spec.least_frames, any H and W.
+            clips: uint8 [B, T, H, W, 3], RGB, T >= spec.least_frames, any H and W; on the module's device.
         """
         raise NotImplementedError
+
+    def __call__(self, clips: torch.Tensor | npt.NDArray[np.uint8]) -> Extracted:
+        """Check the clips, bring them to the module's device, and extract without gradients.
+
+        Args:
+            clips: uint8 [B, T, H, W, 3], tensor or array.
+
+        Raises:
+            VgbenchError: wrong dtype or layout, or too few frames for this network.
+        """
+        check_clips(clips, self.spec)
+        if isinstance(clips, np.ndarray):
+            clips = torch.from_numpy(np.ascontiguousarray(clips))
+        weight = next(self.parameters(), None)
+        with torch.inference_mode():
+            extracted: Extracted = super().__call__(clips if weight is None else clips.to(weight.device))
+        return extracted
+
+
+def check_clips(clips: torch.Tensor | npt.NDArray[np.uint8], spec: ExtractorSpec) -> None:
+    """Refuse what would silently give wrong features.
+
+    Raises:
+        VgbenchError: not uint8, not [B, T, H, W, 3], or shorter than `spec.least_frames`.
+    """
+    if str(clips.dtype).removeprefix("torch.") != "uint8":
+        raise VgbenchError(
+            f"extractor {spec.id}: clips are {clips.dtype}, not uint8",
+            "give pixels 0..255: (x * 255).round() from [0, 1], ((x + 1) * 127.5).round() from [-1, 1]",
+        )
+    shape = tuple(clips.shape)
+    if len(shape) != 5 or shape[-1] != 3:
+        hint = "add a batch axis: clips[None]" if len(shape) == 4 and shape[-1] == 3 else "order the axes so"
+        raise VgbenchError(f"extractor {spec.id}: clips have shape {shape}, not [B, T, H, W, 3]", hint)
+    if shape[1] < spec.least_frames:
+        raise VgbenchError(
+            f"extractor {spec.id}: clips have {shape[1]} frames, the network needs at least "
+            f"{spec.least_frames}",
+            f"use clips of {spec.least_frames} or more frames, or an extractor that takes shorter ones",
+        )
+
+
+def extract(
+    extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: int = 16
+) -> ExtractedArrays:
+    """Run an extractor over clips in memory, `batch_size` at a time.
+
+    Args:
+        extractor: as `vgbench.extractors.load` gives it.
+        clips: uint8 [N, T, H, W, 3], N >= 1.
+        batch_size: bounds the memory in use; does not change the features beyond rounding.
+
+    Returns:
+        float32 [N, D] features and [N, K] logits (or None).
+
+    Raises:
+        VgbenchError: as `Extractor.__call__`.
+    """
+    check_clips(clips, extractor.spec)
+    parts = [extractor(clips[start : start + batch_size]) for start in range(0, len(clips), batch_size)]
+    features = np.concatenate([part.features.float().cpu().numpy() for part in parts])
+    logits = [part.logits.float().cpu().numpy() for part in parts if part.logits is not None]
+    return ExtractedArrays(features, np.concatenate(logits) if logits else None)

@@ -1,0 +1,184 @@
+"""Metrics: functions of arrays, with their uncertainty.
+
+`METRICS` is the one table: whatever evaluates, lists or documents metrics reads it and names none of them. To add
+one, write its file, add a line here, a test and a section in docs/metrics.md. scipy and OpenCV load on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vgbench.metrics import frechet, inception, kernel, metric, prdc, temporal
+from vgbench.metrics.frechet import FrechetMoments, frechet_distance
+from vgbench.metrics.inception import InceptionScore, inception_score
+from vgbench.metrics.kernel import jedi_mmd, kernel_distance
+from vgbench.metrics.metric import Choice, ClipMetric, Metric, Option, SetMetric, score_names
+from vgbench.metrics.prdc import PRDC, precision_recall_density_coverage
+from vgbench.metrics.score import Samples, Score
+from vgbench.metrics.temporal import (
+    average_content_distance,
+    dynamic_degree,
+    motion_smoothness,
+    periodicity,
+    temporal_flicker,
+    warping_error,
+)
+from vgbench.metrics.uncertainty import difference, score_clips
+
+__all__ = [
+    "METRICS",
+    "PRDC",
+    "Choice",
+    "ClipMetric",
+    "FrechetMoments",
+    "InceptionScore",
+    "Metric",
+    "Option",
+    "Samples",
+    "Score",
+    "SetMetric",
+    "average_content_distance",
+    "difference",
+    "dynamic_degree",
+    "frechet_distance",
+    "inception_score",
+    "jedi_mmd",
+    "kernel_distance",
+    "motion_smoothness",
+    "parse",
+    "parse_list",
+    "periodicity",
+    "precision_recall_density_coverage",
+    "score_clips",
+    "score_names",
+    "temporal_flicker",
+    "warping_error",
+]
+
+_TABLE: tuple[Metric, ...] = (
+    SetMetric(
+        "fvd",
+        "FVD",
+        frechet.score,
+        needs="features",
+        better={"fvd": "lower"},
+        citation="Unterthiner et al. 2018, arXiv:1812.01717",
+        options={
+            "covariance": Option("unbiased", "divisor N − 1 or N", allowed=("unbiased", "biased")),
+        },
+    ),
+    SetMetric(
+        "kvd",
+        "KVD",
+        kernel.score,
+        needs="features",
+        better={"kvd": "lower"},
+        citation="Bińkowski et al. 2018, arXiv:1801.01401; Unterthiner et al. 2018, arXiv:1812.01717",
+        options={
+            "degree": Option(3, "of the polynomial", least=1),
+            "coef0": Option(1.0, "constant inside the power", least=0),
+            "biased": Option(False, "keep k(x, x)"),
+        },
+    ),
+    SetMetric(
+        "is",
+        "IS",
+        inception.score,
+        needs="logits",
+        better={"is": "higher"},
+        citation="Salimans et al. 2016, arXiv:1606.03498; Saito et al. 2017, arXiv:1611.06624",
+        options={
+            "splits": Option(1, "parts scored one by one", least=1),
+            "variant": Option(
+                "exact", "of published code", allowed=("exact", "tgan", "tganv2", "stylegan-v")
+            ),
+        },
+    ),
+    SetMetric(
+        "prdc",
+        "Precision, recall, density, coverage",
+        prdc.score,
+        needs="features",
+        better={"precision": "higher", "recall": "higher", "density": "higher", "coverage": "higher"},
+        citation="Kynkäänniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797",
+        options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+    ),
+    SetMetric(
+        "jedi_mmd",
+        "JEDi MMD",
+        kernel.score_jedi,
+        needs="features",
+        better={"jedi_mmd": "lower"},
+        citation="Luo et al. 2024, arXiv:2410.05203",
+    ),
+    ClipMetric(
+        "warping_error",
+        "Warping error",
+        warping_error,
+        version="1",
+        better="lower",
+        citation="Lai et al. 2018, arXiv:1808.00449; flow from the clip itself",
+    ),
+    ClipMetric(
+        "temporal_flicker",
+        "Temporal flicker",
+        temporal_flicker,
+        version="1",
+        better="lower",
+        citation="1 − x of Huang et al. 2024, arXiv:2311.17982",
+    ),
+    ClipMetric(
+        "motion_smoothness",
+        "Motion smoothness",
+        motion_smoothness,
+        version="1",
+        better="higher",
+        citation="idea of Huang et al. 2024, arXiv:2311.17982; DIS flow instead of AMT-S",
+        least_frames=3,
+    ),
+    ClipMetric(
+        "dynamic_degree",
+        "Dynamic degree",
+        dynamic_degree,
+        version="1",
+        better="real",
+        citation="idea of Huang et al. 2024, arXiv:2311.17982; DIS flow, no threshold",
+    ),
+    ClipMetric(
+        "acd",
+        "ACD (colour)",
+        average_content_distance,
+        version="1",
+        better="real",
+        citation="Tulyakov et al. 2018, arXiv:1707.04993",
+    ),
+    ClipMetric(
+        "periodicity",
+        "Periodicity",
+        periodicity,
+        version="1",
+        better="real",
+        citation="own definition",
+        least_frames=4,
+    ),
+)
+
+METRICS: dict[str, Metric] = {entry.name: entry for entry in _TABLE}
+
+
+def parse(text: str) -> Choice:
+    """Read one metric, such as "fvd", "fvd(covariance=biased)" or "my_package.metrics:sharpness".
+
+    Raises:
+        ConfigError: unknown metric or option, a value that is not allowed, or unbalanced brackets.
+    """
+    return metric.parse(text, METRICS)
+
+
+def parse_list(texts: str | Iterable[str]) -> list[Choice]:
+    """Read several metrics: a sequence, or one text with commas between them.
+
+    Raises:
+        ConfigError: as `parse`, or two entries would give scores of one name.
+    """
+    return metric.parse_list(texts, METRICS)

@@ -21,6 +21,9 @@ class Score:
         debiased: the value less its estimated finite-sample bias; None for metrics without such a bias.
         method: how the uncertainty was made, such as "jackknife(32+32 groups)".
         real: the same measurement on the real set, for metrics of single clips; None otherwise.
+        deviations: what each block of (generated, real) source clips adds to the error; the squares of all sum
+            to standard_error². Two scores against one real set share its part, and
+            `uncertainty.difference` needs that. None where the score was not jackknifed.
     """
 
     value: float
@@ -30,6 +33,7 @@ class Score:
     debiased: float | None = None
     method: str = ""
     real: float | None = None
+    deviations: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def best_estimate(self) -> float:

@@ -1,0 +1,133 @@
+"""Protocol: every choice that a score depends on, in one frozen, hashable object with a name and a version.
+
+A released name never changes its meaning: a better default is a new version. The YAML files beside this
+module are the shipped protocols; `load` also reads a user's own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vgbench.config import Config, parse, read_yaml, with_overrides
+from vgbench.named import unknown_name
+from vgbench.protocol.pixels import Resize
+
+Start = Literal["uniform", "first", "centre"]
+
+
+class Counts(Config):
+    """How many windows each side gives.
+
+    Attributes:
+        generated: windows of the generated set; fewer are used when the source has fewer.
+        real: the same for the real set; "all" takes one window of every clip.
+        least: refuse to score when either side gives fewer than this.
+    """
+
+    generated: int = Field(ge=2)
+    real: int | Literal["all"]
+    least: int = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _least_is_reachable(self) -> Counts:
+        smallest = min(self.generated, self.generated if self.real == "all" else self.real)
+        if self.least > smallest:
+            raise ValueError(f"least = {self.least} is more than the {smallest} windows asked for")
+        return self
+
+
+class Windows(Config):
+    """Which frames of a clip are scored.
+
+    Attributes:
+        frames: length of a window.
+        stride: distance between its frames, in frames of the clip.
+        start: "uniform" draws the first frame, seeded by the clip's id; "first" takes frame 0; "centre"
+            the middle of the clip.
+        generated_start: the same for the generated side where a protocol treats the sides differently.
+        per_clip: most windows that one clip gives. Further ones come only after every clip gave one, and
+            never overlap an earlier window of the same clip.
+    """
+
+    frames: int = Field(ge=2)
+    stride: int = Field(default=1, ge=1)
+    start: Start = "uniform"
+    generated_start: Start | None = None
+    per_clip: int = Field(default=1, ge=1)
+
+    @property
+    def span(self) -> int:
+        """Frames of the clip that one window reaches over."""
+        return (self.frames - 1) * self.stride + 1
+
+
+class ExtractorChoice(Config):
+    """Which network makes the features; `preprocessing` where it offers several, `weights` for other ones."""
+
+    name: str
+    preprocessing: str | None = None
+    weights: str | None = None
+
+
+class Protocol(Config):
+    """How a set of generated clips is compared with a set of real ones.
+
+    Attributes:
+        name: released name.
+        version: of the definition.
+        summary: what it is for, one sentence.
+        source: paper or code base that it reproduces, or the defence of our own choices.
+        clips: how many windows.
+        windows: which frames.
+        resize: spatial policy applied to decoded frames; its result is what metrics on pixels see.
+        extractor: network for metrics on features.
+        metrics: names with options, such as "fvd(covariance=biased)".
+        seed: of clip and window choice.
+    """
+
+    name: str
+    version: str
+    summary: str
+    source: str
+    clips: Counts
+    windows: Windows
+    resize: Resize
+    extractor: ExtractorChoice
+    metrics: tuple[str, ...] = Field(min_length=1)
+    seed: int = 0
+
+    def start_for(self, side: Literal["generated", "real"]) -> Start:
+        """Window start rule of one side."""
+        if side == "generated" and self.windows.generated_start is not None:
+            return self.windows.generated_start
+        return self.windows.start
+
+
+def protocol_names() -> list[str]:
+    """List the shipped protocols."""
+    return sorted(entry.name[:-5] for entry in _shipped().iterdir() if entry.name.endswith(".yaml"))
+
+
+def load(name_or_path: str, settings: Iterable[str] = ()) -> Protocol:
+    """Load a shipped protocol by name, or a YAML file by path, with `key=value` settings applied.
+
+    Raises:
+        ConfigError: unknown name, unreadable file, unknown key, or a value that is not allowed.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+    elif name_or_path in protocol_names():
+        path = Path(str(_shipped().joinpath(f"{name_or_path}.yaml")))
+    else:
+        raise unknown_name("protocol", name_or_path, protocol_names())
+    values = with_overrides(read_yaml(path), settings)
+    return parse(Protocol, values, f"protocol {name_or_path}")
+
+
+def _shipped() -> resources.abc.Traversable:
+    return resources.files(__name__)

@@ -1,0 +1,22 @@
+# The two commands of the README. Both need only Python 3.11+, pip and make.
+PYTHON ?= python3
+VENV := .venv
+VGBENCH := $(VENV)/bin/vgbench
+
+.PHONY: demo test
+
+demo: $(VENV)/.installed
+	VGBENCH=$(VGBENCH) sh scripts/demo.sh
+
+test: $(VENV)/.installed-dev
+	$(VENV)/bin/pytest
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("VGBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def weizmann() -> Path:
+    """Real frame strips: 72 clips, 4 actions, 9 people."""
+    folder = SHARED_DATA / "mocogan-actions"
+    if not folder.is_dir():
+        pytest.skip(f"real data {folder.name} is not beside the checkout")
+    return folder
+
+
+@pytest.fixture
+def shape_motion() -> Path:
+    """Real frame strips: 8,000 clips of 32 frames, 2 classes."""
+    folder = SHARED_DATA / "mocogan-shapes"
+    if not folder.is_dir():
+        pytest.skip(f"real data {folder.name} is not beside the checkout")
+    return folder

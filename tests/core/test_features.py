@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from vgbench.features import FeatureStore, window_key
+from vgbench.protocol.pixels import Resize
+
+
+def _row(k: int) -> dict[str, np.ndarray]:
+    return {"features": np.full(4, k, dtype=np.float32), "logits": np.full(2, -k, dtype=np.float32)}
+
+
+def _key(k: int) -> bytes:
+    return window_key(f"clip{k}", range(16), Resize())
+
+
+def test_entries_come_back_as_they_went_in(tmp_path):
+    table = FeatureStore(tmp_path).table("net@1")
+    table.put(_key(1), _row(1))
+    assert table.get(_key(1))["features"].tolist() == [1, 1, 1, 1]
+    table.flush()
+    again = FeatureStore(tmp_path).table("net@1")
+    row = again.get(_key(1))
+    assert row["features"].dtype == np.float32
+    assert row["logits"].tolist() == [-1, -1]
+    assert again.get(_key(2)) is None
+
+
+def test_key_covers_bytes_frames_and_policy():
+    base = window_key("a", range(16), Resize())
+    others = [
+        window_key("b", range(16), Resize()),
+        window_key("a", range(1, 17), Resize()),
+        window_key("a", range(0, 32, 2), Resize()),
+        window_key("a", range(16), Resize(size=32)),
+        window_key("a", range(16), Resize(rounding="truncate")),
+    ]
+    assert len({base, *others}) == 6
+
+
+def test_producers_do_not_mix(tmp_path):
+    store = FeatureStore(tmp_path)
+    table = store.table("net@1")
+    table.put(_key(1), _row(1))
+    table.flush()
+    assert _key(1) not in store.table("net@2")
+
+
+@pytest.mark.parametrize("damage", ["flip a byte", "cut the end", "empty"])
+def test_damaged_segment_is_dropped_and_only_its_entries_are_lost(tmp_path, damage):
+    table = FeatureStore(tmp_path).table("net@1")
+    table.put(_key(1), _row(1))
+    table.flush()
+    (first,) = table.folder.glob("*.safetensors")
+    table.put(_key(2), _row(2))
+    table.flush()
+    data = bytearray(first.read_bytes())
+    if damage == "flip a byte":
+        data[-40] ^= 1  # before the keys, which come last
+    first.write_bytes({"cut the end": data[:-5], "empty": b""}.get(damage, data))
+
+    again = FeatureStore(tmp_path).table("net@1")
+    assert again.get(_key(1)) is None
+    assert again.get(_key(2)) is not None
+    assert again.damaged == [first.name]
+    again.put(_key(1), _row(1))
+    again.flush()
+    assert FeatureStore(tmp_path).table("net@1").get(_key(1)) is not None
+
+
+def _write(folder, start):
+    table = FeatureStore(folder).table("net@1")
+    for k in range(start, start + 50):
+        table.put(_key(k), _row(k))
+        table.flush()
+
+
+def test_concurrent_writers_lose_nothing(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write, args=(tmp_path, start)) for start in (0, 25)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    table = FeatureStore(tmp_path).table("net@1")
+    assert [table.get(_key(k))["features"][0] for k in range(75)] == list(range(75))
+
+
+def test_prune_removes_least_recently_used_and_readers_recover(tmp_path):
+    import os
+
+    store = FeatureStore(tmp_path)
+    table = store.table("net@1")
+    for k, when in ((1, 1000), (2, 3000), (3, 2000)):
+        table.put(_key(k), _row(k))
+        before = set(table.folder.glob("*.safetensors"))
+        table.flush()
+        (new,) = set(table.folder.glob("*.safetensors")) - before
+        os.utime(new, (when, when))
+    reader = store.table("net@1")
+    size = store.segments()[0][1]
+    files, freed = store.prune(size * 2)
+    assert (files, freed) == (1, size)
+    assert reader.get(_key(1)) is None
+    assert reader.get(_key(2)) is not None
+    assert reader.get(_key(3)) is not None
+
+
+def test_unwritable_store_is_a_clear_error(tmp_path):
+    from vgbench.errors import VgbenchError
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VgbenchError) as error:
+        FeatureStore(tmp_path / "file").table("net@1")
+    assert "VGBENCH_CACHE" in error.value.remedy

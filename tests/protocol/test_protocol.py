@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from vgbench.errors import ConfigError
+from vgbench.protocol import load, protocol_names
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_shipped_protocols_load_and_hash(name):
+    protocol = load(name)
+    assert protocol.name == name
+    assert hash(protocol) == hash(load(name))
+
+
+def test_settings_change_one_key():
+    assert load("quick", ["windows.stride=2"]).windows.stride == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("windows.strde=2", ["windows.strde", "stride"]),
+        ("windows.stride=0", ["windows.stride", "0", "greater than or equal to 1"]),
+        ("resize.fit=stretch", ["resize.fit", "stretch", "squash"]),
+        ("clips.least=1000", ["1000", "256"]),
+        ("nonsense", ["nonsense", "key=value"]),
+    ],
+)
+def test_errors_name_key_value_and_what_is_allowed(setting, words):
+    with pytest.raises(ConfigError) as error:
+        load("quick", [setting])
+    text = f"{error.value.message} {error.value.remedy}"
+    assert all(word in text for word in words), text
+
+
+def test_unknown_protocol_suggests_the_nearest():
+    with pytest.raises(ConfigError) as error:
+        load("quik")
+    assert "did you mean quick" in str(error.value.remedy)
+
+
+def test_own_file(tmp_path):
+    text = "\n".join(["name: mine", *_shipped_text("quick").splitlines()[2:]]).replace(
+        "name: quick", "name: mine"
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    assert load(str(tmp_path / "mine.yaml")).name == "mine"
+
+
+def test_file_that_is_not_yaml_is_named(tmp_path):
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load(str(tmp_path / "bad.yaml"))
+
+
+def _shipped_text(name: str) -> str:
+    from importlib import resources
+
+    return resources.files("vgbench.protocol").joinpath(f"{name}.yaml").read_text()

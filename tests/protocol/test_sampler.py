@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgbench.protocol import Windows
+from vgbench.protocol.sampler import choose_windows, clip_order, window_starts
+
+
+@given(st.integers(0, 200), st.integers(2, 20), st.integers(1, 4), st.integers(1, 6), st.integers(0, 5))
+def test_windows_stay_inside_the_clip_and_never_overlap(n_frames, frames, stride, per_clip, seed):
+    windows = Windows(frames=frames, stride=stride, per_clip=per_clip)
+    starts = window_starts(n_frames, windows, "uniform", seed, "a.mp4")
+    covered = [set(range(s, s + windows.span)) for s in starts]
+    assert all(min(c) >= 0 and max(c) < n_frames for c in covered)
+    assert sum(map(len, covered)) == len(set().union(*covered)) if covered else True
+    assert len(starts) <= per_clip
+    assert bool(starts) == (n_frames >= windows.span)
+
+
+@given(st.integers(16, 300), st.integers(1, 8), st.integers(0, 9))
+def test_asking_for_more_windows_keeps_the_first_ones(n_frames, per_clip, seed):
+    few = window_starts(n_frames, Windows(frames=16, per_clip=per_clip), "uniform", seed, "x")
+    more = window_starts(n_frames, Windows(frames=16, per_clip=per_clip + 3), "uniform", seed, "x")
+    assert more[: len(few)] == few
+
+
+def test_first_start_is_uniform_over_all_positions():
+    windows = Windows(frames=16)
+    counts = np.zeros(10)
+    for k in range(4000):
+        counts[window_starts(25, windows, "uniform", 0, f"clip{k}")[0]] += 1
+    # chi-square with 9 degrees of freedom: 27.9 is the 0.1 % point
+    assert ((counts - 400) ** 2 / 400).sum() < 27.9
+
+
+def test_centre_and_first_are_where_their_names_say():
+    windows = Windows(frames=4, stride=2, per_clip=2)  # spans 7 frames
+    assert window_starts(21, windows, "first", 0, "x") == [0, 7]
+    assert window_starts(21, windows, "centre", 0, "x")[0] == 7
+
+
+@given(st.lists(st.text(min_size=1), unique=True, min_size=1, max_size=30), st.integers(0, 3))
+def test_order_depends_on_ids_and_seed_only(ids, seed):
+    shuffled = random.Random(1).sample(ids, len(ids))
+    in_order = [ids[i] for i in clip_order(ids, seed)]
+    assert in_order == [shuffled[i] for i in clip_order(shuffled, seed)]
+
+
+def test_seeds_draw_different_clips():
+    ids = [f"{k}.mp4" for k in range(100)]
+    assert set(clip_order(ids, 0)[:20]) != set(clip_order(ids, 1)[:20])
+
+
+def test_every_clip_gives_one_window_before_any_gives_two():
+    windows = Windows(frames=16, per_clip=3)
+    starts = {0: [0, 20, 40], 1: [5], 2: [7, 30]}
+    chosen = choose_windows([2, 0, 1], starts, 5, windows)
+    assert [(w.clip, w.frames[0]) for w in chosen] == [(2, 7), (0, 0), (1, 5), (2, 30), (0, 20)]
+    assert chosen[0].frames == tuple(range(7, 23))
+
+
+@pytest.mark.parametrize("wanted", [1, 3, 6, 99])
+def test_no_window_is_used_twice(wanted):
+    windows = Windows(frames=2, per_clip=3)
+    chosen = choose_windows([0, 1], {0: [0, 2, 4], 1: [1, 3, 5]}, wanted, windows)
+    assert len(chosen) == min(wanted, 6) == len(set(chosen))

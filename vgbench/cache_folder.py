@@ -1,0 +1,17 @@
+"""Where downloads and stored features live."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder(kind: str) -> Path:
+    """Return the folder for one kind of cached data ("features", "weights"); not created here.
+
+    `VGBENCH_CACHE` overrides the platform's place (`XDG_CACHE_HOME`, else `~/.cache`).
+    """
+    base = os.environ.get("VGBENCH_CACHE")
+    if base:
+        return Path(base) / kind
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vgbench" / kind

@@ -1,0 +1,332 @@
+"""Where bytes come from: a local file, a URL, or a member of an archive, all opened the same way.
+
+A stored file is a small frozen value that pickles, so that decoding workers can open it by themselves. Opened,
+it is always a seekable binary stream. Nothing is ever unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import os
+import struct
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, cast
+
+from vgbench.errors import BadClip, VgbenchError
+
+WHOLE_DOWNLOAD_BYTES = 2**26
+"""Remote files up to this size are fetched with one request; larger ones are read in blocks."""
+
+CHECKPOINT_BYTES = 2**24
+"""A compressed archive member remembers its decompressor's state this often, for random access."""
+
+
+@dataclass(frozen=True)
+class StoredFile(ABC):
+    """Bytes that can be opened again and again, in any process."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the user would look for: path, URL, or archive/member."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Length in bytes."""
+
+    @abstractmethod
+    def open(self) -> BinaryIO:
+        """Open for reading, seekable.
+
+        Raises:
+            OSError: gone, or not readable.
+        """
+
+    def sha256(self) -> str:
+        """Hex digest of all bytes."""
+        with self.open() as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def read_range(self, start: int, length: int) -> bytes:
+        """Read exactly `length` bytes from `start`.
+
+        Raises:
+            EOFError: the file ends before.
+        """
+        with self.open() as stream:
+            stream.seek(start)
+            data = stream.read(length)
+        if len(data) != length:
+            raise EOFError(f"ends {length - len(data)} bytes too early")
+        return data
+
+
+@dataclass(frozen=True)
+class LocalFile(StoredFile):
+    """A file below a local folder. Folder and relative path are kept apart so that a million share one folder."""
+
+    folder: str
+    relative: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        return os.path.join(self.folder, self.relative)  # noqa: PTH118 - a million of these
+
+    def open(self) -> BinaryIO:
+        return open(self.name, "rb")  # noqa: PTH123
+
+
+@dataclass(frozen=True)
+class RemoteFile(StoredFile):
+    """A file that fsspec reaches.
+
+    Attributes:
+        root: URL of the folder that was listed.
+        relative: path below it; "" when the URL is the file itself.
+        size: in bytes, as the server says.
+        version: ETag or time of change where the server gives one, so that a cached copy is not taken for a
+            newer file.
+    """
+
+    root: str
+    relative: str
+    size: int
+    version: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.root.rstrip('/')}/{self.relative}" if self.relative else self.root
+
+    def open(self) -> BinaryIO:
+        if self.size <= WHOLE_DOWNLOAD_BYTES:
+            return io.BytesIO(_download(self))
+        file_system, path = file_system_of(self.name)
+        return cast(BinaryIO, file_system.open(path, "rb"))
+
+
+@functools.lru_cache(maxsize=2)
+def _download(file: RemoteFile) -> bytes:
+    # A clip is fingerprinted, counted and read in a row; the small cache makes that one request, not three.
+    file_system, path = file_system_of(file.name)
+    return cast(bytes, file_system.cat_file(path))
+
+
+def file_system_of(url: str) -> tuple[Any, str]:
+    """Return fsspec's file system for `url`, and the path within it.
+
+    Raises:
+        VgbenchError: unknown protocol, or the package that speaks it is not installed.
+    """
+    import fsspec
+
+    try:
+        return cast(tuple[Any, str], fsspec.core.url_to_fs(url))
+    except ValueError as error:
+        raise VgbenchError(
+            f"{url}: {error}", "known are local paths and fsspec protocols such as s3://, gs://, hf://, https://"
+        ) from error
+    except ImportError as error:
+        raise VgbenchError(f"{url}: {error}", "install the package that speaks this protocol") from error
+
+
+@dataclass(frozen=True)
+class StoredMember(StoredFile):
+    """An archive member that lies uncompressed in its archive: tar, or zip with method "stored".
+
+    Attributes:
+        archive: the file that holds it.
+        member: name inside the archive; only ever a label, never a path to write to.
+        offset: where its bytes begin; in a zip, where its local header begins (the data follow it).
+        size: in bytes.
+        in_zip: whether a zip local header lies at `offset`.
+    """
+
+    archive: StoredFile
+    member: str
+    offset: int
+    size: int
+    in_zip: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.archive.name}/{self.member}"
+
+    def open(self) -> BinaryIO:
+        base = self.archive.open()
+        start = _zip_data_offset(base, self.offset) if self.in_zip else self.offset
+        return cast(BinaryIO, io.BufferedReader(_Slice(base, start, self.size)))
+
+
+@dataclass(frozen=True)
+class DeflatedMember(StoredFile):
+    """A compressed zip member, inflated while it is read; memory stays flat and seeking works."""
+
+    archive: StoredFile
+    member: str
+    offset: int
+    compressed_size: int
+    size: int
+    crc: int = field(compare=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.archive.name}/{self.member}"
+
+    def open(self) -> BinaryIO:
+        base = self.archive.open()
+        start = _zip_data_offset(base, self.offset)
+        compressed = _Slice(base, start, self.compressed_size)
+        return cast(BinaryIO, io.BufferedReader(_Inflating(compressed, self, _checkpoints(self))))
+
+
+def _zip_data_offset(archive: BinaryIO, header_offset: int) -> int:
+    """Skip a zip local file header; its name and extra field may differ in length from the directory's."""
+    archive.seek(header_offset)
+    header = archive.read(30)
+    if len(header) != 30 or header[:4] != b"PK\x03\x04":
+        raise OSError("the zip archive is damaged here")
+    name_length, extra_length = struct.unpack("<HH", header[26:30])
+    return header_offset + 30 + int(name_length) + int(extra_length)
+
+
+class _Slice(io.RawIOBase):
+    """Bytes [start, start + size) of another stream, as a stream."""
+
+    def __init__(self, base: BinaryIO, start: int, size: int) -> None:
+        self._base, self._start, self._size, self._position = base, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = _seek_target(offset, whence, self._position, self._size)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), max(0, self._size - self._position))
+        self._base.seek(self._start + self._position)
+        data = self._base.read(wanted)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._base.close()
+        super().close()
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    inflated: int  # bytes that came out so far
+    consumed: int  # compressed bytes that went in so far
+    state: Any  # zlib decompressor, to be copied before use
+
+
+@functools.lru_cache(maxsize=8)
+def _checkpoints(member: DeflatedMember) -> list[_Checkpoint]:  # noqa: ARG001 - the cache's key
+    return [_Checkpoint(0, 0, zlib.decompressobj(-zlib.MAX_WBITS))]
+
+
+class _Inflating(io.RawIOBase):
+    """A deflate stream that can be read from anywhere: starts again at the nearest checkpoint before."""
+
+    def __init__(self, compressed: _Slice, member: DeflatedMember, checkpoints: list[_Checkpoint]) -> None:
+        self._compressed, self._member, self._checkpoints = compressed, member, checkpoints
+        self._size, self._position = member.size, 0
+        self._restart(checkpoints[0])
+
+    def _restart(self, checkpoint: _Checkpoint) -> None:
+        self._state = checkpoint.state.copy()
+        self._inflated, self._consumed = checkpoint.inflated, checkpoint.consumed
+        self._ready = b""  # inflated bytes that end at self._inflated
+        self._crc: int | None = 0 if checkpoint.inflated == 0 else None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = _seek_target(offset, whence, self._position, self._size)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position >= self._size:
+            return 0
+        if self._position < self._inflated - len(self._ready):
+            self._restart(self._nearest())
+        elif self._position >= self._inflated:
+            nearest = self._nearest()
+            if nearest.inflated > self._inflated:
+                self._restart(nearest)
+        while self._position >= self._inflated:
+            self._inflate_more()
+        at = self._position - (self._inflated - len(self._ready))
+        data = self._ready[at : at + len(buffer)]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _nearest(self) -> _Checkpoint:
+        before = [point for point in self._checkpoints if point.inflated <= self._position]
+        return max(before, key=lambda point: point.inflated)
+
+    def _inflate_more(self) -> None:
+        self._compressed.seek(self._consumed)
+        chunk = self._compressed.read(2**16) or b""
+        self._ready = self._state.decompress(chunk, 2**20)
+        self._consumed += len(chunk) - len(self._state.unconsumed_tail)
+        if not self._ready and (not chunk or self._state.eof):
+            raise EOFError("the compressed data end too early")
+        self._inflated += len(self._ready)
+        if self._inflated > self._size:
+            raise OSError("unpacks to more bytes than the archive says")
+        if self._crc is not None:
+            self._crc = zlib.crc32(self._ready, self._crc)
+            if self._inflated == self._size and self._crc != self._member.crc:
+                raise OSError("the checksum in the archive does not match")
+        if self._inflated >= self._checkpoints[-1].inflated + CHECKPOINT_BYTES:
+            self._checkpoints.append(_Checkpoint(self._inflated, self._consumed, self._state.copy()))
+
+    def close(self) -> None:
+        self._compressed.close()
+        super().close()
+
+
+def _seek_target(offset: int, whence: int, position: int, size: int) -> int:
+    start = {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: size}[whence]
+    if start + offset < 0:
+        raise OSError("seek before the beginning")
+    return start + offset
+
+
+DAMAGE = (OSError, EOFError, ValueError, SyntaxError, struct.error, zlib.error)
+"""What readers raise on damaged or vanished files; Pillow reports broken PNG chunks as SyntaxError."""
+
+
+@contextmanager
+def bad_clip_on_error(name: str, *also: type[Exception]) -> Iterator[None]:
+    """Turn what readers raise on damaged or vanished files, and `also`, into `BadClip(name, reason)`."""
+    try:
+        yield
+    except (*DAMAGE, *also) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BadClip(name, reason.splitlines()[0].rstrip(".")) from error

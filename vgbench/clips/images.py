@@ -1,0 +1,263 @@
+"""Clips made of still images: frame folders, frame strips, and animated GIF, WebP and PNG. Decoded by Pillow."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.clips.clip import Clip, Frames
+from vgbench.clips.files import StoredFile, bad_clip_on_error
+from vgbench.errors import BadClip
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+STILLS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+ANIMATIONS = (".gif", ".apng")
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM", "TIFF")
+
+MAX_FRAME_PIXELS = 2**26
+"""Pixels that one frame may have (8K has half of that)."""
+
+MAX_FRAMES = 2**20
+"""Frames that one clip may have."""
+
+LEAST_STRIP_FRAMES = 4
+"""An image this many times as wide as high, and a whole multiple, is taken for a frame strip."""
+
+ImageKind = Literal["frame", "strip", "animation"]
+
+
+@contextmanager
+def open_image(file: StoredFile) -> Iterator[Image]:
+    """Open an image; pixels are not decoded yet.
+
+    Raises:
+        BadClip: not an image, damaged, or larger than Pillow allows (also inside the `with` block).
+    """
+    import PIL.Image
+
+    with bad_clip_on_error(file.name), file.open() as stream:
+        try:
+            with warnings.catch_warnings():
+                # Long strips pass Pillow's advice on size; its hard limit, an error, still holds.
+                warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+                with PIL.Image.open(stream, formats=FORMATS) as image:
+                    yield image
+        except PIL.UnidentifiedImageError as error:
+            raise BadClip(file.name, "not an image, or cut off in its header") from error
+        except PIL.Image.DecompressionBombError as error:
+            raise BadClip(file.name, str(error)) from error
+
+
+def image_kind(file: StoredFile) -> ImageKind:
+    """Tell from the header what an image holds; see `LEAST_STRIP_FRAMES`.
+
+    Raises:
+        BadClip: not an image.
+    """
+    with open_image(file) as image:
+        if getattr(image, "n_frames", 1) > 1 and image.format != "TIFF":
+            return "animation"
+        width, height = image.size
+        return "strip" if width % height == 0 and width // height >= LEAST_STRIP_FRAMES else "frame"
+
+
+def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
+    """Decode to uint8 [H, W, 3].
+
+    Transparency shows black, as in an empty frame buffer; grey and palette become RGB; 16-bit grey is scaled
+    from 0..65535 to 0..255.
+
+    Raises:
+        ValueError: a mode without a defined range (32-bit float, or integers beyond 16 bits).
+    """
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise ValueError("grey values beyond 16 bits")
+        grey = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode == "F":
+        raise ValueError("float pixels have no defined range")
+    if image.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in image.info:
+        return flatten_alpha(np.asarray(image.convert("RGBA")))
+    return np.asarray(image.convert("RGB"))
+
+
+def flatten_alpha(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Lay uint8 [..., 4] over black: round(colour × alpha / 255), uint8 [..., 3]."""
+    colour, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)
+    return ((colour * alpha + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
+
+
+def check_frame_size(name: str, width: int, height: int) -> None:
+    """Refuse frames that are larger than `MAX_FRAME_PIXELS`.
+
+    Raises:
+        BadClip: the frame is too large.
+    """
+    if width * height > MAX_FRAME_PIXELS:
+        raise BadClip(name, f"frames of {width}×{height} exceed the limit of {MAX_FRAME_PIXELS} pixels")
+
+
+def check_indices(name: str, indices: Sequence[int], count: int) -> None:
+    """Refuse indices past the end.
+
+    Raises:
+        BadClip: the last index is not below `count`.
+    """
+    if len(indices) and max(indices) >= count:
+        raise BadClip(name, f"frame {max(indices)} asked, but there are {count}")
+
+
+def natural_key(name: str) -> tuple[Any, ...]:
+    """Sort key that puts frame2 before frame10; equal numbers fall back to the plain name."""
+    parts = re.split(r"([0-9]+)", name)
+    return (*((int(part), "") if part.isdecimal() else (-1, part) for part in parts), (-1, name))
+
+
+@dataclass(frozen=True)
+class FrameFolderClip(Clip):
+    """One image a frame, in natural order of their names.
+
+    Attributes:
+        files: the frames, sorted.
+        folder: for messages.
+    """
+
+    files: tuple[StoredFile, ...]
+    folder: str
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{len(self.files)} frames\n".encode())
+        with bad_clip_on_error(self.folder):
+            for file in self.files:
+                digest.update(bytes.fromhex(file.sha256()))
+        return digest.hexdigest()
+
+    def count_frames(self) -> int:
+        if len(self.files) > MAX_FRAMES:
+            raise BadClip(self.folder, f"more than {MAX_FRAMES} frames")
+        for file in self.files:
+            if file.size == 0:
+                raise BadClip(file.name, "zero bytes")
+        return len(self.files)
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        check_indices(self.folder, indices, len(self.files))
+        frames: list[npt.NDArray[np.uint8]] = []
+        for index in indices:
+            file = self.files[index]
+            with open_image(file) as image:
+                check_frame_size(file.name, *image.size)
+                frame = to_rgb(image)
+            if frames and frame.shape != frames[0].shape:
+                raise BadClip(file.name, "differs in size from the frames before it")
+            frames.append(frame)
+        return np.stack(frames)
+
+
+@dataclass(frozen=True)
+class StripClip(Clip):
+    """Square frames side by side in one image: MoCoGAN's format. The height is the side of a frame."""
+
+    file: StoredFile
+
+    def fingerprint(self) -> str:
+        with bad_clip_on_error(self.file.name):
+            return self.file.sha256()
+
+    def count_frames(self) -> int:
+        with open_image(self.file) as image:
+            return self._count(*image.size)
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        with open_image(self.file) as image:
+            count = self._count(*image.size)
+            strip = to_rgb(image)
+        check_indices(self.file.name, indices, count)
+        side = strip.shape[0]
+        frames = strip.reshape(side, count, side, 3).swapaxes(0, 1)
+        return np.ascontiguousarray(frames[list(indices)])
+
+    def _count(self, width: int, height: int) -> int:
+        if width % height:
+            raise BadClip(self.file.name, f"a strip of {width}×{height} does not divide into square frames")
+        check_frame_size(self.file.name, height, height)
+        return width // height
+
+
+@dataclass(frozen=True)
+class AnimationClip(Clip):
+    """Animated GIF, WebP or PNG.
+
+    Writers merge identical consecutive frames into one that lasts longer. They are told apart again by their
+    durations: where all are whole multiples of a base duration, a frame counts once per base. The base is the
+    shortest duration if it divides all others, else their greatest common divisor from 20 ms up; below that
+    the durations are only rounding (30 fps as 30, 30, 40 ms), and every stored frame counts once.
+    """
+
+    file: StoredFile
+
+    def fingerprint(self) -> str:
+        with bad_clip_on_error(self.file.name):
+            return self.file.sha256()
+
+    def count_frames(self) -> int:
+        return sum(self._repeats())
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        repeats = self._repeats()
+        check_indices(self.file.name, indices, sum(repeats))
+        stored = np.repeat(np.arange(len(repeats)), repeats)[list(indices)]
+        wanted = set(stored.tolist())
+        pixels: dict[int, npt.NDArray[np.uint8]] = {}
+        with open_image(self.file) as image:
+            for position in _positions(image):
+                if position in wanted:
+                    pixels[position] = to_rgb(image)
+        return np.stack([pixels[position] for position in stored.tolist()])
+
+    def _repeats(self) -> list[int]:
+        durations = []
+        with open_image(self.file) as image:
+            check_frame_size(self.file.name, *image.size)
+            for _ in _positions(image):
+                image.load()
+                durations.append(round(image.info.get("duration", 0)))
+        repeats = repeats_of(durations)
+        if sum(repeats) > MAX_FRAMES:
+            raise BadClip(self.file.name, f"more than {MAX_FRAMES} frames")
+        return repeats
+
+
+def _positions(image: Image) -> Iterator[int]:
+    """Seek through the frames one after the other, yielding 0, 1, …"""
+    first = 1 if getattr(image, "default_image", False) else 0  # a PNG's still stand-in is no frame
+    for position in range(first, getattr(image, "n_frames", 1)):
+        image.seek(position)
+        yield position - first
+
+
+def repeats_of(durations: Sequence[int]) -> list[int]:
+    """How many frames each stored frame stands for; see `AnimationClip`.
+
+    Args:
+        durations: of the stored frames, in milliseconds.
+    """
+    if not durations or min(durations) <= 0:
+        return [1] * len(durations)
+    common = math.gcd(*durations)
+    if common != min(durations) and common < 20:
+        return [1] * len(durations)
+    return [duration // common for duration in durations]

@@ -1,0 +1,199 @@
+"""Video files, decoded by PyAV (FFmpeg's libraries).
+
+A frame is a coded frame: frames are never repeated or dropped to reach a constant rate, so a clip with a variable
+frame rate has exactly the frames that were encoded. Pixels are those of the coded picture (sample aspect ratio
+ignored), turned upright where the file says that it was filmed sideways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.clips.clip import Clip, Frames
+from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
+from vgbench.clips.images import MAX_FRAMES, check_frame_size, check_indices, flatten_alpha
+from vgbench.errors import BadClip
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".ogv", ".flv")
+
+# FFmpeg guesses the container from the content. Playlists and other formats that would open further files or
+# addresses are left out, so that a clip from a stranger can only ever be a clip.
+CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,ogg,flv,h264,hevc"
+
+# Where one packet is one shown frame, by the container's rules and the codec's; all others are counted by decoding.
+ONE_PACKET_A_FRAME = {"h264", "mpeg4", "mjpeg", "ffv1", "png", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "prores"}
+INDEXED_CONTAINERS = {"mov", "matroska"}
+
+WORTH_SEEKING = 48
+"""Frames that a seek must save; below, decoding through is as fast."""
+
+
+@dataclass(frozen=True)
+class VideoClip(Clip):
+    """The first video stream of a file."""
+
+    file: StoredFile
+
+    def fingerprint(self) -> str:
+        with bad_clip_on_error(self.file.name):
+            return self.file.sha256()
+
+    def count_frames(self) -> int:
+        with _opened(self.file) as (container, stream):
+            times = _frame_times(container, stream)
+            if times is None:
+                container.seek(0)
+                count = sum(1 for _ in _decoded(self.file.name, container, stream))
+            else:
+                count = len(times)
+        if count == 0:
+            raise BadClip(self.file.name, "no frame can be decoded")
+        return count
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        frames = self._read_by_seeking(indices) if indices[0] > WORTH_SEEKING else None
+        if frames is None:
+            frames = self._read_through(indices)
+        if any(frame.shape != frames[0].shape for frame in frames):
+            raise BadClip(self.file.name, "the frame size changes within the clip")
+        return np.stack(frames)
+
+    def _read_through(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
+        wanted = set(indices)
+        frames = {}
+        seen = 0
+        with _opened(self.file) as (container, stream):
+            for frame in _decoded(self.file.name, container, stream):
+                if seen in wanted:
+                    frames[seen] = _to_rgb(frame)
+                seen += 1
+                if seen > indices[-1]:
+                    break
+        check_indices(self.file.name, indices, seen)
+        return [frames[index] for index in indices]
+
+    def _read_by_seeking(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]] | None:
+        """Decode from the keyframe before the first index; None where that is not exact or not worth it.
+
+        Frames are recognised by their time stamps, so a wrong landing cannot go unnoticed.
+        """
+        with _opened(self.file) as (container, stream):
+            times = _frame_times(container, stream)
+            if times is None:
+                return None
+            check_indices(self.file.name, indices, len(times))
+            keyframe = max(at for at, (_, is_key) in enumerate(times[: indices[0] + 1]) if is_key)
+            if keyframe < WORTH_SEEKING:
+                return None
+            container.seek(times[keyframe][0], stream=stream)
+            position = {time: at for at, (time, _) in enumerate(times)}
+            wanted = set(indices)
+            frames = {}
+            for frame in _decoded(self.file.name, container, stream):
+                at = position.get(frame.pts) if frame.pts is not None else None
+                if at in wanted:
+                    frames[at] = _to_rgb(frame)
+                if at is not None and at >= indices[-1]:
+                    break
+        return [frames[index] for index in indices] if len(frames) == len(wanted) else None
+
+
+@contextmanager
+def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open the container and its first video stream.
+
+    Raises:
+        BadClip: unreadable, of an unknown format, or without video (also inside the `with` block).
+    """
+    import av
+
+    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    with bad_clip_on_error(file.name, av.FFmpegError):
+        # A local file is read by FFmpeg itself; the `file:` keeps a colon in its name from being a protocol.
+        source: Any = f"file:{file.name}" if isinstance(file, LocalFile) else file.open()
+        try:
+            with av.open(source, options=options) as container:
+                if not container.streams.video:
+                    raise BadClip(file.name, "has no video stream")
+                stream = container.streams.video[0]
+                check_frame_size(file.name, stream.codec_context.width, stream.codec_context.height)
+                # Clips are decoded in parallel by processes; threads within one short clip only cost.
+                stream.codec_context.thread_count = 1
+                yield container, stream
+        finally:
+            if not isinstance(source, str):
+                source.close()
+
+
+def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, bool]] | None:
+    """List (time stamp, is keyframe) of all frames in the order shown, without decoding them.
+
+    Returns:
+        None where packets and frames may differ: codecs with hidden frames, fields coded one by one, edited or
+        cut streams, missing or repeated time stamps, damaged packets. Decoding then tells.
+    """
+    if stream.codec_context.name not in ONE_PACKET_A_FRAME:
+        return None
+    if not INDEXED_CONTAINERS.intersection(container.format.name.split(",")):
+        return None
+    if stream.codec_context.name == "h264" and stream.codec_context.field_order not in PROGRESSIVE:
+        return None
+    times: list[tuple[int, bool]] = []
+    for packet in container.demux(stream):
+        if packet.size == 0 and packet.pts is None:
+            continue  # PyAV's end-of-stream packet
+        if packet.size == 0 or packet.pts is None or packet.is_corrupt or packet.is_discard:
+            return None
+        if not times and not packet.is_keyframe:
+            return None
+        times.append((packet.pts, packet.is_keyframe))
+    if not times or len(times) < stream.frames:  # the last: cut off before what the index promises
+        return None
+    first = times[0][0]
+    times.sort()
+    if times[0][0] != first or len({time for time, _ in times}) != len(times):
+        return None
+    return times
+
+
+PROGRESSIVE = (0, 1)
+"""FFmpeg's AVFieldOrder: unknown, progressive."""
+
+
+def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    count = 0
+    for frame in container.decode(stream):
+        if frame.is_corrupt:
+            raise BadClip(name, f"frame {count} is damaged")
+        check_frame_size(name, frame.width, frame.height)
+        count += 1
+        if count > MAX_FRAMES:
+            raise BadClip(name, f"more than {MAX_FRAMES} frames")
+        yield frame
+
+
+def _to_rgb(frame: VideoFrame) -> npt.NDArray[np.uint8]:
+    """Convert to uint8 [H, W, 3], any bit depth, upright; transparency shows black as in images."""
+    if _has_alpha(frame):
+        pixels = flatten_alpha(frame.to_ndarray(format="rgba"))
+    else:
+        pixels = frame.to_ndarray(format="rgb24")
+    quarter_turns, remainder = divmod(frame.rotation, 90)
+    if remainder:
+        return pixels
+    return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+
+
+def _has_alpha(frame: VideoFrame) -> bool:
+    return any(component.is_alpha for component in frame.format.components)

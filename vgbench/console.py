@@ -1,0 +1,156 @@
+"""Who writes where: results on stdout, everything else on stderr; progress, quiet, colour, errors.
+
+Only `cli` imports this; libraries take a callback and never print.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from vgbench.errors import EXIT_INTERNAL, VgbenchError
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@dataclass
+class Verbosity:
+    """How much goes to stderr; set by the options that every command has."""
+
+    quiet: bool = False
+    debug: bool = False
+
+
+verbosity = Verbosity()
+
+
+def note(text: str) -> None:
+    """Say something that is not the result; silent under --quiet."""
+    if not verbosity.quiet:
+        err.print(escape(text), style="dim", soft_wrap=True)
+
+
+def warn(code: str, text: str) -> None:
+    """Say what weakens a result; also under --quiet, since it changes what a score means."""
+    err.print(f"[yellow]warning[/] [dim]{escape(code)}[/] {escape(text)}", soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document and nothing else on stdout."""
+    sys.stdout.write(document if isinstance(document, str) else json.dumps(document, indent=1) + "\n")
+
+
+def fail(error: VgbenchError) -> int:
+    """Print an error that the user can mend; return the exit code."""
+    if verbosity.debug:
+        traceback.print_exception(error, file=sys.stderr)
+    err.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+    if error.remedy:
+        err.print(f"[bold]hint:[/] {escape(error.remedy)}", soft_wrap=True)
+    return error.exit_code
+
+
+def crash(error: BaseException) -> int:
+    """Report an error of our own: two lines, and a log that can be attached to a bug report."""
+    if verbosity.debug:
+        traceback.print_exception(error, file=sys.stderr)
+        return EXIT_INTERNAL
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="vgbench-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        log.write(f"command: {' '.join(sys.argv)}\npython: {platform.python_version()}\n\n")
+        traceback.print_exception(error, file=log)
+    err.print(f"[bold red]internal error:[/] {type(error).__name__}: {escape(str(error))}", soft_wrap=True)
+    err.print(f"[bold]hint:[/] this is a bug in vgbench; its report is in {escape(log.name)}", soft_wrap=True)
+    return EXIT_INTERNAL
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show long work on stderr: a bar per stage on a terminal, a plain line per 10 % or 30 s elsewhere."""
+    if verbosity.quiet or int(os.environ.get("RANK", "0")) > 0:
+        yield lambda stage, done, total: None  # noqa: ARG005
+    elif err.is_terminal:
+        with _bars() as report:
+            yield report
+    else:
+        yield _Lines().report
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(compact=True),
+        _MemoryColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="cyan")
+
+
+class _MemoryColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:  # noqa: ARG002
+        return Text(f"{peak_memory_bytes() / 2**30:.1f} GiB", style="dim")
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class _Lines:
+    """Progress for logs: no redraw."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._tenth = 0
+        self._when = 0.0
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        now = time.monotonic()
+        news = stage != self._stage or tenth > self._tenth or now - self._when > 30
+        if not news:
+            return
+        self._stage, self._tenth, self._when = stage, tenth, now
+        err.print(f"{escape(stage)} {done}/{total}", soft_wrap=True)

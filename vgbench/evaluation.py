@@ -1,0 +1,336 @@
+"""`evaluate`, the one function behind `vgbench eval`: clips in, record out; names no metric, no network."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+
+from vgbench import atomic, extractors
+from vgbench.clips import animated_thumbnail, open_source
+from vgbench.clips.clip import ClipSource
+from vgbench.distributed import joined_world
+from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
+from vgbench.extractors.extractor import Extractor
+from vgbench.features import FeatureStore
+from vgbench.metrics import parse as parse_metric
+from vgbench.metrics import score_clips
+from vgbench.metrics.metric import Choice, ClipMetric, SetMetric
+from vgbench.metrics.score import Score
+from vgbench.pipeline import Measured, Measures, Progress, Side, measure
+from vgbench.protocol import Protocol, load
+from vgbench.results import Clips, ClipSet, ClipUse, ExtractorUse, Record, SkippedClip, environment
+from vgbench.signature import Signature
+
+THUMBNAILS = 8
+"""Animated pictures saved beside a record, for each side."""
+SIDES: tuple[Side, ...] = ("real", "generated")
+
+
+def evaluate(
+    generated: Any,
+    real: Any,
+    protocol: str | Protocol = "quick",
+    metrics: Sequence[str] | None = None,
+    extractor: str | Extractor | None = None,
+    name: str | None = None,
+    results: str | Path | None = None,
+    *,
+    settings: Iterable[str] = (),
+    batch_size: int = 16,
+    workers: int = 0,
+    device: str = "cpu",
+    store: FeatureStore | None = None,
+    strict: bool = False,
+    details: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Record:
+    """Score generated clips against real ones under a protocol.
+
+    Args:
+        generated: path, URL, `builtin:NAME`, array uint8 [N, T, H, W, 3], or an iterable of clips.
+        real: the same for the real side.
+        protocol: name of a shipped protocol, path of a YAML file, or a `Protocol`.
+        metrics: instead of the protocol's own, such as `["fvd", "prdc(k=3)"]`.
+        extractor: instead of the protocol's own: a name, `package.module:Class`, or an `Extractor`.
+        name: the model's name in tables; by default the last part of the generated source's name.
+        results: folder to save the record and its thumbnails in; nothing is saved without it.
+        settings: `key=value` changes to the protocol; the signature shows them.
+        batch_size: windows given to the extractor at once; does not change scores.
+        workers: decoding processes; does not change scores.
+        device: where the extractor runs, such as "cuda".
+        store: feature store; by default the one in the cache folder.
+        strict: a skipped clip is an error, raised after the record was saved.
+        details: kept in the record as they are.
+        progress: called as (stage, done, total).
+
+    Returns:
+        The record; `record.scores["fvd"].value` and so on. Under `torchrun` every rank gets the same one.
+
+    Raises:
+        ConfigError: unknown protocol, metric or extractor, or a bad setting.
+        NotEnoughClips: a side has fewer usable clips than the protocol needs.
+        SkippedClips: under `strict`.
+    """
+    began = time.monotonic()
+    plan = resolve_protocol(protocol, metrics, extractor, settings)
+    choices = [parse_metric(text) for text in plan.metrics]
+    store = store or FeatureStore()
+    with joined_world() as world:
+        measures = Measures(
+            extractor=_load_extractor(plan, choices, extractor, device),
+            clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, ClipMetric)),
+        )
+        sources = {"generated": open_source(generated), "real": open_source(real)}
+        measured: dict[str, Measured] = {}
+        seconds: dict[str, float] = {}
+        for side in SIDES:
+            start = time.monotonic()
+            measured[side] = measure(
+                sources[side],
+                side,
+                plan,
+                measures,
+                store,
+                batch_size=batch_size,
+                workers=workers,
+                world=world,
+                progress=progress,
+            )
+            seconds[side] = round(time.monotonic() - start, 3)
+        start = time.monotonic()
+        scores = _score(choices, measured["generated"], measured["real"])
+        seconds["metrics"] = round(time.monotonic() - start, 3)
+        seconds["total"] = round(time.monotonic() - began, 3)
+        record = _record(
+            name or _model_name(sources["generated"].name),
+            plan,
+            choices,
+            measures,
+            sources,
+            measured,
+            scores,
+            seconds,
+            dict(details or {}),
+        )
+        if results is not None and world.is_main:
+            record = _save(record, Path(results), plan, sources, measured)
+        store.prune()
+    skipped = sum(len(side.skipped) for side in measured.values())
+    if strict and skipped:
+        raise SkippedClips(
+            f"{skipped} clips were skipped; the record names each with its reason",
+            "mend or remove them, or leave out --strict",
+        )
+    return record
+
+
+def resolve_protocol(
+    protocol: str | Protocol,
+    metrics: Sequence[str] | None,
+    extractor: str | Extractor | None,
+    settings: Iterable[str] = (),
+) -> Protocol:
+    """Apply the caller's choices to a protocol; a changed protocol keeps its name, its signature differs."""
+    plan = load(protocol, settings) if isinstance(protocol, str) else protocol
+    changes: dict[str, Any] = {}
+    if metrics:
+        changes["metrics"] = tuple(metrics)
+    if isinstance(extractor, str):
+        changes["extractor"] = plan.extractor.model_copy(update={"name": extractor, "preprocessing": None})
+    elif extractor is not None:
+        changes["extractor"] = plan.extractor.model_copy(update={"name": extractor.spec.id})
+    return plan.model_copy(update=changes)
+
+
+def _load_extractor(
+    plan: Protocol, choices: Sequence[Choice], given: str | Extractor | None, device: str
+) -> Extractor | None:
+    """Load the network only when a metric needs it, and check that it accepts the protocol's windows."""
+    if not any(isinstance(choice.metric, SetMetric) for choice in choices):
+        return None
+    if isinstance(given, Extractor):
+        network = given
+    else:
+        wanted = plan.extractor
+        network = extractors.load(wanted.name, weights=wanted.weights, preprocessing=wanted.preprocessing)
+    if plan.windows.frames < network.spec.least_frames:
+        raise ConfigError(
+            f"extractor '{network.spec.id}' needs at least {network.spec.least_frames} frames, protocol "
+            f"'{plan.name}' gives {plan.windows.frames}",
+            f"--set windows.frames={network.spec.least_frames}, or another extractor",
+        )
+    try:
+        return network.to(torch.device(device)).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
+
+
+def _score(choices: Sequence[Choice], generated: Measured, real: Measured) -> dict[str, Score]:
+    """Compute every chosen metric from what was measured."""
+    scores: dict[str, Score] = {}
+    for choice in choices:
+        metric = choice.metric
+        if isinstance(metric, ClipMetric):
+            reference = score_clips(real.clip_values[metric.name], real.groups)
+            scores[metric.name] = score_clips(
+                generated.clip_values[metric.name], generated.groups, real=reference.value
+            )
+            continue
+        if generated.samples is None or real.samples is None:
+            raise AssertionError("features are measured whenever a metric needs them")
+        scores.update(metric.score(generated.samples, real.samples, **choice.options))
+    return scores
+
+
+def _record(
+    model: str,
+    plan: Protocol,
+    choices: Sequence[Choice],
+    measures: Measures,
+    sources: Mapping[str, ClipSource],
+    measured: Mapping[str, Measured],
+    scores: dict[str, Score],
+    seconds: dict[str, float],
+    details: dict[str, Any],
+) -> Record:
+    fields = _signature_fields(plan, choices, measures, measured)
+    spec = measures.extractor.spec if measures.extractor else None
+    return Record(
+        model=model,
+        signature=str(Signature(fields)),
+        signature_fields=fields,
+        protocol=plan.model_dump(mode="json"),
+        scores=scores,
+        signatures={
+            metric: str(Signature((("metric", str(choice)), *_relevant(fields, choice))))
+            for choice in choices
+            for metric in choice.metric.score_names
+        },
+        extractor=None
+        if spec is None
+        else ExtractorUse(
+            id=spec.id, weights=spec.weights, licence=spec.licence, comparable_with=spec.comparable_with
+        ),
+        clips=Clips(
+            generated=_clip_set(sources["generated"], measured["generated"]),
+            real=_clip_set(sources["real"], measured["real"]),
+        ),
+        environment=environment({"threads": str(torch.get_num_threads())}),
+        seconds=seconds,
+        warnings=tuple(_warnings(plan, measures, measured)),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        details=details,
+    )
+
+
+def _signature_fields(
+    plan: Protocol, choices: Sequence[Choice], measures: Measures, measured: Mapping[str, Measured]
+) -> tuple[tuple[str, str], ...]:
+    """Everything that moves a score, from what really happened."""
+    windows = plan.windows
+    start = (
+        windows.start
+        if plan.start_for("generated") == windows.start
+        else (f"{windows.start}+{plan.start_for('generated')}")
+    )
+    options = ",".join(sorted(str(choice) for choice in choices if "(" in str(choice)))
+    fields = [
+        ("protocol", plan.name),
+        ("clips", f"{_counts(measured['generated'])}+{_counts(measured['real'])}"),
+        ("frames", f"{windows.frames}/s{windows.stride}"),
+        ("start", f"{start},seed{plan.seed}"),
+        ("size", plan.resize.describe()),
+    ]
+    if measures.extractor is not None:
+        spec = measures.extractor.spec
+        fields.append(("feat", f"{spec.describe()},{spec.preprocessing}"))
+    if options:
+        fields.append(("options", options))
+    fields += [("real", measured["real"].manifest_hash[:8]), ("v", plan.version)]
+    return tuple(fields)
+
+
+def _counts(side: Measured) -> str:
+    """Windows used, and the number of clips they were cut from where that is smaller."""
+    clips = len(set(side.groups.tolist()))
+    return str(len(side.windows)) if clips == len(side.windows) else f"{len(side.windows)}of{clips}"
+
+
+def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[str, str]]:
+    """Leave out what a metric cannot depend on: pixels know no network, and options are its own name."""
+    unneeded = {"options"} | ({"feat"} if isinstance(choice.metric, ClipMetric) else set())
+    return [(key, value) for key, value in fields if key not in unneeded]
+
+
+def _clip_set(source: ClipSource, side: Measured) -> ClipSet:
+    return ClipSet(
+        source=source.name,
+        used=len(side.windows),
+        clips=len(set(side.groups.tolist())),
+        found=len(source.clips),
+        manifest_hash=side.manifest_hash,
+        skipped=tuple(SkippedClip(path=entry.path, reason=entry.reason) for entry in side.skipped),
+        windows=tuple(
+            ClipUse(id=used.id, sha256=used.fingerprint, frames=used.window.frames, label=used.label)
+            for used in side.windows
+        ),
+    )
+
+
+def _warnings(
+    plan: Protocol, measures: Measures, measured: Mapping[str, Measured]
+) -> Iterable[tuple[str, str]]:
+    """What weakens the scores, as (code, sentence)."""
+    spec = measures.extractor.spec if measures.extractor else None
+    if spec is not None and not spec.id.startswith("i3d"):
+        yield "not-comparable", f"extractor {spec.id}: compare with {spec.comparable_with}"
+    for side in reversed(SIDES):
+        used, asked = len(measured[side].windows), getattr(plan.clips, side)
+        if asked != "all" and used < asked:
+            yield "few-clips", f"{side}: {used} windows where the protocol asks for {asked}"
+        if spec is not None and used < 2 * spec.feature_dimension:
+            yield (
+                "small-sample",
+                f"{side}: {used} windows for {spec.feature_dimension} feature dimensions; the plain Fréchet "
+                "distance is biased upwards here, read the corrected value",
+            )
+        if measured[side].skipped:
+            yield "skipped-clips", f"{side}: {len(measured[side].skipped)} clips skipped"
+
+
+def _model_name(source: str) -> str:
+    """Last part of a path or URL, without query."""
+    return PurePosixPath(source.split("?")[0].rstrip("/")).name or source
+
+
+def _save(
+    record: Record,
+    folder: Path,
+    plan: Protocol,
+    sources: Mapping[str, ClipSource],
+    measured: Mapping[str, Measured],
+) -> Record:
+    """Save thumbnails first, then the record that names them, so that a record never points at nothing."""
+    thumbnails: dict[str, str] = {}
+    for side in SIDES:
+        for number, used in enumerate(measured[side].windows[:THUMBNAILS]):
+            name = f"{record.stem}.clips/{side}-{number}.webp"
+            try:
+                frames = sources[side].clips[used.window.clip].read(used.window.frames)
+            except BadClip:  # measured from the store, and gone from the disk since
+                continue
+            data = animated_thumbnail(frames, size=plan.resize.size if plan.resize.size <= 96 else 96)
+            try:
+                atomic.write_bytes(folder / name, data)
+            except OSError as error:
+                raise VgbenchError(f"{folder}: cannot be written to ({error.strerror})") from error
+            thumbnails[name] = hashlib.sha256(data).hexdigest()
+    record = record.model_copy(update={"thumbnails": thumbnails})
+    record.save(folder)
+    return record

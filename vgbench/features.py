@@ -1,0 +1,211 @@
+"""Feature store: what an extractor or a clip metric found, kept on disk, computed once.
+
+Content-addressed twice. An entry's key hashes the clip's bytes, the frame indices and the resize policy; its
+table hashes what produced it (extractor id, weights, preprocessing, precision). Entries are appended in
+segment files whose name is the sha256 of their bytes, so that
+- processes never write to the same file, and need no locks;
+- a killed run loses at most the entries since its last flush;
+- a damaged segment is seen when it is read, removed, and its entries are computed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from vgbench import atomic
+from vgbench.cache_folder import cache_folder
+from vgbench.errors import VgbenchError
+from vgbench.protocol.pixels import Resize
+
+Row = dict[str, npt.NDArray[np.generic]]
+"""What one producer found for one window: name -> array of a fixed shape."""
+
+DEFAULT_LIMIT_BYTES = 20 * 2**30
+_KEY_BYTES = 32
+_FLUSH_ROWS = 1024
+_FLUSH_SECONDS = 20.0
+
+
+def window_key(fingerprint: str, frames: Sequence[int], resize: Resize) -> bytes:
+    """Key of one window: clip bytes, frame indices, spatial policy."""
+    text = f"{fingerprint}|{','.join(map(str, frames))}|{resize.describe()}"
+    return hashlib.sha256(text.encode()).digest()
+
+
+@dataclass
+class FeatureStore:
+    """A folder of tables. Safe to share between processes.
+
+    Args:
+        folder: where it lives; the cache folder by default.
+        limit_bytes: size that `prune` keeps below.
+    """
+
+    folder: Path = field(default_factory=lambda: cache_folder("features"))
+    limit_bytes: int = DEFAULT_LIMIT_BYTES
+
+    def table(self, producer: str) -> Table:
+        """Open the table of one producer, such as `i3d-k400@2a5c|tf1|float32` or `warping_error@1`.
+
+        Raises:
+            VgbenchError: the folder cannot be written to.
+        """
+        name = hashlib.sha256(producer.encode()).hexdigest()[:32]
+        folder = self.folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / "producer.txt").exists():
+                atomic.write_text(folder / "producer.txt", producer + "\n")
+        except OSError as error:
+            raise VgbenchError(
+                f"feature store {self.folder}: cannot be written to ({error.strerror})",
+                "set VGBENCH_CACHE to a folder that can, or pass --no-store",
+            ) from error
+        return Table(folder, producer)
+
+    def segments(self) -> list[tuple[Path, int, float]]:
+        """List (file, bytes, time of last use) of all segments, least recently used first."""
+        found = []
+        for path in self.folder.glob("*/*.safetensors"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # pruned by another process meanwhile
+                continue
+            found.append((path, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda entry: entry[2])
+
+    def prune(self, limit_bytes: int | None = None) -> tuple[int, int]:
+        """Remove least recently used segments until the store fits.
+
+        A reader that indexed a removed segment computes its entries again; nothing else is affected.
+
+        Returns:
+            (files removed, bytes removed).
+        """
+        limit = self.limit_bytes if limit_bytes is None else limit_bytes
+        segments = self.segments()
+        total = sum(size for _, size, _ in segments)
+        files = freed = 0
+        for path, size, _ in segments:
+            if total - freed <= limit:
+                break
+            path.unlink(missing_ok=True)
+            files, freed = files + 1, freed + size
+        return files, freed
+
+
+class Table:
+    """Entries of one producer. Reads are verified; writes are buffered until `flush`."""
+
+    def __init__(self, folder: Path, producer: str) -> None:
+        self.folder = folder
+        self.producer = producer
+        self.damaged: list[str] = []
+        self._index: dict[bytes, tuple[str, int]] = {}
+        self._segments: dict[str, Mapping[str, npt.NDArray[np.generic]] | None] = {}
+        self._listed: set[str] = set()
+        self._pending: dict[bytes, Row] = {}
+        self._last_flush = time.monotonic()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take notice of segments that other processes have written since."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path.name in self._listed:
+                continue
+            self._listed.add(path.name)
+            try:
+                with safetensors.safe_open(path, framework="numpy") as file:
+                    keys = file.get_tensor("keys")
+            except (OSError, safetensors.SafetensorError):
+                self._drop(path.name)
+                continue
+            for row, key in enumerate(keys):
+                self._index.setdefault(key.tobytes(), (path.name, row))
+
+    def __contains__(self, key: bytes) -> bool:
+        return self.get(key) is not None
+
+    def __len__(self) -> int:
+        return len(self._index.keys() | self._pending.keys())
+
+    def get(self, key: bytes) -> Row | None:
+        """Return the entry, or None when it is not there or its segment is damaged."""
+        if key in self._pending:
+            return self._pending[key]
+        place = self._index.get(key)
+        if place is None:
+            return None
+        name, row = place
+        arrays = self._load(name)
+        if arrays is None:
+            return None
+        return {field: values[row] for field, values in arrays.items() if field != "keys"}
+
+    def put(self, key: bytes, row: Row) -> None:
+        """Add an entry; it reaches the disk at the next flush, which happens by itself every few seconds."""
+        self._pending[key] = row
+        due = time.monotonic() - self._last_flush > _FLUSH_SECONDS
+        if due or len(self._pending) >= _FLUSH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending as one segment; it appears whole or not at all.
+
+        Raises:
+            VgbenchError: the disk is full or cannot be written to.
+        """
+        self._last_flush = time.monotonic()
+        if not self._pending:
+            return
+        keys = np.frombuffer(b"".join(self._pending), dtype=np.uint8).reshape(-1, _KEY_BYTES)
+        names = next(iter(self._pending.values())).keys()
+        arrays = {name: np.stack([row[name] for row in self._pending.values()]) for name in names}
+        data = safetensors.numpy.save({"keys": keys, **arrays}, {"producer": self.producer})
+        name = f"{hashlib.sha256(data).hexdigest()}.safetensors"
+        try:
+            atomic.write_bytes(self.folder / name, data)
+        except OSError as error:
+            raise VgbenchError(
+                f"feature store {self.folder}: cannot be written to ({error.strerror})",
+                "free space with `vgbench cache prune`, or pass --no-store",
+            ) from error
+        for row, key in enumerate(self._pending):
+            self._index[key] = (name, row)
+        self._segments[name] = {"keys": keys, **arrays}
+        self._listed.add(name)
+        self._pending = {}
+
+    def _load(self, name: str) -> Mapping[str, npt.NDArray[np.generic]] | None:
+        if name not in self._segments:
+            path = self.folder / name
+            try:
+                data = path.read_bytes()
+                intact = hashlib.sha256(data).hexdigest() == path.stem
+                self._segments[name] = safetensors.numpy.load(data) if intact else None
+            except (OSError, safetensors.SafetensorError):
+                self._segments[name] = None
+            if self._segments[name] is None:
+                self._drop(name)
+            else:
+                with contextlib.suppress(OSError):  # a store shared read-only
+                    path.touch()  # `prune` removes the least recently used
+        return self._segments[name]
+
+    def _drop(self, name: str) -> None:
+        """Forget a segment that is damaged or gone; its entries will be computed again."""
+        path = self.folder / name
+        if path.exists():
+            self.damaged.append(name)
+            path.unlink(missing_ok=True)
+        self._index = {key: place for key, place in self._index.items() if place[0] != name}

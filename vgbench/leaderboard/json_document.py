@@ -1,0 +1,72 @@
+"""Leaderboard as one JSON document, for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from vgbench.leaderboard.ranking import Group, Pair, Row, explain
+
+SCHEMA = 1
+
+
+def render_json(groups: Sequence[Group], title: str = "Leaderboard") -> str:
+    """Write groups, rows, scores and pairwise tests; numbers that are not finite become null."""
+    document = {
+        "schema": SCHEMA,
+        "title": title,
+        "groups": [_group(group) for group in groups],
+        "differing_fields": explain(groups),
+    }
+    return json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "id": group.signature.short_hash,
+        "signature": str(group.signature),
+        "signature_fields": dict(group.signature.fields),
+        "primary": group.primary,
+        "metrics": {column.name: {"better": column.better} for column in group.columns},
+        "rows": [_row(row) for row in group.rows],
+        "pairs": [_pair(pair) for pair in group.pairs],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "model": row.model,
+        "role": row.role,
+        "tied_with": row.tied_with,
+        "created": row.record.created,
+        "older_records": len(row.history),
+        "warnings": row.record.warnings,
+        "scores": {
+            name: {**asdict(cell.score), "rank": cell.rank, "tied_with": cell.tied_with}
+            for name, cell in row.cells.items()
+        },
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "metric": pair.metric,
+        "first": pair.first,
+        "second": pair.second,
+        **asdict(pair.difference),
+        "p_adjusted": pair.p_adjusted,
+        "significant": pair.significant,
+    }
+
+
+def _finite(node: Any) -> Any:
+    """Replace infinities and NaN, which JSON cannot write, by None."""
+    if isinstance(node, dict):
+        return {str(key): _finite(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_finite(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node

@@ -1,0 +1,270 @@
+"""Records → groups that may be compared → rows with ranks and ties."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, zip_longest
+from pathlib import Path
+from typing import Literal
+
+from vgbench.leaderboard.direction import Direction, badness, direction
+from vgbench.leaderboard.significance import LEVEL, Difference, holm, score_difference
+from vgbench.metrics.score import Score
+from vgbench.results import Record
+from vgbench.signature import Signature
+
+Role = Literal["model", "real", "control"]
+"""What a row is: a ranked model, or a line of reference without a rank (real clips, a deliberate control)."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of a group and the way it improves."""
+
+    name: str
+    better: Direction
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score in its table.
+
+    Attributes:
+        score: as recorded.
+        rank: 1 + the number of models that are significantly better; None for rows of reference and for
+            scores that are not finite.
+        tied_with: other models whose difference from this one may be zero, best first.
+    """
+
+    score: Score
+    rank: int | None = None
+    tied_with: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> bool:
+        """No model is significantly better: what tables print in bold."""
+        return self.rank == 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of a group.
+
+    Attributes:
+        record: its latest record.
+        role: see `Role`.
+        cells: metric name -> score with its rank; a metric that was not measured is missing.
+        primary: the metric that orders the table.
+        history: older records of the same model and signature, newest first; never ranked.
+        path: file that `record` was read from; None for records made in memory.
+    """
+
+    record: Record
+    role: Role
+    cells: dict[str, Cell]
+    primary: str
+    history: tuple[Record, ...] = ()
+    path: Path | None = None
+
+    @property
+    def model(self) -> str:
+        return self.record.model
+
+    @property
+    def rank(self) -> int | None:
+        """Rank in the primary metric."""
+        cell = self.cells.get(self.primary)
+        return cell.rank if cell else None
+
+    @property
+    def tied_with(self) -> tuple[str, ...]:
+        """Models that share the primary metric's evidence with this one."""
+        cell = self.cells.get(self.primary)
+        return cell.tied_with if cell else ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One test: two models in one metric.
+
+    Attributes:
+        metric: name of the score.
+        first, second: models, the better estimate first.
+        difference: second minus first.
+        p_adjusted: after Holm's correction over all pairs of the group in this metric; None where a standard
+            error is missing.
+    """
+
+    metric: str
+    first: str
+    second: str
+    difference: Difference
+    p_adjusted: float | None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the two can be told apart."""
+        return self.p_adjusted is not None and self.p_adjusted < LEVEL
+
+
+@dataclass(frozen=True)
+class Group:
+    """Models that were measured alike, best first.
+
+    Attributes:
+        signature: what they share, the real clips included.
+        primary: name of the metric that orders the rows.
+        columns: metrics of the group, the primary first.
+        rows: in the order of the primary metric's best estimate; models without it last.
+        pairs: every test that the ranks rest on.
+    """
+
+    signature: Signature
+    primary: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def name(self) -> str:
+        """Protocol name, the first field of the signature."""
+        return self.signature.fields[0][1]
+
+    @property
+    def models(self) -> tuple[Row, ...]:
+        """Rows that are ranked."""
+        return tuple(row for row in self.rows if row.role == "model")
+
+
+def rank(records: Iterable[Record], primary: str = "fvd", paths: Sequence[Path] = ()) -> list[Group]:
+    """Rank models against those that were measured alike, and against no others.
+
+    Within a group the latest record of a model counts and older ones become its history. Two models are told
+    apart in a metric where the test of their difference stays significant (5 %) after Holm's correction over
+    all pairs; a model's rank is 1 + the number of models that are significantly better than it, so models
+    share a rank unless there is evidence against it.
+
+    Args:
+        records: in any order; the result does not depend on it.
+        primary: metric that orders rows. A group that lacks it uses its first metric.
+        paths: file of each record, in the same order; empty for records made in memory.
+
+    Returns:
+        Groups, those with the most models first.
+    """
+    members: dict[Signature, list[tuple[Record, Path | None]]] = defaultdict(list)
+    for record, path in zip_longest(records, paths):
+        members[comparison_key(record)].append((record, path))
+    groups = [_group(signature, found, primary) for signature, found in members.items()]
+    return sorted(groups, key=lambda group: (-len(group.models), str(group.signature)))
+
+
+def comparison_key(record: Record) -> Signature:
+    """Return what two records must share to be compared: the signature and the very same real clips."""
+    return Signature((*record.signature_fields, ("real", record.clips.real.manifest_hash[:12])))
+
+
+def explain(groups: Sequence[Group]) -> dict[str, tuple[str, ...]]:
+    """Say why groups are not one table: signature field -> its value in each group, where they differ."""
+    fields = [dict(group.signature.fields) for group in groups]
+    keys = dict.fromkeys(key for values in fields for key in values)
+    table = {key: tuple(values.get(key, "-") for values in fields) for key in keys}
+    return {key: values for key, values in table.items() if len(set(values)) > 1}
+
+
+def role(record: Record) -> Role:
+    """Read `details["role"]`; without one, a model named "real" or "real (…)" is a line of reference."""
+    said = record.details.get("role")
+    if said in ("real", "reference"):
+        return "real"
+    if said == "control":
+        return "control"
+    named_real = re.fullmatch(r"real(\s*\(.*\))?", record.model.strip(), re.IGNORECASE | re.DOTALL)
+    return "real" if said is None and named_real else "model"
+
+
+def _group(signature: Signature, found: list[tuple[Record, Path | None]], primary: str) -> Group:
+    by_model: dict[str, list[tuple[Record, Path | None]]] = defaultdict(list)
+    for record, path in sorted(found, key=_age, reverse=True):
+        by_model[record.model].append((record, path))
+    newest = {model: versions[0][0] for model, versions in by_model.items()}
+    columns = _columns(newest, primary)
+    main = columns[0] if columns else Column(primary, direction(primary))
+
+    cells: dict[str, dict[str, Cell]] = {model: {} for model in newest}
+    pairs: list[Pair] = []
+    for column in columns:
+        scores = {
+            m: record.scores[column.name] for m, record in newest.items() if column.name in record.scores
+        }
+        ranked = {m: score for m, score in scores.items() if role(newest[m]) == "model" and _has_value(score)}
+        tests = _tests(column, ranked)
+        pairs += tests
+        for model, score in scores.items():
+            cells[model][column.name] = _cell(model, score, tests) if model in ranked else Cell(score)
+
+    rows = [
+        Row(
+            record=versions[0][0],
+            role=role(versions[0][0]),
+            cells=cells[model],
+            primary=main.name,
+            history=tuple(record for record, _ in versions[1:]),
+            path=versions[0][1],
+        )
+        for model, versions in by_model.items()
+    ]
+    rows.sort(key=lambda row: (_order(row.record.scores.get(main.name), main.better), row.model))
+    return Group(signature, main.name, columns, tuple(rows), tuple(pairs))
+
+
+def _age(entry: tuple[Record, Path | None]) -> tuple[str, str]:
+    record, path = entry
+    return record.created, record.to_json() + str(path)  # the text only breaks ties of one second
+
+
+def _columns(newest: dict[str, Record], primary: str) -> tuple[Column, ...]:
+    """Metrics of the group: the primary first, then in the order of the records, models by name."""
+    records = [newest[model] for model in sorted(newest)]
+    names = dict.fromkeys(name for record in records for name in record.scores)
+    ordered = [primary] * (primary in names) + [name for name in names if name != primary]
+    details = {
+        name: record.details for record in records for name in record.scores if "better" in record.details
+    }
+    return tuple(Column(name, direction(name, details.get(name))) for name in ordered)
+
+
+def _tests(column: Column, ranked: dict[str, Score]) -> list[Pair]:
+    """Test every pair of models in one metric, and correct for their number."""
+    ordered = sorted(ranked, key=lambda model: (_order(ranked[model], column.better), model))
+    names = list(combinations(ordered, 2))
+    differences = [score_difference(ranked[a], ranked[b], column.better) for a, b in names]
+    known = [i for i, difference in enumerate(differences) if difference.p_value is not None]
+    adjusted = dict(zip(known, holm([differences[i].p_value or 0.0 for i in known]), strict=True))
+    return [
+        Pair(column.name, a, b, difference, adjusted.get(i))
+        for i, ((a, b), difference) in enumerate(zip(names, differences, strict=True))
+    ]
+
+
+def _cell(model: str, score: Score, tests: list[Pair]) -> Cell:
+    better = sum(test.second == model and test.significant for test in tests)
+    tied = [
+        test.first if test.second == model else test.second
+        for test in tests
+        if model in (test.first, test.second) and not test.significant
+    ]
+    return Cell(score, 1 + better, tuple(tied))
+
+
+def _has_value(score: Score | None) -> bool:
+    return score is not None and math.isfinite(score.best_estimate)
+
+
+def _order(score: Score | None, better: Direction) -> float:
+    """Sort key: best first, what has no finite value last."""
+    return badness(score, better) if score is not None and _has_value(score) else math.inf

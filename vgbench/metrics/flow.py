@@ -1,0 +1,118 @@
+"""Optical flow between the frames of one clip: dense inverse search, warping, occlusion.
+
+DIS (Kroeger et al. 2016, OpenCV's MEDIUM preset) needs no weights, runs on a CPU in under a millisecond at
+64 × 64, and gives the same field for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Flow = npt.NDArray[np.float32]
+"""Displacement in pixels, float32 [H, W, 2]: x (right), y (down)."""
+
+Image = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+LEAST_SIDE = 16
+"""Frames with a shorter side than this are enlarged for the flow, which works on patches of 8 × 8 pixels."""
+
+
+def pairs(clip: npt.NDArray[np.uint8], step: int = 1) -> Iterator[tuple[Flow, Flow]]:
+    """Flow from frame t to t + step and from t + step to t, for each t = 0, step, 2 step, …
+
+    first(p) ≈ second(p + forward(p)). Frames with a side under `LEAST_SIDE` pixels are enlarged by a whole factor
+    (cubic) and their flow is scaled back.
+
+    Args:
+        clip: uint8 [T, H, W, 3].
+        step: distance between the two frames, and from one pair to the next.
+    """
+    for first, second, solver in _gray_pairs(clip, step):
+        yield solver(first, second), solver(second, first)
+
+
+def forward(clip: npt.NDArray[np.uint8]) -> Iterator[Flow]:
+    """Flow from each frame of uint8 [T, H, W, 3] to the next."""
+    for first, second, solver in _gray_pairs(clip, 1):
+        yield solver(first, second)
+
+
+class _Solver:
+    """DIS for frames of one size."""
+
+    def __init__(self, height: int, width: int) -> None:
+        import cv2
+
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._size = (width, height)
+        self._factor = -(-LEAST_SIDE // min(height, width))
+
+    def gray(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        import cv2
+
+        gray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+        if self._factor > 1:
+            size = (self._size[0] * self._factor, self._size[1] * self._factor)
+            gray = cv2.resize(gray, size, interpolation=cv2.INTER_CUBIC)
+        return np.asarray(gray, dtype=np.uint8)
+
+    def __call__(self, first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> Flow:
+        import cv2
+
+        flow = self._dis.calc(first, second, None)
+        if self._factor > 1:
+            flow = cv2.resize(flow, self._size, interpolation=cv2.INTER_AREA) / self._factor
+        return np.asarray(flow, dtype=np.float32)
+
+
+def _gray_pairs(
+    clip: npt.NDArray[np.uint8], step: int
+) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], _Solver]]:
+    solver = _Solver(clip.shape[1], clip.shape[2])
+    grays = [solver.gray(frame) for frame in clip[::step]]
+    for first, second in zip(grays, grays[1:], strict=False):
+        yield first, second, solver
+
+
+def warp(image: Image, flow: Flow) -> tuple[Image, Mask]:
+    """Sample `image` at p + flow(p), bilinear.
+
+    Args:
+        image: float64 [H, W, C].
+        flow: [H, W, 2].
+
+    Returns:
+        float64 [H, W, C], the border repeated outside of the frame; and bool [H, W], where p + flow(p) lies inside.
+    """
+    height, width = image.shape[:2]
+    x = np.arange(width, dtype=np.float64) + flow[..., 0]
+    y = np.arange(height, dtype=np.float64)[:, None] + flow[..., 1]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    left, top = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    across, down = (x - left)[..., None], (y - top)[..., None]
+    upper = image[top, left] * (1 - across) + image[top, right] * across
+    lower = image[bottom, left] * (1 - across) + image[bottom, right] * across
+    return upper * (1 - down) + lower * down, inside
+
+
+def occluded(flow: Flow, back: Flow) -> Mask:
+    """Pixels of the first frame that the second does not show, or where the flow breaks (bool [H, W]).
+
+    Sundaram et al. 2010 with the constants of Lai et al. 2018, on squared magnitudes: the way there and back
+    misses by |f + b'|² > 0.01 (|f|² + |b'|²) + 0.5, b' the backward flow at the target; or f has a motion
+    boundary, |∇f|² > 0.01 |f|² + 0.002; or the target lies outside of the frame.
+    """
+    f = flow.astype(np.float64)
+    returned, inside = warp(back.astype(np.float64), flow)
+    length, returned_length = (f**2).sum(axis=2), (returned**2).sum(axis=2)
+    misses = ((f + returned) ** 2).sum(axis=2) > 0.01 * (length + returned_length) + 0.5
+    gradient = np.zeros(length.shape)
+    gradient[:, :-1] += (np.diff(f, axis=1) ** 2).sum(axis=2)
+    gradient[:-1] += (np.diff(f, axis=0) ** 2).sum(axis=2)
+    return np.asarray(misses | (gradient > 0.01 * length + 0.002) | ~inside, dtype=np.bool_)

@@ -1,0 +1,181 @@
+"""Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020).
+
+A set's manifold is the union of balls around its points, each reaching to the k-th nearest other point of the
+same set. With d_ij = ‖r_i − g_j‖, ρ_i the radius of real point i and γ_j that of generated point j:
+
+    precision = mean_j [ ∃i: d_ij < ρ_i ]      density  = (1/k) mean_j #{ i: d_ij < ρ_i }
+    recall    = mean_i [ ∃j: d_ij < γ_j ]      coverage = mean_i [ min_j d_ij < ρ_i ]
+
+Comparisons are strict, so points at radius 0 (repeated features) cover nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics.checks import Matrix, matrices
+from vgbench.metrics.score import Samples, Score
+from vgbench.metrics.uncertainty import Jackknife, Side, deal
+
+_CHUNK = 1024  # rows of the distance matrix in memory at once
+_SPARE = 8  # a point's nearest neighbours that are kept beyond k, to find its radius without one block
+
+Blocks = Sequence[npt.NDArray[np.int64]]
+
+
+class PRDC(NamedTuple):
+    """Precision, recall and coverage in [0, 1]; density in [0, ∞), about 1 for equal distributions."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def precision_recall_density_coverage(real: npt.ArrayLike, generated: npt.ArrayLike, k: int = 5) -> PRDC:
+    """Fidelity (precision, density) and diversity (recall, coverage) of a generated set.
+
+    Args:
+        real: [N, D], N > k.
+        generated: [M, D], M > k.
+        k: which nearest neighbour sets the radius.
+
+    Raises:
+        VgbenchError: wrong shapes, different D, values that are not finite, or too few rows for k.
+    """
+    r, g = _checked(real, generated, k)
+    return PRDC(*_resampled(r, g, [], [], k)[0])
+
+
+def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
+    """All four with a jackknife error.
+
+    The jackknife leaves out whole blocks of source clips, from balls and points alike. A bootstrap would not do:
+    repeated points shrink every radius to nothing. There is no bias correction, because the four depend on the
+    number of clips by definition and are comparable only at equal numbers.
+    """
+    r, g = _checked(real.features, generated.features, k)
+    blocks_r, blocks_g = deal(real.groups), deal(generated.groups)
+    if min((len(r) - len(b) for b in blocks_r), default=k + 1) <= k:
+        blocks_r = []
+    if min((len(g) - len(b) for b in blocks_g), default=k + 1) <= k:
+        blocks_g = []
+    value, without_r, without_g = _resampled(r, g, blocks_r, blocks_g, k)
+    return {
+        name: Jackknife(
+            float(value[i]),
+            Side.of(without_g[:, i].tolist(), blocks_g),
+            Side.of(without_r[:, i].tolist(), blocks_r),
+            biased=False,
+        ).score(len(g))
+        for i, name in enumerate(PRDC._fields)
+    }
+
+
+def _checked(real: npt.ArrayLike, generated: npt.ArrayLike, k: int) -> tuple[Matrix, Matrix]:
+    r, g = matrices(real, generated)
+    if not 1 <= k < min(len(r), len(g)):
+        raise VgbenchError(
+            f"k = {k} with {len(r)} real and {len(g)} generated clips",
+            "k must be at least 1 and below both numbers",
+        )
+    return r, g
+
+
+def _resampled(
+    r: Matrix, g: Matrix, blocks_r: Blocks, blocks_g: Blocks, k: int
+) -> tuple[npt.NDArray[np.float64], Matrix, Matrix]:
+    """The four numbers [4], without each real block [G, 4], and without each generated block [H, 4].
+
+    One pass over the distances, in chunks of real rows. Row 0 of every table below is the full set; row 1 + b is
+    the set without block b.
+    """
+    keep_r, keep_g = _kept(len(r), blocks_r), _kept(len(g), blocks_g)
+    radii_r, radii_g = _radii(r, blocks_r, k), _radii(g, blocks_g, k)
+    in_real = np.zeros(
+        (len(keep_r), len(g)), dtype=np.int64
+    )  # balls of real points around each generated one
+    recalled = np.zeros((len(keep_g), len(r)), dtype=bool)
+    nearest = np.empty((len(keep_g), len(r)))
+    recalled_without_r = np.zeros(len(r), dtype=bool)
+    for rows, d in _distances(r, g):
+        for b, keep in enumerate(keep_r):
+            in_real[b] += np.count_nonzero((d < radii_r[b, rows, None])[keep[rows]], axis=0)
+        for b, keep in enumerate(keep_g):
+            recalled[b, rows] = ((d < radii_g[b]) & keep).any(axis=1)
+            nearest[b, rows] = np.where(keep, d, np.inf).min(axis=1)
+    recalled_without_r = recalled[0]
+
+    def summary(
+        balls: npt.NDArray[np.int64], recall: npt.NDArray[np.bool_], covered: npt.NDArray[np.bool_]
+    ) -> list[float]:
+        return [
+            float((balls > 0).mean()),
+            float(recall.mean()),
+            float(balls.mean() / k),
+            float(covered.mean()),
+        ]
+
+    without_r = [
+        summary(in_real[b], recalled_without_r[keep], (nearest[0] < radii_r[b])[keep])
+        for b, keep in enumerate(keep_r)
+    ]
+    without_g = [
+        summary(in_real[0, keep], recalled[b], nearest[b] < radii_r[0]) for b, keep in enumerate(keep_g)
+    ]
+    return (
+        np.array(without_r[0]),
+        np.array(without_r[1:]).reshape(-1, 4),
+        np.array(without_g[1:]).reshape(-1, 4),
+    )
+
+
+def _kept(count: int, blocks: Blocks) -> npt.NDArray[np.bool_]:
+    keep = np.ones((1 + len(blocks), count), dtype=bool)
+    for b, block in enumerate(blocks):
+        keep[1 + b, block] = False
+    return keep
+
+
+def _distances(x: Matrix, y: Matrix) -> Iterator[tuple[slice, Matrix]]:
+    """Euclidean distances from differences: equal rows are at 0 exactly, whatever the BLAS or its threads."""
+    from scipy.spatial.distance import cdist
+
+    for start in range(0, len(x), _CHUNK):
+        rows = slice(start, min(start + _CHUNK, len(x)))
+        yield rows, cdist(x[rows], y)
+
+
+def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
+    """Distance to the k-th nearest other row: row 0 among all rows, row 1 + b among those outside block b.
+
+    A radius differs from the full one only where block b holds one of the k nearest, so a short list of nearest
+    neighbours answers nearly all; where a block holds most of that list, the whole row is looked at again.
+    """
+    block_of = np.full(len(x), -1)
+    for b, block in enumerate(blocks):
+        block_of[block] = b
+    listed = min(k + _SPARE, len(x) - 1)
+    radii = np.empty((1 + len(blocks), len(x)))
+    for rows, d in _distances(x, x):
+        own = np.arange(rows.start, rows.stop)
+        d[own - rows.start, own] = np.inf
+        near = np.argpartition(d, listed - 1, axis=1)[:, :listed]
+        sorted_d = np.take_along_axis(d, near, axis=1)
+        order = np.argsort(sorted_d, axis=1)
+        sorted_d = np.take_along_axis(sorted_d, order, axis=1)
+        sorted_block = block_of[np.take_along_axis(near, order, axis=1)]
+        radii[:, rows] = sorted_d[:, k - 1]
+        for b in range(len(blocks)):
+            outside = np.cumsum(sorted_block != b, axis=1)
+            radii[1 + b, rows] = np.take_along_axis(sorted_d, np.argmax(outside == k, axis=1)[:, None], 1)[
+                :, 0
+            ]
+            for i in np.flatnonzero(outside[:, -1] < k):
+                radii[1 + b, rows.start + i] = np.partition(d[i, block_of != b], k - 1)[k - 1]
+    return radii

@@ -1,0 +1,175 @@
+"""Measurements of one clip: how calm, how smooth, how consistent and how lively it is. All need no weights.
+
+Each takes uint8 [T, H, W, 3] and gives a float64 number; each raises `VgbenchError` for another dtype or shape,
+or for too few frames. A frozen clip has the best flicker, smoothness and warping error, so read those beside
+`dynamic_degree`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.metrics import flow
+from vgbench.metrics.checks import frames
+
+Frames = npt.NDArray[np.uint8]
+
+
+def temporal_flicker(clip: Frames) -> float:
+    """Mean |f_t − f_{t+1}| / 255 over pixels, channels and pairs of neighbours.
+
+    In [0, 1], lower is calmer. VBench's temporal flickering (Huang et al. 2024) is 1 minus this, and is meant for
+    static scenes: motion counts as flicker.
+    """
+    values = frames(clip).astype(np.int16)
+    return float(np.abs(np.diff(values, axis=0)).mean(dtype=np.float64) / 255)
+
+
+def motion_smoothness(clip: Frames) -> float:
+    """How well every second frame follows from its two neighbours.
+
+    In [0, 1], higher is smoother: 1 − mean |f_t − f̂_t| / 255 over odd t, f̂_t interpolated half way between f_{t−1}
+    and f_{t+1}. The idea is VBench's (Huang et al. 2024), whose interpolator is the network AMT-S; here it is
+    DIS flow in both directions with the linear motion model of Super SloMo (Jiang et al. 2018, eq. 4) and no weights,
+    so the numbers differ from VBench's. Needs 3 frames.
+    """
+    kept = frames(clip, least_frames=3)
+    last = len(kept) - 1 if len(kept) % 2 == 0 else len(kept)
+    errors = []
+    for pair, (ahead, back) in enumerate(flow.pairs(kept[:last], step=2)):
+        before, dropped, after = kept[2 * pair : 2 * pair + 3].astype(np.float64)
+        errors.append(np.abs(_midway(before, after, ahead, back) - dropped).mean() / 255)
+    return float(1 - np.mean(errors))
+
+
+def _midway(before: flow.Image, after: flow.Image, ahead: flow.Flow, back: flow.Flow) -> flow.Image:
+    """Frame half way between two; where one side comes from outside the frame, the other one counts alone."""
+    to_before = 0.25 * (back - ahead)
+    from_before, inside_before = flow.warp(before, to_before)
+    from_after, inside_after = flow.warp(after, -to_before)
+    weight_before = np.where(inside_before == inside_after, 0.5, inside_before)[..., None]
+    return np.asarray(weight_before * from_before + (1 - weight_before) * from_after, dtype=np.float64)
+
+
+def warping_error(clip: Frames) -> float:
+    """Squared error between each frame and the next one warped back to it, where nothing is occluded.
+
+    Lai et al. 2018 (ECCV, §3), E_warp: Σ M (f_{t+1}(p + w(p)) − f_t(p))² / Σ M over RGB in [0, 1], averaged over
+    pairs, in [0, 1], lower is better. M leaves out occlusions and motion boundaries (`flow.occluded`); a pair with
+    nothing left counts 0. Two differences: the flow w is estimated on the clip itself, because a generated
+    clip has no input video to take it from, and by DIS instead of FlowNet2; and pixels that leave the frame
+    count as occluded.
+    """
+    values = frames(clip)
+    errors = []
+    for t, (ahead, back) in enumerate(flow.pairs(values)):
+        here, following = values[t : t + 2].astype(np.float64) / 255
+        warped, _ = flow.warp(following, ahead)
+        visible = ~flow.occluded(ahead, back)
+        squared = (warped - here)[visible] ** 2
+        errors.append(squared.mean() if squared.size else 0.0)
+    return float(np.mean(errors))
+
+
+class FlowStatistics(NamedTuple):
+    """How a clip moves; lengths are in shorter sides of the frame for each frame step.
+
+    Attributes:
+        mean: mean length of the flow.
+        top: mean length of the fastest 5 % of the pixels of each pair.
+        deviation: standard deviation of the length over pixels and pairs.
+        acceleration: mean length of the change of flow at a pixel from one pair to the next; 0 with two frames.
+        occluded: share of pixels that are occluded or at a motion boundary.
+    """
+
+    mean: float
+    top: float
+    deviation: float
+    acceleration: float
+    occluded: float
+
+
+def flow_statistics(clip: Frames) -> FlowStatistics:
+    """Length, speed changes and occlusion of the DIS flow of a clip."""
+    values = frames(clip)
+    both = list(flow.pairs(values))
+    field = np.stack([ahead for ahead, _ in both]).astype(np.float64) / min(values.shape[1:3])
+    lengths = np.linalg.norm(field, axis=-1)
+    changes = np.linalg.norm(np.diff(field, axis=0), axis=-1)
+    return FlowStatistics(
+        float(lengths.mean()),
+        float(np.mean([_top(length) for length in lengths])),
+        float(lengths.std()),
+        float(changes.mean()) if len(changes) else 0.0,
+        float(np.mean([flow.occluded(ahead, back) for ahead, back in both])),
+    )
+
+
+def dynamic_degree(clip: Frames) -> float:
+    """Speed of the fastest 5 % of the pixels, in shorter sides of the frame for each frame step.
+
+    In [0, ∞), averaged over pairs; 0 for a frozen clip. VBench's dynamic degree (Huang et al. 2024) thresholds
+    the same top 5 % of RAFT flow at 6 / 256 ≈ 0.023 and gives the share of clips above it.
+    """
+    values = frames(clip)
+    side = min(values.shape[1:3])
+    lengths = [np.linalg.norm(ahead.astype(np.float64), axis=-1) for ahead in flow.forward(values)]
+    return float(np.mean([_top(length) for length in lengths]) / side)
+
+
+def _top(lengths: npt.NDArray[np.float64]) -> float:
+    count = max(1, round(0.05 * lengths.size))
+    return float(np.partition(lengths, lengths.size - count, axis=None)[-count:].mean())
+
+
+def average_content_distance(clip: Frames) -> float:
+    """Mean Euclidean distance between the average colours of all pairs of frames.
+
+    ACD of MoCoGAN (Tulyakov et al. 2018) with its colour descriptor, RGB in [0, 255]: does the content stay the
+    same? In [0, 442], 0 for a constant average colour; best near the value of the real clips.
+    """
+    colours = frames(clip).mean(axis=(1, 2), dtype=np.float64)
+    distances = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
+    return float(distances[np.triu_indices(len(colours), 1)].mean())
+
+
+def periodicity(clip: Frames) -> float:
+    """Height of the autocorrelation peak: 1 for a clip that repeats exactly within itself.
+
+    Own definition. With u_t the frame on an 8 × 8 grid of averages, less its mean over time,
+    r(τ) = Σ ⟨u_t, u_{t+τ}⟩ / √(Σ ‖u_t‖² Σ ‖u_{t+τ}‖²) over t ≤ T − τ, and the value is the largest r(τ) for τ up to T / 2,
+    beginning where r first falls below 0.5 (else at T / 4): smaller lags only show that neighbours are alike.
+    In [−1, 1]; 0 for a frozen clip; best near the value of the real clips. Needs 4 frames.
+    """
+    r = autocorrelation(clip)
+    fallen = np.flatnonzero(r[1:] < 0.5)
+    first = int(fallen[0]) + 1 if len(fallen) else max(1, (2 * len(r) - 2) // 4)
+    return float(r[first:].max())
+
+
+def autocorrelation(clip: Frames) -> npt.NDArray[np.float64]:
+    """r(τ) of `periodicity` for τ = 0 … ⌊T / 2⌋; all zero for a frozen clip."""
+    values = frames(clip, least_frames=4)
+    u = _grid(values).reshape(len(values), -1)
+    u = u - u.mean(axis=0)
+    energy = (u**2).sum(axis=1)
+    if energy.max() < 1e-12:
+        return np.zeros(len(u) // 2 + 1)
+    r = np.zeros(len(u) // 2 + 1)
+    for lag in range(len(r)):
+        early, late = slice(None, len(u) - lag), slice(lag, None)
+        scale = np.sqrt(energy[early].sum() * energy[late].sum())
+        r[lag] = np.sum(u[early] * u[late]) / scale if scale > 0 else 0.0
+    return r
+
+
+def _grid(values: Frames, cells: int = 8) -> npt.NDArray[np.float64]:
+    """Average colours on a grid of at most cells × cells, float64 [T, ≤8, ≤8, 3] in [0, 1]."""
+    rows, columns = (np.linspace(0, size, min(cells, size) + 1).astype(int) for size in values.shape[1:3])
+    sums = np.add.reduceat(values.astype(np.float64), rows[:-1], axis=1)
+    sums = np.add.reduceat(sums, columns[:-1], axis=2)
+    area = np.diff(rows)[:, None] * np.diff(columns)[None, :]
+    return np.asarray(sums / area[..., None] / 255, dtype=np.float64)

@@ -1,0 +1,220 @@
+"""Standard errors, bias correction and intervals, from the clips that were scored.
+
+The unit is the source clip: windows cut from one clip are not independent. Source clips are dealt into at most
+`BLOCKS` blocks, the metric is computed again without each block, and the spread of those replicates gives the
+error (delete-a-group jackknife). The blocks may differ in size, so the formulas are those of the delete-m_j
+jackknife (Busing, Meijer and van der Leeden, Statistics and Computing 9, 1999).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics.score import Score
+
+BLOCKS = 32
+LEAST_BLOCKS = 4
+CONFIDENCE = 0.95
+
+
+def deal(groups: npt.ArrayLike, blocks: int = BLOCKS) -> list[npt.NDArray[np.int64]]:
+    """Deal source clips into blocks of nearly equal numbers of windows.
+
+    The order is shuffled by a fixed seed: neighbours in a sorted folder tend to be of one class, and dealing
+    them out in turn would make the blocks more alike than chance does, hence the error too small.
+
+    Args:
+        groups: integers [N]; windows of one source clip share a number and stay together.
+        blocks: most blocks to make; fewer where there are fewer source clips.
+
+    Returns:
+        Row indices of each block, ascending; equal input gives equal blocks. Empty where there are fewer than
+        `LEAST_BLOCKS` source clips: too few to tell an error from.
+    """
+    numbers, member, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    if len(numbers) < LEAST_BLOCKS:
+        return []
+    order = np.random.default_rng(0).permutation(len(numbers))
+    order = order[np.argsort(-counts[order], kind="stable")]  # largest first balances best
+    lightest = [(0, block) for block in range(min(blocks, len(numbers)))]
+    block_of = np.empty(len(numbers), dtype=np.int64)
+    for group in order:
+        load, block = heapq.heappop(lightest)
+        block_of[group] = block
+        heapq.heappush(lightest, (load + int(counts[group]), block))
+    return [np.flatnonzero(block_of[member] == block) for block in range(len(lightest))]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Replicates of one set.
+
+    Attributes:
+        replicates: the metric without block j, for each j; empty where there are too few source clips.
+        sizes: rows in block j.
+    """
+
+    replicates: npt.NDArray[np.float64]
+    sizes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, replicates: Sequence[float], blocks: Sequence[npt.NDArray[np.int64]]) -> Side:
+        """Pair replicates with the sizes of the blocks that they leave out."""
+        sizes = np.array([len(block) for block in blocks], dtype=np.int64)
+        return cls(np.asarray(replicates, dtype=np.float64), sizes)
+
+    def bias(self, value: float) -> float:
+        """Estimated finite-sample bias of `value`: Σ (1 − m_j / n) θ_(−j) − (g − 1) θ."""
+        kept = 1 - self.sizes / self.sizes.sum()
+        return float(np.sum(kept * (self.replicates - value)))
+
+    def deviations(self, value: float) -> npt.NDArray[np.float64]:
+        """Contribution of each block to the error; their squares sum to the jackknife variance.
+
+        With h_j = n / m_j, pseudo-values h_j θ − (h_j − 1) θ_(−j) and θ_J = θ − bias, contribution j is
+        (pseudo-value_j − θ_J) / √(g (h_j − 1)).
+        """
+        ratio = self.sizes.sum() / self.sizes
+        pseudo = ratio * value - (ratio - 1) * self.replicates
+        centred = pseudo - (value - self.bias(value))
+        return np.asarray(centred / np.sqrt(len(self.sizes) * (ratio - 1)), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Jackknife:
+    """A metric on all clips and its replicates without each block of either set.
+
+    Attributes:
+        value: on all clips.
+        generated: replicates that leave out a block of generated clips.
+        real: replicates that leave out a block of real clips; None for metrics without a real set.
+        biased: whether the finite-sample bias is an error to correct. Not so for unbiased estimators, nor for
+            metrics whose number means something only at a stated sample size (precision, recall).
+    """
+
+    value: float
+    generated: Side
+    real: Side | None = None
+    biased: bool = True
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        return (self.generated,) if self.real is None else (self.generated, self.real)
+
+    @property
+    def corrected(self) -> float:
+        """The value less the estimated bias of both sides."""
+        return self.value - sum(side.bias(self.value) for side in self.sides)
+
+    def score(self, n: int) -> Score:
+        """Sum up as a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips."""
+        if any(len(side.sizes) == 0 for side in self.sides):
+            method = f"none: a jackknife needs {LEAST_BLOCKS} source clips on each side"
+            return Score(self.value, None, None, n, method=method)
+        debiased = self.corrected if self.biased else None
+        deviations = [tuple(side.deviations(self.value).tolist()) for side in self.sides]
+        centre = self.value if debiased is None else debiased
+        standard_error, interval = _spread(centre, deviations)
+        generated, real = (*deviations, ())[:2]
+        method = f"jackknife({'+'.join(str(len(side.sizes)) for side in self.sides)} blocks)"
+        return Score(self.value, standard_error, interval, n, debiased, method, deviations=(generated, real))
+
+
+def score_clips(
+    values: npt.ArrayLike, groups: npt.ArrayLike | None = None, real: npt.ArrayLike | None = None
+) -> Score:
+    """Average a measurement of single clips; windows of one source clip count as one cluster.
+
+    Cluster-robust error of a mean (Cameron and Miller 2015, §II): √(g/(g−1) Σ_c (Σ_{i∈c} (v_i − v̄))²) / N, and
+    a Student-t interval with g − 1 degrees of freedom, g source clips.
+
+    Args:
+        values: float [N], one for each window.
+        groups: integers [N]; each window its own source clip if not given.
+        real: the same measurement on the real windows, for comparison.
+
+    Raises:
+        VgbenchError: no values, or some are not finite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or len(array) == 0 or not np.isfinite(array).all():
+        raise VgbenchError("a clip metric needs at least one value, all of them finite", "check the clips")
+    mean = float(array.mean())
+    reference = None if real is None else float(np.mean(np.asarray(real, dtype=np.float64)))
+    numbers = np.arange(len(array)) if groups is None else np.asarray(groups)
+    _, member = np.unique(numbers, return_inverse=True)
+    count = int(member.max()) + 1
+    if count < 2:
+        return Score(mean, None, None, len(array), method="none: a single source clip", real=reference)
+    sums = np.bincount(member, weights=array - mean)
+    standard_error = math.sqrt(count / (count - 1) * float(np.sum(sums**2))) / len(array)
+    half = _student_t(count - 1) * standard_error
+    return Score(
+        mean,
+        standard_error,
+        (mean - half, mean + half),
+        len(array),
+        method=f"mean of clips({count} source clips)",
+        real=reference,
+    )
+
+
+def difference(a: Score, b: Score, same_real: bool = False) -> Score:
+    """Difference a − b of two models' scores, with its interval.
+
+    Args:
+        a: score of one model.
+        b: score of another, made by the same protocol.
+        same_real: both were scored against the very same real windows. Their errors then share the real part,
+            which cancels in the difference as far as both models react to it alike.
+
+    Returns:
+        A `Score` whose value is a.best_estimate − b.best_estimate; its `n` is the smaller of the two.
+    """
+    value = a.best_estimate - b.best_estimate
+    n = min(a.n, b.n)
+    if a.standard_error is None or b.standard_error is None:
+        return Score(value, None, None, n, method="none: a score without a standard error")
+    if a.deviations is None or b.deviations is None:
+        standard_error = math.hypot(a.standard_error, b.standard_error)
+        half = _student_t(min(a.n, b.n) - 1) * standard_error
+        return Score(value, standard_error, (value - half, value + half), n, method="independent errors")
+    (generated_a, real_a), (generated_b, real_b) = a.deviations, b.deviations
+    if same_real and len(real_a) == len(real_b):
+        reals = [tuple(one - other for one, other in zip(real_a, real_b, strict=True))]
+        method = "jackknife, real set shared"
+    else:
+        reals = [real_a, real_b]
+        method = "jackknife, independent sets"
+    parts = [part for part in (generated_a, generated_b, *reals) if part]
+    standard_error, interval = _spread(value, parts)
+    return Score(value, standard_error, interval, n, method=method)
+
+
+def _spread(centre: float, parts: Sequence[Sequence[float]]) -> tuple[float, tuple[float, float]]:
+    """Standard error and interval of a sum of independent parts, each given by its blocks' deviations.
+
+    Degrees of freedom by Welch and Satterthwaite: a side with g blocks has g − 1.
+    """
+    variances = np.array([np.sum(np.square(part)) for part in parts])
+    total = float(variances.sum())
+    standard_error = math.sqrt(total)
+    if total == 0:
+        return 0.0, (centre, centre)
+    freedom = total**2 / sum(v**2 / (len(part) - 1) for v, part in zip(variances, parts, strict=True))
+    half = _student_t(float(freedom)) * standard_error
+    return standard_error, (centre - half, centre + half)
+
+
+def _student_t(freedom: float) -> float:
+    """Two-sided 95 % quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))

@@ -1,0 +1,97 @@
+"""Which clips and which frames are scored. Pure: no pixels, no files, only ids, lengths and a seed.
+
+The choice depends on clip ids alone, so it is the same for any listing order, number of workers or ranks, and
+the same real clips are chosen for every model that is compared with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgbench.protocol import Start, Windows
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames of one clip that are scored together.
+
+    Attributes:
+        clip: position of the clip in its source.
+        frames: ascending frame indices.
+    """
+
+    clip: int
+    frames: tuple[int, ...]
+
+
+def clip_order(ids: Sequence[str], seed: int) -> list[int]:
+    """Order clips by a hash of (seed, id): a uniform draw without replacement that needs no shared state."""
+    return sorted(range(len(ids)), key=lambda i: _digest(seed, ids[i]))
+
+
+def window_starts(n_frames: int, windows: Windows, start: Start, seed: int, clip_id: str) -> list[int]:
+    """First frames of the windows that one clip can give, in the order in which they are used.
+
+    The k-th entry does not depend on how many are asked for. "uniform" draws the first window from all
+    positions, and each further one from the positions that overlap none before it. "first" and "centre" give
+    that window, then the ones that follow it without overlap.
+
+    Args:
+        n_frames: length of the clip.
+        windows: length, stride, and most windows a clip.
+        start: rule for this side.
+        seed: of the protocol.
+        clip_id: seeds the draw together with `seed`.
+
+    Returns:
+        At most `windows.per_clip` starts; empty when the clip is too short.
+    """
+    span = windows.span
+    free = np.arange(n_frames - span + 1)
+    rng = np.random.default_rng(int.from_bytes(_digest(seed, clip_id)[:8], "big"))
+    starts: list[int] = []
+    while len(free) and len(starts) < windows.per_clip:
+        if start == "uniform":
+            chosen = int(rng.choice(free))
+        elif starts or start == "first":
+            chosen = int(free[0])
+        else:
+            chosen = (n_frames - span) // 2
+        starts.append(chosen)
+        free = free[np.abs(free - chosen) >= span]
+    return starts
+
+
+def choose_windows(
+    order: Sequence[int],
+    starts: Mapping[int, Sequence[int]],
+    wanted: int,
+    windows: Windows,
+) -> list[Window]:
+    """Deal windows: one of every clip in `order`, then a second of every clip that has one, until `wanted`.
+
+    Args:
+        order: clip positions, from `clip_order`.
+        starts: clip position -> its `window_starts`; clips without an entry give nothing.
+        wanted: windows to choose.
+        windows: length and stride.
+    """
+    chosen: list[Window] = []
+    for turn in range(windows.per_clip):
+        for clip in order:
+            if len(chosen) == wanted:
+                return chosen
+            clip_starts = starts.get(clip, ())
+            if turn < len(clip_starts):
+                first = clip_starts[turn]
+                frames = range(first, first + windows.span, windows.stride)
+                chosen.append(Window(clip, tuple(frames)))
+    return chosen
+
+
+def _digest(seed: int, clip_id: str) -> bytes:
+    return hashlib.sha256(f"{seed}\n{clip_id}".encode("utf-8", "surrogateescape")).digest()

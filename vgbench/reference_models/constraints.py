@@ -1,0 +1,39 @@
+"""Constraints on a discriminator's weights, applied in place after an optimiser step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def clip_weights(discriminator: nn.Module, bound: float) -> None:
+    """Clamp every parameter to [−bound, bound] (WGAN, Arjovsky et al. 2017)."""
+    for parameter in discriminator.parameters():
+        parameter.clamp_(-bound, bound)
+
+
+@torch.no_grad()
+def clip_singular_values(discriminator: nn.Module, bound: float) -> None:
+    """Bring all singular values of every weight, reshaped to (out, −1), down to at most `bound` (TGAN).
+
+    Batch norms, whose γ/σ acts as a singular value, get γ clipped to [0.01·σ, σ] times `bound`, with σ the
+    running standard deviation.
+    """
+    for module in discriminator.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+            assert module.running_var is not None
+            deviation = (module.running_var + module.eps).sqrt() * bound
+            module.weight.copy_(torch.minimum(torch.maximum(module.weight, 0.01 * deviation), deviation))
+        elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            matrix = module.weight.flatten(1)
+            left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+            module.weight.copy_((left * values.clamp(max=bound) @ right).view_as(module.weight))
+
+
+CONSTRAINTS: dict[str, Callable[[nn.Module, float], None]] = {
+    "weight-clipping": clip_weights,
+    "singular-value-clipping": clip_singular_values,
+}

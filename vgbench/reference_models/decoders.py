@@ -1,0 +1,390 @@
+"""Decoders: a content latent and one code per frame in, pixels in [−1, 1] out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vgbench.errors import ConfigError, VgbenchError
+from vgbench.named import lookup
+from vgbench.reference_models.config import GeneratorConfig
+from vgbench.reference_models.layers import (
+    feature_norm,
+    fold,
+    halvings,
+    per_frame,
+    unfold,
+    widths,
+)
+
+
+class Decoder(nn.Module):
+    """Interface of all decoders.
+
+    Attributes:
+        horizon: the number of frames that it can make, None for any.
+        frames_interact: every frame needs its neighbours, so that single frames cannot be rendered alone.
+        causal: frame t depends on no later code, so a longer clip begins with the shorter one.
+        terms: what the last forward left for regularisers ("mask" [B, 1, T, H, W], "flow" [B, 2, T, h, w]).
+    """
+
+    horizon: int | None = None
+    frames_interact: bool = False
+    causal: bool = True
+    terms: dict[str, torch.Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.terms = {}
+
+    def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Decode: content [B, D], codes [B, T, d] -> video float [B, 3, T, H, W] in [−1, 1]."""
+        raise NotImplementedError
+
+
+class FrameStack(nn.Module):
+    """DCGAN decoder of single frames: [N, D] -> 4×4 maps -> [N, out, size, size], no final non-linearity."""
+
+    def __init__(self, inputs: int, size: int, config: GeneratorConfig, out: int = 3) -> None:
+        super().__init__()
+        norm, upsample = config.decoder.norm, config.decoder.upsample
+        width = list(reversed(widths(config.channels, halvings(size))))
+        self.enter = nn.Linear(inputs, width[0] * 16)
+        self.enter_norm = feature_norm(norm, width[0], 2)
+        blocks: list[nn.Module] = []
+        for now, after in zip(width, [*width[1:], None], strict=True):
+            blocks.append(
+                FrameBlock(now, after, norm, upsample)
+                if after
+                else upsampling(now, out, upsample, activated=False)
+            )
+        self.blocks = nn.ModuleList(blocks)
+        self.width = width[0]
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        return self.render(self.enter(latent).unflatten(1, (self.width, 4, 4)))
+
+    def render(self, maps: torch.Tensor) -> torch.Tensor:
+        """From 4×4 maps [N, width, 4, 4] on."""
+        x = F.relu(self.enter_norm(maps))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class FrameBlock(nn.Sequential):
+    """Twice the side: upsampling convolution, norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, norm: str, upsample: str) -> None:
+        super().__init__(upsampling(inputs, outputs, upsample), feature_norm(norm, outputs, 2), nn.ReLU())
+
+
+def upsampling(inputs: int, outputs: int, kind: str, activated: bool = True) -> nn.Module:
+    """A layer that doubles the side; He initialisation where a ReLU follows."""
+    if kind == "deconv":
+        layer: nn.Module = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
+        initialise(layer, fan_in=inputs * 4, activated=activated)
+        return layer
+    layer = nn.Conv2d(inputs, outputs, 3, 1, 1)
+    initialise(layer, fan_in=inputs * 9, activated=activated)
+    return nn.Sequential(nn.Upsample(scale_factor=2), layer)
+
+
+def initialise(layer: nn.Module, fan_in: int, activated: bool = True) -> None:
+    """Normal weights with variance 2 / fan_in (1 / fan_in without a ReLU behind), zero bias.
+
+    `fan_in` counts what one output pixel sums over: a k=4, s=2 transposed convolution reaches it with 2×2 of
+    its 4×4 taps, which PyTorch's default does not know.
+    """
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, torch.Tensor)
+    nn.init.normal_(weight, std=math.sqrt((2.0 if activated else 1.0) / fan_in))
+    if isinstance(bias, torch.Tensor):
+        nn.init.zeros_(bias)
+
+
+class FrameDecoder(Decoder):
+    """Each frame by itself from [content; code] (MoCoGAN, TGAN)."""
+
+    def __init__(
+        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
+    ) -> None:  # noqa: ARG002
+        super().__init__()
+        self.stack = FrameStack(content_dim + code_dim, size, config)
+
+    def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        frames = self.stack(joined(content, codes))
+        return unfold(frames, len(codes)).transpose(1, 2).tanh()
+
+
+def joined(content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """[B, D], [B, T, d] -> [B*T, D + d], in the order of `fold`."""
+    return torch.cat([per_frame(content, codes.shape[1]), fold(codes)], 1)
+
+
+class Conv3dDecoder(Decoder):
+    """Space and time at once: content -> 4×4 maps in few steps -> 3-D transposed convolutions (VGAN, iVGAN).
+
+    Time doubles with space while the clip is long enough; further layers double space only.
+    """
+
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        size: int,
+        frames: int,
+        content_dim: int,
+        code_dim: int,
+        out: int = 3,
+    ) -> None:
+        super().__init__()
+        if code_dim:
+            raise ConfigError(
+                "generator.decoder.name = 'conv3d' or 'two-stream' takes no motion codes",
+                "set generator.motion.name to conv3d or two-stream",
+            )
+        self.horizon, self.frames_interact = frames, True
+        levels = halvings(size)
+        width = list(reversed(widths(config.channels, levels)))
+        doublings = min(levels, max(0, math.ceil(math.log2(frames)) - 1))
+        self.start = math.ceil(frames / 2**doublings)
+        self.width = width[0]
+        self.enter = nn.Linear(content_dim, width[0] * self.start * 16)
+        norm = config.decoder.norm
+        layers: list[nn.Module] = [feature_norm(norm, width[0], 3), nn.ReLU()]
+        for level, (now, after) in enumerate(zip(width, [*width[1:], None], strict=True)):
+            in_time = level < doublings
+            layer = nn.ConvTranspose3d(
+                now,
+                after or out,
+                (4 if in_time else 3, 4, 4),
+                (2 if in_time else 1, 2, 2),
+                (1, 1, 1),
+            )
+            initialise(layer, fan_in=now * 4 * (2 if in_time else 3), activated=after is not None)
+            layers.append(layer)
+            if after:
+                layers += [feature_norm(norm, after, 3), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def maps(self, content: torch.Tensor) -> torch.Tensor:
+        """[B, D] -> [B, out, T, H, W], no final non-linearity."""
+        x: torch.Tensor = self.layers(self.enter(content).unflatten(1, (self.width, self.start, 4, 4)))
+        return x[:, :, : self.horizon]
+
+    def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        return self.maps(content).tanh()
+
+
+class TwoStreamDecoder(Decoder):
+    """x = m ⊙ f + (1 − m) ⊙ b: moving foreground f and mask m in 3-D, one still background b (VGAN).
+
+    Leaves "mask" in `terms`; the paper adds 0.1·mean |m| (regulariser "mask-sparsity").
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
+    ) -> None:
+        super().__init__()
+        self.horizon, self.frames_interact = frames, True
+        self.foreground = Conv3dDecoder(config, size, frames, content_dim, code_dim, out=4)
+        self.background = FrameStack(content_dim, size, config)
+
+    def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        maps = self.foreground.maps(content)
+        moving, mask = maps[:, :3].tanh(), maps[:, 3:].sigmoid()
+        still = self.background(content).tanh()[:, :, None]
+        self.terms = {"mask": mask}
+        return mask * moving + (1 - mask) * still
+
+
+class ConvGruDecoder(Decoder):
+    """A convolutional GRU on 4×4 maps, driven by per-step noise, then a frame decoder (DVD-GAN, Clark 2019).
+
+    h_0 and the input of every step come from the content latent; the step's code is added to the input.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
+    ) -> None:  # noqa: ARG002
+        super().__init__()
+        self.frames_interact = True
+        self.stack = FrameStack(1, size, config)
+        width = self.width = self.stack.width
+        del self.stack.enter
+        self.start = nn.Linear(content_dim, width * 16)
+        self.drive = nn.Linear(content_dim + code_dim, width * 16)
+        self.gates = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
+        self.candidate = nn.Conv2d(2 * width, width, 3, padding=1)
+
+    def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        clips, steps = codes.shape[:2]
+        maps = self.start(content).unflatten(1, (self.width, 4, 4)).tanh()
+        drive = unfold(self.drive(joined(content, codes)), clips).unflatten(2, (self.width, 4, 4))
+        states = []
+        for step in range(steps):
+            update, reset = (
+                self.gates(torch.cat([maps, drive[:, step]], 1)).sigmoid().chunk(2, 1)
+            )
+            fresh = self.candidate(torch.cat([reset * maps, drive[:, step]], 1)).tanh()
+            maps = torch.lerp(maps, fresh, update)
+            states.append(maps)
+        frames = self.stack.render(fold(torch.stack(states, 1)))
+        return unfold(frames, clips).transpose(1, 2).tanh()
+
+
+class TemporalShiftDecoder(Decoder):
+    """Frame decoder whose first two blocks pass a third of the channels forward and a third back in time.
+
+    The shift of TSM (Lin et al. 2019) as TSB-GAN (Munoz et al. 2021) uses it: no parameters, zero at the ends.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
+    ) -> None:  # noqa: ARG002
+        super().__init__()
+        self.frames_interact, self.causal = True, False
+        self.stack = FrameStack(content_dim + code_dim, size, config)
+
+    def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        clips, stack = len(codes), self.stack
+        x = stack.enter(joined(content, codes)).unflatten(1, (stack.width, 4, 4))
+        x = F.relu(stack.enter_norm(x))
+        for level, block in enumerate(stack.blocks):
+            x = block(shifted(x, clips) if level < 2 else x)
+        return unfold(x, clips).transpose(1, 2).tanh()
+
+
+def shifted(x: torch.Tensor, clips: int) -> torch.Tensor:
+    """Shift a third of the channels one frame on and a third one frame back: [B*T, C, H, W] -> same."""
+    video = unfold(x, clips)
+    third = video.shape[2] // 3
+    forward = F.pad(video[:, :-1, :third], (0, 0, 0, 0, 0, 0, 1, 0))
+    backward = F.pad(video[:, 1:, third : 2 * third], (0, 0, 0, 0, 0, 0, 0, 1))
+    return fold(torch.cat([forward, backward, video[:, :, 2 * third :]], 2))
+
+
+class ImplicitDecoder(Decoder):
+    """Pixels as a function of their coordinates; motion enters as a phase (DIGAN-like, Yu et al. 2022).
+
+    γ(p) = sin(2π(A(z) p) + W m_t) with frequencies A from the content, then 1×1 convolutions whose channels
+    the content scales and shifts. Computed on a grid of half the side, then doubled with a second phase.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
+    ) -> None:  # noqa: ARG002
+        super().__init__()
+        width = self.width = 2 * config.channels
+        self.size = size
+        self.frequency = nn.Linear(content_dim, 2 * width)
+        self.coarse_phase, self.fine_phase = nn.Linear(code_dim, width), nn.Linear(code_dim, width)
+        self.styles = nn.ModuleList(nn.Linear(content_dim, 2 * width) for _ in range(3))
+        self.layers = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(3))
+        self.to_colour = nn.Conv2d(width, 3, 1)
+        nn.init.normal_(self.frequency.weight, std=0.5 / math.sqrt(content_dim))
+        nn.init.normal_(self.frequency.bias, std=1.0)
+        for layer in self.layers:
+            initialise(layer, fan_in=width)
+
+    def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        clips, frames = codes.shape[:2]
+        frequency = self.frequency(content).unflatten(1, (self.width, 2))
+        x = self.waves(frequency, self.coarse_phase(codes), self.size // 2)
+        for layer, style in zip(self.layers[:2], self.styles[:2], strict=True):
+            x = self.modulated(layer, style, content, x, frames)
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        x = x + self.waves(2 * frequency, self.fine_phase(codes), self.size)
+        x = self.modulated(self.layers[2], self.styles[2], content, x, frames)
+        return unfold(self.to_colour(x), clips).transpose(1, 2).tanh()
+
+    def waves(self, frequency: torch.Tensor, phase: torch.Tensor, side: int) -> torch.Tensor:
+        """[B, width, 2] frequencies, [B, T, width] phases -> [B*T, width, side, side]."""
+        axis = torch.linspace(-1, 1, side, device=phase.device)
+        grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"))
+        angle = torch.einsum("bwc,chx->bwhx", frequency, grid)
+        return fold((math.pi * angle[:, None] + phase[..., None, None]).sin())
+
+    def modulated(
+        self, layer: nn.Module, style: nn.Module, content: torch.Tensor, x: torch.Tensor, frames: int
+    ) -> torch.Tensor:
+        scale, shift = per_frame(style(content), frames)[..., None, None].chunk(2, 1)
+        return F.leaky_relu(layer(x) * (1 + scale) + shift, 0.2)
+
+
+class FlowWarpDecoder(Decoder):
+    """A canonical frame, moved by a flow per frame: x_t = m ⊙ warp(c, flow_t) + (1 − m) ⊙ fresh_t.
+
+    Flow, mask and fresh colour come at half the side. Flow is in units of half the picture's side and starts
+    near zero, so that training begins at "nothing moves". Leaves "flow" and "mask" in `terms`. LIA-like (Wang
+    et al. 2022), without its encoder.
+    """
+
+    reach = 0.5
+
+    def __init__(
+        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
+    ) -> None:  # noqa: ARG002
+        super().__init__()
+        self.canonical = FrameStack(content_dim, size, config)
+        self.change = FrameStack(content_dim + code_dim, size // 2, config, out=6)
+        with torch.no_grad():
+            last = [layer for layer in self.change.modules() if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d)][-1]
+            last.weight.mul_(0.2)
+
+    def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        clips, frames = codes.shape[:2]
+        canonical = per_frame(self.canonical(content).tanh(), frames)
+        change = self.change(joined(content, codes))
+        flow = self.reach * change[:, :2].tanh()
+        fine = F.interpolate(
+            torch.cat([flow, change[:, 2:]], 1), scale_factor=2, mode="bilinear", align_corners=False
+        )
+        grid = identity_grid(canonical) + fine[:, :2].permute(0, 2, 3, 1)
+        warped = F.grid_sample(canonical, grid, padding_mode="border", align_corners=False)
+        mask, fresh = (fine[:, 2:3] + 2).sigmoid(), fine[:, 3:].tanh()
+        self.terms = {
+            "flow": unfold(flow, clips).transpose(1, 2),
+            "mask": unfold(1 - mask, clips).transpose(1, 2),
+        }
+        return unfold(mask * warped + (1 - mask) * fresh, clips).transpose(1, 2)
+
+
+def identity_grid(frames: torch.Tensor) -> torch.Tensor:
+    """Sampling grid of `grid_sample` that changes nothing: [1, H, W, 2], (x, y) in [−1, 1]."""
+    height, width = frames.shape[-2:]
+    y = (torch.arange(height, device=frames.device) * 2 + 1) / height - 1
+    x = (torch.arange(width, device=frames.device) * 2 + 1) / width - 1
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)[None]
+
+
+DECODERS: dict[str, type[Decoder]] = {
+    "frame": FrameDecoder,
+    "conv3d": Conv3dDecoder,
+    "two-stream": TwoStreamDecoder,
+    "conv-gru": ConvGruDecoder,
+    "implicit": ImplicitDecoder,
+    "flow-warp": FlowWarpDecoder,
+    "temporal-shift": TemporalShiftDecoder,
+}
+
+
+def build_decoder(
+    config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
+) -> Decoder:
+    """Build the decoder that the config names; "auto" is the motion module's own, or single frames."""
+    name = config.decoder.name
+    if name == "auto":
+        name = config.motion.name if config.motion.name in DECODERS else "frame"
+    kind: Any = lookup("decoder", name, DECODERS)
+    module = kind(config, size, frames, content_dim, code_dim, **config.decoder.options)
+    if not isinstance(module, nn.Module):
+        raise VgbenchError(
+            f"'{name}' does not build a decoder",
+            "derive it from vgbench.reference_models.decoders.Decoder",
+        )
+    return module  # type: ignore[return-value]

@@ -1,0 +1,294 @@
+"""Generator: latents in, clips out. Also everything that draws latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from vgbench.errors import VgbenchError
+from vgbench.named import unknown_name
+from vgbench.reference_models.config import ModelConfig
+from vgbench.reference_models.decoders import build_decoder
+from vgbench.reference_models.layers import gather_frames
+from vgbench.reference_models.motion import build_motion
+
+CONTENT_STREAM, MOTION_STREAM, LABEL_STREAM = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What a batch of clips is made from.
+
+    Attributes:
+        content: float [B, content_dim].
+        motion: float [B, *noise_shape].
+        label: int64 [B], or None.
+        first_frame: float [B, 3, H, W] in [−1, 1], or None.
+    """
+
+    content: torch.Tensor
+    motion: torch.Tensor
+    label: torch.Tensor | None = None
+    first_frame: torch.Tensor | None = None
+
+    def __getitem__(self, rows: slice) -> Latents:
+        return Latents(*(None if part is None else part[rows] for part in self._parts()))  # type: ignore[arg-type]
+
+    def to(self, device: torch.device) -> Latents:
+        return Latents(*(None if part is None else part.to(device) for part in self._parts()))  # type: ignore[arg-type]
+
+    def _parts(self) -> tuple[torch.Tensor | None, ...]:
+        return self.content, self.motion, self.label, self.first_frame
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+
+class FirstFrameEncoder(nn.Module):
+    """Still picture [B, 3, H, W] -> vector [B, width]: strided convolutions down to 4×4, then linear."""
+
+    def __init__(self, size: int, channels: int, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        now, side, after = 3, size, channels
+        while side > 4:
+            layers += [nn.Conv2d(now, after, 4, 2, 1), nn.LeakyReLU(0.2)]
+            now, side, after = after, side // 2, min(2 * after, 8 * channels)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(now * side * side, width))
+
+    def forward(self, frame: torch.Tensor) -> torch.Tensor:
+        encoded: torch.Tensor = self.layers(frame)
+        return encoded
+
+
+class Generator(nn.Module):
+    """Content latent + motion module + decoder.
+
+    The latent that the decoder sees is [content; label embedding; encoded first frame], the parts that the
+    config asks for.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        parts = config.generator
+        condition = 0
+        self.label_embedding: nn.Embedding | None = None
+        self.encoder: FirstFrameEncoder | None = None
+        if config.label_count:
+            self.label_embedding = nn.Embedding(config.label_count, 16)
+            condition += 16
+        if parts.first_frame:
+            self.encoder = FirstFrameEncoder(config.size, parts.channels, 64)
+            condition += 64
+        self.motion = build_motion(parts.motion, config.frames)
+        self.decoder = build_decoder(
+            parts, config.size, config.frames, parts.content_dim + condition, self.motion.code_dim
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def horizon(self) -> int | None:
+        """The only length that it can make, or None for any."""
+        return self.motion.horizon or getattr(self.decoder, "horizon", None)
+
+    @property
+    def renders_single_frames(self) -> bool:
+        return not getattr(self.decoder, "frames_interact", False)
+
+    def forward(self, latents: Latents, times: torch.Tensor) -> torch.Tensor:
+        """Make clips.
+
+        Args:
+            latents: a batch of B.
+            times: float [B, K]: the frames to make, in training frames from 0. Decoders whose frames interact
+                get the whole clip up to the last time and then keep the frames asked for.
+
+        Returns:
+            float [B, 3, K, H, W] in [−1, 1].
+        """
+        content = self.conditioned(latents)
+        if self.renders_single_frames:
+            video: torch.Tensor = self.decoder(content, self.motion(latents.motion, times))
+            return video
+        length = self.horizon or int(times.max().item()) + 1
+        every = torch.arange(length, dtype=torch.float32, device=content.device).expand(len(content), -1)
+        video = self.decoder(content, self.motion(latents.motion, every))
+        return video if times.shape[1] == length else gather_frames(video, times)
+
+    def conditioned(self, latents: Latents) -> torch.Tensor:
+        """What the decoder sees of everything but motion: float [B, content_dim + condition]."""
+        parts = [latents.content]
+        if self.label_embedding is not None:
+            assert latents.label is not None
+            parts.append(self.label_embedding(latents.label))
+        if self.encoder is not None:
+            assert latents.first_frame is not None
+            parts.append(self.encoder(latents.first_frame))
+        return torch.cat(parts, 1)
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        frames: int | None = None,
+        label: int | str | Sequence[int | str] | None = None,
+        *,
+        first_frame: npt.NDArray[np.uint8] | None = None,
+        fix: Literal["content", "motion"] | None = None,
+        frame_step: float = 1.0,
+        batch: int = 32,
+    ) -> npt.NDArray[np.uint8]:
+        """Sample clips. Clip i depends on (seed, i) only, neither on n nor on the batch size.
+
+        Args:
+            n: number of clips.
+            seed: of the latents.
+            frames: length; the training length unless given.
+            label: class index or name, one for all or one per clip; drawn uniformly when not given.
+            first_frame: uint8 [H, W, 3] or [n, H, W, 3] of the model's size, for models conditioned on it.
+            fix: use the first clip's "content" or "motion" latent for all clips.
+            frame_step: time between two frames in training frames; 0.5 doubles the frame rate. Only motion
+                modules that are continuous take other values than 1.
+            batch: clips computed at once.
+
+        Returns:
+            uint8 [n, T, H, W, 3], RGB.
+
+        Raises:
+            VgbenchError: a length, label or condition that this model cannot serve.
+        """
+        frames = self.config.frames if frames is None else frames
+        self._check_request(n, frames, frame_step, fix)
+        span = round((frames - 1) * frame_step + 0.5) + 1 if frame_step != 1 else frames
+        labels = self._labels(n, seed, label)
+        stills = self._first_frames(n, first_frame)
+        chunks = []
+        was_training = self.training
+        self.eval()
+        try:
+            for start in range(0, n, batch):
+                rows = range(start, min(start + batch, n))
+                latents = self._draw_each(rows, seed, span, fix)
+                latents = Latents(
+                    latents.content,
+                    latents.motion,
+                    None if labels is None else labels[rows.start : rows.stop],
+                    None if stills is None else stills[rows.start : rows.stop],
+                ).to(self.device)
+                times = torch.arange(frames, device=self.device) * float(frame_step)
+                with torch.no_grad():
+                    video = self(latents, times.expand(len(rows), -1))
+                chunks.append(to_uint8(video))
+        finally:
+            self.train(was_training)
+        if chunks:
+            return np.concatenate(chunks)
+        return np.zeros((0, frames, self.config.size, self.config.size, 3), np.uint8)
+
+    def draw(
+        self,
+        n: int,
+        frames: int,
+        random: torch.Generator,
+        label: torch.Tensor | None = None,
+        first_frame: torch.Tensor | None = None,
+    ) -> Latents:
+        """Draw latents for training: n clips from one stream of random numbers, on the CPU."""
+        content = torch.randn(n, self.config.generator.content_dim, generator=random)
+        motion = torch.randn(n, *self.motion.noise_shape(frames), generator=random)
+        if label is None and self.config.label_count:
+            label = torch.randint(self.config.label_count, (n,), generator=random)
+        return Latents(content, motion, label, first_frame)
+
+    def _draw_each(
+        self, rows: Sequence[int], seed: int, frames: int, fix: Literal["content", "motion"] | None
+    ) -> Latents:
+        def normal(row: int, stream: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+            return np.random.default_rng([seed, row, stream]).standard_normal(shape).astype(np.float32)
+
+        content_shape, motion_shape = (self.config.generator.content_dim,), self.motion.noise_shape(frames)
+        content = [normal(0 if fix == "content" else row, CONTENT_STREAM, content_shape) for row in rows]
+        motion = [normal(0 if fix == "motion" else row, MOTION_STREAM, motion_shape) for row in rows]
+        return Latents(torch.from_numpy(np.stack(content)), torch.from_numpy(np.stack(motion)))
+
+    def _check_request(
+        self, n: int, frames: int, frame_step: float, fix: Literal["content", "motion"] | None
+    ) -> None:
+        name = self.config.generator.motion.name
+        if n < 0 or frames < 1 or frame_step <= 0:
+            raise VgbenchError(f"cannot sample {n} clips of {frames} frames, frame_step {frame_step}")
+        if self.horizon is not None and frames != self.horizon:
+            raise VgbenchError(
+                f"motion '{name}' makes exactly {self.horizon} frames, {frames} were asked for",
+                "a model with motion gru, lstm, transformer, fourier or implicit makes any length",
+            )
+        if frame_step != 1 and not (self.motion.continuous and self.renders_single_frames):
+            raise VgbenchError(
+                f"motion '{name}' has no frames between frames (frame_step {frame_step})",
+                "a model with motion fourier or implicit makes any frame rate",
+            )
+        if fix not in (None, "content", "motion"):
+            raise VgbenchError(f"fix = {fix!r}", "use 'content' or 'motion'")
+        if fix == "motion" and 0 in self.motion.noise_shape(frames):
+            raise VgbenchError(f"motion '{name}' has no motion latent of its own to fix")
+
+    def _labels(
+        self, n: int, seed: int, label: int | str | Sequence[int | str] | None
+    ) -> torch.Tensor | None:
+        count = self.config.label_count
+        if not count:
+            if label is not None:
+                raise VgbenchError("this model was trained without labels", "leave the label out")
+            return None
+        if label is None:
+            drawn = [int(np.random.default_rng([seed, row, LABEL_STREAM]).integers(count)) for row in range(n)]
+            return torch.tensor(drawn, dtype=torch.long)
+        given = [label] * n if isinstance(label, int | str) else list(label)
+        if len(given) != n:
+            raise VgbenchError(f"{len(given)} labels for {n} clips")
+        return torch.tensor([self._label_index(one) for one in given], dtype=torch.long)
+
+    def _label_index(self, label: int | str) -> int:
+        classes = self.config.classes
+        if isinstance(label, str) and label in classes:
+            return classes.index(label)
+        if isinstance(label, str) and not label.isdigit():
+            raise unknown_name("label", label, classes)
+        if not 0 <= int(label) < self.config.label_count:
+            raise VgbenchError(f"label {label}: this model has {self.config.label_count} classes, from 0")
+        return int(label)
+
+    def _first_frames(self, n: int, first_frame: npt.NDArray[np.uint8] | None) -> torch.Tensor | None:
+        if self.encoder is None:
+            if first_frame is not None:
+                raise VgbenchError("this model was trained without a first frame", "leave it out")
+            return None
+        if first_frame is None:
+            raise VgbenchError("this model continues a first frame, and none was given")
+        stills = np.asarray(first_frame)
+        stills = np.broadcast_to(stills, (n, *stills.shape)) if stills.ndim == 3 else stills
+        expected = (n, self.config.size, self.config.size, 3)
+        if stills.shape != expected or stills.dtype != np.uint8:
+            raise VgbenchError(f"first_frame is {stills.dtype} {stills.shape}, expected uint8 {expected}")
+        return from_uint8(np.ascontiguousarray(stills)[:, None])[:, :, 0]
+
+
+def from_uint8(clips: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """Uint8 [B, T, H, W, 3] -> float32 [B, 3, T, H, W] in [−1, 1]."""
+    return torch.from_numpy(clips).permute(0, 4, 1, 2, 3).float().div_(127.5).sub_(1)
+
+
+def to_uint8(video: torch.Tensor) -> npt.NDArray[np.uint8]:
+    """Float [B, 3, T, H, W] in [−1, 1] -> uint8 [B, T, H, W, 3], rounded to nearest."""
+    pixels = video.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 4, 1).contiguous().cpu().numpy()

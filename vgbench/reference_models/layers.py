@@ -1,0 +1,71 @@
+"""Building blocks that several networks share: folding time into the batch, normalisation, convolutions."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+def fold(x: torch.Tensor) -> torch.Tensor:
+    """[B, T, ...] -> [B*T, ...], clip-major: row b*T+t is frame t of clip b."""
+    return x.flatten(0, 1)
+
+
+def unfold(x: torch.Tensor, clips: int) -> torch.Tensor:
+    """[B*T, ...] -> [B, T, ...], the inverse of `fold`."""
+    return x.unflatten(0, (clips, -1))
+
+
+def per_frame(x: torch.Tensor, frames: int) -> torch.Tensor:
+    """[B, D] -> [B*T, D]: each clip's row once per frame, in the order of `fold`."""
+    return x.repeat_interleave(frames, dim=0)
+
+
+def frames_first(video: torch.Tensor) -> torch.Tensor:
+    """[B, C, T, H, W] -> [B*T, C, H, W]."""
+    return fold(video.transpose(1, 2))
+
+
+def gather_frames(video: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+    """Take the frames at whole `times` of each clip: [B, C, T, H, W], [B, K] -> [B, C, K, H, W]."""
+    clips = torch.arange(len(video), device=video.device)[:, None]
+    return video.transpose(1, 2)[clips, times.round().long()].transpose(1, 2)
+
+
+def groups_for(channels: int) -> int:
+    """Groups of a group norm: eight where that divides the channels, else the largest power of two below."""
+    groups = 8
+    while channels % groups:
+        groups //= 2
+    return groups
+
+
+def feature_norm(kind: str, channels: int, dimensions: int) -> nn.Module:
+    """Normalisation of feature maps; "none" and "spectral" leave them as they are.
+
+    "layer" normalises over channels and positions of one sample (a group norm with one group), the drop-in
+    that Gulrajani et al. 2017 recommend for critics with a gradient penalty.
+    """
+    if kind == "batch":
+        return nn.BatchNorm2d(channels) if dimensions == 2 else nn.BatchNorm3d(channels)
+    if kind == "group":
+        return nn.GroupNorm(groups_for(channels), channels)
+    if kind == "layer":
+        return nn.GroupNorm(1, channels)
+    return nn.Identity()
+
+
+def constrained(layer: nn.Module, norm: str) -> nn.Module:
+    """Put spectral normalisation on a discriminator's layer where the config asks for it."""
+    return spectral_norm(layer) if norm == "spectral" else layer
+
+
+def widths(channels: int, levels: int) -> list[int]:
+    """Feature maps of `levels` layers: doubled at each, at most eightfold."""
+    return [channels * min(2**level, 8) for level in range(levels)]
+
+
+def halvings(size: int, smallest: int = 4) -> int:
+    """How often `size` halves before it reaches `smallest`."""
+    return max(0, (size // smallest).bit_length() - 1)

@@ -1,0 +1,334 @@
+"""Motion modules: noise in, one code per frame out.
+
+A module states its `horizon` (the only length that it can make, or None for any) and whether it is
+`continuous` (takes fractional times). Noise is drawn outside, step by step along its first axis, so that a
+longer clip begins with the noise of a shorter one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vgbench.errors import VgbenchError
+from vgbench.named import lookup
+from vgbench.reference_models.config import MotionConfig
+
+
+class Motion(nn.Module):
+    """Interface of all motion modules.
+
+    Attributes:
+        code_dim: dimension of the codes.
+        horizon: the number of frames that it can make, None for any.
+        continuous: accepts times between whole frames.
+    """
+
+    code_dim: int
+    horizon: int | None = None
+    continuous: bool = False
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        """Shape of one clip's noise, standard normal, steps first."""
+        raise NotImplementedError
+
+    def forward(self, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        """Make codes.
+
+        Args:
+            noise: float [B, *noise_shape(frames)].
+            times: float [B, K], in training frames; whole numbers unless `continuous`.
+
+        Returns:
+            float [B, K, code_dim].
+        """
+        codes = self.sequence(noise)
+        index = times.round().long().clamp(max=codes.shape[1] - 1)
+        if index.shape[1] == codes.shape[1]:
+            return codes
+        return codes.gather(1, index[:, :, None].expand(-1, -1, codes.shape[2]))
+
+    def sequence(self, noise: torch.Tensor) -> torch.Tensor:
+        """Codes at times 0, 1, 2, ...: [B, T, code_dim]. Only modules that are not continuous have it."""
+        raise NotImplementedError
+
+
+class NoMotion(Motion):
+    """No codes at all, for decoders that make space and time at once from the content latent (VGAN)."""
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.code_dim = 0
+        self.horizon = frames
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (frames, 0)
+
+    def sequence(self, noise: torch.Tensor) -> torch.Tensor:
+        return noise
+
+
+class Static(Motion):
+    """m_t = ε: one code for the whole clip, so nothing moves. The control that shows what motion is worth."""
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.code_dim = config.noise_dim
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:  # noqa: ARG002
+        return (1, self.code_dim)
+
+    def forward(self, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        return noise.expand(-1, times.shape[1], -1)
+
+
+class Independent(Motion):
+    """m_t = ε_t, independent for every frame: the control without any coherence in time."""
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.code_dim = config.noise_dim
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (frames, self.code_dim)
+
+    def sequence(self, noise: torch.Tensor) -> torch.Tensor:
+        return noise
+
+
+class Gru(Motion):
+    """h_t = GRU(ε_t, h_{t−1}), h_0 from noise, m_t = h_t (MoCoGAN, Tulyakov et al. 2018)."""
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.noise_dim, self.code_dim = config.noise_dim, config.code_dim
+        self.start = nn.Linear(self.noise_dim, self.code_dim)
+        self.cell = nn.GRU(self.noise_dim, self.code_dim, batch_first=True)
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (frames + 1, self.noise_dim)
+
+    def sequence(self, noise: torch.Tensor) -> torch.Tensor:
+        codes: torch.Tensor = self.cell(noise[:, 1:], self.start(noise[:, 0])[None].contiguous())[0]
+        return codes
+
+
+class Lstm(Motion):
+    """m_t = m_{t−1} + 0.2·tanh(W h_t + b), h_t from an LSTM over ε_t, m_0 from noise (MoCoGAN-HD)."""
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.noise_dim, self.code_dim = config.noise_dim, config.code_dim
+        self.start = nn.Linear(self.noise_dim, self.code_dim)
+        self.cell = nn.LSTM(self.noise_dim, self.code_dim, batch_first=True)
+        self.step = nn.Linear(self.code_dim, self.code_dim)
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (frames, self.noise_dim)
+
+    def sequence(self, noise: torch.Tensor) -> torch.Tensor:
+        first = self.start(noise[:, :1])
+        if noise.shape[1] == 1:
+            return first
+        hidden, _ = self.cell(noise[:, 1:])
+        steps = 0.2 * torch.tanh(self.step(hidden))
+        return torch.cat([first, first + steps.cumsum(1)], 1)
+
+
+class TemporalDeconv(Motion):
+    """One noise vector -> T codes by 1-D transposed convolutions, tanh at the end (TGAN, Saito et al. 2017).
+
+    Makes exactly the number of frames that it was trained at.
+    """
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:
+        super().__init__()
+        self.noise_dim, self.code_dim, self.horizon = config.noise_dim, config.code_dim, frames
+        doublings = max(1, math.ceil(math.log2(frames)))
+        width = 4 * self.code_dim
+        layers: list[nn.Module] = [nn.ConvTranspose1d(self.noise_dim, width, 1), nn.ReLU()]
+        for level in range(doublings):
+            last = level == doublings - 1
+            out = self.code_dim if last else max(self.code_dim, width // 2)
+            layers += [nn.ConvTranspose1d(width, out, 4, 2, 1), nn.Tanh() if last else nn.ReLU()]
+            width = out
+        self.layers = nn.Sequential(*layers)
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:  # noqa: ARG002
+        return (1, self.noise_dim)
+
+    def sequence(self, noise: torch.Tensor) -> torch.Tensor:
+        codes: torch.Tensor = self.layers(noise.transpose(1, 2))
+        return codes[:, :, : self.horizon].transpose(1, 2)
+
+
+class Transformer(Motion):
+    """Causal transformer over per-step noise with sinusoidal positions; pre-norm, four heads.
+
+    No video GAN with such motion has public code; this is the smallest honest member of that family.
+    """
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.noise_dim = config.noise_dim
+        self.code_dim = config.code_dim
+        if self.code_dim % 8:
+            raise VgbenchError(
+                f"generator.motion.code_dim = {self.code_dim}: the transformer has four heads of even width",
+                "use a multiple of 8",
+            )
+        self.enter = nn.Linear(self.noise_dim, self.code_dim)
+        self.blocks = nn.ModuleList(CausalBlock(self.code_dim) for _ in range(config.layers))
+        self.leave = nn.Sequential(nn.LayerNorm(self.code_dim), nn.Linear(self.code_dim, self.code_dim))
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        return (frames, self.noise_dim)
+
+    def sequence(self, noise: torch.Tensor) -> torch.Tensor:
+        x = self.enter(noise) + sinusoids(noise.shape[1], self.code_dim).to(noise)
+        for block in self.blocks:
+            x = block(x)
+        codes: torch.Tensor = self.leave(x)
+        return codes
+
+
+class CausalBlock(nn.Module):
+    """x + attention(norm x), then x + mlp(norm x); a position sees only itself and the past."""
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before_attention, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.merge = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = self.query_key_value(self.before_attention(x)).chunk(3, dim=-1)
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.merge(seen.transpose(1, 2).flatten(2))
+        return x + self.mlp(self.before_mlp(x))
+
+
+def sinusoids(length: int, width: int) -> torch.Tensor:
+    """Positional encoding of Vaswani et al. 2017: [length, width], width even."""
+    position = torch.arange(length, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width))
+    return torch.stack([(position * rate).sin(), (position * rate).cos()], -1).flatten(1)
+
+
+class Fourier(Motion):
+    """Continuous, acyclic codes after StyleGAN-V (Skorokhodov et al. 2022).
+
+    Anchors u come from noise, one every `anchor_distance` frames, through two convolutions without padding
+    (so that any length can be made piece by piece). Between the anchors t_l ≤ t < t_r of time t,
+
+        m(t) = P(t) − lerp(P(t_l), P(t_r)) + lerp(A u_l, A u_r),   P(t) = amplitude(u_l)·sin(2π f t + φ(u_l)),
+
+    with f one learned rate per dimension. The middle term makes m continuous, and no two pieces need repeat.
+    The affine maps have no bias, which StyleGAN-V's code gives as its guard against motion collapse.
+    """
+
+    kernel = 3
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:
+        super().__init__()
+        self.continuous = True
+        self.noise_dim, self.code_dim, self.distance = (
+            config.noise_dim,
+            config.code_dim,
+            config.anchor_distance,
+        )
+        self.first = nn.Conv1d(self.noise_dim, self.code_dim, self.kernel)
+        self.second = nn.Conv1d(self.code_dim, self.code_dim, self.kernel)
+        self.anchor = nn.Linear(self.code_dim, self.code_dim, bias=False)
+        self.amplitude = nn.Linear(self.code_dim, self.code_dim, bias=False)
+        self.phase = nn.Linear(self.code_dim, self.code_dim, bias=False)
+        periods = torch.logspace(math.log10(4), math.log10(4 * frames), self.code_dim)
+        self.rate = nn.Parameter(1 / periods)
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:
+        anchors = (frames - 1) // self.distance + 2
+        return (anchors + 2 * (self.kernel - 1), self.noise_dim)
+
+    def forward(self, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        hidden = F.leaky_relu(self.first(noise.transpose(1, 2)), 0.2)
+        anchors = self.second(hidden).transpose(1, 2)  # [B, anchors, d]
+        left = (times / self.distance).floor().long().clamp(0, anchors.shape[1] - 2)
+        share = (times / self.distance - left)[..., None]
+        before, after = take(anchors, left), take(anchors, left + 1)
+        start = left * self.distance
+        wave_start, wave_end = self.wave(before, start), self.wave(before, start + self.distance)
+        wave = self.wave(before, times) - torch.lerp(wave_start, wave_end, share)
+        return wave + torch.lerp(self.anchor(before), self.anchor(after), share)
+
+    def wave(self, anchor: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        angle = 2 * math.pi * times[..., None] * self.rate + self.phase(anchor)
+        result: torch.Tensor = self.amplitude(anchor) * angle.sin()
+        return result
+
+
+def take(sequence: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """[B, N, D], [B, K] -> [B, K, D]."""
+    return sequence.gather(1, index[..., None].expand(-1, -1, sequence.shape[-1]))
+
+
+class Phase(Motion):
+    """One noise vector turned into a curve: m(t) = MLP(leaky_relu(A z · t)) (DIGAN, Yu et al. 2022).
+
+    t runs from 0 to 1 over the training length, and beyond it for longer clips.
+    """
+
+    def __init__(self, config: MotionConfig, frames: int) -> None:
+        super().__init__()
+        self.continuous = True
+        self.noise_dim, self.code_dim, self.span = config.noise_dim, config.code_dim, max(1, frames - 1)
+        self.velocity = nn.Linear(self.noise_dim, self.code_dim)
+        self.mlp = nn.Sequential(
+            nn.Linear(self.code_dim, self.code_dim),
+            nn.LeakyReLU(0.2),
+            nn.Linear(self.code_dim, self.code_dim),
+        )
+
+    def noise_shape(self, frames: int) -> tuple[int, ...]:  # noqa: ARG002
+        return (1, self.noise_dim)
+
+    def forward(self, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        moved = self.velocity(noise) * (times / self.span)[..., None]
+        codes: torch.Tensor = self.mlp(F.leaky_relu(moved, 0.2))
+        return codes
+
+
+MOTIONS: dict[str, type[Motion]] = {
+    "static": Static,
+    "independent": Independent,
+    "gru": Gru,
+    "lstm": Lstm,
+    "temporal-deconv": TemporalDeconv,
+    "transformer": Transformer,
+    "fourier": Fourier,
+    "conv3d": NoMotion,
+    "two-stream": NoMotion,
+    "conv-gru": Independent,
+    "implicit": Phase,
+    "flow-warp": Gru,
+    "temporal-shift": Gru,
+}
+"""Motion module of each `generator.motion.name`; `decoders.build_decoder` says which decoder goes with it."""
+
+
+def build_motion(config: MotionConfig, frames: int) -> Motion:
+    """Build the motion module that the config names."""
+    kind: Any = lookup("motion module", config.name, MOTIONS)
+    module = kind(config, frames, **config.options)
+    if not isinstance(module, nn.Module) or not hasattr(module, "noise_shape"):
+        raise VgbenchError(
+            f"'{config.name}' does not build a motion module",
+            "derive it from vgbench.reference_models.motion.Motion",
+        )
+    return module  # type: ignore[return-value]
