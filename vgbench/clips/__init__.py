@@ -1,0 +1,6 @@
+"""Where clips come in: folders, archives, URLs, arrays, iterables and built-in generators; and where they go out."""
+
+from vgbench.clips.clip import Clip, ClipSource, Frames, Skipped
+from vgbench.clips.sources import open_source, subset
+
+__all__ = ["Clip", "ClipSource", "Frames", "Skipped", "open_source", "subset"]

@@ -200,7 +200,7 @@ def stored_array_clips(
                 for index in range(shape[0])
             ]
             return _labelled(make, labels)
-        member, labels = (_npz_member(file) if path.lower().endswith(".npz") else (file, None))
+        member, labels = _npz_member(file) if path.lower().endswith(".npz") else (file, None)
         dtype, shape, offset = _npy_header(member)
         shape, axis = _batched(dtype, shape, value_range)
         header = _Header(offset, dtype.str, shape, axis)
@@ -326,7 +326,7 @@ def memory_clips(items: Iterable[Any], value_range: ValueRange | None, *, copy: 
                 pixels = np.array(frames, order="C") if copy else frames
                 clips.append(MemoryClip(_numbered("", len(clips)), label, pixels))
         except ValueError as error:
-                raise VgbenchError(f"item {position}: {error}", f"give {EXPECTED}") from error
+            raise VgbenchError(f"item {position}: {error}", f"give {EXPECTED}") from error
     return clips
 
 
@@ -337,7 +337,10 @@ def _clips_of_item(item: Any, value_range: ValueRange | None) -> Iterator[tuple[
     array = array if isinstance(array, np.ndarray) else _tensor_to_numpy(array)
     check_kind(array.dtype, array.shape, value_range)
     if array.ndim == 4:
-        yield to_frames(array, channel_axis(array.shape), value_range), None if label is None else str(_one(label))
+        yield (
+            to_frames(array, channel_axis(array.shape), value_range),
+            None if label is None else str(_one(label)),
+        )
         return
     labels = [None] * len(array) if label is None else [str(value) for value in _plain(label)]
     if len(labels) != len(array):
@@ -354,4 +357,3 @@ def _one(label: Any) -> Any:
 def _tensor_to_numpy(tensor: Any) -> npt.NDArray[Any]:
     tensor = tensor.detach().cpu()
     return np.asarray(tensor.float() if tensor.dtype.is_floating_point else tensor)
-

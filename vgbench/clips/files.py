@@ -27,19 +27,19 @@ CHECKPOINT_BYTES = 2**24
 """A compressed archive member remembers its decompressor's state this often, for random access."""
 
 
-@dataclass(frozen=True)
 class StoredFile(ABC):
-    """Bytes that can be opened again and again, in any process."""
+    """Bytes that can be opened again and again, in any process.
+
+    Attributes:
+        size: length in bytes.
+    """
+
+    size: int
 
     @property
     @abstractmethod
     def name(self) -> str:
         """What the user would look for: path, URL, or archive/member."""
-
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """Length in bytes."""
 
     @abstractmethod
     def open(self) -> BinaryIO:
@@ -131,7 +131,8 @@ def file_system_of(url: str) -> tuple[Any, str]:
         return cast(tuple[Any, str], fsspec.core.url_to_fs(url))
     except ValueError as error:
         raise VgbenchError(
-            f"{url}: {error}", "known are local paths and fsspec protocols such as s3://, gs://, hf://, https://"
+            f"{url}: {error}",
+            "known are local paths and fsspec protocols such as s3://, gs://, hf://, https://",
         ) from error
     except ImportError as error:
         raise VgbenchError(f"{url}: {error}", "install the package that speaks this protocol") from error

@@ -122,7 +122,9 @@ def list_remote(url: str) -> Listed:
     try:
         found: dict[str, dict[str, Any]] = file_system.find(root, detail=True)
     except (OSError, NotImplementedError) as error:
-        raise VgbenchError(f"{url}: cannot be listed ({error})", "check the URL and the credentials") from error
+        raise VgbenchError(
+            f"{url}: cannot be listed ({error})", "check the URL and the credentials"
+        ) from error
     entries = []
     prefix = root.rstrip("/") + "/"
     for path, info in found.items():

@@ -25,14 +25,39 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".ogv", ".flv")
+VIDEOS = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".ogv",
+    ".flv",
+)
 
 # FFmpeg guesses the container from the content. Playlists and other formats that would open further files or
 # addresses are left out, so that a clip from a stranger can only ever be a clip.
 CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,ogg,flv,h264,hevc"
 
 # Where one packet is one shown frame, by the container's rules and the codec's; all others are counted by decoding.
-ONE_PACKET_A_FRAME = {"h264", "mpeg4", "mjpeg", "ffv1", "png", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "prores"}
+ONE_PACKET_A_FRAME = {
+    "h264",
+    "mpeg4",
+    "mjpeg",
+    "ffv1",
+    "png",
+    "rawvideo",
+    "huffyuv",
+    "ffvhuff",
+    "utvideo",
+    "prores",
+}
 INDEXED_CONTAINERS = {"mov", "matroska"}
 
 WORTH_SEEKING = 48
@@ -52,11 +77,10 @@ class VideoClip(Clip):
     def count_frames(self) -> int:
         with _opened(self.file) as (container, stream):
             times = _frame_times(container, stream)
-            if times is None:
-                container.seek(0)
-                count = sum(1 for _ in _decoded(self.file.name, container, stream))
-            else:
-                count = len(times)
+        if times is not None:
+            return len(times)
+        with _opened(self.file) as (container, stream):
+            count = sum(1 for _ in _decoded(self.file.name, container, stream))
         if count == 0:
             raise BadClip(self.file.name, "no frame can be decoded")
         return count

@@ -54,7 +54,7 @@ class SpaceTimeConv(nn.Module):
         """[B, T, H, W, C] -> [B, T', H', W', out]."""
         if self.reach:
             x = torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
-        return F.relu(self.norm(self.conv(x.permute(0, 4, 1, 2, 3)))).permute(0, 2, 3, 4, 1)
+        return F.relu_(self.norm(self.conv(x.permute(0, 4, 1, 2, 3)))).permute(0, 2, 3, 4, 1)
 
     def fold(self) -> None:
         """Merge the batch norm into the convolution; for inference only."""

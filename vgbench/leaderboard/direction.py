@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
+from vgbench.metrics import METRICS
+from vgbench.metrics.metric import Better, ClipMetric
 from vgbench.metrics.score import Score
 
-Direction = Literal["lower", "higher", "real"]
-"""Better when lower, when higher, or when closer to the same measurement on real clips."""
-
-WORDS: dict[Direction, str] = {
+WORDS: dict[Better, str] = {
     "lower": "lower is better",
     "higher": "higher is better",
     "real": "closer to real is better",
 }
-ARROWS: dict[Direction, str] = {"lower": "↓", "higher": "↑", "real": "→ real"}
+ARROWS: dict[Better, str] = {"lower": "↓", "higher": "↑", "real": "→ real"}
 
 
-def direction(score_name: str, details: Mapping[str, Any] | None = None) -> Direction:
+def direction(score_name: str, details: Mapping[str, Any] | None = None) -> Better:
     """Look up the direction of one score.
 
     Args:
@@ -39,7 +38,7 @@ def direction(score_name: str, details: Mapping[str, Any] | None = None) -> Dire
     return own if own in WORDS else "lower"
 
 
-def badness(score: Score, better: Direction) -> float:
+def badness(score: Score, better: Better) -> float:
     """Map a score to a number that falls as the model improves, in the metric's own unit."""
     if better == "higher":
         return -score.best_estimate
@@ -49,8 +48,10 @@ def badness(score: Score, better: Direction) -> float:
 
 
 @cache
-def _shipped() -> dict[str, Direction]:
-    import vgbench.metrics
-
-    known = getattr(vgbench.metrics, "METRICS", {})
-    return {name: better for metric in known.values() for name, better in metric.better.items()}
+def _shipped() -> dict[str, Better]:
+    """Score name -> direction, for every metric of vgbench's own table."""
+    directions: dict[str, Better] = {}
+    for metric in METRICS.values():
+        better = {metric.name: metric.better} if isinstance(metric, ClipMetric) else metric.better
+        directions |= better
+    return directions

@@ -7,12 +7,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations, zip_longest
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from vgbench.leaderboard.direction import Direction, badness, direction
+from vgbench.leaderboard.direction import badness, direction
 from vgbench.leaderboard.significance import LEVEL, Difference, holm, score_difference
+from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 from vgbench.results import Record
 from vgbench.signature import Signature
@@ -26,7 +27,7 @@ class Column:
     """One metric of a group and the way it improves."""
 
     name: str
-    better: Direction
+    better: Better
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def rank(records: Iterable[Record], primary: str = "fvd", paths: Sequence[Path] 
         Groups, those with the most models first.
     """
     members: dict[Signature, list[tuple[Record, Path | None]]] = defaultdict(list)
-    for record, path in zip_longest(records, paths):
+    located = zip(records, paths, strict=True) if paths else ((record, None) for record in records)
+    for record, path in located:
         members[comparison_key(record)].append((record, path))
     groups = [_group(signature, found, primary) for signature, found in members.items()]
     return sorted(groups, key=lambda group: (-len(group.models), str(group.signature)))
@@ -222,9 +224,10 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
     return Group(signature, main.name, columns, tuple(rows), tuple(pairs))
 
 
-def _age(entry: tuple[Record, Path | None]) -> tuple[str, str]:
+def _age(entry: tuple[Record, Path | None]) -> tuple[str, ...]:
     record, path = entry
-    return record.created, record.to_json() + str(path)  # the text only breaks ties of one second
+    # All but the first only break ties within one second, so that the order of records never matters.
+    return record.created, record.clips.generated.manifest_hash, repr(record.scores), str(path)
 
 
 def _columns(newest: dict[str, Record], primary: str) -> tuple[Column, ...]:
@@ -265,6 +268,6 @@ def _has_value(score: Score | None) -> bool:
     return score is not None and math.isfinite(score.best_estimate)
 
 
-def _order(score: Score | None, better: Direction) -> float:
+def _order(score: Score | None, better: Better) -> float:
     """Sort key: best first, what has no finite value last."""
     return badness(score, better) if score is not None and _has_value(score) else math.inf

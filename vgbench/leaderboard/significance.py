@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vgbench.leaderboard.direction import Direction, badness
+from vgbench.leaderboard.direction import badness
 from vgbench.metrics import uncertainty
+from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 
 LEVEL = 1 - uncertainty.CONFIDENCE
@@ -38,7 +39,7 @@ class Difference:
 
 
 def score_difference(
-    first: Score, second: Score, better: Direction = "lower", *, same_real: bool = True
+    first: Score, second: Score, better: Better = "lower", *, same_real: bool = True
 ) -> Difference:
     """Estimate `second - first` for two scores made with equal signatures.
 

@@ -1,14 +1,15 @@
 """Metrics: functions of arrays, with their uncertainty.
 
-`METRICS` is the one table: whatever evaluates, lists or documents metrics reads it and names none of them. To add
-one, write its file, add a line here, a test and a section in docs/metrics.md. scipy and OpenCV load on first use.
+`METRICS` is the one table: whatever evaluates, lists or documents metrics reads it and names none of them.
+To add one, write its file, add a line here, a test and a section in docs/metrics.md. scipy and OpenCV load
+on first use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vgbench.metrics import frechet, inception, kernel, metric, prdc, temporal
+from vgbench.metrics import frechet, inception, kernel, metric, prdc
 from vgbench.metrics.frechet import FrechetMoments, frechet_distance
 from vgbench.metrics.inception import InceptionScore, inception_score
 from vgbench.metrics.kernel import jedi_mmd, kernel_distance

@@ -6,7 +6,9 @@ DIS (Kroeger et al. 2016, OpenCV's MEDIUM preset) needs no weights, runs on a CP
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +26,8 @@ LEAST_SIDE = 16
 def pairs(clip: npt.NDArray[np.uint8], step: int = 1) -> Iterator[tuple[Flow, Flow]]:
     """Flow from frame t to t + step and from t + step to t, for each t = 0, step, 2 step, …
 
-    first(p) ≈ second(p + forward(p)). Frames with a side under `LEAST_SIDE` pixels are enlarged by a whole factor
-    (cubic) and their flow is scaled back.
+    first(p) ≈ second(p + forward(p)). Frames with a side under `LEAST_SIDE` pixels are enlarged by a whole
+    factor (cubic) and their flow is scaled back.
 
     Args:
         clip: uint8 [T, H, W, 3].
@@ -47,7 +49,7 @@ class _Solver:
     def __init__(self, height: int, width: int) -> None:
         import cv2
 
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._size = (width, height)
         self._factor = -(-LEAST_SIDE // min(height, width))
 
@@ -74,7 +76,7 @@ def _gray_pairs(
 ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], _Solver]]:
     solver = _Solver(clip.shape[1], clip.shape[2])
     grays = [solver.gray(frame) for frame in clip[::step]]
-    for first, second in zip(grays, grays[1:], strict=False):
+    for first, second in itertools.pairwise(grays):
         yield first, second, solver
 
 
@@ -86,7 +88,8 @@ def warp(image: Image, flow: Flow) -> tuple[Image, Mask]:
         flow: [H, W, 2].
 
     Returns:
-        float64 [H, W, C], the border repeated outside of the frame; and bool [H, W], where p + flow(p) lies inside.
+        float64 [H, W, C], the border repeated outside of the frame; and bool [H, W], where p + flow(p) lies
+        inside.
     """
     height, width = image.shape[:2]
     x = np.arange(width, dtype=np.float64) + flow[..., 0]

@@ -3,9 +3,9 @@
 d² = ‖μ_x − μ_y‖² + Tr Σ_x + Tr Σ_y − 2 Tr (Σ_x Σ_y)^½  (Dowson and Landau 1982; Heusel et al. 2017;
 Unterthiner et al. 2018)
 
-No matrix root is taken. With Σ_x = L_xᵀ L_x and Σ_y = L_yᵀ L_y, Tr (Σ_x Σ_y)^½ is the sum of the singular values
-of L_x L_yᵀ: (Σ_x Σ_y) has the eigenvalues of (L_x L_yᵀ)(L_x L_yᵀ)ᵀ. Singular covariances (fewer clips than
-dimensions, constant features) need no special case and no added ε.
+No matrix root is taken. With Σ_x = L_xᵀ L_x and Σ_y = L_yᵀ L_y, Tr (Σ_x Σ_y)^½ is the sum of the singular
+values of L_x L_yᵀ: (Σ_x Σ_y) has the eigenvalues of (L_x L_yᵀ)(L_x L_yᵀ)ᵀ. Singular covariances (fewer clips
+than dimensions, constant features) need no special case and no added ε.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def _without_each(
 
     Let A = (X − μ) L_otherᵀ = Q R. Deleting the rows b and centring the rest leaves the Gram matrix
     Rᵀ (I − BᵀB) R, where B stacks the rows Q_b and one row for the shift of the mean. With
-    BBᵀ = P diag(λ) Pᵀ, its root is (I − BᵀB)^½ = I − Bᵀ P diag(1 / (1 + √(1 − λ))) Pᵀ B: a correction of the rank
-    of the block, accurate to machine precision also where the Gram matrix would lose half of the digits.
+    BBᵀ = P diag(λ) Pᵀ, its root is (I − BᵀB)^½ = I − Bᵀ P diag(1 / (1 + √(1 − λ))) Pᵀ B: a correction of the
+    rank of the block, accurate to machine precision also where the Gram matrix would lose half of the digits.
     """
     count = len(features)
     mean = features.mean(axis=0)

@@ -5,6 +5,7 @@ IS = exp( E_x KL(p(y|x) ‖ p(y)) ), p(y) the mean of p(y|x) over the clips of o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -33,9 +34,9 @@ def inception_score(logits: npt.ArrayLike, splits: int = 1, *, variant: Variant 
     Args:
         logits: [N, K] before the softmax, one row for each generated clip.
         splits: parts of N / splits clips that are scored one by one. Smaller parts give lower scores.
-        variant: "exact" takes 0 log 0 = 0. "tgan" adds 1e-7 inside each logarithm and "tganv2" 1e-20, as those
-            code bases do. "stylegan-v" shuffles the clips by numpy's RandomState(42) before they are split
-            (published with 10 splits of 2,048 clips).
+        variant: "exact" takes 0 log 0 = 0. "tgan" adds 1e-7 inside each logarithm and "tganv2" 1e-20, as
+            those code bases do. "stylegan-v" shuffles the clips by numpy's RandomState(42) before they are
+            split (published with 10 splits of 2,048 clips).
 
     Returns:
         (mean, std) over splits, the mean in [1, K].
@@ -85,7 +86,7 @@ def _in_order(probabilities: Matrix, variant: Variant) -> Matrix:
     if variant != "stylegan-v":
         return probabilities
     order = np.arange(len(probabilities))
-    np.random.RandomState(42).shuffle(order)  # noqa: NPY002, the published protocol's generator
+    np.random.RandomState(42).shuffle(order)  # the published protocol's generator
     return probabilities[order]
 
 
@@ -94,7 +95,7 @@ def _split_scores(probabilities: Matrix, splits: int, epsilon: float) -> npt.NDA
     if not 1 <= splits <= count:
         raise VgbenchError(f"splits = {splits} with {count} clips", "use between 1 and N splits")
     edges = [i * count // splits for i in range(splits + 1)]
-    parts = [probabilities[start:stop] for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [probabilities[start:stop] for start, stop in itertools.pairwise(edges)]
     return np.array(
         [_from_sums(len(p), p.sum(axis=0), _negentropy(p, epsilon).sum(), epsilon) for p in parts]
     )

@@ -91,8 +91,8 @@ def kernel_jackknife(
     sums = _Sums.of(x, y, blocks_x, blocks_y, _Kernel(degree, coef0, 1 / x.shape[1]))
     return Jackknife(
         scale * sums.distance(biased),
-        Side.of([scale * sums.without_x(j).distance(biased) for j in range(len(blocks_x))], blocks_x),
-        Side.of([scale * sums.without_y(j).distance(biased) for j in range(len(blocks_y))], blocks_y),
+        Side.of([scale * sums.distance(biased, without_x=j) for j in range(len(blocks_x))], blocks_x),
+        Side.of([scale * sums.distance(biased, without_y=j) for j in range(len(blocks_y))], blocks_y),
         biased=biased,
     )
 
@@ -143,41 +143,31 @@ class _Sums:
         sizes_x = np.array([len(block) for block in blocks_x])
         sizes_y = np.array([len(block) for block in blocks_y])
         x, y = x[order_x], y[order_y]
-        diagonals = (
-            np.add.reduceat(kernel.diagonal(side), _starts(sizes))
-            for side, sizes in ((x, sizes_x), (y, sizes_y))
-        )
         return cls(
             _block_sums(x, x, sizes_x, sizes_x, kernel),
             _block_sums(y, y, sizes_y, sizes_y, kernel),
             _block_sums(x, y, sizes_x, sizes_y, kernel),
-            *diagonals,
+            np.add.reduceat(kernel.diagonal(x), _starts(sizes_x)),
+            np.add.reduceat(kernel.diagonal(y), _starts(sizes_y)),
             sizes_x,
             sizes_y,
         )
 
-    def without_x(self, j: int) -> _Sums:
-        keep = np.arange(len(self.sizes_x)) != j
-        xx, xy = self.xx[keep][:, keep], self.xy[keep]
-        return _Sums(
-            xx, self.yy, xy, self.diagonal_x[keep], self.diagonal_y, self.sizes_x[keep], self.sizes_y
-        )
-
-    def without_y(self, j: int) -> _Sums:
-        keep = np.arange(len(self.sizes_y)) != j
-        yy, xy = self.yy[keep][:, keep], self.xy[:, keep]
-        return _Sums(
-            self.xx, yy, xy, self.diagonal_x, self.diagonal_y[keep], self.sizes_x, self.sizes_y[keep]
-        )
-
-    def distance(self, biased: bool) -> float:
-        n, m = int(self.sizes_x.sum()), int(self.sizes_y.sum())
-        cross = self.xy.sum() / (n * m)
+    def distance(self, biased: bool, without_x: int | None = None, without_y: int | None = None) -> float:
+        """MMD² of all rows, or of those outside one block."""
+        keep_x, keep_y = _others(len(self.sizes_x), without_x), _others(len(self.sizes_y), without_y)
+        n, m = int(self.sizes_x[keep_x].sum()), int(self.sizes_y[keep_y].sum())
+        within_x, within_y = self.xx[keep_x][:, keep_x].sum(), self.yy[keep_y][:, keep_y].sum()
+        cross = self.xy[keep_x][:, keep_y].sum() / (n * m)
         if biased:
-            return float(self.xx.sum() / n**2 + self.yy.sum() / m**2 - 2 * cross)
-        within_x = (self.xx.sum() - self.diagonal_x.sum()) / (n * (n - 1))
-        within_y = (self.yy.sum() - self.diagonal_y.sum()) / (m * (m - 1))
-        return float(within_x + within_y - 2 * cross)
+            return float(within_x / n**2 + within_y / m**2 - 2 * cross)
+        within_x -= self.diagonal_x[keep_x].sum()
+        within_y -= self.diagonal_y[keep_y].sum()
+        return float(within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * cross)
+
+
+def _others(count: int, without: int | None) -> list[int]:
+    return [block for block in range(count) if block != without]
 
 
 def _starts(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.errors import ConfigError
-from vgbench.metrics.score import Samples, Score
+from vgbench.metrics.score import Score
 from vgbench.metrics.uncertainty import score_clips
 from vgbench.named import lookup, unknown_name
 
@@ -98,7 +98,8 @@ class Choice:
     Attributes:
         name: name in the table, or `package.module:Object`.
         metric: what it stands for.
-        given: (option, value) where the value is not the default, in declared order; so equal meaning is equal.
+        given: (option, value) where the value is not the default, in declared order; so equal meaning is
+            equal.
     """
 
     name: str

@@ -55,9 +55,9 @@ def precision_recall_density_coverage(real: npt.ArrayLike, generated: npt.ArrayL
 def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
     """All four with a jackknife error.
 
-    The jackknife leaves out whole blocks of source clips, from balls and points alike. A bootstrap would not do:
-    repeated points shrink every radius to nothing. There is no bias correction, because the four depend on the
-    number of clips by definition and are comparable only at equal numbers.
+    The jackknife leaves out whole blocks of source clips, from balls and points alike. A bootstrap would not
+    do: repeated points shrink every radius to nothing. There is no bias correction, because the four depend
+    on the number of clips by definition and are comparable only at equal numbers.
     """
     r, g = _checked(real.features, generated.features, k)
     blocks_r, blocks_g = deal(real.groups), deal(generated.groups)
@@ -92,47 +92,37 @@ def _resampled(
 ) -> tuple[npt.NDArray[np.float64], Matrix, Matrix]:
     """The four numbers [4], without each real block [G, 4], and without each generated block [H, 4].
 
-    One pass over the distances, in chunks of real rows. Row 0 of every table below is the full set; row 1 + b is
-    the set without block b.
+    One pass over the distances, in chunks of real rows. Row 0 of every table below is the full set; row
+    1 + b is the set without block b.
     """
     keep_r, keep_g = _kept(len(r), blocks_r), _kept(len(g), blocks_g)
     radii_r, radii_g = _radii(r, blocks_r, k), _radii(g, blocks_g, k)
-    in_real = np.zeros(
-        (len(keep_r), len(g)), dtype=np.int64
-    )  # balls of real points around each generated one
+    # How many balls of real points each generated point lies in.
+    balls = np.zeros((len(keep_r), len(g)), dtype=np.int64)
     recalled = np.zeros((len(keep_g), len(r)), dtype=bool)
     nearest = np.empty((len(keep_g), len(r)))
-    recalled_without_r = np.zeros(len(r), dtype=bool)
     for rows, d in _distances(r, g):
         for b, keep in enumerate(keep_r):
-            in_real[b] += np.count_nonzero((d < radii_r[b, rows, None])[keep[rows]], axis=0)
+            balls[b] += np.count_nonzero((d < radii_r[b, rows, None])[keep[rows]], axis=0)
         for b, keep in enumerate(keep_g):
             recalled[b, rows] = ((d < radii_g[b]) & keep).any(axis=1)
             nearest[b, rows] = np.where(keep, d, np.inf).min(axis=1)
-    recalled_without_r = recalled[0]
-
-    def summary(
-        balls: npt.NDArray[np.int64], recall: npt.NDArray[np.bool_], covered: npt.NDArray[np.bool_]
-    ) -> list[float]:
-        return [
-            float((balls > 0).mean()),
-            float(recall.mean()),
-            float(balls.mean() / k),
-            float(covered.mean()),
-        ]
-
     without_r = [
-        summary(in_real[b], recalled_without_r[keep], (nearest[0] < radii_r[b])[keep])
+        _summary(balls[b], recalled[0, keep], (nearest[0] < radii_r[b])[keep], k)
         for b, keep in enumerate(keep_r)
     ]
     without_g = [
-        summary(in_real[0, keep], recalled[b], nearest[b] < radii_r[0]) for b, keep in enumerate(keep_g)
+        _summary(balls[0, keep], recalled[b], nearest[b] < radii_r[0], k) for b, keep in enumerate(keep_g)
     ]
-    return (
-        np.array(without_r[0]),
-        np.array(without_r[1:]).reshape(-1, 4),
-        np.array(without_g[1:]).reshape(-1, 4),
-    )
+    full = np.array(without_r[0])
+    return full, np.array(without_r[1:]).reshape(-1, 4), np.array(without_g[1:]).reshape(-1, 4)
+
+
+def _summary(
+    balls: npt.NDArray[np.int64], recalled: npt.NDArray[np.bool_], covered: npt.NDArray[np.bool_], k: int
+) -> list[float]:
+    """Precision, recall, density, coverage."""
+    return [float(x) for x in ((balls > 0).mean(), recalled.mean(), balls.mean() / k, covered.mean())]
 
 
 def _kept(count: int, blocks: Blocks) -> npt.NDArray[np.bool_]:
@@ -154,8 +144,9 @@ def _distances(x: Matrix, y: Matrix) -> Iterator[tuple[slice, Matrix]]:
 def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
     """Distance to the k-th nearest other row: row 0 among all rows, row 1 + b among those outside block b.
 
-    A radius differs from the full one only where block b holds one of the k nearest, so a short list of nearest
-    neighbours answers nearly all; where a block holds most of that list, the whole row is looked at again.
+    A radius differs from the full one only where block b holds one of the k nearest, so a short list of
+    nearest neighbours answers nearly all; where a block holds most of that list, the whole row is looked at
+    again.
     """
     block_of = np.full(len(x), -1)
     for b, block in enumerate(blocks):

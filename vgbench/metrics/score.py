@@ -21,8 +21,8 @@ class Score:
         debiased: the value less its estimated finite-sample bias; None for metrics without such a bias.
         method: how the uncertainty was made, such as "jackknife(32+32 groups)".
         real: the same measurement on the real set, for metrics of single clips; None otherwise.
-        deviations: what each block of (generated, real) source clips adds to the error; the squares of all sum
-            to standard_error². Two scores against one real set share its part, and
+        deviations: what each block of (generated, real) source clips adds to the error; the squares of all
+            sum to standard_error². Two scores against one real set share its part, and
             `uncertainty.difference` needs that. None where the score was not jackknifed.
     """
 

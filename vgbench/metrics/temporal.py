@@ -1,8 +1,8 @@
 """Measurements of one clip: how calm, how smooth, how consistent and how lively it is. All need no weights.
 
-Each takes uint8 [T, H, W, 3] and gives a float64 number; each raises `VgbenchError` for another dtype or shape,
-or for too few frames. A frozen clip has the best flicker, smoothness and warping error, so read those beside
-`dynamic_degree`.
+Each takes uint8 [T, H, W, 3] and gives a float64 number; each raises `VgbenchError` for another dtype or
+shape, or for too few frames. A frozen clip has the best flicker, smoothness and warping error, so read those
+beside `dynamic_degree`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Frames = npt.NDArray[np.uint8]
 def temporal_flicker(clip: Frames) -> float:
     """Mean |f_t − f_{t+1}| / 255 over pixels, channels and pairs of neighbours.
 
-    In [0, 1], lower is calmer. VBench's temporal flickering (Huang et al. 2024) is 1 minus this, and is meant for
-    static scenes: motion counts as flicker.
+    In [0, 1], lower is calmer. VBench's temporal flickering (Huang et al. 2024) is 1 minus this, and is
+    meant for static scenes: motion counts as flicker.
     """
     values = frames(clip).astype(np.int16)
     return float(np.abs(np.diff(values, axis=0)).mean(dtype=np.float64) / 255)
@@ -31,10 +31,10 @@ def temporal_flicker(clip: Frames) -> float:
 def motion_smoothness(clip: Frames) -> float:
     """How well every second frame follows from its two neighbours.
 
-    In [0, 1], higher is smoother: 1 − mean |f_t − f̂_t| / 255 over odd t, f̂_t interpolated half way between f_{t−1}
-    and f_{t+1}. The idea is VBench's (Huang et al. 2024), whose interpolator is the network AMT-S; here it is
-    DIS flow in both directions with the linear motion model of Super SloMo (Jiang et al. 2018, eq. 4) and no weights,
-    so the numbers differ from VBench's. Needs 3 frames.
+    In [0, 1], higher is smoother: 1 − mean |f_t − f̂_t| / 255 over odd t, f̂_t interpolated half way between
+    f_{t−1} and f_{t+1}. The idea is VBench's (Huang et al. 2024), whose interpolator is the network AMT-S;
+    here it is DIS flow in both directions with the linear motion model of Super SloMo (Jiang et al. 2018,
+    eq. 4) and no weights, so the numbers differ from VBench's. Needs 3 frames.
     """
     kept = frames(clip, least_frames=3)
     last = len(kept) - 1 if len(kept) % 2 == 0 else len(kept)
@@ -57,11 +57,11 @@ def _midway(before: flow.Image, after: flow.Image, ahead: flow.Flow, back: flow.
 def warping_error(clip: Frames) -> float:
     """Squared error between each frame and the next one warped back to it, where nothing is occluded.
 
-    Lai et al. 2018 (ECCV, §3), E_warp: Σ M (f_{t+1}(p + w(p)) − f_t(p))² / Σ M over RGB in [0, 1], averaged over
-    pairs, in [0, 1], lower is better. M leaves out occlusions and motion boundaries (`flow.occluded`); a pair with
-    nothing left counts 0. Two differences: the flow w is estimated on the clip itself, because a generated
-    clip has no input video to take it from, and by DIS instead of FlowNet2; and pixels that leave the frame
-    count as occluded.
+    Lai et al. 2018 (ECCV, §3), E_warp: Σ M (f_{t+1}(p + w(p)) − f_t(p))² / Σ M over RGB in [0, 1], averaged
+    over pairs, in [0, 1], lower is better. M leaves out occlusions and motion boundaries (`flow.occluded`);
+    a pair with nothing left counts 0. Two differences: the flow w is estimated on the clip itself, because a
+    generated clip has no input video to take it from, and by DIS instead of FlowNet2; and pixels that leave
+    the frame count as occluded.
     """
     values = frames(clip)
     errors = []
@@ -81,7 +81,8 @@ class FlowStatistics(NamedTuple):
         mean: mean length of the flow.
         top: mean length of the fastest 5 % of the pixels of each pair.
         deviation: standard deviation of the length over pixels and pairs.
-        acceleration: mean length of the change of flow at a pixel from one pair to the next; 0 with two frames.
+        acceleration: mean length of the change of flow at a pixel from one pair to the next; 0 with two
+            frames.
         occluded: share of pixels that are occluded or at a motion boundary.
     """
 
@@ -111,8 +112,8 @@ def flow_statistics(clip: Frames) -> FlowStatistics:
 def dynamic_degree(clip: Frames) -> float:
     """Speed of the fastest 5 % of the pixels, in shorter sides of the frame for each frame step.
 
-    In [0, ∞), averaged over pairs; 0 for a frozen clip. VBench's dynamic degree (Huang et al. 2024) thresholds
-    the same top 5 % of RAFT flow at 6 / 256 ≈ 0.023 and gives the share of clips above it.
+    In [0, ∞), averaged over pairs; 0 for a frozen clip. VBench's dynamic degree (Huang et al. 2024)
+    thresholds the same top 5 % of RAFT flow at 6 / 256 ≈ 0.023 and gives the share of clips above it.
     """
     values = frames(clip)
     side = min(values.shape[1:3])
@@ -128,8 +129,8 @@ def _top(lengths: npt.NDArray[np.float64]) -> float:
 def average_content_distance(clip: Frames) -> float:
     """Mean Euclidean distance between the average colours of all pairs of frames.
 
-    ACD of MoCoGAN (Tulyakov et al. 2018) with its colour descriptor, RGB in [0, 255]: does the content stay the
-    same? In [0, 442], 0 for a constant average colour; best near the value of the real clips.
+    ACD of MoCoGAN (Tulyakov et al. 2018) with its colour descriptor, RGB in [0, 255]: does the content stay
+    the same? In [0, 442], 0 for a constant average colour; best near the value of the real clips.
     """
     colours = frames(clip).mean(axis=(1, 2), dtype=np.float64)
     distances = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
@@ -140,14 +141,19 @@ def periodicity(clip: Frames) -> float:
     """Height of the autocorrelation peak: 1 for a clip that repeats exactly within itself.
 
     Own definition. With u_t the frame on an 8 × 8 grid of averages, less its mean over time,
-    r(τ) = Σ ⟨u_t, u_{t+τ}⟩ / √(Σ ‖u_t‖² Σ ‖u_{t+τ}‖²) over t ≤ T − τ, and the value is the largest r(τ) for τ up to T / 2,
-    beginning where r first falls below 0.5 (else at T / 4): smaller lags only show that neighbours are alike.
-    In [−1, 1]; 0 for a frozen clip; best near the value of the real clips. Needs 4 frames.
+    r(τ) = Σ ⟨u_t, u_{t+τ}⟩ / √(Σ ‖u_t‖² Σ ‖u_{t+τ}‖²), sums over t ≤ T − τ. The value is the highest local
+    maximum of r up to τ = T / 2, once r has fallen below 0.5: before that, lags only show that neighbours
+    are alike. In [0, 1]; 0 where r never rises again, and for a frozen clip; best near the value of the real
+    clips. Needs 4 frames.
     """
     r = autocorrelation(clip)
-    fallen = np.flatnonzero(r[1:] < 0.5)
-    first = int(fallen[0]) + 1 if len(fallen) else max(1, (2 * len(r) - 2) // 4)
-    return float(r[first:].max())
+    fallen = np.flatnonzero(r < 0.5)
+    if len(fallen) == 0:
+        return 0.0
+    after = np.append(r, -np.inf)  # at T / 2 a rise that has not ended yet counts
+    peaks = (after[1:-1] > after[:-2]) & (after[1:-1] >= after[2:])
+    candidates = r[1:][peaks & (np.arange(1, len(r)) > fallen[0])]
+    return float(max(0.0, candidates.max(initial=0.0)))
 
 
 def autocorrelation(clip: Frames) -> npt.NDArray[np.float64]:

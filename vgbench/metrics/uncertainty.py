@@ -1,9 +1,9 @@
 """Standard errors, bias correction and intervals, from the clips that were scored.
 
-The unit is the source clip: windows cut from one clip are not independent. Source clips are dealt into at most
-`BLOCKS` blocks, the metric is computed again without each block, and the spread of those replicates gives the
-error (delete-a-group jackknife). The blocks may differ in size, so the formulas are those of the delete-m_j
-jackknife (Busing, Meijer and van der Leeden, Statistics and Computing 9, 1999).
+The unit is the source clip: windows cut from one clip are not independent. Source clips are dealt into at
+most `BLOCKS` blocks, the metric is computed again without each block, and the spread of those replicates
+gives the error (delete-a-group jackknife). The blocks may differ in size, so the formulas are those of the
+delete-m_j jackknife (Busing, Meijer and van der Leeden, Statistics and Computing 9, 1999).
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def score_clips(
 ) -> Score:
     """Average a measurement of single clips; windows of one source clip count as one cluster.
 
-    Cluster-robust error of a mean (Cameron and Miller 2015, §II): √(g/(g−1) Σ_c (Σ_{i∈c} (v_i − v̄))²) / N, and
-    a Student-t interval with g − 1 degrees of freedom, g source clips.
+    Cluster-robust error of a mean (Cameron and Miller 2015, §II): √(g/(g−1) Σ_c (Σ_{i∈c} (v_i − v̄))²) / N,
+    and a Student-t interval with g − 1 degrees of freedom, g source clips.
 
     Args:
         values: float [N], one for each window.

@@ -1,0 +1,209 @@
+"""Train the embedded extractor on procedural clips and write `embedded.safetensors`.
+
+    python scripts/train_embedded_extractor.py --steps 24000 --output vgbench/extractors/weights/embedded.safetensors
+
+Many tasks share one embedding, most of them read from it by one linear map: what moves, how fast, which way,
+how regularly; what damage was done, how strongly; where things are and where they move; and the classes of
+`vgbench.clips.moving_shapes`. Data are a function of the seed, whatever the number of workers; weights repeat on
+one machine with one thread count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import procedural_clips as procedural
+import torch
+import torch.nn.functional as F
+from procedural_clips import FACTORS, FAMILIES, SPATIAL, TEMPORAL
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from vgbench.clips import moving_shapes
+from vgbench.extractors.embedded import FEATURES, EmbeddedNetwork, to_frames
+from vgbench.extractors.weights import file
+
+Batch = dict[str, torch.Tensor]
+LENGTHS, LENGTH_SHARES = (16, 8, 12, 24), (0.6, 0.1, 0.15, 0.15)
+
+
+class Batches(Dataset[Batch]):
+    """Batch i of a stream; every clip of a batch has the same length, which differs between batches."""
+
+    def __init__(self, seed: int, size: int, count: int) -> None:
+        self.seed, self.size, self.count = seed, size, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Batch:
+        cv2.setNumThreads(0)
+        frames = int(np.random.default_rng([self.seed, index]).choice(LENGTHS, p=LENGTH_SHARES))
+        first = index * self.size
+        samples = [procedural.sample(self.seed, first + i, frames) for i in range(self.size)]
+        return {
+            "clips": torch.from_numpy(np.stack([s.frames for s in samples])),
+            "factors": torch.from_numpy(np.stack([s.factors for s in samples])),
+            "strengths": torch.from_numpy(np.stack([s.strengths for s in samples])),
+            "family": torch.tensor([s.family for s in samples]),
+            "shape": torch.tensor([s.shape for s in samples]),
+            "spatial": torch.tensor([s.spatial for s in samples]),
+            "temporal": torch.tensor([s.temporal for s in samples]),
+        }
+
+
+MAPS = 3 * 64 + 64 + 64
+
+
+def maps(frames: torch.Tensor) -> torch.Tensor:
+    """Where things are and where they move, 8 x 8: mean colour, log change, late minus early brightness."""
+    luma = frames.mean(dim=4)
+    half = luma.shape[1] // 2
+    change = (luma[:, 1:] - luma[:, :-1]).square().mean(dim=1)
+    pictures = (
+        *frames.mean(dim=1).unbind(dim=3),
+        luma[:, half:].mean(dim=1) - luma[:, :half].mean(dim=1),
+    )
+    pooled = [F.adaptive_avg_pool2d(picture, 8).flatten(1) for picture in pictures]
+    energy = F.adaptive_avg_pool2d(change, 8).flatten(1)
+    return torch.cat([*pooled, 0.25 * torch.log(energy + 1e-4)], dim=1)
+
+
+class Heads(nn.Module):
+    """What is read from the features in training only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factors = nn.Linear(FEATURES, len(FACTORS))
+        self.strengths = nn.Linear(FEATURES, 2)
+        self.maps = nn.Linear(FEATURES, MAPS)
+        self.hidden = nn.Sequential(nn.Linear(FEATURES, 256), nn.ReLU())
+        self.family = nn.Linear(256, len(FAMILIES))
+        self.spatial = nn.Linear(256, len(SPATIAL))
+        self.temporal = nn.Linear(256, len(TEMPORAL))
+
+
+def losses(
+    network: EmbeddedNetwork, heads: Heads, batch: Batch, scales: torch.Tensor
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Weighted losses of all tasks, and what validation reports (sums of hits or squared errors, and counts)."""
+    frames = to_frames(batch["clips"])
+    features, logits = network(frames)
+    hidden = heads.hidden(features)
+    seen: dict[str, torch.Tensor] = {}
+    terms: dict[str, torch.Tensor] = {}
+
+    weights = {"family": 0.5, "spatial": 1.0, "temporal": 1.5}
+    for name, weight in weights.items():
+        guess = getattr(heads, name)(hidden)
+        terms[name] = weight * F.cross_entropy(guess, batch[name])
+        seen[name] = (guess.argmax(1) == batch[name]).float()
+    known = batch["shape"] >= 0
+    if known.any():
+        terms["shape"] = F.cross_entropy(logits[known], batch["shape"][known])
+        seen["shape"] = (logits[known].argmax(1) == batch["shape"][known]).float()
+    terms["strengths"] = 4 * F.smooth_l1_loss(heads.strengths(features), batch["strengths"], beta=0.2)
+    target = batch["factors"] / scales
+    error = (heads.factors(features) - target)[~target.isnan()]
+    terms["factors"] = 2 * F.smooth_l1_loss(error, torch.zeros_like(error))
+    picture = maps(frames)
+    error = (heads.maps(features) - picture).square()
+    terms["maps"] = 4 * error.mean()
+    seen["maps"] = error.mean(1) / picture.var(0).mean()
+    return terms, seen
+
+
+def factor_scales(seed: int) -> torch.Tensor:
+    factors = np.stack([procedural.sample(seed, index, 16).factors for index in range(1500)])
+    return torch.from_numpy(np.nanstd(factors, axis=0) + 0.05)
+
+
+def validate(network: EmbeddedNetwork, heads: Heads, scales: torch.Tensor, seed: int, count: int) -> dict[str, float]:
+    network.eval()
+    totals: dict[str, list[torch.Tensor]] = {}
+    with torch.inference_mode():
+        for index in range(count):
+            _, seen = losses(network, heads, Batches(seed, 64, count)[index], scales)
+            for name, values in seen.items():
+                totals.setdefault(name, []).append(values)
+    network.train()
+    return {name: round(float(torch.cat(values).mean()), 4) for name, values in totals.items()}
+
+
+def save(path: Path, network: EmbeddedNetwork, metadata: dict[str, Any]) -> None:
+    tensors = {
+        # Weights in half precision; the statistics of batch norms do not fit its range.
+        key: value.half() if value.dim() >= 2 else value
+        for key, value in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    file.write(path, tensors, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=24000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=20260)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16 where the CPU is fast at it")
+    parser.add_argument("--version", default="1")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    network, heads = EmbeddedNetwork(len(moving_shapes.CLASSES)), Heads()
+    scales = factor_scales(options.seed + 2)
+    parameters = [*network.parameters(), *heads.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, options.lr, total_steps=options.steps, pct_start=0.05, div_factor=10, final_div_factor=100
+    )
+    loader = DataLoader(
+        Batches(options.seed, options.batch, options.steps),
+        batch_size=None,
+        num_workers=options.workers,
+        prefetch_factor=8 if options.workers else None,
+    )
+    metadata = {
+        "version": options.version,
+        "classes": moving_shapes.CLASSES,
+        "command": " ".join(["python", *sys.argv]),
+        "seed": options.seed,
+        "moving_shapes": moving_shapes.VERSION,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    begun, running = time.monotonic(), {}
+    for step, batch in enumerate(loader, 1):
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+            terms, _ = losses(network, heads, batch, scales)
+        optimiser.zero_grad(set_to_none=True)
+        sum(terms.values()).backward()
+        nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimiser.step()
+        schedule.step()
+        for name, value in terms.items():
+            running[name] = 0.98 * running.get(name, value.item()) + 0.02 * value.item()
+        if step % 200 == 0:
+            rate = step * options.batch / (time.monotonic() - begun)
+            print(step, f"{rate:.0f} clips/s", {k: round(v, 3) for k, v in running.items()}, flush=True)
+        if step % 2000 == 0 or step == options.steps:
+            result = validate(network, heads, scales, options.seed + 1, 16)
+            print("validation", result, flush=True)
+            save(options.output, network, metadata | {"steps": step, "validation": result})
+
+
+if __name__ == "__main__":
+    main()

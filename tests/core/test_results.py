@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics.score import Score
+from vgbench.results import Clips, ClipSet, Record, find_records, load_record
+
+
+@pytest.fixture
+def record():
+    side = ClipSet(source="a", used=2, clips=2, found=3, manifest_hash="0" * 64)
+    fields = (("protocol", "quick"), ("clips", "2+2"))
+    return Record(
+        model="../../my model <b>",
+        signature="quick|clips:2+2",
+        signature_fields=fields,
+        protocol={"name": "quick"},
+        scores={"fvd": Score(3.0, 0.5, (0.1, 2.2), 2, debiased=1.2, method="jackknife")},
+        signatures={"fvd": "fvd|clips:2+2"},
+        extractor=None,
+        clips=Clips(generated=side, real=side),
+        environment={},
+        seconds={"total": 1.0},
+        created="2026-01-02T03:04:05.678Z",
+    )
+
+
+def test_saved_record_is_the_same_record(record, tmp_path):
+    path = record.save(tmp_path)
+    assert load_record(path) == record
+    document = json.loads(path.read_text())
+    assert document["schema"] == 1
+    assert document["scores"]["fvd"]["interval"] == [0.1, 2.2]
+
+
+def test_file_name_cannot_leave_the_folder(record, tmp_path):
+    path = record.save(tmp_path / "results")
+    assert path.parent == tmp_path / "results"
+    assert path.name.startswith("my-model-b-")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "not a vgbench record"),
+        ('{"schema": 99}', "record schema 99"),
+        ('{"schema": 1, "model": 3}', "damaged record"),
+    ],
+)
+def test_damaged_records_are_named(tmp_path, text, words):
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(VgbenchError, match=words) as error:
+        load_record(tmp_path / "r.json")
+    assert "r.json" in error.value.message
+
+
+def test_finding_records_ignores_other_json(record, tmp_path):
+    saved = record.save(tmp_path / "deep")
+    (tmp_path / "other.json").write_text('{"a": 1}')
+    assert find_records([tmp_path, saved]) == [saved]
+    with pytest.raises(VgbenchError, match="no records"):
+        find_records([_empty(tmp_path)])
+
+
+def _empty(folder):
+    (folder / "empty").mkdir()
+    return folder / "empty"

@@ -1,0 +1,208 @@
+"""Ranks with ties, worked out by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from leaderboard_records import FIELDS, make_record, make_score
+
+from vgbench.leaderboard.ranking import explain, rank, role
+from vgbench.leaderboard.significance import holm, score_difference
+
+
+def ranks(records, primary="fvd"):
+    (group,) = rank(records, primary)
+    return {row.model: row.rank for row in group.rows}
+
+
+def test_clear_differences_give_ranks_in_order():
+    # Errors 1, so the difference has error 1.414; 20 apart is 14 standard errors.
+    assert ranks([make_record("c", 140.0), make_record("a", 100.0), make_record("b", 120.0)]) == {
+        "a": 1,
+        "b": 2,
+        "c": 3,
+    }
+
+
+def test_models_share_a_rank_where_the_interval_of_their_difference_contains_zero():
+    # b - a = 2.0 with error 1.414: interval [-0.77, 4.77] contains 0. c is far off.
+    (group,) = rank([make_record("a", 100.0), make_record("b", 102.0), make_record("c", 150.0)])
+    assert {row.model: row.rank for row in group.rows} == {"a": 1, "b": 1, "c": 3}
+    assert {row.model: row.tied_with for row in group.rows} == {"a": ("b",), "b": ("a",), "c": ()}
+    assert [row.cells["fvd"].best for row in group.rows] == [True, True, False]
+
+
+def test_ties_are_not_transitive():
+    # a-b and b-c differ by 3 (z = 2.12; Holm: 0.034 * 2 > 0.05, tied); a-c by 6 (z = 4.24; 2e-5 * 3, apart).
+    # So nothing is better than a or b, and one model (a) is better than c.
+    records = [make_record("a", 100.0), make_record("b", 103.0), make_record("c", 106.0)]
+    assert ranks(records) == {"a": 1, "b": 1, "c": 2}
+
+
+def test_holm_keeps_a_tie_that_a_single_test_would_break():
+    # z = 3 / 1.414 = 2.12, p = 0.034: apart when it is the only question, tied when it is one of three.
+    alone = [make_record("a", 100.0), make_record("b", 103.0)]
+    assert ranks(alone) == {"a": 1, "b": 2}
+    assert ranks([*alone, make_record("c", 103.0)]) == {"a": 1, "b": 1, "c": 1}
+
+
+def test_order_follows_the_bias_corrected_value():
+    # The plain value puts a first; less its bias, b is better.
+    a = make_record("a", {"fvd": make_score(100.0, 1.0, debiased=90.0)})
+    b = make_record("b", {"fvd": make_score(120.0, 1.0, debiased=60.0)})
+    assert ranks([a, b]) == {"b": 1, "a": 2}
+
+
+def test_higher_is_better_where_the_metric_says_so():
+    records = [
+        make_record(name, {"smile": make_score(value)}, details={"better": {"smile": "higher"}})
+        for name, value in (("low", 10.0), ("high", 90.0))
+    ]
+    (group,) = rank(records)
+    assert group.primary == "smile"
+    assert [row.model for row in group.rows] == ["high", "low"]
+
+
+def test_closer_to_real_is_better_where_the_metric_says_so():
+    records = [
+        make_record(name, {"pace": make_score(value, real=50.0)}, details={"better": {"pace": "real"}})
+        for name, value in (("slow", 10.0), ("near", 45.0), ("fast", 80.0))
+    ]
+    assert ranks(records) == {"near": 1, "fast": 2, "slow": 3}
+
+
+def test_without_standard_errors_nothing_can_be_told_apart():
+    records = [make_record(name, {"fvd": make_score(v, None)}) for name, v in (("a", 1.0), ("b", 9.0))]
+    assert ranks(records) == {"a": 1, "b": 1}
+
+
+def test_one_model_is_rank_one():
+    assert ranks([make_record("only")]) == {"only": 1}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_scores_that_are_not_finite_come_last_without_a_rank(value):
+    records = [make_record("broken", {"fvd": make_score(value, None)}), make_record("fine", 100.0)]
+    (group,) = rank(records)
+    assert [(row.model, row.rank) for row in group.rows] == [("fine", 1), ("broken", None)]
+
+
+def test_a_model_without_the_primary_metric_comes_last():
+    records = [make_record("other", {"kvd": make_score(1.0)}), make_record("fine", 100.0)]
+    (group,) = rank(records)
+    assert [(row.model, row.rank) for row in group.rows] == [("fine", 1), ("other", None)]
+    assert [column.name for column in group.columns] == ["fvd", "kvd"]
+
+
+def test_lines_of_reference_have_no_rank_and_take_no_part_in_the_tests():
+    records = [
+        make_record("real (test split)", 5.0),
+        make_record("static copies", 300.0, details={"role": "control"}),
+        make_record("a", 100.0),
+        make_record("b", 400.0),
+    ]
+    (group,) = rank(records)
+    assert [(row.model, row.rank, row.role) for row in group.rows] == [
+        ("real (test split)", None, "real"),
+        ("a", 1, "model"),
+        ("static copies", None, "control"),
+        ("b", 2, "model"),
+    ]
+    assert [(pair.first, pair.second) for pair in group.pairs] == [("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("model", "details", "expected"),
+    [
+        ("real", {}, "real"),
+        ("Real (test split)", {}, "real"),
+        ("real-esrgan", {}, "model"),
+        ("my-gan", {"role": "reference"}, "real"),
+        ("my-gan", {"role": "control"}, "control"),
+        ("real", {"role": "model"}, "model"),
+    ],
+)
+def test_role(model, details, expected):
+    assert role(make_record(model, details=details)) == expected
+
+
+def test_two_signatures_are_two_tables():
+    other = (*FIELDS[:2], ("frames", "16/s2"), *FIELDS[3:])
+    groups = rank([make_record("a"), make_record("b"), make_record("a", fields=other)])
+    assert [len(group.rows) for group in groups] == [2, 1]
+    assert explain(groups) == {"frames": ("16/s1", "16/s2")}
+
+
+def test_other_real_clips_are_another_table_even_under_one_signature():
+    groups = rank([make_record("a"), make_record("b", real="e" * 64)])
+    assert len(groups) == 2
+    assert list(explain(groups)) == ["real"]
+
+
+def test_the_latest_record_counts_and_older_ones_are_history():
+    days = ("2026-11-02T00:00:00+00:00", "2026-11-03T00:00:00+00:00", "2026-11-01T00:00:00+00:00")
+    values = (200.0, 300.0, 100.0)
+    (group,) = rank([make_record("a", v, created=d) for v, d in zip(values, days, strict=True)])
+    (row,) = group.rows
+    assert row.record.scores["fvd"].value == 300.0
+    assert [older.scores["fvd"].value for older in row.history] == [200.0, 100.0]
+
+
+def test_paths_stay_with_their_records(tmp_path):
+    paths = [tmp_path / "b.json", tmp_path / "a.json"]
+    (group,) = rank([make_record("b", 200.0), make_record("a", 100.0)], paths=paths)
+    assert [(row.model, row.path.name) for row in group.rows] == [("a", "a.json"), ("b", "b.json")]
+
+
+@given(
+    values=st.lists(st.floats(0, 1000), min_size=2, max_size=6),
+    errors=st.lists(st.floats(0, 50), min_size=6, max_size=6),
+    order=st.randoms(use_true_random=False),
+)
+def test_ranks_do_not_depend_on_the_order_of_records(values, errors, order):
+    records = [
+        make_record(f"m{i}", {"fvd": make_score(value, error)})
+        for i, (value, error) in enumerate(zip(values, errors, strict=False))
+    ]
+    shuffled = list(records)
+    order.shuffle(shuffled)
+    assert rank(shuffled) == rank(records)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0.1, 50)), min_size=2, max_size=6))
+def test_the_best_estimate_is_rank_one_and_ties_are_mutual(scores):
+    records = [make_record(f"m{i}", {"fvd": make_score(*score)}) for i, score in enumerate(scores)]
+    (group,) = rank(records)
+    assert group.rows[0].rank == 1
+    tied = {row.model: set(row.tied_with) for row in group.rows}
+    for a, b in itertools.permutations(tied, 2):
+        assert (b in tied[a]) == (a in tied[b])
+
+
+def test_holm_against_a_table_worked_by_hand():
+    # 0.01 * 4; 0.03 * 2 = 0.06 keeps 0.04 * 1 from falling below it; 0.02 * 3 = 0.06. (Holm 1979)
+    assert holm([0.01, 0.04, 0.03, 0.02]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.floats(-100, 100), st.floats(0.01, 50), st.integers(5, 10_000))
+def test_p_is_below_the_level_exactly_where_the_interval_leaves_out_zero(gap, error, n):
+    found = score_difference(make_score(0.0, error, n=n), make_score(gap, error, n=n))
+    low, high = found.interval
+    if min(abs(low), abs(high)) > 1e-6:
+        assert found.significant == (low > 0 or high < 0)
+
+
+def test_a_shared_real_set_cancels_out_of_the_difference():
+    # Each error: generated blocks 4 * 1², real blocks 4 * 5². The real part is common to both models.
+    blocks = ((1.0, -1.0, 1.0, -1.0), (5.0, -5.0, 5.0, -5.0))
+    a, b = (make_score(v, math.sqrt(104), deviations=blocks) for v in (100.0, 110.0))
+    shared = score_difference(a, b)
+    assert shared.standard_error == pytest.approx(math.sqrt(8))
+    apart = score_difference(a, b, same_real=False)
+    assert apart.standard_error == pytest.approx(math.sqrt(208))

@@ -1,0 +1,117 @@
+"""Manifests: a CSV or JSON-lines file that names the clips, their labels and, if wished, a window of each.
+
+Columns: `path` (relative to the manifest, absolute, or a URL), and if wished `start` (first frame), `frames`
+(how many), `label`, and `fps`, which is checked and otherwise only informs the reader: frames are counted here,
+never timed.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from vgbench.clips.clip import Clip, Frames
+from vgbench.clips.files import StoredFile
+from vgbench.clips.images import check_indices
+from vgbench.config import Config, parse
+from vgbench.errors import BadClip, ConfigError
+
+MANIFESTS = (".csv", ".jsonl", ".ndjson")
+
+
+class Row(Config):
+    """One line of a manifest."""
+
+    path: str = Field(min_length=1)
+    start: int = Field(default=0, ge=0)
+    frames: int | None = Field(default=None, gt=0)
+    label: str | None = None
+    fps: float | None = Field(default=None, gt=0)
+
+    @property
+    def id(self) -> str:
+        """`path`, or `path@start+frames` for a window."""
+        if self.start == 0 and self.frames is None:
+            return self.path
+        return f"{self.path}@{self.start}" + ("" if self.frames is None else f"+{self.frames}")
+
+
+@dataclass(frozen=True)
+class WindowClip(Clip):
+    """Frames [start, start + frames) of another clip; `frames` None means up to its end."""
+
+    clip: Clip
+    start: int
+    frames: int | None
+
+    def fingerprint(self) -> str:
+        # Frame indices count from the window's start, so the start belongs to what makes features equal.
+        whole = self.clip.fingerprint()
+        return hashlib.sha256(f"{whole}@{self.start}".encode()).hexdigest() if self.start else whole
+
+    def count_frames(self) -> int:
+        left = self.clip.count_frames() - self.start
+        if left < (self.frames or 1):
+            raise BadClip(self.id, f"the window ends after the last frame ({self.start + left} there)")
+        return self.frames or left
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        if self.frames is not None:
+            check_indices(self.id, indices, self.frames)
+        return self.clip.read([index + self.start for index in indices])
+
+
+def read_manifest(file: StoredFile) -> list[Row]:
+    """Read and check all lines.
+
+    Raises:
+        ConfigError: names the line, the column and what is allowed; or the same window is named twice.
+    """
+    with file.open() as stream:
+        data = stream.read()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file.name}: not UTF-8 text") from error
+    records = _csv_records(text) if file.name.lower().endswith(".csv") else _json_records(text, file.name)
+    rows: dict[str, Row] = {}
+    for line, record in records:
+        row = parse(Row, record, f"{file.name}, line {line}")
+        if row.id in rows:
+            raise ConfigError(
+                f"{file.name}, line {line}: '{row.id}' is named twice", "remove one of the two lines"
+            )
+        rows[row.id] = row
+    if not rows:
+        raise ConfigError(f"{file.name}: names no clip", "give it a 'path' column and at least one line")
+    return list(rows.values())
+
+
+def _csv_records(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="(beyond the last column)")
+    for record in reader:
+        yield (
+            reader.line_num,
+            {key.strip(): value for key, value in record.items() if value not in ("", None)},
+        )
+
+
+def _json_records(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, content in enumerate(text.splitlines(), 1):
+        if not content.strip():
+            continue
+        try:
+            record = json.loads(content)
+        except ValueError as error:
+            raise ConfigError(f"{name}, line {line}: not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise ConfigError(f"{name}, line {line}: must be an object with a 'path'")
+        label = record.get("label")
+        yield line, record | ({"label": str(label)} if isinstance(label, int) else {})

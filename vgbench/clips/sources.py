@@ -1,0 +1,269 @@
+"""open_source: whatever the user names becomes a `ClipSource`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from vgbench.clips.arrays import ARRAYS, ValueRange, is_array, memory_clips, stored_array_clips
+from vgbench.clips.clip import Clip, ClipSource, Skipped
+from vgbench.clips.files import LocalFile, StoredFile
+from vgbench.clips.images import (
+    ANIMATIONS,
+    STILLS,
+    AnimationClip,
+    FrameFolderClip,
+    ImageKind,
+    StripClip,
+    image_kind,
+    natural_key,
+)
+from vgbench.clips.listing import (
+    ARCHIVES,
+    COMPRESSED_TARS,
+    Entry,
+    is_hidden,
+    list_archive,
+    list_local,
+    list_remote,
+)
+from vgbench.clips.manifest import MANIFESTS, WindowClip, read_manifest
+from vgbench.clips.video import VIDEOS, VideoClip
+from vgbench.errors import BadClip, VgbenchError
+
+Layout = Literal["auto", "frames", "strips"]
+LAYOUTS = ("auto", "frames", "strips")
+
+LOOKED_FOR = (
+    f"videos ({' '.join(VIDEOS)}), animations ({' '.join(ANIMATIONS)} .webp .png), folders of frames or frame strips"
+    f" ({' '.join(STILLS)}), arrays ({' '.join(ARRAYS)}), archives ({' '.join(ARCHIVES)})"
+)
+
+
+def open_source(
+    spec: Any, *, layout: Layout = "auto", default_split: str = "train", value_range: ValueRange | None = None
+) -> ClipSource:
+    """Find all clips of what the user named. Lists; decodes nothing.
+
+    Args:
+        spec: one of
+
+            - a folder or file: videos, GIF/WebP/APNG, folders of frames, frame strips, `.npz`/`.npy`/`.pt`,
+              zip or tar (WebDataset), or a `.csv`/`.jsonl` manifest. Sub-folders are class labels;
+            - the URL of the same, for any protocol of fsspec (`s3://bucket/folder`, `hf://…`, `memory://…`);
+            - `builtin:NAME[/SPLIT][?key=value&…]`, see `vgbench.clips.builtin`;
+            - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
+            - an iterable or generator of clips [T,H,W,3] or batches [B,T,H,W,3], or of pairs with their label(s).
+              It is run to its end and its pixels stay in memory;
+            - a `ClipSource`, returned as it is.
+        layout: what a folder of still images is. "strips": every image is a clip of square frames side by side;
+            "frames": the images are the frames of one clip; "auto" looks at each folder's first image (a strip
+            is a whole multiple, at least 4 times, as wide as high).
+        default_split: for a `builtin:` name without a split.
+        value_range: what float arrays span, such as (0, 1); without it only uint8 is accepted.
+
+    Raises:
+        VgbenchError: the path does not exist, holds nothing that looks like a clip, the protocol is unknown, or
+            an array is not clips.
+        ConfigError: unknown builtin name or option, or a manifest that cannot be read.
+    """
+    if layout not in LAYOUTS:
+        raise VgbenchError(f"unknown layout '{layout}'", f"known: {', '.join(LAYOUTS)}")
+    if value_range is not None and not value_range[0] < value_range[1]:
+        raise VgbenchError(f"value_range {value_range} is empty", "give (low, high), such as (0, 1)")
+    if isinstance(spec, ClipSource):
+        return spec
+    if isinstance(spec, str | Path):
+        text = str(spec)
+        if text.startswith("builtin:"):
+            from vgbench.clips.builtin import open_builtin
+
+            return open_builtin(text, default_split)
+        return _Opener(text, layout, value_range).open()
+    if is_array(spec):
+        return ClipSource("array", memory_clips([spec], value_range, copy=False))
+    if isinstance(spec, Iterable):
+        clips = memory_clips(spec, value_range, copy=True)
+        if not clips:
+            raise VgbenchError("the iterable gave no clip", "an exhausted generator? make a new one")
+        return ClipSource("iterable", clips)
+    raise VgbenchError(
+        f"a {type(spec).__name__} is not a source of clips",
+        "give a path, URL, builtin:NAME, array or iterable",
+    )
+
+
+def subset(source: ClipSource, predicate: Callable[[Clip], bool]) -> ClipSource:
+    """Keep the clips that `predicate` accepts; name and skipped files stay."""
+    return replace(source, clips=[clip for clip in source.clips if predicate(clip)])
+
+
+class _Opener:
+    """Turns the files below one path or URL into clips."""
+
+    def __init__(self, spec: str, layout: Layout, value_range: ValueRange | None) -> None:
+        self.spec, self.layout, self.value_range = spec, layout, value_range
+        self.clips: list[Clip] = []
+        self.skipped: list[Skipped] = []
+
+    def open(self) -> ClipSource:
+        entries = self._entries()
+        single = entries[0] if len(entries) == 1 and self._is_file(entries[0]) else None
+        if single and single.path.lower().endswith(MANIFESTS):
+            self._add_manifest(single.file)
+        elif single and single.path.lower().endswith(ARCHIVES):
+            self._add(self._members(single.file, prefix=""))
+        else:
+            self._add(entries)
+        if not self.clips:
+            raise self._nothing_found(len(entries))
+        self.clips.sort(key=lambda clip: clip.id)
+        return ClipSource(self.spec, self.clips, tuple(self.skipped))
+
+    def _entries(self) -> list[Entry]:
+        if _is_url(self.spec):
+            entries, skipped = list_remote(self.spec)
+        else:
+            path = Path(self.spec)
+            if path.is_file():
+                size = path.stat().st_size
+                return [Entry(path.name, LocalFile(str(path.parent), path.name, size))]
+            if not path.is_dir():
+                raise VgbenchError(f"{self.spec}: no such file or folder", f"looked for {LOOKED_FOR}")
+            entries, skipped = list_local(str(path))
+        self.skipped += skipped
+        return [entry for entry in entries if not is_hidden(entry.path)]
+
+    def _is_file(self, entry: Entry) -> bool:
+        return entry.file.name == self.spec or Path(self.spec).is_file()
+
+    def _nothing_found(self, files: int) -> VgbenchError:
+        if self.skipped:
+            reasons = "; ".join(f"{skipped.path}: {skipped.reason}" for skipped in self.skipped[:3])
+            return VgbenchError(
+                f"{self.spec}: none of its files can be used ({reasons})", f"expected {LOOKED_FOR}"
+            )
+        return VgbenchError(
+            f"{self.spec}: nothing here looks like a clip ({files} files)", f"looked for {LOOKED_FOR}"
+        )
+
+    def _add(self, entries: Iterable[Entry], *, nested: bool = True) -> None:
+        """Sort entries by what they are; still images wait until their whole folder is known."""
+        stills: dict[str, list[Entry]] = defaultdict(list)
+        others: set[str] = set()
+        for entry in entries:
+            suffix = entry.path.lower()
+            if suffix.endswith(STILLS):
+                stills[_folder(entry.path)].append(entry)
+                continue
+            if suffix.endswith(COMPRESSED_TARS):
+                self._skip(entry, "a compressed tar has no random access; store it as plain .tar or as .zip")
+            elif not suffix.endswith((*VIDEOS, *ANIMATIONS, *ARRAYS, *ARCHIVES)):
+                continue
+            elif entry.file.size == 0:
+                self._skip(entry, "zero bytes")
+            elif suffix.endswith(VIDEOS):
+                self.clips.append(VideoClip(entry.path, _label(entry), entry.file))
+            elif suffix.endswith(ANIMATIONS):
+                self.clips.append(AnimationClip(entry.path, _label(entry), entry.file))
+            elif suffix.endswith(ARRAYS):
+                self._add_arrays(entry)
+            elif nested:
+                self._add(self._members(entry.file, prefix=entry.path), nested=False)
+            else:
+                self._skip(entry, "an archive inside an archive")
+            others.add(_folder(entry.path))
+        for folder, images in stills.items():
+            self._add_images(
+                folder, sorted(images, key=lambda entry: natural_key(entry.path)), folder in others
+            )
+
+    def _add_images(self, folder: str, images: list[Entry], beside_clips: bool) -> None:
+        kind = self._image_kind(images)
+        if kind == "frame":
+            where = f"{self.spec.rstrip('/')}/{folder}" if folder else self.spec
+            if beside_clips and self.layout == "auto":
+                reason = f"{len(images)} still images beside clips are not taken for frames of a clip"
+                self.skipped.append(Skipped(where, f"{reason}; layout='frames' takes them"))
+                return
+            path = folder or Path(self.spec.rstrip("/")).name
+            label = images[0].label or _folder(folder) or None
+            self.clips.append(FrameFolderClip(path, label, tuple(image.file for image in images), where))
+            return
+        make = StripClip if kind == "strip" else AnimationClip
+        for entry in images:
+            if entry.file.size == 0:
+                self._skip(entry, "zero bytes")
+            else:
+                self.clips.append(make(entry.path, _label(entry), entry.file))
+
+    def _image_kind(self, images: list[Entry]) -> ImageKind:
+        if self.layout == "strips":
+            return "strip"
+        if self.layout == "frames":
+            return "frame"
+        for entry in images:
+            try:
+                return image_kind(entry.file)
+            except BadClip:
+                continue  # the next image of the folder tells; this one is reported when it is read
+        return "frame"
+
+    def _add_arrays(self, entry: Entry) -> None:
+        try:
+            self.clips += stored_array_clips(entry.path, entry.file, _label(entry), self.value_range)
+        except BadClip as bad:
+            self._skip(entry, bad.reason)
+
+    def _members(self, archive: StoredFile, prefix: str) -> Iterator[Entry]:
+        try:
+            entries, skipped = list_archive(archive)
+        except BadClip as bad:
+            self.skipped.append(Skipped(bad.path, bad.reason))
+            return
+        self.skipped += skipped
+        for entry in entries:
+            if is_hidden(entry.path):
+                continue
+            # Inside a shard its own folders are the classes; without any, the folder that holds the shard is.
+            label = entry.label or _folder(entry.path) or _folder(prefix) or None
+            path = f"{prefix}/{entry.path}" if prefix else entry.path
+            yield replace(entry, path=path, label=label)
+
+    def _add_manifest(self, file: StoredFile) -> None:
+        base = file.name.replace("\\", "/").rpartition("/")[0]
+        for row in read_manifest(file):
+            path = row.path if _is_url(row.path) or row.path.startswith("/") else f"{base or '.'}/{row.path}"
+            try:
+                inner = _Opener(path, self.layout, self.value_range).open()
+            except VgbenchError as error:
+                self.skipped.append(Skipped(path, error.message.removeprefix(f"{path}: ")))
+                continue
+            if len(inner.clips) != 1:
+                self.skipped.append(
+                    Skipped(path, f"a line must name one clip; this holds {len(inner.clips)}")
+                )
+                continue
+            clip = replace(inner.clips[0], id=row.path, label=row.label)
+            windowed = row.start > 0 or row.frames is not None
+            self.clips.append(
+                WindowClip(row.id, row.label, clip, row.start, row.frames) if windowed else clip
+            )
+
+    def _skip(self, entry: Entry, reason: str) -> None:
+        self.skipped.append(Skipped(entry.file.name, reason))
+
+
+def _is_url(spec: str) -> bool:
+    return "://" in spec
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _label(entry: Entry) -> str | None:
+    return entry.label or _folder(entry.path) or None

@@ -1,0 +1,50 @@
+"""A small SVG picture with one model's score, for a README."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from vgbench.leaderboard.ranking import Group, Row
+from vgbench.leaderboard.rounding import decimals_for, with_error
+
+_CHARACTER = 6.6
+"""Pixels that one character of 11 px Verdana takes, on average; `textLength` makes the text fit exactly."""
+
+
+def render_badge(group: Group, row: Row) -> str:
+    """Draw `fvd 312.4 ± 8.1 | rank 1 of 7`, with the full signature as its tooltip."""
+    cell = row.cells.get(group.primary)
+    label = f"{group.primary} · {group.name}"
+    text = with_error(cell.score, decimals_for([cell.score])) if cell else "not measured"
+    if row.rank is not None:
+        text += f" · rank {row.rank} of {len(group.models)}"
+    left, right = (round(_CHARACTER * len(part)) + 14 for part in (label, text))
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img">
+<title>{_xml(row.model)}: {_xml(label)} {_xml(text)} ({_xml(str(group.signature))})</title>
+<clipPath id="r"><rect width="{left + right}" height="20" rx="3"/></clipPath>
+<g clip-path="url(#r)"><rect width="{left}" height="20" fill="#3d4450"/>
+<rect x="{left}" width="{right}" height="20" fill="#1f6f8b"/></g>
+<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">
+<text x="7" y="14" textLength="{left - 14}">{_xml(label)}</text>
+<text x="{left + 7}" y="14" textLength="{right - 14}">{_xml(text)}</text></g></svg>
+"""
+
+
+def badge_files(groups: Sequence[Group]) -> dict[str, str]:
+    """Name and draw one badge for every ranked model: `<model>-<signature hash>.svg` -> SVG."""
+    return {
+        f"{_file_name(row.model)}-{group.signature.short_hash}.svg": render_badge(group, row)
+        for group in groups
+        for row in group.models
+    }
+
+
+def _file_name(model: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip(".-")[:80] or "model"
+
+
+def _xml(text: str) -> str:
+    """Escape, and drop what XML 1.0 does not allow at all."""
+    return escape(re.sub(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text))

@@ -1,0 +1,163 @@
+"""Windows of clips for training: which clip and which frames is a function of (seed, position) alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.clips.clip import ClipSource, Frames
+from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
+from vgbench.protocol.pixels import Resize, resize
+
+ORDER_STREAM, WINDOW_STREAM = 1, 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Attributes: clips uint8 [B, T, S, S, 3]; labels int64 [B], zeros without classes."""
+
+    clips: Frames
+    labels: npt.NDArray[np.int64]
+
+
+@dataclass
+class Windows:
+    """An endless, reproducible stream of training clips.
+
+    Position p belongs to epoch p // N; each epoch is a new permutation of all N clips, and the first frame is
+    uniform over the clip. A clip that is damaged or too short is passed over for another one, which again
+    depends on (seed, p) alone, so that processes need not agree on anything but the seed.
+
+    Decoded, resized clips stay in memory up to `cache_gigabytes`; a clip that does not fit any more is
+    decoded again at each use, and then only the frames that its window needs.
+    """
+
+    source: ClipSource
+    size: int
+    frames: int
+    stride: int
+    seed: int
+    flip: bool = False
+    classes: tuple[str, ...] = ()
+    cache_gigabytes: float = 2.0
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not len(self.source.clips):
+            raise NotEnoughClips(f"{self.source.name}: no clips to train on")
+        self._cache: dict[int, Frames] = {}
+        self._lengths: dict[int, int] = {}
+        self._room = int(self.cache_gigabytes * 1e9)
+        self._orders: dict[int, npt.NDArray[np.int64]] = {}
+        self._lock = threading.Lock()
+        self._policy = Resize(size=self.size)
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="vgbench-windows")
+        self._ahead: dict[tuple[int, ...], Future[Batch]] = {}
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def batch(self, positions: Sequence[int], then: Sequence[int] = ()) -> Batch:
+        """Clips at `positions` of the stream, with a head start on the batch at `then`."""
+        waiting = self._ahead.pop(tuple(positions), None)
+        self._ahead.clear()
+        if then:
+            self._ahead[tuple(then)] = self._pool.submit(self._read, tuple(then))
+        return waiting.result() if waiting else self._read(positions)
+
+    def _read(self, positions: Sequence[int]) -> Batch:
+        windows, labels = zip(*(self._window(position) for position in positions), strict=True)
+        return Batch(np.stack(windows), np.array(labels, np.int64))
+
+    def _window(self, position: int) -> tuple[Frames, int]:
+        random = np.random.default_rng([self.seed, WINDOW_STREAM, position])
+        place, mirrored = random.random(), random.random() < 0.5
+        index = self._clip_at(position)
+        for _ in range(len(self.source.clips)):
+            frames = self._try(index, place)
+            if frames is not None:
+                frames = frames[:, :, ::-1] if self.flip and mirrored else frames
+                return frames, self._label(index)
+            index = int(random.integers(len(self.source.clips)))
+        raise NotEnoughClips(
+            f"{self.source.name}: none of the clips tried can be used "
+            f"({next(iter(self.skipped.values()), 'no reason known')})",
+            f"clips need {self._span} frames or more; lower frames or stride",
+        )
+
+    @property
+    def _span(self) -> int:
+        return (self.frames - 1) * self.stride + 1
+
+    def _clip_at(self, position: int) -> int:
+        epoch, row = divmod(position, len(self.source.clips))
+        with self._lock:
+            if epoch not in self._orders:
+                random = np.random.default_rng([self.seed, ORDER_STREAM, epoch])
+                self._orders = {epoch: random.permutation(len(self.source.clips))}
+            return int(self._orders[epoch][row])
+
+    def _try(self, index: int, place: float) -> Frames | None:
+        """The window of one clip; None, once and for all, when the clip cannot be used."""
+        clip = self.source.clips[index]
+        if clip.id in self.skipped:
+            return None
+        try:
+            whole = self._cache.get(index)
+            length = len(whole) if whole is not None else self._length(index)
+            if length < self._span:
+                raise BadClip(clip.id, f"has {length} frames, fewer than the {self._span} of a window")
+            start = int(place * (length - self._span + 1))
+            wanted = range(start, start + self._span, self.stride)
+            if whole is None:
+                whole = self._keep(index, length)
+            if whole is None:
+                return resize(clip.read(wanted), self._policy)
+            return whole[list(wanted)]
+        except BadClip as problem:
+            self.skipped[clip.id] = problem.reason
+            return None
+
+    def _length(self, index: int) -> int:
+        if index not in self._lengths:
+            self._lengths[index] = self.source.clips[index].count_frames()
+        return self._lengths[index]
+
+    def _keep(self, index: int, length: int) -> Frames | None:
+        """Decode and keep a whole clip, if there is room."""
+        needed = length * self.size * self.size * 3
+        with self._lock:
+            if needed > self._room:
+                return None
+            self._room -= needed
+        try:
+            whole = resize(self.source.clips[index].read(range(length)), self._policy)
+        except BadClip:
+            with self._lock:
+                self._room += needed
+            raise
+        self._cache[index] = whole
+        return whole
+
+    def _label(self, index: int) -> int:
+        return self.classes.index(self.source.clips[index].label or "") if self.classes else 0
+
+
+def class_names(source: ClipSource) -> tuple[str, ...]:
+    """All labels of a source, sorted.
+
+    Raises:
+        VgbenchError: a clip without a label.
+    """
+    labels = {clip.label for clip in source.clips}
+    if None in labels:
+        raise VgbenchError(
+            f"{source.name}: labels = true, but clips without a label are among them",
+            "put the clips of each class into a folder of its own",
+        )
+    return tuple(sorted(label for label in labels if label is not None))

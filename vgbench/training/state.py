@@ -1,0 +1,101 @@
+"""The trainer's checkpoint: one safetensors file with every tensor, its counters as JSON in the metadata.
+
+One file and one rename: after a power cut there is the old state or the new one, never half of each. No
+random state is in it, because every draw of step s depends on (seed, s) alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from vgbench.atomic import replacing
+from vgbench.errors import VgbenchError
+
+SCHEMA = 1
+
+Parts = Mapping[str, "nn.Module | torch.optim.Optimizer | dict[str, torch.Tensor]"]
+
+
+def save_state(path: Path, parts: Parts, counters: Mapping[str, Any]) -> None:
+    """Write the state of modules, optimisers and loose tensors under their names, whole or not at all."""
+    tensors: dict[str, torch.Tensor] = {}
+    for name, part in parts.items():
+        for key, tensor in _tensors(part).items():
+            tensors[f"{name}/{key}"] = tensor.detach().cpu().contiguous().clone()
+    metadata = {
+        "format": "vgbench-training-state",
+        "schema": str(SCHEMA),
+        "counters": json.dumps(dict(counters), sort_keys=True),
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_state(path: Path, parts: Parts) -> dict[str, Any]:
+    """Load what `save_state` wrote into the same parts; returns the counters.
+
+    Raises:
+        VgbenchError: not such a file, or its parts are of another shape than these.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except (OSError, SafetensorError) as error:
+        raise VgbenchError(f"{path}: cannot be read ({error})") from error
+    if metadata.get("format") != "vgbench-training-state":
+        raise VgbenchError(f"{path}: not a training state of vgbench")
+    if int(metadata["schema"]) > SCHEMA:
+        raise VgbenchError(f"{path}: made by a newer vgbench (schema {metadata['schema']})", "update vgbench")
+    for name, part in parts.items():
+        own = {
+            key.removeprefix(f"{name}/"): tensor
+            for key, tensor in tensors.items()
+            if key.startswith(f"{name}/")
+        }
+        try:
+            _restore(part, own)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise VgbenchError(
+                f"{path}: its {name} is of another model: {error}",
+                "resume with the config that the run began with (config.yaml in the run folder)",
+            ) from error
+    counters: dict[str, Any] = json.loads(metadata["counters"])
+    return counters
+
+
+def _tensors(part: nn.Module | torch.optim.Optimizer | dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    if isinstance(part, nn.Module):
+        return dict(part.state_dict())
+    if isinstance(part, torch.optim.Optimizer):
+        return {
+            f"{index}/{key}": value
+            for index, values in part.state_dict()["state"].items()
+            for key, value in values.items()
+            if isinstance(value, torch.Tensor)
+        }
+    return part
+
+
+def _restore(
+    part: nn.Module | torch.optim.Optimizer | dict[str, torch.Tensor], tensors: dict[str, torch.Tensor]
+) -> None:
+    if isinstance(part, nn.Module):
+        part.load_state_dict(tensors)
+    elif isinstance(part, torch.optim.Optimizer):
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in tensors.items():
+            index, _, name = key.partition("/")
+            state.setdefault(int(index), {})[name] = tensor
+        part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+    else:
+        part.clear()
+        part.update(tensors)
