@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import time
@@ -12,14 +13,13 @@ from typing import Any
 import torch
 
 from vgbench import atomic, extractors
-from vgbench.clips import animated_thumbnail, open_source
+from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource
 from vgbench.distributed import joined_world
 from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
-from vgbench.metrics import parse as parse_metric
-from vgbench.metrics import score_clips
+from vgbench.metrics import parse_list, score_names
 from vgbench.metrics.metric import Choice, ClipMetric, SetMetric
 from vgbench.metrics.score import Score
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
@@ -79,7 +79,7 @@ def evaluate(
     """
     began = time.monotonic()
     plan = resolve_protocol(protocol, metrics, extractor, settings)
-    choices = [parse_metric(text) for text in plan.metrics]
+    choices = parse_list(plan.metrics)
     store = store or FeatureStore()
     with joined_world() as world:
         measures = Measures(
@@ -158,7 +158,8 @@ def _load_extractor(
         network = given
     else:
         wanted = plan.extractor
-        network = extractors.load(wanted.name, weights=wanted.weights, preprocessing=wanted.preprocessing)
+        options = {} if wanted.preprocessing is None else {"preprocessing": wanted.preprocessing}
+        network = extractors.load(wanted.name, wanted.weights, **options)
     if plan.windows.frames < network.spec.least_frames:
         raise ConfigError(
             f"extractor '{network.spec.id}' needs at least {network.spec.least_frames} frames, protocol "
@@ -177,10 +178,9 @@ def _score(choices: Sequence[Choice], generated: Measured, real: Measured) -> di
     for choice in choices:
         metric = choice.metric
         if isinstance(metric, ClipMetric):
-            reference = score_clips(real.clip_values[metric.name], real.groups)
-            scores[metric.name] = score_clips(
-                generated.clip_values[metric.name], generated.groups, real=reference.value
-            )
+            reference = metric.score(real.clip_values[metric.name], real.groups)
+            score = metric.score(generated.clip_values[metric.name], generated.groups)
+            scores[metric.name] = dataclasses.replace(score, real=reference.value)
             continue
         if generated.samples is None or real.samples is None:
             raise AssertionError("features are measured whenever a metric needs them")
@@ -208,9 +208,9 @@ def _record(
         protocol=plan.model_dump(mode="json"),
         scores=scores,
         signatures={
-            metric: str(Signature((("metric", str(choice)), *_relevant(fields, choice))))
+            metric: str(Signature((("metric", _spelled(choice)), *_relevant(fields, choice))))
             for choice in choices
-            for metric in choice.metric.score_names
+            for metric in score_names(choice.metric)
         },
         extractor=None
         if spec is None
@@ -239,7 +239,7 @@ def _signature_fields(
         if plan.start_for("generated") == windows.start
         else (f"{windows.start}+{plan.start_for('generated')}")
     )
-    options = ",".join(sorted(str(choice) for choice in choices if "(" in str(choice)))
+    options = ",".join(sorted(_spelled(choice) for choice in choices if _spelled(choice) != choice.name))
     fields = [
         ("protocol", plan.name),
         ("clips", f"{_counts(measured['generated'])}+{_counts(measured['real'])}"),
@@ -254,6 +254,12 @@ def _signature_fields(
         fields.append(("options", options))
     fields += [("real", measured["real"].manifest_hash[:8]), ("v", plan.version)]
     return tuple(fields)
+
+
+def _spelled(choice: Choice) -> str:
+    """Name with what differs from the first definition: options, and a later version of the measurement."""
+    version = getattr(choice.metric, "version", "1")
+    return str(choice) if version == "1" else f"{choice}@{version}"
 
 
 def _counts(side: Measured) -> str:
@@ -317,6 +323,8 @@ def _save(
     measured: Mapping[str, Measured],
 ) -> Record:
     """Save thumbnails first, then the record that names them, so that a record never points at nothing."""
+    from vgbench.clips.write import animated_thumbnail
+
     thumbnails: dict[str, str] = {}
     for side in SIDES:
         for number, used in enumerate(measured[side].windows[:THUMBNAILS]):

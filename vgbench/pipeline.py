@@ -435,12 +435,14 @@ def _collect(
 ) -> Measured:
     clips = selection.source.clips
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
-    groups = np.array([window.clip for window in windows], dtype=np.int64)
+    # Numbered by first use, since a clip's position in a listing must not matter.
+    number = {clip: k for k, clip in enumerate(dict.fromkeys(window.clip for window in windows))}
+    groups = np.array([number[window.clip] for window in windows], dtype=np.int64)
     samples = None
     if EXTRACTOR in rows:
         extracted = rows[EXTRACTOR]
         logits = np.stack([row["logits"] for row in extracted]) if "logits" in extracted[0] else None
-        samples = Samples(np.stack([row["features"] for row in extracted]), logits, groups)  # type: ignore[arg-type]
+        samples = Samples(np.stack([row["features"] for row in extracted]), logits, groups)
     return Measured(
         windows=tuple(
             UsedWindow(clips[w.clip].id, clips[w.clip].label, selection.fingerprint(w), w) for w in windows

@@ -137,12 +137,6 @@ def test_two_signatures_are_two_tables():
     assert explain(groups) == {"frames": ("16/s1", "16/s2")}
 
 
-def test_other_real_clips_are_another_table_even_under_one_signature():
-    groups = rank([make_record("a"), make_record("b", real="e" * 64)])
-    assert len(groups) == 2
-    assert list(explain(groups)) == ["real"]
-
-
 def test_the_latest_record_counts_and_older_ones_are_history():
     days = ("2026-11-02T00:00:00+00:00", "2026-11-03T00:00:00+00:00", "2026-11-01T00:00:00+00:00")
     values = (200.0, 300.0, 100.0)

@@ -1,7 +1,7 @@
 """Clips that are arrays: in memory, or stored in `.npy`, `.npz` and `.pt` files.
 
-A stored array is described by its header (where the data begin, shape, type) and each clip reads its own bytes,
-so memory stays flat whatever the size, and the file may lie anywhere. Nothing is ever unpickled.
+A stored array is described by its header (where the data begin, shape, type) and each clip reads its own
+bytes, so memory stays flat whatever the size, and the file may lie anywhere. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ EXPECTED = "uint8 [N,T,H,W,3] or [T,H,W,3] (channels may also come before or aft
 def channel_axis(shape: Sequence[int]) -> int:
     """Find the colour axis of one clip: 3 of [T,H,W,C], 1 of [T,C,H,W], 0 of [C,T,H,W].
 
-    It is the one of size 3, or of size 1 (grey) when none has size 3. A last axis of that size always wins, since
-    nobody stores frames that are 3 pixels wide.
+    It is the one of size 3, or of size 1 (grey) when none has size 3. A last axis of that size always wins,
+    since nobody stores frames that are 3 pixels wide.
 
     Raises:
         ValueError: none, or more than one.
@@ -86,7 +86,7 @@ def check_kind(dtype: np.dtype[Any], shape: Sequence[int], value_range: ValueRan
 
 
 def array_fingerprint(frames: Frames) -> str:
-    """Sha256 over type, shape and bytes of uint8 [T,H,W,3]: equal pixels, equal fingerprint, in any layout."""
+    """Sha256 over type, shape and bytes of uint8 [T,H,W,3]: equal pixels, equal fingerprint."""
     digest = hashlib.sha256(f"uint8 {list(frames.shape)}\n".encode())
     digest.update(np.ascontiguousarray(frames).data)
     return digest.hexdigest()

@@ -1,7 +1,7 @@
 """Where bytes come from: a local file, a URL, or a member of an archive, all opened the same way.
 
-A stored file is a small frozen value that pickles, so that decoding workers can open it by themselves. Opened,
-it is always a seekable binary stream. Nothing is ever unpacked to disk.
+A stored file is a small frozen value that pickles, so that decoding workers can open it by themselves.
+Opened, it is always a seekable binary stream. Nothing is ever unpacked to disk.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class StoredFile(ABC):
     def sha256(self) -> str:
         """Hex digest of all bytes."""
         with self.open() as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
 
     def read_range(self, start: int, length: int) -> bytes:
         """Read exactly `length` bytes from `start`.
@@ -70,7 +70,7 @@ class StoredFile(ABC):
 
 @dataclass(frozen=True)
 class LocalFile(StoredFile):
-    """A file below a local folder. Folder and relative path are kept apart so that a million share one folder."""
+    """A file below a local folder, which is kept apart so that a million files share one string."""
 
     folder: str
     relative: str
@@ -326,8 +326,9 @@ DAMAGE = (OSError, EOFError, ValueError, SyntaxError, struct.error, zlib.error)
 @contextmanager
 def bad_clip_on_error(name: str, *also: type[Exception]) -> Iterator[None]:
     """Turn what readers raise on damaged or vanished files, and `also`, into `BadClip(name, reason)`."""
+    errors: tuple[type[Exception], ...] = (*DAMAGE, *also)
     try:
         yield
-    except (*DAMAGE, *also) as error:
+    except errors as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BadClip(name, reason.splitlines()[0].rstrip(".")) from error

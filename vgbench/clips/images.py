@@ -1,4 +1,4 @@
-"""Clips made of still images: frame folders, frame strips, and animated GIF, WebP and PNG. Decoded by Pillow."""
+"""Clips that Pillow decodes: frame folders, frame strips, and animated GIF, WebP and PNG."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vgbench.clips.clip import Clip, Frames
 from vgbench.clips.files import StoredFile, bad_clip_on_error
+from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
 if TYPE_CHECKING:
@@ -230,6 +231,9 @@ class AnimationClip(Clip):
 
     def _repeats(self) -> list[int]:
         durations = []
+        with bad_clip_on_error(self.file.name):
+            if is_cut_off(self.file):
+                raise BadClip(self.file.name, "cut off: shorter than its header says")
         with open_image(self.file) as image:
             check_frame_size(self.file.name, *image.size)
             for _ in _positions(image):

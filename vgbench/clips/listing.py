@@ -1,4 +1,4 @@
-"""What lies below a folder, a URL or inside an archive: names and stored files, nothing opened but archives."""
+"""What lies below a folder, a URL or inside an archive: names and stored files. Opens only archives."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def is_hidden(path: str) -> bool:
 def list_local(folder: str) -> Listed:
     """List all files below a local folder.
 
-    Symbolic links are followed; a folder that was seen already is not entered again, so a loop ends. Real folders
-    come before linked ones, so that a clip's id does not hang on the order of the directory.
+    Symbolic links are followed; a folder that was seen already is not entered again, so a loop ends. Real
+    folders come before linked ones, so that a clip's id does not hang on the order of the directory.
     """
     entries: list[Entry] = []
     skipped: list[Skipped] = []

@@ -1,8 +1,8 @@
 """Manifests: a CSV or JSON-lines file that names the clips, their labels and, if wished, a window of each.
 
 Columns: `path` (relative to the manifest, absolute, or a URL), and if wished `start` (first frame), `frames`
-(how many), `label`, and `fps`, which is checked and otherwise only informs the reader: frames are counted here,
-never timed.
+(how many), `label`, and `fps`, which is checked and otherwise only informs the reader: frames are counted
+here, never timed.
 """
 
 from __future__ import annotations

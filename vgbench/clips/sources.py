@@ -38,8 +38,9 @@ Layout = Literal["auto", "frames", "strips"]
 LAYOUTS = ("auto", "frames", "strips")
 
 LOOKED_FOR = (
-    f"videos ({' '.join(VIDEOS)}), animations ({' '.join(ANIMATIONS)} .webp .png), folders of frames or frame strips"
-    f" ({' '.join(STILLS)}), arrays ({' '.join(ARRAYS)}), archives ({' '.join(ARCHIVES)})"
+    f"videos ({' '.join(VIDEOS)}), animations ({' '.join(ANIMATIONS)} .webp .png), "
+    f"folders of frames or frame strips ({' '.join(STILLS)}), arrays ({' '.join(ARRAYS)}), "
+    f"archives ({' '.join(ARCHIVES)})"
 )
 
 
@@ -56,18 +57,18 @@ def open_source(
             - the URL of the same, for any protocol of fsspec (`s3://bucket/folder`, `hf://…`, `memory://…`);
             - `builtin:NAME[/SPLIT][?key=value&…]`, see `vgbench.clips.builtin`;
             - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
-            - an iterable or generator of clips [T,H,W,3] or batches [B,T,H,W,3], or of pairs with their label(s).
-              It is run to its end and its pixels stay in memory;
+            - an iterable or generator of clips [T,H,W,3] or batches [B,T,H,W,3], or of pairs with their
+              label(s). It is run to its end and its pixels stay in memory;
             - a `ClipSource`, returned as it is.
-        layout: what a folder of still images is. "strips": every image is a clip of square frames side by side;
-            "frames": the images are the frames of one clip; "auto" looks at each folder's first image (a strip
-            is a whole multiple, at least 4 times, as wide as high).
+        layout: what a folder of still images is. "strips": every image is a clip of square frames side by
+            side; "frames": the images are the frames of one clip; "auto" looks at each folder's first image
+            (a strip is a whole multiple, at least 4 times, as wide as high).
         default_split: for a `builtin:` name without a split.
         value_range: what float arrays span, such as (0, 1); without it only uint8 is accepted.
 
     Raises:
-        VgbenchError: the path does not exist, holds nothing that looks like a clip, the protocol is unknown, or
-            an array is not clips.
+        VgbenchError: the path does not exist, holds nothing that looks like a clip, the protocol is unknown,
+            or an array is not clips.
         ConfigError: unknown builtin name or option, or a manifest that cannot be read.
     """
     if layout not in LAYOUTS:
@@ -177,11 +178,10 @@ class _Opener:
                 self._skip(entry, "an archive inside an archive")
             others.add(_folder(entry.path))
         for folder, images in stills.items():
-            self._add_images(
-                folder, sorted(images, key=lambda entry: natural_key(entry.path)), folder in others
-            )
+            images.sort(key=lambda entry: natural_key(entry.path))
+            self._add_images(folder, images, beside_clips=folder in others)
 
-    def _add_images(self, folder: str, images: list[Entry], beside_clips: bool) -> None:
+    def _add_images(self, folder: str, images: list[Entry], *, beside_clips: bool) -> None:
         kind = self._image_kind(images)
         if kind == "frame":
             where = f"{self.spec.rstrip('/')}/{folder}" if folder else self.spec

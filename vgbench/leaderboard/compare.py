@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.direction import badness, direction
-from vgbench.leaderboard.ranking import comparison_key
 from vgbench.leaderboard.significance import Difference, score_difference
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
@@ -18,7 +17,7 @@ class NotComparable(VgbenchError):
     """Two records were not measured alike.
 
     Attributes:
-        fields: (signature field, value in the first, value in the second); "real" stands for the real clips.
+        fields: (signature field, value in the first, value in the second); "real" is the real clips.
     """
 
     def __init__(self, first: str, second: str, fields: list[tuple[str, str, str]]) -> None:
@@ -76,14 +75,14 @@ def compare(first: Record, second: Record) -> Comparison:
     """Take the difference of every metric that both records hold.
 
     Raises:
-        NotComparable: the signatures or the real clips differ.
+        NotComparable: the signatures differ.
     """
     require_comparable(first, second)
     shared = [name for name in first.scores if name in second.scores]
     return Comparison(
         first.model,
         second.model,
-        comparison_key(first),
+        Signature(first.signature_fields),
         tuple(compare_metric(first, second, name) for name in shared),
     )
 
@@ -92,9 +91,9 @@ def require_comparable(first: Record, second: Record) -> None:
     """Refuse two records that were not measured alike.
 
     Raises:
-        NotComparable: the signatures or the real clips differ.
+        NotComparable: the signatures differ.
     """
-    fields = differences(comparison_key(first), comparison_key(second))
+    fields = differences(Signature(first.signature_fields), Signature(second.signature_fields))
     if fields:
         raise NotComparable(first.model, second.model, fields)
 

@@ -23,6 +23,7 @@ def render_csv(groups: Sequence[Group], title: str = "") -> str:
 def _values(group: Group, row: Row) -> dict[str, object]:
     values: dict[str, object] = {
         "group": group.signature.short_hash,
+        "signature": _no_formula(str(group.signature)),
         "rank": "" if row.rank is None else str(row.rank),
         "model": _no_formula(row.model),
         "role": row.role,
@@ -32,7 +33,7 @@ def _values(group: Group, row: Row) -> dict[str, object]:
         if column.name in row.cells:
             cell = row.cells[column.name]
             values |= {f"{column.name}.{part}": value for part, value in _parts(cell).items()}
-    return values | {"signature": _no_formula(str(group.signature))}
+    return values
 
 
 def _parts(cell: Cell) -> dict[str, object]:
@@ -43,7 +44,7 @@ def _parts(cell: Cell) -> dict[str, object]:
         "standard_error": cell.score.standard_error,
         "low": low,
         "high": high,
-        "n": cell.score.n,
+        "n": str(cell.score.n),
         "rank": "" if cell.rank is None else str(cell.rank),
     }
 

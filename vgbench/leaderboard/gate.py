@@ -13,7 +13,7 @@ from vgbench.leaderboard.compare import (
     require_comparable,
 )
 from vgbench.leaderboard.direction import badness
-from vgbench.leaderboard.rounding import decimals_for, number, with_error
+from vgbench.leaderboard.rounding import decimals_for, interval_text, number, with_error
 from vgbench.results import Record
 
 EXIT_CODES = {"pass": 0, "worse": 3, "not comparable": 2}
@@ -64,6 +64,8 @@ def gate(baseline: Record, candidate: Record, max_worse: float = 0.02, metric: s
         if score is None or not math.isfinite(score.best_estimate):
             return Outcome("not comparable", f"'{record.model}' has no finite score named '{metric}'")
     found = compare_metric(baseline, candidate, metric)
+    if found.difference.p_value is None:
+        return Outcome("not comparable", f"a score named '{metric}' has no standard error to judge by")
     loss = badness(found.second, found.better) - badness(found.first, found.better)
     scale = abs(found.first.value)
     change = loss / scale if scale else math.copysign(math.inf, loss) if loss else 0.0
@@ -74,8 +76,7 @@ def gate(baseline: Record, candidate: Record, max_worse: float = 0.02, metric: s
 def _reason(found: MetricDifference, change: float, max_worse: float) -> str:
     places = decimals_for([found.first, found.second])
     scores = f"{found.metric} {with_error(found.first, places)} → {with_error(found.second, places)}"
-    interval = found.difference.interval
-    ends = f" [{', '.join(number(end, places) for end in interval)}]" if interval else ""
+    gap = number(found.difference.value, places) + " " + interval_text(found.difference.interval, places)
     size = f"{abs(change):.1%} {'worse' if change > 0 else 'better'}, {max_worse:.1%} worse allowed"
     certain = "significant" if found.improved is not None else "no significant difference"
-    return f"{scores}, difference {number(found.difference.value, places)}{ends}: {size}; {certain}"
+    return f"{scores}, difference {gap}: {size}; {certain}"

@@ -63,8 +63,7 @@ def _table(group: Group, title: str) -> str:
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escape(title)}: {escape(group.name)}. {' '.join(map(escape, notes))}",
-            rf"Signature: {{\ttfamily {signature}}}}}",
+            rf"\caption{{{escape(title)}: {escape(group.name)}.}}",
             rf"\begin{{tabular}}{{rl{'r' * (len(table.header) - 2)}}}",
             r"\toprule",
             _line(escape(text) for text in table.header),
@@ -72,6 +71,9 @@ def _table(group: Group, title: str) -> str:
             *(_line(map(_cell, row)) for row in table.rows),
             r"\bottomrule",
             r"\end{tabular}",
+            r"\par\medskip\footnotesize\raggedright",
+            *map(escape, notes),
+            rf"Signature: {{\ttfamily {signature}}}",
             r"\end{table}",
         ]
     )

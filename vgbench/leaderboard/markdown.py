@@ -30,7 +30,7 @@ def render_markdown(groups: Sequence[Group], title: str = "Leaderboard") -> str:
 
 def escape(text: str) -> str:
     """Make any text literal in Markdown, also inside a table."""
-    text = re.sub(r"([\\`*_{}\[\]()#+!|~$@:])", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"[\\`*_{}\[\]#|~$@]|:(?=\S)", r"\\\g<0>", " ".join(text.split()))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

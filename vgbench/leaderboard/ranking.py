@@ -117,7 +117,7 @@ class Group:
     """Models that were measured alike, best first.
 
     Attributes:
-        signature: what they share, the real clips included.
+        signature: what they share, down to the real clips.
         primary: name of the metric that orders the rows.
         columns: metrics of the group, the primary first.
         rows: in the order of the primary metric's best estimate; models without it last.
@@ -160,14 +160,9 @@ def rank(records: Iterable[Record], primary: str = "fvd", paths: Sequence[Path] 
     members: dict[Signature, list[tuple[Record, Path | None]]] = defaultdict(list)
     located = zip(records, paths, strict=True) if paths else ((record, None) for record in records)
     for record, path in located:
-        members[comparison_key(record)].append((record, path))
+        members[Signature(record.signature_fields)].append((record, path))
     groups = [_group(signature, found, primary) for signature, found in members.items()]
     return sorted(groups, key=lambda group: (-len(group.models), str(group.signature)))
-
-
-def comparison_key(record: Record) -> Signature:
-    """Return what two records must share to be compared: the signature and the very same real clips."""
-    return Signature((*record.signature_fields, ("real", record.clips.real.manifest_hash[:12])))
 
 
 def explain(groups: Sequence[Group]) -> dict[str, tuple[str, ...]]:

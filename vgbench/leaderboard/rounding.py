@@ -48,6 +48,11 @@ def with_error(score: Score, decimals: int) -> str:
     return f"{text} ± {number(score.standard_error, decimals)}"
 
 
+def interval_text(interval: tuple[float, float] | None, decimals: int) -> str:
+    """Write `[296.5, 328.3]`; "–" for None."""
+    return f"[{', '.join(number(end, decimals) for end in interval)}]" if interval else "–"
+
+
 def p_text(p_value: float | None) -> str:
     """Write a p-value: `0.03`, `<0.001`, "–" for None."""
     if p_value is None:

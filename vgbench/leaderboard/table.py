@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vgbench.leaderboard.direction import ARROWS
 from vgbench.leaderboard.ranking import Cell, Column, Group, Row, explain
-from vgbench.leaderboard.rounding import decimals_for, number
+from vgbench.leaderboard.rounding import decimals_for, interval_text, number
 
 HOW_TO_READ = (
     "Scores are best estimates ± one standard error. Bold: no other model is significantly better. "
@@ -15,7 +15,7 @@ HOW_TO_READ = (
     "(two-sided test of the difference, 5 %, Holm-corrected over all pairs); “—” marks lines of reference."
 )
 PLAIN_VALUE = (
-    "“Plain” is the literature's estimator, which grows as clips get fewer; the ranked number corrects that."
+    "“Plain” is the literature’s estimator, which grows as clips get fewer; the ranked number corrects that."
 )
 
 
@@ -63,9 +63,7 @@ def _row(group: Group, row: Row, decimals: dict[str, int], plain: bool) -> tuple
         cell = row.cells.get(column.name)
         cells.append(_score_cell(cell, places) if cell else TextCell("–"))
         if column.name == group.primary:
-            interval = cell.score.interval if cell else None
-            ends = ", ".join(number(end, places) for end in interval) if interval else ""
-            cells.append(TextCell(f"[{ends}]" if ends else "–"))
+            cells.append(TextCell(interval_text(cell.score.interval if cell else None, places)))
             if plain:
                 cells.append(TextCell(number(cell.score.value, places) if cell else "–"))
     return tuple(cells)
@@ -84,15 +82,19 @@ def column_decimals(group: Group, column: Column) -> int:
 
 def footnotes(group: Group) -> list[str]:
     """What a reader must know of single rows: older records left out, warnings that came with the scores."""
-    notes = []
+    notes = [
+        f"{row.model}: the latest record ({row.record.created[:10]}) counts, "
+        f"{len(row.history)} older {'is' if len(row.history) == 1 else 'are'} left out"
+        for row in group.rows
+        if row.history
+    ]
+    warned: dict[tuple[str, str], list[str]] = {}
     for row in group.rows:
-        if row.history:
-            count = len(row.history)
-            notes.append(
-                f"{row.model}: the latest record ({row.record.created[:10]}) counts; "
-                f"{count} older {'one is' if count == 1 else 'ones are'} history."
-            )
-        notes += [f"{row.model}: {sentence} ({code})" for code, sentence in row.record.warnings]
+        for warning in row.record.warnings:
+            warned.setdefault(warning, []).append(row.model)
+    for (code, sentence), models in warned.items():
+        who = "all" if len(models) == len(group.rows) > 1 else ", ".join(models)
+        notes.append(f"{who}: {sentence} ({code})")
     return notes
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrices, matrix
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import Jackknife, Side, deal
+from vgbench.metrics.uncertainty import Blocks, Jackknife, deal, resample
 
 Covariance = Literal["unbiased", "biased"]
 _DDOF = {"unbiased": 1, "biased": 0}
@@ -50,16 +50,12 @@ def score(generated: Samples, real: Samples, *, covariance: Covariance = "unbias
 
 
 def frechet_jackknife(generated: Samples, real: Samples, *, covariance: Covariance = "unbiased") -> Jackknife:
-    """The distance on all clips and without each block of source clips."""
+    """The distance on all clips and without blocks of source clips."""
     x, y = matrices(generated.features, real.features)
     ddof = _DDOF[covariance]
     blocks_x, blocks_y = deal(generated.groups), deal(real.groups)
-    gaussian_x, gaussian_y = _Gaussian.of(x, ddof), _Gaussian.of(y, ddof)
-    return Jackknife(
-        _distance(gaussian_x, gaussian_y),
-        Side.of(_without_each(x, blocks_x, gaussian_y, ddof), blocks_x),
-        Side.of(_without_each(y, blocks_y, gaussian_x, ddof), blocks_y),
-    )
+    without_x, without_y = _Deletion.of(x, blocks_x, ddof), _Deletion.of(y, blocks_y, ddof)
+    return resample(lambda i, j: _distance(without_x(i), without_y(j)), blocks_x, blocks_y)
 
 
 @dataclass(frozen=True)
@@ -81,48 +77,53 @@ class _Gaussian:
 
 
 def _distance(x: _Gaussian, y: _Gaussian) -> float:
-    cross = _nuclear_norm(x.factor @ y.factor.T)
+    cross = float(np.linalg.svd(x.factor @ y.factor.T, compute_uv=False).sum())
     return max(0.0, float(np.sum((x.mean - y.mean) ** 2)) + (x.trace + y.trace - 2 * cross))
 
 
-def _nuclear_norm(a: Matrix) -> float:
-    return float(np.linalg.svd(a, compute_uv=False).sum())
+@dataclass(frozen=True)
+class _Deletion:
+    """The Gaussian of one set without some blocks of rows, at a cost that does not grow with the set.
 
-
-def _without_each(
-    features: Matrix, blocks: Sequence[npt.NDArray[np.int64]], other: _Gaussian, ddof: int
-) -> list[float]:
-    """Distance to `other` after deleting each block of rows in turn, without another pass over all rows.
-
-    Let A = (X − μ) L_otherᵀ = Q R. Deleting the rows b and centring the rest leaves the Gram matrix
-    Rᵀ (I − BᵀB) R, where B stacks the rows Q_b and one row for the shift of the mean. With
-    BBᵀ = P diag(λ) Pᵀ, its root is (I − BᵀB)^½ = I − Bᵀ P diag(1 / (1 + √(1 − λ))) Pᵀ B: a correction of the
-    rank of the block, accurate to machine precision also where the Gram matrix would lose half of the digits.
+    With X − μ = Q R, deleting the rows b and centring the rest leaves the scatter Rᵀ (I − BᵀB) R, where B
+    stacks the rows Q_b and one row for the shift of the mean. With BBᵀ = P diag(λ) Pᵀ its root is
+    (I − BᵀB)^½ = I − Bᵀ P diag(1 / (1 + √(1 − λ))) Pᵀ B: a correction of the rank of the block, accurate to
+    machine precision also where a difference of scatter matrices would lose half of the digits.
     """
-    count = len(features)
-    mean = features.mean(axis=0)
-    centred = features - mean
-    squares = np.sum(centred**2, axis=1)
-    q, r = np.linalg.qr(centred @ other.factor.T)
-    q_sum = q.sum(axis=0)
-    distances = []
-    for block in blocks:
-        rest = count - len(block)
-        shift = centred[block].sum(axis=0) / rest  # the mean moves by minus this much
-        b = np.vstack([q[block], (q_sum - q[block].sum(axis=0)) / np.sqrt(rest)])
-        root = _root_after_deletion(b, r)
-        trace = (squares.sum() - squares[block].sum() - rest * np.sum(shift**2)) / (rest - ddof)
-        gap = np.sum((mean - shift - other.mean) ** 2)
-        cross = _nuclear_norm(root) / np.sqrt(rest - ddof)
-        distances.append(float(gap + (trace + other.trace - 2 * cross)))
-    return distances
+
+    blocks: Blocks
+    ddof: int
+    mean: npt.NDArray[np.float64]
+    centred: Matrix
+    q: Matrix
+    r: Matrix
+
+    @classmethod
+    def of(cls, features: Matrix, blocks: Blocks, ddof: int) -> _Deletion:
+        mean = features.mean(axis=0)
+        centred = features - mean
+        q, r = np.linalg.qr(centred)
+        return cls(blocks, ddof, mean, centred, q, r)
+
+    def __call__(self, without: Sequence[int]) -> _Gaussian:
+        rows = np.concatenate([np.empty(0, dtype=np.int64), *(self.blocks[j] for j in without)])
+        rest = len(self.centred) - len(rows)
+        factor, trace, mean = self.r, float(np.sum(self.r**2)), self.mean
+        if len(rows):
+            shift = self.centred[rows].sum(axis=0) / rest  # the mean moves by minus this much
+            kept = self.q.sum(axis=0) - self.q[rows].sum(axis=0)
+            factor = _downdate(np.vstack([self.q[rows], kept / np.sqrt(rest)]), self.r)
+            trace -= float(np.sum(self.centred[rows] ** 2) + rest * np.sum(shift**2))
+            mean = mean - shift
+        scale = rest - self.ddof
+        return _Gaussian(mean, factor / np.sqrt(scale), trace / scale)
 
 
-def _root_after_deletion(b: Matrix, r: Matrix) -> Matrix:
+def _downdate(b: Matrix, r: Matrix) -> Matrix:
     """(I − BᵀB)^½ R for B [K, P] whose singular values are at most 1, and R [P, D]."""
     eigenvalues, p = np.linalg.eigh(b @ b.T)
     left = 1 - np.clip(eigenvalues, 0, 1)
-    left[left < 1e-13] = 0  # directions that only this block had; rounding would leave √ε of them
+    left[left < 1e-13] = 0  # directions that only these rows had; rounding would leave √ε of them
     middle = (p / (1 + np.sqrt(left))) @ p.T
     return np.asarray(r - b.T @ (middle @ (b @ r)), dtype=np.float64)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vgbench.metrics.checks import Matrix, matrices
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import Jackknife, Side, deal
+from vgbench.metrics.uncertainty import Blocks, Jackknife, deal, resample
 
 _CHUNK = 2048  # rows of a kernel matrix in memory at once
 
@@ -82,19 +82,14 @@ def kernel_jackknife(
     biased: bool = False,
     scale: float = 1.0,
 ) -> Jackknife:
-    """The distance on all clips and without each block of source clips, from one pass over the kernel.
+    """The distance on all clips and without blocks of source clips, from one pass over the kernel.
 
     The kernel matrix is kept as sums over pairs of blocks; leaving a block out is then a subtraction.
     """
     x, y = matrices(generated.features, real.features)
     blocks_x, blocks_y = deal(generated.groups), deal(real.groups)
     sums = _Sums.of(x, y, blocks_x, blocks_y, _Kernel(degree, coef0, 1 / x.shape[1]))
-    return Jackknife(
-        scale * sums.distance(biased),
-        Side.of([scale * sums.distance(biased, without_x=j) for j in range(len(blocks_x))], blocks_x),
-        Side.of([scale * sums.distance(biased, without_y=j) for j in range(len(blocks_y))], blocks_y),
-        biased=biased,
-    )
+    return resample(lambda i, j: scale * sums.distance(biased, i, j), blocks_x, blocks_y, biased=biased)
 
 
 @dataclass(frozen=True)
@@ -133,8 +128,8 @@ class _Sums:
         cls,
         x: Matrix,
         y: Matrix,
-        blocks_x: Sequence[npt.NDArray[np.int64]],
-        blocks_y: Sequence[npt.NDArray[np.int64]],
+        blocks_x: Blocks,
+        blocks_y: Blocks,
         kernel: _Kernel,
     ) -> _Sums:
         """One pass over the kernel matrices; a side without blocks is one block."""
@@ -153,9 +148,10 @@ class _Sums:
             sizes_y,
         )
 
-    def distance(self, biased: bool, without_x: int | None = None, without_y: int | None = None) -> float:
-        """MMD² of all rows, or of those outside one block."""
-        keep_x, keep_y = _others(len(self.sizes_x), without_x), _others(len(self.sizes_y), without_y)
+    def distance(self, biased: bool, without_x: Sequence[int] = (), without_y: Sequence[int] = ()) -> float:
+        """MMD² of the rows outside the given blocks."""
+        keep_x = [j for j in range(len(self.sizes_x)) if j not in without_x]
+        keep_y = [j for j in range(len(self.sizes_y)) if j not in without_y]
         n, m = int(self.sizes_x[keep_x].sum()), int(self.sizes_y[keep_y].sum())
         within_x, within_y = self.xx[keep_x][:, keep_x].sum(), self.yy[keep_y][:, keep_y].sum()
         cross = self.xy[keep_x][:, keep_y].sum() / (n * m)
@@ -164,10 +160,6 @@ class _Sums:
         within_x -= self.diagonal_x[keep_x].sum()
         within_y -= self.diagonal_y[keep_y].sum()
         return float(within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * cross)
-
-
-def _others(count: int, without: int | None) -> list[int]:
-    return [block for block in range(count) if block != without]
 
 
 def _starts(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ Comparisons are strict, so points at radius 0 (repeated features) cover nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,12 +20,10 @@ import numpy.typing as npt
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrices
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import Jackknife, Side, deal
+from vgbench.metrics.uncertainty import Blocks, Jackknife, Side, deal
 
 _CHUNK = 1024  # rows of the distance matrix in memory at once
 _SPARE = 8  # a point's nearest neighbours that are kept beyond k, to find its radius without one block
-
-Blocks = Sequence[npt.NDArray[np.int64]]
 
 
 class PRDC(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,7 @@ class Side:
     sizes: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, replicates: Sequence[float], blocks: Sequence[npt.NDArray[np.int64]]) -> Side:
+    def of(cls, replicates: Sequence[float], blocks: Blocks) -> Side:
         """Pair replicates with the sizes of the blocks that they leave out."""
         sizes = np.array([len(block) for block in blocks], dtype=np.int64)
         return cls(np.asarray(replicates, dtype=np.float64), sizes)
@@ -97,12 +97,15 @@ class Jackknife:
         real: replicates that leave out a block of real clips; None for metrics without a real set.
         biased: whether the finite-sample bias is an error to correct. Not so for unbiased estimators, nor for
             metrics whose number means something only at a stated sample size (precision, recall).
+        from_pairs: estimated variance from pairs of clips, which the replicates count twice; 0 if unknown,
+            and the error is then on the safe side.
     """
 
     value: float
     generated: Side
     real: Side | None = None
     biased: bool = True
+    from_pairs: float = 0.0
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -113,18 +116,96 @@ class Jackknife:
         """The value less the estimated bias of both sides."""
         return self.value - sum(side.bias(self.value) for side in self.sides)
 
+    @property
+    def deviations(self) -> list[npt.NDArray[np.float64]]:
+        """What each block of each side adds to the error; the squares of all sum to its square."""
+        parts = [side.deviations(self.value) for side in self.sides]
+        variance = float(sum(np.sum(part**2) for part in parts))
+        if variance == 0:
+            return parts
+        # Twice the part from pairs is in the variance, so at most half of it can be too much.
+        return [part * math.sqrt(max(0.5, 1 - self.from_pairs / variance)) for part in parts]
+
     def score(self, n: int) -> Score:
         """Sum up as a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips."""
         if any(len(side.sizes) == 0 for side in self.sides):
             method = f"none: a jackknife needs {LEAST_BLOCKS} source clips on each side"
             return Score(self.value, None, None, n, method=method)
         debiased = self.corrected if self.biased else None
-        deviations = [tuple(side.deviations(self.value).tolist()) for side in self.sides]
-        centre = self.value if debiased is None else debiased
-        standard_error, interval = _spread(centre, deviations)
+        deviations = [tuple(part.tolist()) for part in self.deviations]
+        standard_error, interval = _spread(self.value if debiased is None else debiased, deviations)
         generated, real = (*deviations, ())[:2]
         method = f"jackknife({'+'.join(str(len(side.sizes)) for side in self.sides)} blocks)"
         return Score(self.value, standard_error, interval, n, debiased, method, deviations=(generated, real))
+
+
+Blocks = Sequence[npt.NDArray[np.int64]]
+
+
+def resample(
+    measure: Callable[[Sequence[int], Sequence[int]], float],
+    generated: Blocks,
+    real: Blocks,
+    biased: bool = True,
+) -> Jackknife:
+    """Jackknife of a distance between two sets.
+
+    Besides each block alone, it leaves out disjoint pairs of blocks of either side and one block of both:
+    about as many replicates again.
+
+    Args:
+        measure: distance without the blocks of the given numbers, generated and real.
+        generated: blocks from `deal`; none if empty.
+        real: as `generated`.
+        biased: see `Jackknife`.
+    """
+    value = measure((), ())
+    without_x = [measure((j,), ()) for j in range(len(generated))]
+    without_y = [measure((), (j,)) for j in range(len(real))]
+    from_pairs = 0.0
+    if generated and real:
+        from_pairs = (
+            _within(value, without_x, lambda i, j: measure((i, j), ()))
+            + _within(value, without_y, lambda i, j: measure((), (i, j)))
+            + _between(value, without_x, without_y, lambda i, j: measure((i,), (j,)))
+        )
+    return Jackknife(
+        value, Side.of(without_x, generated), Side.of(without_y, real), biased=biased, from_pairs=from_pairs
+    )
+
+
+def _within(value: float, without: Sequence[float], measure: Callable[[int, int], float]) -> float:
+    """Variance from pairs of blocks of one side.
+
+    Write the metric as μ + mean_i l_i + mean_{i<j} q_ij. With c(n) = n (n − 1) / 2,
+    c(g) θ − c(g−1) (θ_(−i) + θ_(−j)) + c(g−2) θ_(−i−j) = q_ij + (l_i + l_j) / 2 + μ, and the variance is E
+    q² / c(g).
+    """
+    g = len(without)
+    whole, one, two = (n * (n - 1) / 2 for n in (g, g - 1, g - 2))
+    q = [
+        whole * value - one * (without[i] + without[i + 1]) + two * measure(i, i + 1)
+        for i in range(0, g - 1, 2)
+    ]
+    return float(np.var(q, ddof=1)) / whole
+
+
+def _between(
+    value: float,
+    without_x: Sequence[float],
+    without_y: Sequence[float],
+    measure: Callable[[int, int], float],
+) -> float:
+    """Variance from pairs of a block of one side and a block of the other, as `_within`."""
+    g, h = len(without_x), len(without_y)
+    r = [
+        g * h * value
+        - (g - 1) * h * without_x[i]
+        - g * (h - 1) * without_y[i]
+        + (g - 1) * (h - 1) * measure(i, i)
+        for i in range(min(g, h))
+    ]
+    return float(np.var(r, ddof=1)) / (g * h)
 
 
 def score_clips(

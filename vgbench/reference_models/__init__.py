@@ -99,7 +99,8 @@ def load(
             if (path / name).exists():
                 return load_generator(path / name)
         raise VgbenchError(
-            f"{path}: holds no {which} generator", "is it the run folder of `vgbench train`, past its first minute?"
+            f"{path}: holds no {which} generator",
+            "is it the run folder of `vgbench train`, past its first minute?",
         )
     if not path.exists():
         raise VgbenchError(f"{path}: not there", "give a run folder or a generator.safetensors")

@@ -227,9 +227,7 @@ class ConvGruDecoder(Decoder):
         drive = unfold(self.drive(joined(content, codes)), clips).unflatten(2, (self.width, 4, 4))
         states = []
         for step in range(steps):
-            update, reset = (
-                self.gates(torch.cat([maps, drive[:, step]], 1)).sigmoid().chunk(2, 1)
-            )
+            update, reset = self.gates(torch.cat([maps, drive[:, step]], 1)).sigmoid().chunk(2, 1)
             fresh = self.candidate(torch.cat([reset * maps, drive[:, step]], 1)).tanh()
             maps = torch.lerp(maps, fresh, update)
             states.append(maps)
@@ -333,7 +331,9 @@ class FlowWarpDecoder(Decoder):
         self.canonical = FrameStack(content_dim, size, config)
         self.change = FrameStack(content_dim + code_dim, size // 2, config, out=6)
         with torch.no_grad():
-            last = [layer for layer in self.change.modules() if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d)][-1]
+            last = [
+                layer for layer in self.change.modules() if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d)
+            ][-1]
             last.weight.mul_(0.2)
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:

@@ -239,7 +239,9 @@ class EmbeddingMotionDiscriminator(Discriminator):
         """The trunk's maps; the last element packs φ, ē and m as [B, width + 2·channels + 64, 1]."""
         maps: list[torch.Tensor] = self.layers(video)
         embedding = self.embed(video).mean((3, 4))
-        packed = torch.cat([maps[-1].flatten(2).mean(2), embedding.mean(2), self.estimate(video, embedding)], 1)
+        packed = torch.cat(
+            [maps[-1].flatten(2).mean(2), embedding.mean(2), self.estimate(video, embedding)], 1
+        )
         return [*maps, packed[..., None]]
 
     def estimate(self, video: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:

@@ -251,7 +251,9 @@ class Generator(nn.Module):
                 raise VgbenchError("this model was trained without labels", "leave the label out")
             return None
         if label is None:
-            drawn = [int(np.random.default_rng([seed, row, LABEL_STREAM]).integers(count)) for row in range(n)]
+            drawn = [
+                int(np.random.default_rng([seed, row, LABEL_STREAM]).integers(count)) for row in range(n)
+            ]
             return torch.tensor(drawn, dtype=torch.long)
         given = [label] * n if isinstance(label, int | str) else list(label)
         if len(given) != n:

@@ -1,0 +1,31 @@
+"""Training of reference models. Importing this imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vgbench.training.config import TrainConfig
+from vgbench.training.presets import describe, preset_names, preset_path, read_config
+
+if TYPE_CHECKING:
+    from vgbench.training.trainer import Diverged, Progress, Summary, train
+
+__all__ = [
+    "Diverged",
+    "Progress",
+    "Summary",
+    "TrainConfig",
+    "describe",
+    "preset_names",
+    "preset_path",
+    "read_config",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"Diverged", "Progress", "Summary", "train"}:
+        from vgbench.training import trainer
+
+        return getattr(trainer, name)
+    raise AttributeError(f"module 'vgbench.training' has no attribute '{name}'")

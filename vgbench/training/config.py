@@ -153,6 +153,4 @@ class TrainConfig(ModelConfig):
     @property
     def model(self) -> ModelConfig:
         """The part that the generator's weights depend on."""
-        return ModelConfig(
-            size=self.size, frames=self.frames, classes=self.classes, generator=self.generator
-        )
+        return ModelConfig(size=self.size, frames=self.frames, classes=self.classes, generator=self.generator)

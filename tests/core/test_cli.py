@@ -1,0 +1,102 @@
+"""The program as users run it: exit codes, streams, speed of --help."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+TRAIN = "builtin:moving-shapes/train?size=32&clips=20"
+TEST = "builtin:moving-shapes/test?size=32&clips=20"
+EVAL = ["eval", TRAIN, "--against", TEST, "-m", "temporal_flicker", "--set", "clips.least=4"]
+
+
+def _run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vgbench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['vgbench', '--help']\n"
+        "from vgbench.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'scipy', 'pandas', 'cv2', 'av'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "eval" in done.stdout
+
+
+def test_json_is_the_only_thing_on_stdout(tmp_path):
+    done = _run(*EVAL, "--json", "--results", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["schema"] == 1
+    score = document["scores"]["temporal_flicker"]
+    assert score["interval"][0] < score["value"] < score["interval"][1]
+    assert document["clips"]["generated"]["used"] == 20
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_file()] == [".json"]
+
+
+def test_table_on_stdout_and_progress_on_stderr():
+    done = _run(*EVAL)
+    assert done.returncode == 0, done.stderr
+    assert "signature" in done.stdout
+    assert "extracting" in done.stderr
+    assert "extracting" not in done.stdout
+    assert "\x1b[" not in done.stdout + done.stderr
+
+
+def test_quiet_keeps_result_and_warnings():
+    done = _run(*EVAL, "--quiet")
+    assert "signature" in done.stdout
+    assert "extracting" not in done.stderr
+    assert "few-clips" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["eval", "no/such/folder", "--against", TEST], ["no/such/folder", "hint"]),
+        (["eval", TRAIN, "--against", TEST, "-p", "quik"], ["quik", "did you mean quick"]),
+        (["eval", TRAIN, "--against", TEST, "-m", "fvdd"], ["fvdd", "did you mean fvd"]),
+        (["eval", TRAIN, "--against", TEST, "-e", "embeded"], ["embeded", "did you mean embedded"]),
+        (["eval", TRAIN, "--against", TEST, "--set", "windows.strid=2"], ["windows.strid", "stride"]),
+        (["eval", TRAIN], ["against"]),
+        (["report", "nothing-here"], ["nothing-here"]),
+        (["sample", "no-run", "--out", "x"], ["no-run"]),
+        (["train", "no-preset"], ["no-preset"]),
+        (["nonsense"], ["nonsense"]),
+    ],
+)
+def test_mistakes_exit_2_and_name_the_remedy_without_traceback(arguments, words, tmp_path):
+    done = _run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) < 25
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_debug_shows_the_traceback():
+    assert "Traceback" in _run("eval", "no/such/folder", "--against", TEST, "--debug").stderr
+
+
+def test_dry_run_prints_the_resolved_protocol_and_writes_nothing(tmp_path):
+    done = _run(*EVAL, "--dry-run", "--results", str(tmp_path / "r"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "least: 4" in done.stdout
+    assert "20 clips" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = f"{sys.executable} -m vgbench --help | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from stub_extractor import StubExtractor
+
+import vgbench
+from vgbench.clips import ClipSource, open_source
+from vgbench.errors import ConfigError, NotEnoughClips, SkippedClips
+from vgbench.features import FeatureStore
+from vgbench.results import load_record
+
+SMALL = ["clips.generated=24", "clips.real=24", "clips.least=4", "resize.size=32"]
+CHEAP = ["fvd", "kvd", "is", "temporal_flicker"]
+TRAIN = "builtin:moving-shapes/train?size=32&clips=30"
+TEST = "builtin:moving-shapes/test?size=32&clips=30"
+
+
+def _evaluate(generated=TRAIN, real=TEST, **options):
+    options = {"metrics": CHEAP, "settings": SMALL, "extractor": StubExtractor(), **options}
+    return vgbench.evaluate(generated, real, "quick", **options)
+
+
+def _numbers(record):
+    return {
+        name: (s.value, s.best_estimate, s.standard_error, s.interval) for name, s in record.scores.items()
+    }
+
+
+def _strip(path, frames, seed, size=16):
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size * frames, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 2), (32, 0), (32, 2)])
+def test_batch_size_and_workers_change_nothing(batch_size, workers, tmp_path):
+    plain = _evaluate(store=FeatureStore(tmp_path / "a"))
+    other = _evaluate(store=FeatureStore(tmp_path / "b"), batch_size=batch_size, workers=workers)
+    for name, numbers in _numbers(plain).items():
+        np.testing.assert_allclose(np.hstack(numbers), np.hstack(_numbers(other)[name]), rtol=1e-6)
+    assert plain.signature == other.signature
+
+
+def test_listing_order_changes_nothing(tmp_path):
+    source = open_source(TRAIN)
+    backwards = ClipSource(source.name, source.clips[::-1], source.skipped)
+    assert _numbers(_evaluate()) == _numbers(_evaluate(backwards, store=FeatureStore(tmp_path)))
+
+
+def test_same_clips_are_at_distance_zero():
+    record = _evaluate(TEST, TEST)
+    assert record.scores["fvd"].value == pytest.approx(0, abs=1e-6)
+    assert record.scores["fvd"].value >= 0
+
+
+def test_features_are_computed_once(tmp_path):
+    store = FeatureStore(tmp_path)
+    first, second = StubExtractor(), StubExtractor()
+    before = _evaluate(store=store, extractor=first)
+    after = _evaluate(store=FeatureStore(tmp_path), extractor=second)
+    assert sum(first.calls) == 48
+    assert second.calls == []
+    assert _numbers(before) == _numbers(after)
+
+
+def test_real_features_are_shared_between_models(tmp_path):
+    _evaluate(store=FeatureStore(tmp_path))
+    network = StubExtractor()
+    _evaluate(
+        "builtin:moving-shapes/train?size=32&clips=30&seed=5", store=FeatureStore(tmp_path), extractor=network
+    )
+    assert sum(network.calls) == 24
+
+
+def test_adding_clips_extracts_only_those(tmp_path):
+    for k in range(6):
+        _strip(tmp_path / "real" / f"{k}.png", 16, k)
+    _evaluate(TRAIN, tmp_path / "real", store=FeatureStore(tmp_path / "store"))
+    for k in range(6, 9):
+        _strip(tmp_path / "real" / f"{k}.png", 16, k)
+    network = StubExtractor()
+    _evaluate(TRAIN, tmp_path / "real", store=FeatureStore(tmp_path / "store"), extractor=network)
+    assert sum(network.calls) == 3
+
+
+def test_interrupted_extraction_goes_on_where_it_stopped(tmp_path):
+    class Dies(StubExtractor):
+        def forward(self, clips):
+            if len(self.calls) == 3:
+                raise KeyboardInterrupt
+            return super().forward(clips)
+
+    with pytest.raises(KeyboardInterrupt):
+        _evaluate(store=FeatureStore(tmp_path), extractor=Dies(), batch_size=8, metrics=["fvd"])
+    network = StubExtractor()
+    resumed = _evaluate(store=FeatureStore(tmp_path), extractor=network, metrics=["fvd"])
+    assert sum(network.calls) == 48 - 24
+    undisturbed = _evaluate(store=FeatureStore(tmp_path / "other"), metrics=["fvd"])
+    assert _numbers(resumed) == _numbers(undisturbed)
+
+
+def test_bad_clips_are_skipped_named_and_replaced(tmp_path):
+    for k in range(12):
+        _strip(tmp_path / "real" / f"{k}.png", 16, k)
+    good = _evaluate(TRAIN, tmp_path / "real", settings=[*SMALL, "clips.real=8"])
+    used = {window.id for window in good.clips.real.windows}
+    victim = sorted(used)[0]
+    data = (tmp_path / "real" / victim).read_bytes()
+    (tmp_path / "real" / victim).write_bytes(data[: len(data) // 2])
+    _strip(tmp_path / "real" / "short.png", 5, 99)
+    record = _evaluate(TRAIN, tmp_path / "real", settings=[*SMALL, "clips.real=8"])
+    assert record.clips.real.used == 8
+    skipped = {entry.path: entry.reason for entry in record.clips.real.skipped}
+    assert victim in skipped
+    assert "short.png" not in skipped or "5 frames" in skipped["short.png"]
+    assert used - {victim} <= {window.id for window in record.clips.real.windows}
+    with pytest.raises(SkippedClips) as error:
+        _evaluate(TRAIN, tmp_path / "real", settings=[*SMALL, "clips.real=8"], strict=True)
+    assert error.value.exit_code == 3
+
+
+def test_too_few_clips_say_found_needed_and_what_to_change(tmp_path):
+    for k in range(3):
+        _strip(tmp_path / f"{k}.png", 16 if k else 7, k)
+    with pytest.raises(NotEnoughClips) as error:
+        _evaluate(TRAIN, tmp_path)
+    text = f"{error.value.message} {error.value.remedy}"
+    for words in ("2 usable windows", "3 clips", "needs 4", "has 7 frames, 16 are needed", "clips.least=2"):
+        assert words in text, text
+
+
+def test_long_clips_give_several_windows_and_groups_are_clips(tmp_path):
+    for k in range(4):
+        _strip(tmp_path / f"{k}.png", 50, k)
+    record = _evaluate(TRAIN, tmp_path)
+    assert record.clips.real.clips == 4
+    assert 8 <= record.clips.real.used <= 12
+    assert f"{record.clips.real.used}of4" in record.signature
+    per_clip = {}
+    for window in record.clips.real.windows:
+        per_clip.setdefault(window.id, []).extend(window.frames)
+    assert all(len(frames) == len(set(frames)) for frames in per_clip.values())
+
+
+def test_signature_tells_every_choice_apart(tmp_path):
+    base = _evaluate().signature
+    changed = [
+        _evaluate(settings=[*SMALL, setting]).signature
+        for setting in (
+            "windows.frames=8",
+            "windows.stride=1",
+            "resize.size=24",
+            "seed=1",
+            "windows.start=first",
+        )
+    ]
+    changed += [_evaluate(metrics=["fvd(covariance=biased)"]).signature]
+    changed += [_evaluate(real="builtin:moving-shapes/test?size=32&clips=30&seed=3").signature]
+    assert changed.pop(1) == base
+    assert len({base, *changed}) == 1 + len(changed)
+
+
+def test_metrics_on_pixels_do_not_depend_on_the_network():
+    record = _evaluate()
+    assert "feat:" in record.signatures["fvd"]
+    assert "feat:" not in record.signatures["temporal_flicker"]
+    only_pixels = _evaluate(metrics=["temporal_flicker"], extractor=None)
+    assert only_pixels.extractor is None
+    assert only_pixels.signatures["temporal_flicker"] == record.signatures["temporal_flicker"]
+
+
+def test_saved_record_and_thumbnails(tmp_path):
+    record = _evaluate(results=tmp_path, name="gan <1>", details={"role": "control"})
+    loaded = load_record(tmp_path / f"{record.stem}.json")
+    assert loaded == record
+    assert loaded.details == {"role": "control"}
+    assert len(record.thumbnails) == 16
+    with Image.open(tmp_path / next(iter(record.thumbnails))) as picture:
+        assert picture.n_frames > 1
+
+
+def test_arrays_and_generators_are_sources():
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (24, 16, 32, 32, 3), dtype=np.uint8)
+    from_array = _evaluate(clips, name="x")
+    from_generator = _evaluate((clip for clip in clips), name="x")
+    assert _numbers(from_array) == _numbers(from_generator)
+
+
+def test_short_windows_for_the_network_are_refused_before_work():
+    with pytest.raises(ConfigError, match="at least 4 frames"):
+        _evaluate(settings=[*SMALL, "windows.frames=3"])

@@ -1,0 +1,38 @@
+"""A network without weights: tests of everything around an extractor take milliseconds with it."""
+
+from __future__ import annotations
+
+import torch
+
+from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
+
+
+class StubExtractor(Extractor):
+    """Features: mean colour of four frames and of four quarters; logits: mean colour of the first frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[int] = []
+        self.spec = ExtractorSpec(
+            id="stub",
+            weights="random:0",
+            least_frames=4,
+            input_size=64,
+            preprocessing="none",
+            feature_dimension=24,
+            classes=("r", "g", "b"),
+            licence="Apache-2.0",
+            comparable_with="nothing",
+        )
+
+    def forward(self, clips: torch.Tensor) -> Extracted:
+        self.calls.append(len(clips))
+        x = clips.float() / 255
+        times = x[:, torch.linspace(0, x.shape[1] - 1, 4).long()].mean((2, 3)).flatten(1)
+        middle = x.shape[2] // 2
+        quarters = [x[:, :, a, b].mean((1, 2, 3)) for a in _halves(middle) for b in _halves(middle)]
+        return Extracted(torch.cat([times, *quarters], 1), x[:, 0].mean((1, 2)))
+
+
+def _halves(middle: int) -> tuple[slice, slice]:
+    return slice(None, middle), slice(middle, None)

@@ -1,0 +1,72 @@
+"""Has a file been cut off? Told from the sizes that containers write of themselves, without decoding.
+
+Decoders do not always say: FFmpeg reads a cut Matroska file up to its last whole frame and calls that the end.
+MPEG transport and program streams and raw streams carry no size; there only the decoder can tell.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from vgbench.clips.files import StoredFile
+
+_ISO_BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot"}
+
+
+def is_cut_off(file: StoredFile) -> bool:
+    """Whether an MP4/MOV, Matroska/WebM, AVI, WebP or GIF file ends before its own headers say.
+
+    Raises:
+        OSError: cannot be read.
+    """
+    with file.open() as stream:
+        head = stream.read(12)
+        if head[:4] == b"RIFF":
+            return 8 + int.from_bytes(head[4:8], "little") > file.size
+        if head[:4] == b"\x1a\x45\xdf\xa3":
+            return _segment_end(stream) > file.size
+        if head[4:8] in _ISO_BOXES:
+            return _boxes_end(stream, file.size) > file.size
+        if head[:3] == b"GIF":
+            stream.seek(max(0, file.size - 64))
+            return b";" not in stream.read()  # the trailer; some writers pad behind it
+    return False
+
+
+def _segment_end(stream: BinaryIO) -> int:
+    """Where the first Matroska segment ends; 0 when it was written as a live stream, of unknown size."""
+    stream.seek(4)
+    header_size = _ebml_size(stream) or 0
+    stream.seek(header_size, 1)
+    if stream.read(4) != b"\x18\x53\x80\x67":
+        return 0
+    size = _ebml_size(stream)
+    return 0 if size is None else stream.tell() + size
+
+
+def _ebml_size(stream: BinaryIO) -> int | None:
+    """A number whose leading zero bits tell its length (RFC 8794, section 4); all ones is "unknown"."""
+    first = stream.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    marker = 1 << (7 * length)
+    value = int.from_bytes(first + stream.read(length - 1), "big") ^ marker
+    return None if value == marker - 1 else value
+
+
+def _boxes_end(stream: BinaryIO, file_size: int) -> int:
+    """Where the last top-level box of an ISO base media file ends (ISO/IEC 14496-12, section 4.2)."""
+    position = 0
+    while position < file_size:
+        stream.seek(position)
+        header = stream.read(16)
+        size = int.from_bytes(header[:4], "big")
+        if size == 0:  # reaches to the end, wherever that is
+            return file_size
+        if size == 1:
+            size = int.from_bytes(header[8:16], "big")
+        if size < 8:
+            return position
+        position += size
+    return position

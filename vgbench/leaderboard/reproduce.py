@@ -1,0 +1,61 @@
+"""The command that makes a record's scores again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vgbench.errors import ConfigError
+from vgbench.results import Record
+
+
+def eval_command(record: Record) -> str:
+    """Rebuild `vgbench eval …` from a record, quoted for a POSIX shell.
+
+    Choices that differ from the shipped protocol of that name become flags. A protocol that is not shipped is
+    named as a file, `NAME.yaml`: its text is in the record.
+    """
+    protocol = record.protocol
+    name = str(protocol.get("name", "PROTOCOL"))
+    shipped = _shipped(name)
+    words = ["vgbench", "eval", record.clips.generated.source, "--against", record.clips.real.source]
+    words += ["--protocol", name if shipped is not None else f"{name}.yaml"]
+    if shipped is not None:
+        words += _flags(_leaves(protocol), _leaves(shipped))
+    return " ".join(map(shlex.quote, [*words, "--name", record.model]))
+
+
+def _shipped(name: str) -> Mapping[str, Any] | None:
+    from vgbench.protocol import load, protocol_names
+
+    if name not in protocol_names():
+        return None
+    try:
+        return load(name).model_dump(mode="json")
+    except ConfigError:
+        return None
+
+
+def _flags(used: Mapping[str, Any], shipped: Mapping[str, Any]) -> Iterator[str]:
+    """Turn what differs from the shipped protocol into flags."""
+    for key, value in used.items():
+        if value == shipped.get(key) or key in ("summary", "source", "version"):
+            continue
+        if key == "metrics":
+            yield from ("--metrics", ",".join(map(str, value)))
+        elif key == "extractor.name":
+            yield from ("--extractor", str(value))
+        else:
+            yield from ("--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}")
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            leaves |= _leaves(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return leaves
