@@ -109,8 +109,9 @@ def eval_(
 
     from vgbench.evaluation import evaluate, resolve_protocol
     from vgbench.features import FeatureStore
+    from vgbench.metrics import parse_list
 
-    chosen = _split(metrics)
+    chosen = [str(choice) for choice in parse_list(metrics)] if metrics else None
     if role not in (None, "real", "control"):
         raise ConfigError(f"--role {role}: not known", "use real or control")
     if dry_run:
@@ -144,13 +145,6 @@ def eval_(
         _print_record(record, results, as_json)
 
 
-def _split(names: str | None) -> list[str] | None:
-    """Split at commas outside parentheses: `fvd,prdc(k=3)`."""
-    import re
-
-    return [part.strip() for part in re.split(r",(?![^(]*\))", names) if part.strip()] if names else None
-
-
 def _dry_run(plan: Any, generated: str, against: str) -> None:
     from vgbench.clips import open_source
     from vgbench.config import to_yaml
@@ -180,6 +174,246 @@ def _print_record(record: Record, results: Path | None, as_json: bool) -> None:
             console.warn("skipped", f"… and {len(side.skipped) - 5} more, named in the record")
     if results is not None:
         console.note(f"compare: vgbench report {results}")
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Argument(help="Preset (see `vgbench list presets`) or YAML file.")],
+    run: Annotated[
+        Path | None, typer.Option("--run", "-o", help="Run folder; runs/PRESET by default.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", "-d", help="Clips to train on.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Limit of training time.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Limit of generator steps.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
+    score: Annotated[
+        bool, typer.Option(help="Score now and then against the data, and keep the best checkpoint.")
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved config and sizes; train nothing.")
+    ] = False,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a reference video GAN.
+
+    [bold]vgbench train gru-hinge --data builtin:moving-shapes --minutes 3[/]
+
+    [bold]vgbench train gru-hinge --data clips/ --set generator.motion.name=lstm --set loss.name=lsgan[/]
+
+    [bold]torchrun --nproc-per-node 4 -m vgbench train mocogan-64 --data ucf101/[/]
+    """
+    from vgbench.config import to_yaml
+    from vgbench.training.presets import read_config
+
+    given = {"data": data, "minutes": minutes, "steps": steps}
+    config = read_config(preset, settings or (), given)
+    if dry_run:
+        from vgbench.training.summary import describe_sizes
+
+        typer.echo(to_yaml(config), nl=False)
+        for line in describe_sizes(config):
+            typer.echo(f"# {line}")
+        return
+    from vgbench.evaluation import generator_score
+    from vgbench.training.trainer import train as run_training
+
+    if as_json:
+        console.verbosity.quiet = True
+    folder = run or Path("runs") / Path(preset).stem
+    with console.training_panel(folder) as report:
+        summary = run_training(
+            config,
+            folder,
+            resume=resume,
+            progress=report,
+            score=generator_score(config.data) if score else None,
+        )
+    for clip, reason in summary.skipped.items():
+        console.warn("skipped", f"{clip}: {reason}")
+    if summary.stopped == "interrupted":
+        console.note(f"stopped; continue with: vgbench train {preset} --run {folder} --resume")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if int(os.environ.get("RANK", "0")) > 0:
+        return
+    if as_json:
+        console.print_json(
+            {
+                "run": str(folder),
+                "steps": summary.steps,
+                "clips": summary.clips,
+                "seconds": round(summary.seconds, 3),
+                "best_score": summary.best_score,
+            }
+        )
+        return
+    typer.echo(f"{folder}: {summary.steps} steps, {summary.clips} clips, {summary.seconds / 60:.1f} minutes")
+    console.note(f"next: vgbench sample {folder} --out samples/{folder.name}")
+
+
+@app.command()
+def sample(
+    run: Annotated[str, typer.Argument(help="Run folder, generator.safetensors, or package.module:sample.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the clips.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of clips.")] = 256,
+    clip_format: Annotated[
+        str, typer.Option("--format", "-f", help="mkv (lossless), mp4, gif, webp, frames, strip or npz.")
+    ] = "mkv",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    frames: Annotated[int | None, typer.Option(min=1, help="Length; the training length by default.")] = None,
+    fps: Annotated[float, typer.Option(min=0.1, help="Frame rate written into the files.")] = 8.0,
+    rate: Annotated[
+        float, typer.Option(min=0.01, help="Frames per training frame, for continuous motion modules.")
+    ] = 1.0,
+    label: Annotated[str | None, typer.Option("--class", help="Class, for conditional models.")] = None,
+    first_frame: Annotated[
+        Path | None, typer.Option(help="Picture to go on from, for models conditioned on it.")
+    ] = None,
+    fix: Annotated[
+        str | None, typer.Option(help="'content' or 'motion': the same for all clips, the other varies.")
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option(help="'best' by score (the last without scores), 'last' or 'first'.")
+    ] = "best",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write clips from a trained generator, or from a sampler of your own.
+
+    [bold]vgbench sample runs/gru-hinge --out samples/gru --count 256[/]
+
+    [bold]vgbench sample my_package.gan:sample --out samples/mine[/]
+    """
+    from vgbench.clips.write import write_clips
+    from vgbench.sampling import sample_clips
+
+    with console.progress() as report:
+        clips = sample_clips(
+            run,
+            count,
+            seed=seed,
+            frames=frames,
+            frame_step=1 / rate,
+            label=label,
+            first_frame=first_frame,
+            fix=fix,
+            checkpoint=checkpoint,
+            progress=report,
+        )
+        paths = write_clips(clips, out, clip_format, fps=fps)
+    typer.echo(f"{out}: {len(paths)} clips")
+    console.note(f"next: vgbench eval {out} --against REAL --results results")
+
+
+@app.command()
+def report(
+    records: Annotated[list[Path], typer.Argument(help="Record files, or folders that hold them.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder (or file) to write; terminal only without it."),
+    ] = None,
+    formats: Annotated[str, typer.Option("--format", "-f", help="Of html, md, csv, latex, json, badges.")] = (
+        "html,md,csv"
+    ),
+    primary: Annotated[str, typer.Option(help="Metric that orders the table.")] = "fvd",
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Leaderboard",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say in which fields the groups' signatures differ.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Rank the models of a folder of records; only equal signatures share a table.
+
+    [bold]vgbench report results/ --output leaderboard/ --format html,md,latex[/]
+    """
+    from vgbench.leaderboard.json_document import render_json
+    from vgbench.leaderboard.ranking import explain as explain_groups
+    from vgbench.leaderboard.report import load_groups, write_report
+    from vgbench.leaderboard.terminal import table
+
+    groups = load_groups(records, primary)
+    if as_json:
+        console.print_json(render_json(groups, title))
+    else:
+        console.out.print(table(groups))
+    if explain:
+        for field, values in explain_groups(groups).items():
+            typer.echo(f"{field}: {' / '.join(values)}")
+    elif len(groups) > 1:
+        console.note(f"{len(groups)} signatures, ranked apart; --explain says where they differ")
+    if output is not None:
+        for path in write_report(records, output, formats.split(","), primary, title):
+            console.note(f"wrote {path}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A record.")],
+    second: Annotated[Path, typer.Argument(help="Another, of the same signature.")],
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show the difference of two records with its interval, or in what their signatures differ."""
+    from vgbench.leaderboard.compare import compare as compare_records
+    from vgbench.leaderboard.terminal import comparison_table
+    from vgbench.results import load_record
+
+    console.out.print(comparison_table(compare_records(load_record(first), load_record(second))))
+
+
+@app.command()
+def gate(
+    candidate: Annotated[Path, typer.Argument(help="Record to judge.")],
+    baseline: Annotated[Path, typer.Option("--baseline", "-b", help="Record to judge it by.")],
+    max_worse: Annotated[str, typer.Option(help="Tolerated change, such as 2%.")] = "2%",
+    metric: Annotated[str, typer.Option("--metric", "-m")] = "fvd",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Exit 3 when a model became worse beyond what the interval explains; for continuous integration."""
+    from vgbench.leaderboard.gate import gate as judge
+    from vgbench.results import load_record
+
+    outcome = judge(load_record(baseline), load_record(candidate), _share(max_worse), metric)
+    typer.echo(f"{outcome.verdict}: {outcome.reason}")
+    raise typer.Exit(outcome.exit_code)
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise ConfigError(f"--max-worse {text}: not a share", "write 2% or 0.02") from error
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str, typer.Argument(help="protocols, metrics, extractors, models, presets, sources, parts or all.")
+    ] = "all",
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time a training step of each model on this machine.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """List what exists: names to use in commands and configs."""
+    from vgbench.catalogue import catalogue
+
+    sections = catalogue(kind, measure)
+    if as_json:
+        console.print_json({section: dict(entries) for section, entries in sections.items()})
+        return
+    for section, entries in sections.items():
+        console.out.print(f"[bold]{section}[/]")
+        width = max((len(name) for name, _ in entries), default=0)
+        for name, text in entries:
+            console.out.print(f"  {name:<{width}}  {text}", markup=False)
 
 
 cache = typer.Typer(no_args_is_help=True, help="Look at and bound the feature store.")

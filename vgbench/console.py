@@ -16,9 +16,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -29,6 +31,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from vgbench.errors import EXIT_INTERNAL, VgbenchError
@@ -120,6 +123,53 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report
+
+
+@contextmanager
+def training_panel(run_folder: Path) -> Iterator[Callable[[Any], None]]:
+    """Show a training run on stderr: a live panel on a terminal, a line per 30 s elsewhere."""
+    if verbosity.quiet or int(os.environ.get("RANK", "0")) > 0:
+        yield lambda state: None  # noqa: ARG005
+        return
+    if err.is_terminal:
+        with Live(console=err, transient=True, auto_refresh=False) as live:
+            yield lambda state: live.update(_training_table(state, run_folder), refresh=True)
+        return
+    last = [0.0]
+
+    def line(state: Any) -> None:
+        if time.monotonic() - last[0] > 30 or state.step == state.steps:
+            last[0] = time.monotonic()
+            facts = "  ".join(f"{name} {value:.3g}" for name, value in state.facts.items())
+            err.print(f"step {state.step}  {_remaining(state)}  {facts}", soft_wrap=True, markup=False)
+
+    yield line
+
+
+def _training_table(state: Any, run_folder: Path) -> Table:
+    table = Table.grid(padding=(0, 2))
+    rows = {
+        "run": str(run_folder),
+        "step": f"{state.step}, {state.clips} clips, {1 / max(state.seconds_per_step, 1e-9):.1f} steps/s",
+        "time": _remaining(state),
+        "memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
+        **{name: f"{value:.4g}" for name, value in state.facts.items()},
+    }
+    if state.best_score is not None:
+        rows["best score"] = f"{state.best_score:.4g}"
+    if state.sample is not None:
+        rows["samples"] = str(state.sample)
+    for name, value in rows.items():
+        table.add_row(Text(name, style="dim"), Text(value))
+    return table
+
+
+def _remaining(state: Any) -> str:
+    """Time spent, and what is left by the nearer of the two limits."""
+    left = [60 * state.minutes - state.seconds] if state.minutes else []
+    left += [(state.steps - state.step) * state.seconds_per_step] if state.steps else []
+    spent = f"{state.seconds / 60:.1f} min"
+    return f"{spent}, {max(min(left), 0) / 60:.1f} min left" if left else spent
 
 
 class _RateColumn(ProgressColumn):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from vgbench import atomic, extractors
@@ -128,6 +132,38 @@ def evaluate(
             "mend or remove them, or leave out --strict",
         )
     return record
+
+
+class Sampler(typing.Protocol):
+    """Anything that samples clips, such as a generator of `vgbench.reference_models`."""
+
+    def sample(self, n: int, seed: int = 0) -> npt.NDArray[np.uint8]: ...
+
+
+def generator_score(
+    real: Any, metric: str = "fvd", clips: int = 128, protocol: str = "quick"
+) -> Callable[[Sampler], float]:
+    """Return a function that scores a generator during training; lower is better.
+
+    It always scores the same latents against the same real windows, whose features are computed once.
+
+    Args:
+        real: what `evaluate` takes.
+        metric: a metric for which lower is better.
+        clips: windows a side.
+        protocol: what else is fixed.
+    """
+    settings = [f"clips.generated={clips}", f"clips.real={clips}"]
+    source = open_source(real)
+    folder = tempfile.TemporaryDirectory(prefix="vgbench-")  # a checkpoint's clips are never seen again
+    store = FeatureStore(Path(folder.name))
+
+    def score(generator: Sampler, _keep: object = folder) -> float:
+        sampled = generator.sample(clips, seed=0)
+        record = evaluate(sampled, source, protocol, [metric], settings=settings, store=store)
+        return record.scores[metric].best_estimate
+
+    return score
 
 
 def resolve_protocol(

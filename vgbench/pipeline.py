@@ -192,7 +192,7 @@ def measure(
     return _collect(selection, windows, keys, tables, measures, computed)
 
 
-def _silent(stage: str, done: int, total: int) -> None:  # noqa: ARG001  the callback's shape
+def _silent(stage: str, done: int, total: int) -> None:
     pass
 
 

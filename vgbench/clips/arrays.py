@@ -178,7 +178,7 @@ class StoredTensorClip(Clip):
 def stored_array_clips(
     path: str, file: StoredFile, label: str | None, value_range: ValueRange | None
 ) -> list[Clip]:
-    """List the clips of one array file; `path#000007` is the id of its eighth.
+    """List the clips of one array file; in an array of many, `path#000007` is the id of the eighth.
 
     Args:
         path: id of the file inside its source.
@@ -195,22 +195,20 @@ def stored_array_clips(
             tensor, labels = _load_tensor(file)
             dtype = np.dtype(str(tensor.dtype).removeprefix("torch."))
             shape, axis = _batched(dtype, tuple(tensor.shape), value_range)
-            make: list[Clip] = [
-                StoredTensorClip(_numbered(path, index), label, file, shape, axis, index, value_range)
-                for index in range(shape[0])
+            tensors = [
+                StoredTensorClip(name, label, file, shape, axis, index, value_range)
+                for index, name in enumerate(_ids(path, tensor.ndim, shape[0]))
             ]
-            return _labelled(make, labels)
+            return _labelled(tensors, labels)
         member, labels = _npz_member(file) if path.lower().endswith(".npz") else (file, None)
-        dtype, shape, offset = _npy_header(member)
-        shape, axis = _batched(dtype, shape, value_range)
+        dtype, stored_shape, offset = _npy_header(member)
+        shape, axis = _batched(dtype, stored_shape, value_range)
         header = _Header(offset, dtype.str, shape, axis)
-        return _labelled(
-            [
-                StoredArrayClip(_numbered(path, index), label, member, header, index, value_range)
-                for index in range(shape[0])
-            ],
-            labels,
-        )
+        arrays = [
+            StoredArrayClip(name, label, member, header, index, value_range)
+            for index, name in enumerate(_ids(path, len(stored_shape), shape[0]))
+        ]
+        return _labelled(arrays, labels)
 
 
 def _batched(
@@ -219,6 +217,10 @@ def _batched(
     check_kind(dtype, shape, value_range)
     shape = shape if len(shape) == 5 else (1, *shape)
     return shape, channel_axis(shape[1:])
+
+
+def _ids(path: str, axes: int, count: int) -> list[str]:
+    return [path] if axes == 4 else [_numbered(path, index) for index in range(count)]
 
 
 def _numbered(path: str, index: int) -> str:

@@ -67,10 +67,15 @@ def image_kind(file: StoredFile) -> ImageKind:
         BadClip: not an image.
     """
     with open_image(file) as image:
-        if getattr(image, "n_frames", 1) > 1 and image.format != "TIFF":
+        if _is_animation(image):
             return "animation"
         width, height = image.size
         return "strip" if width % height == 0 and width // height >= LEAST_STRIP_FRAMES else "frame"
+
+
+def _is_animation(image: Image) -> bool:
+    """Not asked of TIFF and JPEG, whose further pages are no frames."""
+    return image.format in ("PNG", "WEBP", "GIF") and getattr(image, "n_frames", 1) > 1
 
 
 def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
@@ -161,6 +166,8 @@ class FrameFolderClip(Clip):
             file = self.files[index]
             with open_image(file) as image:
                 check_frame_size(file.name, *image.size)
+                if _is_animation(image):
+                    raise BadClip(file.name, "an animation where a frame was expected")
                 frame = to_rgb(image)
             if frames and frame.shape != frames[0].shape:
                 raise BadClip(file.name, "differs in size from the frames before it")

@@ -1,7 +1,7 @@
 """Has a file been cut off? Told from the sizes that containers write of themselves, without decoding.
 
-Decoders do not always say: FFmpeg reads a cut Matroska file up to its last whole frame and calls that the end.
-MPEG transport and program streams and raw streams carry no size; there only the decoder can tell.
+Decoders do not always say: FFmpeg reads a cut Matroska file up to its last whole frame and calls that the
+end. MPEG transport and program streams and raw streams carry no size; there only the decoder can tell.
 """
 
 from __future__ import annotations

@@ -105,8 +105,8 @@ def psnr(reference: Luma, distorted: Luma) -> npt.NDArray[np.float64]:
 def ssim(reference: Luma, distorted: Luma) -> npt.NDArray[np.float64]:
     """Structural similarity of each frame, [T] (Wang et al. 2004).
 
-    11 × 11 Gaussian window of deviation 1.5, borders left out; frames of 384 pixels and more are first shrunk by
-    round(shorter side / 256), as Wang's `ssim.m` advises. float32 inside.
+    11 × 11 Gaussian window of deviation 1.5, borders left out; frames of 384 pixels and more are first shrunk
+    by round(shorter side / 256), as Wang's `ssim.m` advises. float32 inside.
     """
     return _per_frame("ssim", reference, distorted)
 

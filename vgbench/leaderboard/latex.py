@@ -72,7 +72,7 @@ def _table(group: Group, title: str) -> str:
             r"\bottomrule",
             r"\end{tabular}",
             r"\par\medskip\footnotesize\raggedright",
-            *map(escape, notes),
+            *(rf"{escape(note)}\par" for note in notes),
             rf"Signature: {{\ttfamily {signature}}}",
             r"\end{table}",
         ]

@@ -177,17 +177,16 @@ def resample(
 def _within(value: float, without: Sequence[float], measure: Callable[[int, int], float]) -> float:
     """Variance from pairs of blocks of one side.
 
-    Write the metric as μ + mean_i l_i + mean_{i<j} q_ij. With c(n) = n (n − 1) / 2,
-    c(g) θ − c(g−1) (θ_(−i) + θ_(−j)) + c(g−2) θ_(−i−j) = q_ij + (l_i + l_j) / 2 + μ, and the variance is E
-    q² / c(g).
+    Write the metric as μ + mean_i l_i + mean_{i<j} q_ij; the variance from pairs is then E q² / (g (g − 1) / 2).
+    Leaving out i, j and both gives, up to a constant and to terms of order 1 / √g,
+    q_ij = (g − 3) / 2 · (g θ − (g − 1) (θ_(−i) + θ_(−j)) + (g − 2) θ_(−i−j)).
     """
     g = len(without)
-    whole, one, two = (n * (n - 1) / 2 for n in (g, g - 1, g - 2))
     q = [
-        whole * value - one * (without[i] + without[i + 1]) + two * measure(i, i + 1)
+        (g * value - (g - 1) * (without[i] + without[i + 1]) + (g - 2) * measure(i, i + 1)) * (g - 3) / 2
         for i in range(0, g - 1, 2)
     ]
-    return float(np.var(q, ddof=1)) / whole
+    return float(np.var(q, ddof=1)) / (g * (g - 1) / 2)
 
 
 def _between(
@@ -196,15 +195,12 @@ def _between(
     without_y: Sequence[float],
     measure: Callable[[int, int], float],
 ) -> float:
-    """Variance from pairs of a block of one side and a block of the other, as `_within`."""
+    """Variance from pairs of a block of each side, E r² / (g h).
+
+    As in `_within`, r_ij = (g − 1) (h − 1) (θ − θ_(−i) − θ_(−j) + θ_(−i−j)).
+    """
     g, h = len(without_x), len(without_y)
-    r = [
-        g * h * value
-        - (g - 1) * h * without_x[i]
-        - g * (h - 1) * without_y[i]
-        + (g - 1) * (h - 1) * measure(i, i)
-        for i in range(min(g, h))
-    ]
+    r = [(value - without_x[i] - without_y[i] + measure(i, i)) * (g - 1) * (h - 1) for i in range(min(g, h))]
     return float(np.var(r, ddof=1)) / (g * h)
 
 

@@ -1,4 +1,4 @@
-"""Reference video GANs: generators, discriminators, losses and regularisers. Importing this imports no torch."""
+"""Reference video GANs: generators, discriminators, losses, regularisers. Importing it imports no torch."""
 
 from __future__ import annotations
 

@@ -110,12 +110,15 @@ class DecoderConfig(Config):
         norm: after each hidden layer.
         upsample: "deconv" is a stride 2 transposed convolution; "nearest" repeats pixels and convolves, which
             cannot make a checkerboard and costs about twice the time.
+        skips: add up pictures made at every resolution (as StyleGAN2's skip generator does), so that colour and
+            place are learned before detail.
         options: further keyword arguments for a class of your own.
     """
 
     name: str = "auto"
     norm: Literal["batch", "group", "none"] = "batch"
     upsample: Literal["deconv", "nearest"] = "deconv"
+    skips: bool = False
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("name")

@@ -63,6 +63,7 @@ class FrameStack(nn.Module):
                 else upsampling(now, out, upsample, activated=False)
             )
         self.blocks = nn.ModuleList(blocks)
+        self.pictures = nn.ModuleList(nn.Conv2d(now, out, 1) for now in width if config.decoder.skips)
         self.width = width[0]
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
@@ -71,9 +72,18 @@ class FrameStack(nn.Module):
     def render(self, maps: torch.Tensor) -> torch.Tensor:
         """From 4×4 maps [N, width, 4, 4] on."""
         x = F.relu(self.enter_norm(maps))
-        for block in self.blocks:
+        picture: torch.Tensor | None = None
+        for level, block in enumerate(self.blocks):
+            if len(self.pictures):
+                now = self.pictures[level](x)
+                picture = F.interpolate(
+                    now if picture is None else picture + now,
+                    scale_factor=2,
+                    mode="bilinear",
+                    align_corners=False,
+                )
             x = block(x)
-        return x
+        return x if picture is None else x + picture
 
 
 class FrameBlock(nn.Sequential):
@@ -111,8 +121,13 @@ class FrameDecoder(Decoder):
     """Each frame by itself from [content; code] (MoCoGAN, TGAN)."""
 
     def __init__(
-        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
-    ) -> None:  # noqa: ARG002
+        self,
+        config: GeneratorConfig,
+        size: int,
+        frames: int,  # noqa: ARG002
+        content_dim: int,
+        code_dim: int,
+    ) -> None:
         super().__init__()
         self.stack = FrameStack(content_dim + code_dim, size, config)
 
@@ -187,7 +202,12 @@ class TwoStreamDecoder(Decoder):
     """
 
     def __init__(
-        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
+        self,
+        config: GeneratorConfig,
+        size: int,
+        frames: int,
+        content_dim: int,
+        code_dim: int,
     ) -> None:
         super().__init__()
         self.horizon, self.frames_interact = frames, True
@@ -197,7 +217,7 @@ class TwoStreamDecoder(Decoder):
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
         maps = self.foreground.maps(content)
         moving, mask = maps[:, :3].tanh(), maps[:, 3:].sigmoid()
-        still = self.background(content).tanh()[:, :, None]
+        still: torch.Tensor = self.background(content).tanh()[:, :, None]
         self.terms = {"mask": mask}
         return mask * moving + (1 - mask) * still
 
@@ -209,8 +229,13 @@ class ConvGruDecoder(Decoder):
     """
 
     def __init__(
-        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
-    ) -> None:  # noqa: ARG002
+        self,
+        config: GeneratorConfig,
+        size: int,
+        frames: int,  # noqa: ARG002
+        content_dim: int,
+        code_dim: int,
+    ) -> None:
         super().__init__()
         self.frames_interact = True
         self.stack = FrameStack(1, size, config)
@@ -224,7 +249,7 @@ class ConvGruDecoder(Decoder):
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         clips, steps = codes.shape[:2]
         maps = self.start(content).unflatten(1, (self.width, 4, 4)).tanh()
-        drive = unfold(self.drive(joined(content, codes)), clips).unflatten(2, (self.width, 4, 4))
+        drive = unfold(self.drive(joined(content, codes)).unflatten(1, (self.width, 4, 4)), clips)
         states = []
         for step in range(steps):
             update, reset = self.gates(torch.cat([maps, drive[:, step]], 1)).sigmoid().chunk(2, 1)
@@ -238,12 +263,17 @@ class ConvGruDecoder(Decoder):
 class TemporalShiftDecoder(Decoder):
     """Frame decoder whose first two blocks pass a third of the channels forward and a third back in time.
 
-    The shift of TSM (Lin et al. 2019) as TSB-GAN (Munoz et al. 2021) uses it: no parameters, zero at the ends.
+    The shift of TSM (Lin et al. 2019) as in TSB-GAN (Munoz et al. 2021): no parameters, zero at the ends.
     """
 
     def __init__(
-        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
-    ) -> None:  # noqa: ARG002
+        self,
+        config: GeneratorConfig,
+        size: int,
+        frames: int,  # noqa: ARG002
+        content_dim: int,
+        code_dim: int,
+    ) -> None:
         super().__init__()
         self.frames_interact, self.causal = True, False
         self.stack = FrameStack(content_dim + code_dim, size, config)
@@ -274,8 +304,13 @@ class ImplicitDecoder(Decoder):
     """
 
     def __init__(
-        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
-    ) -> None:  # noqa: ARG002
+        self,
+        config: GeneratorConfig,
+        size: int,
+        frames: int,  # noqa: ARG002
+        content_dim: int,
+        code_dim: int,
+    ) -> None:
         super().__init__()
         width = self.width = 2 * config.channels
         self.size = size
@@ -325,8 +360,13 @@ class FlowWarpDecoder(Decoder):
     reach = 0.5
 
     def __init__(
-        self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
-    ) -> None:  # noqa: ARG002
+        self,
+        config: GeneratorConfig,
+        size: int,
+        frames: int,  # noqa: ARG002
+        content_dim: int,
+        code_dim: int,
+    ) -> None:
         super().__init__()
         self.canonical = FrameStack(content_dim, size, config)
         self.change = FrameStack(content_dim + code_dim, size // 2, config, out=6)

@@ -17,7 +17,6 @@ from vgbench.reference_models.layers import (
     fold,
     frames_first,
     halvings,
-    per_frame,
     unfold,
     widths,
 )
@@ -334,8 +333,9 @@ class TimeConditionedDiscriminator(Discriminator):
         octaves = 2.0 ** torch.arange(self.time_features, device=times.device) * (torch.pi / 2)
         angles = (difference[..., None] * octaves).flatten(1)
         condition = self.project(torch.cat([angles.sin(), angles.cos()], 1))
-        scores: torch.Tensor = self.head(features).flatten(1)
-        return scores + (condition * self.pooled(features)).sum(1, keepdim=True)
+        conditional = (condition * self.pooled(features)).sum(1, keepdim=True)
+        scores: torch.Tensor = self.head(features).flatten(1) + conditional
+        return scores
 
 
 DISCRIMINATORS: dict[str, type[Discriminator]] = {

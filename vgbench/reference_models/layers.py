@@ -14,7 +14,7 @@ def fold(x: torch.Tensor) -> torch.Tensor:
 
 def unfold(x: torch.Tensor, clips: int) -> torch.Tensor:
     """[B*T, ...] -> [B, T, ...], the inverse of `fold`."""
-    return x.unflatten(0, (clips, -1))
+    return x.reshape(clips, -1, *x.shape[1:])
 
 
 def per_frame(x: torch.Tensor, frames: int) -> torch.Tensor:

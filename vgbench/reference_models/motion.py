@@ -131,7 +131,7 @@ class Lstm(Motion):
         return (frames, self.noise_dim)
 
     def sequence(self, noise: torch.Tensor) -> torch.Tensor:
-        first = self.start(noise[:, :1])
+        first: torch.Tensor = self.start(noise[:, :1])
         if noise.shape[1] == 1:
             return first
         hidden, _ = self.cell(noise[:, 1:])
@@ -212,7 +212,8 @@ class CausalBlock(nn.Module):
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.merge(seen.transpose(1, 2).flatten(2))
-        return x + self.mlp(self.before_mlp(x))
+        result: torch.Tensor = x + self.mlp(self.before_mlp(x))
+        return result
 
 
 def sinusoids(length: int, width: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Regularisers that add a term to a loss.
 
-Those of the discriminator take (discriminator, real, fake, mixing) and those of the generator a `GeneratorView`;
-each returns a scalar without its weight. Constraints on weights are in `constraints`.
+The discriminator's take (discriminator, real, fake, mixing), the generator's a `GeneratorView`; each returns
+a scalar without its weight. Constraints on weights are in `constraints`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,12 @@ def gradient_penalty(
     takes a norm per frame and the mean over frames.
 
     Args:
+        discriminator: the critic.
+        real: x.
+        fake: G(z), with the same times.
         mixing: α in [0, 1], float [B].
+        center: the norm to keep; 0 gives a zero-centred penalty.
+        space: what one norm runs over.
     """
     alpha = mixing.view(-1, 1, 1, 1, 1)
     mixed = View(alpha * real.video + (1 - alpha) * fake.video, real.times, real.label)
@@ -154,7 +159,7 @@ def autocorrelation(video: torch.Tensor) -> torch.Tensor:
 
 
 def first_useful_lag(real: torch.Tensor) -> int:
-    """Index of the first lag where the real autocorrelation is below 0.5, else T/4; below it is smoothness."""
+    """Index of the first lag with real autocorrelation below 0.5, else T/4; shorter lags show smoothness."""
     below = (real < 0.5).nonzero()
     return int(below[0].item()) if len(below) else len(real) // 2
 
@@ -196,7 +201,7 @@ def periodicity(
 
 
 def feature_matching(view: GeneratorView) -> torch.Tensor:
-    """Σ_layers mean |E_B f_l(x) − E_B f_l(G(z))| over all discriminators (Salimans et al. 2016), mean of layers."""
+    """Mean over all layers of mean |E_B f_l(x) − E_B f_l(G(z))| (feature matching, Salimans et al. 2016)."""
     terms = []
     for discriminator, real, fake in view.discriminators:
         with torch.no_grad():
@@ -207,7 +212,7 @@ def feature_matching(view: GeneratorView) -> torch.Tensor:
 
 
 def mode_seeking(view: GeneratorView) -> torch.Tensor:
-    """mean |z_a − z_b| / mean |G(z_a) − G(z_b)| over neighbouring pairs of the batch (MSGAN, Mao et al. 2019).
+    """Mean of |z_a − z_b| / |G(z_a) − G(z_b)| over neighbouring pairs of the batch (MSGAN, Mao et al. 2019).
 
     Minimising it spreads the clips of different latents apart.
     """
@@ -234,7 +239,7 @@ def categorical_information(view: GeneratorView) -> torch.Tensor:
 
 
 def first_frame(view: GeneratorView) -> torch.Tensor:
-    """mean |G(z | x_0)_0 − x_0|: the first generated frame is the given one (conditional VGAN, weight 10)."""
+    """Mean |G(z | x_0)_0 − x_0|: the first generated frame is the given one (conditional VGAN, weight 10)."""
     given = view.latents.first_frame
     if given is None:
         raise VgbenchError("'first-frame' needs generator.first_frame: true")
@@ -242,7 +247,7 @@ def first_frame(view: GeneratorView) -> torch.Tensor:
 
 
 def mask_sparsity(view: GeneratorView) -> torch.Tensor:
-    """mean |m| of the decoder's mask (VGAN, weight 0.1)."""
+    """Mean |m| of the decoder's mask (VGAN, weight 0.1)."""
     return _term(view, "mask").abs().mean()
 
 
@@ -283,7 +288,12 @@ def check_options(name: str, options: dict[str, Any]) -> None:
 
     from vgbench.reference_models.constraints import CONSTRAINTS
 
-    function = {**DISCRIMINATOR_PENALTIES, **GENERATOR_TERMS, **CONSTRAINTS}[name]
+    functions: dict[str, Callable[..., Any]] = {
+        **DISCRIMINATOR_PENALTIES,
+        **GENERATOR_TERMS,
+        **CONSTRAINTS,
+    }
+    function = functions[name]
     inputs = {"discriminator", "real", "fake", "mixing", "view", "bound"}
     allowed = sorted(set(inspect.signature(function).parameters) - inputs)
     unknown = sorted(set(options) - set(allowed))

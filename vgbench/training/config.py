@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -118,8 +119,9 @@ class TrainConfig(ModelConfig):
             raise ValueError(f"regularisers: {', '.join(repeated)} is given twice")
         if (penalty := GRADIENT_PENALTIES.intersection(names)) and "batch" in norms:
             raise ValueError(
-                f"regularisers.name = {sorted(penalty)[0]} with discriminators.norm = batch: batch norm makes a "
-                "clip's score depend on other clips, so its gradient means nothing; use layer, group or none"
+                f"regularisers.name = {sorted(penalty)[0]} with discriminators.norm = batch: batch norm "
+                "makes a clip's score depend on other clips, so its gradient means nothing; "
+                "use layer, group or none"
             )
         if self.loss.name == "wgan":
             self._check_wasserstein(names, norms)
@@ -139,14 +141,15 @@ class TrainConfig(ModelConfig):
             raise ValueError("generator.first_frame = true and the regulariser first-frame belong together")
         return self
 
-    def _check_wasserstein(self, names: list[str], norms: list[str]) -> None:
+    def _check_wasserstein(self, names: Sequence[str], norms: Sequence[str]) -> None:
         spectral = bool(norms) and all(norm == "spectral" for norm in norms)
         found = [name for name in ("gradient-penalty", *sorted(CONSTRAINT_NAMES)) if name in names]
         found += ["norm: spectral"] if spectral else []
         if len(found) != 1:
             raise ValueError(
-                "loss.name = wgan needs exactly one way to keep every critic Lipschitz: regularisers "
-                "gradient-penalty, weight-clipping or singular-value-clipping, or discriminators.norm = spectral; "
+                "loss.name = wgan needs exactly one way to keep every critic Lipschitz: one of the "
+                "regularisers gradient-penalty, weight-clipping, singular-value-clipping, "
+                "or discriminators.norm = spectral; "
                 f"found {', '.join(found) or 'none'}"
             )
 

@@ -12,7 +12,7 @@ from vgbench.atomic import replacing
 
 
 def tile(clips: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
-    """Put clips side by side: uint8 [n, T, H, W, 3] -> [T, rows*H, columns*W, 3], black where none is left."""
+    """Clips side by side: uint8 [n, T, H, W, 3] -> [T, rows*H, columns*W, 3], black where none is left."""
     n, frames, height, width, _ = clips.shape
     rows = -(-n // columns)
     canvas = np.zeros((rows * columns, frames, height, width, 3), np.uint8)

@@ -40,8 +40,10 @@ def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     dist.all_reduce(flat)
     flat /= world.size
-    for gradient, part in zip(gradients, flat.split([one.numel() for one in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    start = 0
+    for gradient in gradients:
+        gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+        start += gradient.numel()
 
 
 def mean_over_processes(value: torch.Tensor, world: World) -> torch.Tensor:

@@ -100,9 +100,7 @@ def micro_batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, Draws]]:
     """Cut this process's share into (real video, real label, draws), each of `micro_batch` clips or fewer.
 
-    Args:
-        batch: real clips of this process only.
-        draws: of the whole global batch.
+    `batch` holds this process's clips only, `draws` the whole global batch.
     """
     share = config.batch // world.size
     own = draws[world.rank * share : (world.rank + 1) * share]
@@ -197,7 +195,7 @@ def discriminator_phase(
             facts.add("discriminator_loss", loss)
             mixing = own.mixing.to(device)
             total = total + loss + penalties(config, step, critic, real_view, fake_view, mixing, facts)
-        (total / parts).backward()
+        torch.autograd.backward(total / parts)
     parameters = players.critic_parameters()
     average_gradients(parameters, world)
     facts.add("discriminator_gradient", limit_gradient(config, parameters))
@@ -266,7 +264,7 @@ def generator_phase(
                     total = total + weight_of(critic) * loss
                 if due:
                     critics = zip(players.discriminators, real_views, views, strict=True)
-                    view = GeneratorView(
+                    seen = GeneratorView(
                         real=real,
                         fake=fake,
                         latents=own.latents,
@@ -275,10 +273,10 @@ def generator_phase(
                         real_autocorrelation=players.memory.get("real_autocorrelation"),
                     )
                     for one in due:
-                        value = GENERATOR_TERMS[one.name](view, **one.options)
+                        value = GENERATOR_TERMS[one.name](seen, **one.options)
                         facts.add(one.name, value)
                         total = total + one.weight * one.interval * value
-            (total / parts).backward()
+            torch.autograd.backward(total / parts)
             if fake.shape[2] == real.shape[2]:
                 facts.add("motion_ratio", motion_energy(fake) / (motion_energy(real) + 1e-8))
     parameters = players.generator_parameters()

@@ -1,0 +1,73 @@
+"""What `vgbench list` prints: every name that commands and configs know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vgbench.named import lookup
+
+Entries = list[tuple[str, str]]
+"""(name, one line about it)."""
+
+
+def catalogue(kind: str = "all", measure: bool = False) -> dict[str, Entries]:
+    """List what exists.
+
+    Args:
+        kind: a key of `SECTIONS`, or "all".
+        measure: time a training step of each preset on this machine (minutes).
+
+    Raises:
+        ConfigError: unknown kind.
+    """
+    if kind == "all":
+        return {name: section() for name, section in SECTIONS.items() if name != "models"}
+    if kind == "models" and measure:
+        return {"models": _models(measure=True)}
+    return {kind: lookup("kind of list", kind, SECTIONS)()}
+
+
+def _protocols() -> Entries:
+    from vgbench.protocol import load, protocol_names
+
+    return [(name, load(name).summary) for name in protocol_names()]
+
+
+def _metrics() -> Entries:
+    from vgbench.metrics import METRICS
+
+    return [(name, f"{metric.title} ({metric.citation})") for name, metric in METRICS.items()]
+
+
+def _extractors() -> Entries:
+    from vgbench.extractors import EXTRACTORS
+
+    return [(name, "") for name in EXTRACTORS]
+
+
+def _presets() -> Entries:
+    from vgbench.training.presets import describe, preset_names
+
+    return [(name, describe(name)) for name in preset_names()]
+
+
+def _models(measure: bool = False) -> Entries:
+    from vgbench.training.cost import list_models
+
+    return [(model.name, str(model)) for model in list_models(measure=measure)]
+
+
+def _sources() -> Entries:
+    from vgbench.clips.builtin import SOURCES
+
+    return [(f"builtin:{name}", (make.__doc__ or "").splitlines()[0]) for name, make in SOURCES.items()]
+
+
+SECTIONS: dict[str, Callable[[], Entries]] = {
+    "protocols": _protocols,
+    "metrics": _metrics,
+    "extractors": _extractors,
+    "presets": _presets,
+    "models": _models,
+    "sources": _sources,
+}

@@ -1,0 +1,235 @@
+"""Clips to disk: one file (or folder of frames) a clip, each whole or not at all.
+
+`mkv`, `webp`, `frames`, `strip` and `npz` are lossless, and `open_source` reads back the very same pixels.
+`mp4` and `gif` are for looking at: chroma subsampling and quantisation, or 256 colours a frame, change every
+score. All of them keep the number of frames, also where consecutive frames are identical.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.atomic import replacing
+from vgbench.clips.clip import Frames
+from vgbench.errors import VgbenchError
+from vgbench.named import lookup
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+    from PIL.Image import Image
+
+Format = Literal["mp4", "mkv", "gif", "webp", "frames", "strip", "npz"]
+
+
+def write_clips(
+    clips: Iterable[Frames],
+    folder: str | Path,
+    format: Format = "mkv",  # noqa: A002 - the word that everyone uses
+    *,
+    fps: float = 8,
+    names: Iterable[str] | None = None,
+    labels: Iterable[str | None] | None = None,
+) -> list[Path]:
+    """Write clips one after the other; only the current one is in memory.
+
+    Args:
+        clips: each uint8 [T, H, W, 3].
+        folder: made if missing. A file of the same name is replaced, others stay.
+        format: "mkv" (FFV1, lossless), "mp4" (H.264, lossy), "gif" (256 colours a frame), "webp" (lossless),
+            "frames" (a folder of PNG a clip), "strip" (square frames side by side in one PNG, as MoCoGAN
+            trains on), "npz" (array `clips`, [T, H, W, 3]).
+        fps: frames per second that players show; GIF rounds the duration of a frame to 10 ms, WebP to 1 ms.
+        names: file names without suffix; 00000, 00001, … if not given.
+        labels: class of each clip, which becomes its sub-folder.
+
+    Returns:
+        The paths written, in order.
+
+    Raises:
+        VgbenchError: not a clip, an unsafe name or label, a format that cannot hold the clip, or fewer names
+            or labels than clips.
+        OSError: the disk refuses.
+    """
+    write = lookup("format", format, WRITERS)
+    if not fps > 0:
+        raise VgbenchError(f"fps = {fps}", "must be positive")
+    next_name = iter(names) if names is not None else None
+    next_label = iter(labels) if labels is not None else None
+    paths = []
+    for position, frames in enumerate(clips):
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
+            raise VgbenchError(f"clip {position}: {frames.dtype} {frames.shape} is not uint8 [T,H,W,3]")
+        try:
+            name = next(next_name) if next_name is not None else f"{position:05d}"
+            label = next(next_label) if next_label is not None else None
+        except StopIteration:
+            raise VgbenchError(f"only {position} names or labels for more clips") from None
+        path = Path(folder) / _inside(label or "") / _inside(name + SUFFIXES[format])
+        with replacing(path) as temporary:
+            write(np.ascontiguousarray(frames), temporary, fps)
+        paths.append(path)
+    return paths
+
+
+def _inside(name: str) -> Path:
+    """Refuse names that would leave the folder, since they may come from a stranger's archive."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise VgbenchError(f"'{name}' cannot be a file name here", "use names without '..' and leading '/'")
+    return path
+
+
+def _write_mp4(frames: Frames, path: Path, fps: float) -> None:
+    # yuv420p, which every browser plays, needs even sides.
+    even = frames.shape[1] % 2 == frames.shape[2] % 2 == 0
+    _encode(frames, path, fps, "libx264", "yuv420p" if even else "yuv444p", {"crf": "12"})
+
+
+def _write_mkv(frames: Frames, path: Path, fps: float) -> None:
+    _encode(frames, path, fps, "ffv1", "bgr0", {"level": "3", "slicecrc": "1"})
+
+
+def _encode(
+    frames: Frames, path: Path, fps: float, codec: str, pixel_format: str, options: dict[str, str]
+) -> None:
+    import av
+
+    # Bit-exact: no encoder version or random id in the file, so equal clips give equal bytes.
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = cast("VideoStream", container.add_stream(codec, rate=rate, options=options))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixel_format
+        stream.codec_context.thread_count = 1
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def _write_gif(frames: Frames, path: Path, fps: float) -> None:
+    """Frame by frame, because Pillow's own `save_all` merges identical ones."""
+    from PIL.GifImagePlugin import getdata
+
+    height, width = frames.shape[1:3]
+    if max(height, width) > 65535:
+        raise VgbenchError(f"frames of {width}×{height} do not fit into a GIF", "choose another format")
+    milliseconds = max(20, round(100 / fps) * 10)  # players slow shorter ones down to 100 ms
+    size = width.to_bytes(2, "little") + height.to_bytes(2, "little")
+    with path.open("wb") as file:
+        file.write(b"GIF89a" + size + b"\0\0\0" + b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # loops for ever
+        for pixels in frames:
+            image = _with_palette(pixels)
+            file.writelines(getdata(image, duration=milliseconds, disposal=1, include_color_table=True))
+        file.write(b";")
+
+
+def _with_palette(pixels: npt.NDArray[np.uint8]) -> Image:
+    """Exact where 256 colours suffice, else median cut."""
+    import PIL.Image
+
+    codes = pixels.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    colours, index = np.unique(codes, return_inverse=True)
+    if len(colours) > 256:
+        return PIL.Image.fromarray(pixels).quantize(256)
+    image = PIL.Image.fromarray(index.reshape(codes.shape).astype(np.uint8)).convert("P")
+    palette = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=-1)
+    image.putpalette(palette.astype(np.uint8).tobytes())
+    return image
+
+
+def _write_webp(frames: Frames, path: Path, fps: float) -> None:
+    """Lossless, and frame by frame in the container of RFC 9649, because libwebp merges identical frames."""
+    height, width = frames.shape[1:3]
+    if max(height, width) > 16383:
+        raise VgbenchError(f"frames of {width}×{height} do not fit into a WebP", "choose another format")
+    milliseconds = max(1, round(1000 / fps))
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunks = [_chunk(b"VP8X", b"\x02\0\0\0" + size), _chunk(b"ANIM", b"\0\0\0\xff" + b"\0\0")]
+    for pixels in frames:
+        head = b"\0" * 6 + size + milliseconds.to_bytes(3, "little") + b"\x02"  # replaces, does not blend
+        chunks.append(_chunk(b"ANMF", head + _vp8l(pixels)))
+    body = b"WEBP" + b"".join(chunks)
+    path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+
+
+def _vp8l(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """One frame as a VP8L chunk, cut out of a still WebP file."""
+    import PIL.Image
+
+    still = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(still, "WEBP", lossless=True, quality=60)
+    return still.getvalue()[12:]
+
+
+def _chunk(kind: bytes, payload: bytes) -> bytes:
+    return kind + len(payload).to_bytes(4, "little") + payload + b"\0" * (len(payload) % 2)
+
+
+def _write_frames(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001 - images have no rate
+    import PIL.Image
+
+    path.mkdir()
+    for position, pixels in enumerate(frames):
+        PIL.Image.fromarray(pixels).save(path / f"{position:05d}.png")
+
+
+def _write_strip(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001
+    import PIL.Image
+
+    count, height, width = frames.shape[:3]
+    if height != width:
+        raise VgbenchError(
+            f"frames of {width}×{height} are not square", "a strip needs it; choose another format"
+        )
+    PIL.Image.fromarray(frames.swapaxes(0, 1).reshape(height, count * width, 3)).save(path)
+
+
+def _write_npz(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001
+    np.savez_compressed(path, clips=frames)
+
+
+WRITERS: dict[str, Callable[[Frames, Path, float], None]] = {
+    "mp4": _write_mp4,
+    "mkv": _write_mkv,
+    "gif": _write_gif,
+    "webp": _write_webp,
+    "frames": _write_frames,
+    "strip": _write_strip,
+    "npz": _write_npz,
+}
+SUFFIXES = {name: f".{name}" for name in WRITERS} | {"frames": "", "strip": ".png"}
+assert set(WRITERS) == set(get_args(Format))
+
+
+def animated_thumbnail(frames: Frames, size: int = 96, fps: float = 8) -> bytes:
+    """A small, lossy, endlessly looping WebP for web pages.
+
+    Args:
+        frames: uint8 [T, H, W, 3].
+        size: longer side in pixels; smaller clips keep theirs.
+        fps: frames per second.
+
+    Returns:
+        The bytes of an animated WebP file.
+    """
+    import PIL.Image
+
+    images = []
+    for pixels in frames:
+        image = PIL.Image.fromarray(np.ascontiguousarray(pixels))
+        image.thumbnail((size, size))
+        images.append(image)
+    data = io.BytesIO()
+    duration = max(20, round(1000 / fps))
+    images[0].save(
+        data, "WEBP", save_all=True, append_images=images[1:], duration=duration, loop=0, quality=60, method=4
+    )
+    return data.getvalue()

@@ -1,0 +1,301 @@
+"""I3D (Carreira & Zisserman 2017, arXiv 1705.07750): the network behind FVD.
+
+Inception-v1 inflated to three dimensions, RGB stream, Kinetics-400. Features are its 400 class logits averaged
+over time, before the softmax (Unterthiner et al. 2018, arXiv 1812.01717). Parity with the TensorFlow original
+rests on: "SAME" padding computed from the input's size, max-pooling that never sees its padding, batch norm
+without scale at eps 1e-3, and an average pool of (2, 7, 7) without padding. State-dict keys are those of
+piergiaj/pytorch-i3d, which every public port uses.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
+from vgbench.extractors.weights import file
+from vgbench.named import lookup
+from vgbench.protocol.pixels import Resize, resize_float
+
+CLASSES = 400
+SIZE = 224
+LEAST_FRAMES = 9
+"""The last average pool spans 2 time steps, each of 8 frames; the second begins with the 9th frame."""
+
+Size = tuple[int, int, int]
+
+
+def same_padding(shape: torch.Size, kernel: Size, stride: Size) -> list[int]:
+    """TensorFlow's "SAME" padding of [..., T, H, W], in the order of `F.pad` (last axis first)."""
+    pads: list[int] = []
+    for size, k, s in zip(reversed(shape[-3:]), reversed(kernel), reversed(stride), strict=True):
+        total = max((-(-size // s) - 1) * s + k - size, 0)
+        pads += [total // 2, total - total // 2]
+    return pads
+
+
+class Unit(nn.Module):
+    """Convolution with "SAME" padding, then batch norm and ReLU unless it is the class layer."""
+
+    def __init__(self, channels: int, out: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1)) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.conv3d: nn.Module = nn.Conv3d(channels, out, kernel, stride, bias=False)
+        self.bn: nn.Module = nn.BatchNorm3d(out, eps=1e-3)
+        self.pointwise: nn.Linear | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, C, T, H, W] -> [B, out, T / stride, H / stride, W / stride], rounded up."""
+        if self.pointwise is not None:
+            return F.relu_(self.pointwise(x.permute(0, 2, 3, 4, 1))).permute(0, 4, 1, 2, 3)
+        pads = same_padding(x.shape, self.kernel, self.stride)
+        even = pads[::2] == pads[1::2]
+        if not even:
+            x = F.pad(x, pads)
+        self.conv3d.padding = tuple(reversed(pads[::2])) if even else (0, 0, 0)
+        return F.relu_(self.bn(self.conv3d(x)))
+
+    def fold(self) -> None:
+        """Merge the batch norm into the convolution; for inference only.
+
+        A 1×1×1 convolution becomes a matrix product over channels, free of copies where these are last in memory.
+        """
+        self.conv3d = fuse_conv_bn_eval(self.conv3d.eval(), self.bn.eval())
+        self.bn = nn.Identity()
+        if self.kernel == (1, 1, 1):
+            out, channels = self.conv3d.weight.shape[:2]
+            self.pointwise = nn.Linear(channels, out)
+            self.pointwise.weight = nn.Parameter(self.conv3d.weight.detach().reshape(out, channels))
+            self.pointwise.bias = self.conv3d.bias
+            self.conv3d = nn.Identity()
+
+
+class MaxPool(nn.Module):
+    """Max pool with "SAME" padding that is never the maximum.
+
+    A box's maximum is the maximum of maxima along its axes. Done so, in whole vectors of channels, it needs no
+    padded copy and is several times as fast as `F.max_pool3d` on a CPU.
+    """
+
+    def __init__(self, kernel: Size, stride: Size) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, C, T, H, W] -> [B, C, T / stride, H / stride, W / stride], rounded up."""
+        for axis, kernel, stride in zip((4, 3, 2), reversed(self.kernel), reversed(self.stride), strict=True):
+            if kernel > 1:
+                x = _max_along(x, axis, kernel, stride)
+        return x
+
+
+def _max_along(x: torch.Tensor, axis: int, kernel: int, stride: int) -> torch.Tensor:
+    size = x.shape[axis]
+    out = -(-size // stride)
+    before = max((out - 1) * stride + kernel - size, 0) // 2
+    whole = [slice(None)] * axis
+    largest = x[(*whole, slice(0, None, stride))].clone()
+    for shift in range(-before, kernel - before):
+        # Outputs whose window holds the element `shift` from its anchor; for the others it lies in the padding.
+        first = -(shift // stride) if shift < 0 else 0
+        last = min(out - 1, (size - 1 - shift) // stride)
+        if shift == 0 or last < first:
+            continue
+        part = largest[(*whole, slice(first, last + 1))]
+        element = x[(*whole, slice(first * stride + shift, last * stride + shift + 1, stride))]
+        torch.maximum(part, element, out=part)
+    return largest
+
+
+class Mixed(nn.Module):
+    """Inception block: four branches side by side."""
+
+    def __init__(self, channels: int, widths: tuple[int, int, int, int, int, int]) -> None:
+        super().__init__()
+        b0, b1a, b1b, b2a, b2b, b3b = widths
+        self.b0 = Unit(channels, b0)
+        self.b1a = Unit(channels, b1a)
+        self.b1b = Unit(b1a, b1b, (3, 3, 3))
+        self.b2a = Unit(channels, b2a)
+        self.b2b = Unit(b2a, b2b, (3, 3, 3))
+        self.b3a = MaxPool((3, 3, 3), (1, 1, 1))
+        self.b3b = Unit(channels, b3b)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, C, T, H, W] -> [B, b0 + b1b + b2b + b3b, T, H, W]."""
+        return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(self.b3a(x))], 1)
+
+
+class _ClassLayer(nn.Module):
+    """1×1×1 convolution to logits; a module of its own for the name of its keys."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.conv3d = nn.Conv3d(channels, classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.conv3d(x)
+        return out
+
+
+class InceptionI3d(nn.Module):
+    """Clips to logits averaged over time."""
+
+    def __init__(self, classes: int = CLASSES) -> None:
+        super().__init__()
+        self.Conv3d_1a_7x7 = Unit(3, 64, (7, 7, 7), (2, 2, 2))
+        self.MaxPool3d_2a_3x3 = MaxPool((1, 3, 3), (1, 2, 2))
+        self.Conv3d_2b_1x1 = Unit(64, 64)
+        self.Conv3d_2c_3x3 = Unit(64, 192, (3, 3, 3))
+        self.MaxPool3d_3a_3x3 = MaxPool((1, 3, 3), (1, 2, 2))
+        self.Mixed_3b = Mixed(192, (64, 96, 128, 16, 32, 32))
+        self.Mixed_3c = Mixed(256, (128, 128, 192, 32, 96, 64))
+        self.MaxPool3d_4a_3x3 = MaxPool((3, 3, 3), (2, 2, 2))
+        self.Mixed_4b = Mixed(480, (192, 96, 208, 16, 48, 64))
+        self.Mixed_4c = Mixed(512, (160, 112, 224, 24, 64, 64))
+        self.Mixed_4d = Mixed(512, (128, 128, 256, 24, 64, 64))
+        self.Mixed_4e = Mixed(512, (112, 144, 288, 32, 64, 64))
+        self.Mixed_4f = Mixed(528, (256, 160, 320, 32, 128, 128))
+        self.MaxPool3d_5a_2x2 = MaxPool((2, 2, 2), (2, 2, 2))
+        self.Mixed_5b = Mixed(832, (256, 160, 320, 32, 128, 128))
+        self.Mixed_5c = Mixed(832, (384, 192, 384, 48, 128, 128))
+        self.logits = _ClassLayer(1024, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Float [B, 3, T, 224, 224] in [−1, 1], T >= 9 -> [B, classes]."""
+        *layers, classify = self.children()
+        for layer in layers:
+            x = layer(x)
+        x = F.avg_pool3d(x, (2, 7, 7), stride=1)
+        # The class layer is linear, so the mean over time may as well come first.
+        logits: torch.Tensor = classify(x.mean(dim=(2, 3, 4), keepdim=True)).flatten(1)
+        return logits
+
+    def set_eps(self, eps: float) -> None:
+        """Set the batch norms' eps: 1e-3 in the original, 1e-5 in some ports' checkpoints."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.eps = eps
+
+    def fold(self) -> None:
+        """Merge every batch norm into its convolution; for inference only."""
+        for module in self.modules():
+            if isinstance(module, Unit):
+                module.fold()
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """One code base's way from uint8 to [−1, 1]; they differ, and so do their FVDs.
+
+    Attributes:
+        resize: to 224.
+        scale: where the affine map to [−1, 1] happens: "after" the resize as 2x / 255 − 1, "before" it, or
+            "split", x / 255 before and 2 (x − 0.5) after. Equal on paper; float32 tells them apart.
+    """
+
+    resize: Resize
+    scale: Literal["after", "before", "split"]
+
+    def __call__(self, clips: torch.Tensor) -> torch.Tensor:
+        """uint8 [B, T, H, W, 3] -> float32 [B, 3, T, 224, 224]."""
+        frames = clips.flatten(0, 1).permute(0, 3, 1, 2).float()
+        if self.scale == "after":
+            frames = 2 * resize_float(frames, self.resize) / 255 - 1
+        elif self.scale == "before":
+            frames = resize_float(2 * (frames / 255) - 1, self.resize)
+        else:
+            frames = (resize_float(frames / 255, self.resize) - 0.5) * 2
+        return frames.unflatten(0, clips.shape[:2]).transpose(1, 2)
+
+    def describe(self) -> str:
+        """Signature text, such as `224,squash,bilinear-tf1; scale after`."""
+        return f"{self.resize.describe()}; scale {self.scale}"
+
+
+_SQUASH = Resize(size=SIZE, fit="squash", kernel="bilinear", antialias=False)
+_CROP = Resize(size=SIZE, fit="crop", kernel="bilinear", antialias=False)
+_TF1 = Resize(size=SIZE, fit="squash", kernel="bilinear-tf1", antialias=False)
+
+PREPROCESSING: dict[str, Preprocessing] = {
+    "tf1": Preprocessing(_TF1, "after"),
+    "stylegan-v": Preprocessing(_SQUASH, "after"),
+    "tats": Preprocessing(_SQUASH, "after"),
+    "cdfvd": Preprocessing(_SQUASH, "after"),
+    "fastvideo": Preprocessing(_SQUASH, "before"),
+    "videogpt": Preprocessing(_CROP, "split"),
+    "digan": Preprocessing(_CROP, "split"),
+    "common-metrics": Preprocessing(_CROP, "split"),
+}
+"""By the code base that does it so. "cdfvd" has a step before this one, which is the protocol's resize."""
+
+
+class I3d(Extractor):
+    """`InceptionI3d` with one code base's preprocessing. Features are the logits, as in every FVD."""
+
+    def __init__(self, network: InceptionI3d, preprocessing: Preprocessing, spec: ExtractorSpec) -> None:
+        super().__init__()
+        network.eval().fold()
+        self.network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.preprocessing = preprocessing
+        self.spec = spec
+
+    def forward(self, clips: torch.Tensor) -> Extracted:
+        """See `Extractor.forward`."""
+        frames = self.preprocessing(clips).contiguous(memory_format=torch.channels_last_3d)
+        logits = self.network(frames)
+        return Extracted(logits, logits)
+
+
+def load(weights: str | Path | None = None, preprocessing: str = "tf1", name: str = "i3d-k400") -> I3d:
+    """Return I3D.
+
+    Args:
+        weights: None for those in the cache under `name`; a file in any format that `vgbench weights add` takes;
+            "random[:SEED]".
+        preprocessing: a key of `PREPROCESSING`.
+        name: entry of the weights registry: "i3d-k400" or "i3d-k400-tats".
+
+    Raises:
+        ConfigError: unknown preprocessing.
+        VgbenchError: the weights are not in the cache (the remedy says where to get them) or not I3D's.
+    """
+    chosen = lookup("preprocessing", preprocessing, PREPROCESSING)
+    seed = file.random_seed(weights)
+    network: InceptionI3d
+    if seed is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = InceptionI3d()
+        identity, licence = f"random:{seed}", "none (untrained)"
+        comparable = "the same untrained network only"
+    else:
+        stored = registry.stored(name) if weights is None else registry.convert(name, Path(weights))
+        network = InceptionI3d()
+        file.load_into(network, stored.tensors, f"weights {weights or name}")
+        source = json.loads(stored.metadata["vgbench"])
+        network.set_eps(float(source["eps"]))
+        identity, licence = source["source_sha256"], source["licence"]
+        comparable = "FVD of the same weights, preprocessing and protocol"
+    return I3d(
+        network,
+        chosen,
+        ExtractorSpec(
+            id=name,
+            weights=identity,
+            least_frames=LEAST_FRAMES,
+            input_size=SIZE,
+            preprocessing=f"{preprocessing} ({chosen.describe()})",
+            feature_dimension=CLASSES,
+            classes=tuple(f"kinetics-{index}" for index in range(CLASSES)),
+            licence=licence,
+            comparable_with=comparable,
+        ),
+    )
