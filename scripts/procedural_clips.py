@@ -120,7 +120,9 @@ def sprite(rng: Rng, size: int = 48) -> tuple[Image, Image]:
         cv2.ellipse(cover, (size // 2, size // 2), axes, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
     else:
         corners = int(rng.integers(3, 9))
-        angles = 2 * np.pi * (np.arange(corners) + rng.uniform(-0.3, 0.3, corners) * rng.integers(0, 2)) / corners
+        angles = (
+            2 * np.pi * (np.arange(corners) + rng.uniform(-0.3, 0.3, corners) * rng.integers(0, 2)) / corners
+        )
         radii = radius * (rng.uniform(0.4, 1, corners) if rng.uniform() < 0.5 else np.ones(corners))
         points = np.stack([middle + radii * np.cos(angles), middle + radii * np.sin(angles)], 1)
         cv2.fillPoly(cover, [np.round(points * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
@@ -235,7 +237,9 @@ def _speed_labels(place: npt.NDArray[np.float64]) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------- families
 
 
-def _draw(frame: Image, look: Image, cover: Image, place: npt.NDArray[np.float64], scale: float, angle: float) -> Image:
+def _draw(
+    frame: Image, look: Image, cover: Image, place: npt.NDArray[np.float64], scale: float, angle: float
+) -> Image:
     half = look.shape[0] / 2
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     matrix = np.array(
@@ -343,8 +347,13 @@ def _figure(rng: Rng, frames: int) -> tuple[npt.NDArray[np.float32], dict[str, f
     joints = {  # mean angle from straight down, and swing, of each joint
         name: (rng.uniform(low, high), rng.choice((0.0, 1.0)) * rng.uniform(0.2, 1.4), rng.choice((0, np.pi)))
         for name, low, high in (
-            ("left arm", 0.2, 2.6), ("right arm", 0.2, 2.6), ("left elbow", 0.0, 0.8), ("right elbow", 0.0, 0.8),
-            ("left leg", 0.0, 0.4), ("right leg", 0.0, 0.4), ("back", -0.2, 0.2),
+            ("left arm", 0.2, 2.6),
+            ("right arm", 0.2, 2.6),
+            ("left elbow", 0.0, 0.8),
+            ("right elbow", 0.0, 0.8),
+            ("left leg", 0.0, 0.4),
+            ("right leg", 0.0, 0.4),
+            ("back", -0.2, 0.2),
         )  # fmt: skip
     }
     turn_at = {name: mean + swing * np.sin(cycle + late) * (0.6 if "leg" in name or name == "back" else 1)
@@ -375,7 +384,9 @@ def _stick_person(
     cloth, skin, legs = ((*(float(v) for v in c), 1.0) for c in colours)
     point = np.array
 
-    def limb(start: npt.NDArray[np.float64], length: float, angle: float, tint: tuple[float, ...], wide: float) -> npt.NDArray[np.float64]:
+    def limb(
+        start: npt.NDArray[np.float64], length: float, angle: float, tint: tuple[float, ...], wide: float
+    ) -> npt.NDArray[np.float64]:
         end = start + length * height * np.array((np.sin(angle), np.cos(angle)))
         a, b = (tuple(int(v) for v in np.round(p * 2 * 16)) for p in (start, end))
         cv2.line(canvas, a, b, tint, max(1, round(2 * thickness * wide)), cv2.LINE_AA, 4)
@@ -434,7 +445,9 @@ def _waves(rng: Rng, frames: int) -> tuple[npt.NDArray[np.float32], dict[str, fl
         wavelength = max(rng.uniform(5, 32), 2.5 * speed)
         spread = angle + rng.uniform(-0.3, 0.3)
         along = np.cos(spread) * grid[None, :] + np.sin(spread) * grid[:, None]
-        total += np.sin(2 * np.pi * ((along[None] - speed * t) / wavelength + rng.uniform())).astype(np.float32)
+        total += np.sin(2 * np.pi * ((along[None] - speed * t) / wavelength + rng.uniform())).astype(
+            np.float32
+        )
     mix = np.clip(0.5 + total / count * rng.choice((0.5, 3.0)), 0, 1)[..., None]
     a, b = colour(rng), colour(rng)
     step = speed * np.array((np.cos(angle), np.sin(angle)))
@@ -453,7 +466,10 @@ def _noise(rng: Rng, frames: int) -> tuple[npt.NDArray[np.float32], dict[str, fl
     values = fields[low] * (1 - share) + fields[low + 1] * share
     a, b = colour(rng), colour(rng)
     mix = 1 / (1 + np.exp(-values * rng.choice((1.0, 5.0))))
-    return a + mix[..., None] * (b - a), {"deformation": _log(keys / frames, 0.02) / 2, "texture scale": coarse}
+    return a + mix[..., None] * (b - a), {
+        "deformation": _log(keys / frames, 0.02) / 2,
+        "texture scale": coarse,
+    }
 
 
 _DRAW = {
@@ -476,7 +492,9 @@ def _light(rng: Rng, clip: npt.NDArray[np.float32], labels: dict[str, float]) ->
 # --------------------------------------------------------------------------------------------- damage
 
 
-def spatial_damage(rng: Rng, frames: npt.NDArray[np.uint8], kind: str, strength: float) -> npt.NDArray[np.uint8]:
+def spatial_damage(
+    rng: Rng, frames: npt.NDArray[np.uint8], kind: str, strength: float
+) -> npt.NDArray[np.uint8]:
     """Damage every frame; `strength` in 0..1."""
     if kind == "noise":
         scale = 2 * 40**strength
@@ -522,7 +540,9 @@ def _local_swap(rng: Rng, frames: npt.NDArray[np.uint8], strength: float) -> npt
     return frames
 
 
-def temporal_damage(rng: Rng, frames: npt.NDArray[np.uint8], kind: str, strength: float) -> npt.NDArray[np.uint8]:
+def temporal_damage(
+    rng: Rng, frames: npt.NDArray[np.uint8], kind: str, strength: float
+) -> npt.NDArray[np.uint8]:
     """Damage the order, the pace or the steadiness of frames; `strength` in 0..1."""
     length = len(frames)
     order = np.arange(length)
@@ -545,7 +565,9 @@ def temporal_damage(rng: Rng, frames: npt.NDArray[np.uint8], kind: str, strength
         offsets = rng.standard_normal((length, 2)) * (0.3 + 4 * strength)
         return np.stack(
             [
-                cv2.warpAffine(frame, np.array([[1, 0, dx], [0, 1, dy]]), (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+                cv2.warpAffine(
+                    frame, np.array([[1, 0, dx], [0, 1, dy]]), (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE
+                )
                 for frame, (dx, dy) in zip(frames, offsets, strict=True)
             ]
         )
@@ -602,7 +624,9 @@ def sample(seed: int, index: int, frames: int) -> Sample:
             labels = {name: value for name, value in labels.items() if name in kept}
             shape = -1
     elif faster:  # what was true of one frame step no longer is
-        labels = {name: value for name, value in labels.items() if "speed" not in name and name != "frequency"}
+        labels = {
+            name: value for name, value in labels.items() if "speed" not in name and name != "frequency"
+        }
         shape = -1
     spatial = int(rng.integers(1, len(SPATIAL))) if rng.uniform() < 0.5 else 0
     clip = np.ascontiguousarray(clip)

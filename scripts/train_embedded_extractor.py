@@ -126,7 +126,9 @@ def factor_scales(seed: int) -> torch.Tensor:
     return torch.from_numpy(np.nanstd(factors, axis=0) + 0.05)
 
 
-def validate(network: EmbeddedNetwork, heads: Heads, scales: torch.Tensor, seed: int, count: int) -> dict[str, float]:
+def validate(
+    network: EmbeddedNetwork, heads: Heads, scales: torch.Tensor, seed: int, count: int
+) -> dict[str, float]:
     network.eval()
     totals: dict[str, list[torch.Tensor]] = {}
     with torch.inference_mode():

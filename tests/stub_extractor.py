@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+from pathlib import Path
+
 import torch
 
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
@@ -36,3 +40,24 @@ class StubExtractor(Extractor):
 
 def _halves(middle: int) -> tuple[slice, slice]:
     return slice(None, middle), slice(middle, None)
+
+
+class CountingExtractor(StubExtractor):
+    """Appends the number of clips it saw to a file when the process ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        atexit.register(self._report)
+
+    def _report(self) -> None:
+        with Path(os.environ["VGBENCH_RANK_FILE"]).open("a") as file:
+            file.write(f"{sum(self.calls)}\n")
+
+
+class FailsOnRankOne(StubExtractor):
+    """Rank 0 does its work; rank 1 dies at its first batch of generated clips."""
+
+    def forward(self, clips: torch.Tensor) -> Extracted:
+        if os.environ.get("RANK") == "1" and sum(self.calls) >= 20:
+            raise MemoryError("rank one is out of memory")
+        return super().forward(clips)

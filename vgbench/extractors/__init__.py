@@ -5,7 +5,7 @@ Importing this package imports no torch; loading an extractor does.
 
 from __future__ import annotations
 
-import difflib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,15 +23,22 @@ def _embedded(weights: str | Path | None = None) -> Extractor:
     return embedded.load(weights)
 
 
-def _i3d(weights: str | Path | None = None, **options: Any) -> Extractor:
+def _i3d(weights: str | Path | None = None, preprocessing: str = "tf1") -> Extractor:
     from vgbench.extractors import i3d
 
-    return i3d.load(weights, **options)
+    return i3d.load(weights, preprocessing)
+
+
+def _i3d_tats(weights: str | Path | None = None, preprocessing: str = "tats") -> Extractor:
+    from vgbench.extractors import i3d
+
+    return i3d.load(weights, preprocessing, name="i3d-k400-tats")
 
 
 EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     "embedded": _embedded,
     "i3d-k400": _i3d,
+    "i3d-k400-tats": _i3d_tats,
 }
 """Name to factory. A factory takes `weights` (a path, "random", "random:SEED", or None for the usual ones)
 and the options that its network knows."""
@@ -65,7 +72,8 @@ def load(name: str, weights: str | Path | None = None, **options: Any) -> Extrac
     if weights is not None:
         options["weights"] = weights
     try:
-        extractor = factory(**options)
+        inspect.signature(factory).bind(**options)
     except TypeError as error:
         raise ConfigError(f"extractor '{name}': {error}", "see docs/extractors.md for its options") from error
+    extractor = factory(**options)
     return extractor.eval().requires_grad_(False)  # type: ignore[no-any-return]

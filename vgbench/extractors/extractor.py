@@ -117,9 +117,7 @@ def check_clips(clips: torch.Tensor | npt.NDArray[np.uint8], spec: ExtractorSpec
         )
 
 
-def extract(
-    extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: int = 16
-) -> ExtractedArrays:
+def extract(extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: int = 16) -> ExtractedArrays:
     """Run an extractor over clips in memory, `batch_size` at a time.
 
     Args:

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
-from vgbench.extractors.weights import file
+from vgbench.extractors.weights import file, registry
 from vgbench.named import lookup
 from vgbench.protocol.pixels import Resize, resize_float
 

@@ -43,11 +43,12 @@ class ColumnView:
     words: str
     ends: tuple[str, str] | None
     decimals: int
+    width: int
 
 
 @dataclass(frozen=True)
 class CellView:
-    """One score as text; `order` sorts the best first."""
+    """One score as text; `order` sorts the best first, `padding` lines up the decimal points of a column."""
 
     metric: str
     number: str
@@ -57,6 +58,7 @@ class CellView:
     interval: str
     n: int
     method: str
+    padding: str
     best: bool
     rank: int | None
     order: str
@@ -73,6 +75,7 @@ class RowView:
     model: str
     role: str
     tied: str
+    tied_short: str
     cells: list[CellView | None]
     pictures: list[Picture]
     record: Record
@@ -180,6 +183,7 @@ def _group(identity: str, group: Group, album: Album) -> GroupView:
 def _column(group: Group, column: Column) -> ColumnView:
     axis = column_axis(group, column)
     decimals = column_decimals(group, column)
+    estimates = [r.cells[column.name].score.best_estimate for r in group.rows if column.name in r.cells]
     return ColumnView(
         name=column.name,
         title=_title(column.name),
@@ -187,6 +191,7 @@ def _column(group: Group, column: Column) -> ColumnView:
         words=WORDS[column.better],
         ends=(number(axis.low, decimals), number(axis.high, decimals)) if axis else None,
         decimals=decimals,
+        width=max(len(number(s, decimals)) for s in estimates),
     )
 
 
@@ -205,6 +210,7 @@ def _row(
         model=row.model,
         role=ROLES[row.role],
         tied=", ".join(row.tied_with),
+        tied_short=", ".join(row.tied_with) if len(row.tied_with) <= 2 else f"{len(row.tied_with)} others",
         cells=cells,
         pictures=pictures,
         record=row.record,
@@ -218,9 +224,11 @@ def _cell(group: Group, column: Column, view: ColumnView, cell: Cell) -> CellVie
     axis = column_axis(group, column)
     score = cell.score
     order = badness(score, column.better)
+    text = number(score.best_estimate, view.decimals)
     return CellView(
         metric=column.name,
-        number=number(score.best_estimate, view.decimals),
+        number=text,
+        padding="\N{FIGURE SPACE}" * (view.width - len(text)),
         error="" if score.standard_error is None else number(score.standard_error, view.decimals),
         plain="" if score.debiased is None else number(score.value, view.decimals),
         real="" if score.real is None else number(score.real, view.decimals),

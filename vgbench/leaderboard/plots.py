@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,5 +125,9 @@ def _curve(title: str, across: str, points: Iterable[tuple[float, float]]) -> Cu
     xs, ys = zip(*points, strict=True)
     x_axis, y_axis = Axis(min(xs), max(xs)), Axis(min(ys), max(ys))
     line = " ".join(f"{x_axis.position(x):g},{100 - y_axis.position(y):g}" for x, y in points)
-    x_ends, y_ends = ((f"{axis.low:.4g}", f"{axis.high:.4g}") for axis in (x_axis, y_axis))
+    x_ends, y_ends = ((_short(axis.low), _short(axis.high)) for axis in (x_axis, y_axis))
     return Curve(title, across, line, x_ends, y_ends)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -96,34 +97,55 @@ def _split_scores(probabilities: Matrix, splits: int, epsilon: float) -> npt.NDA
         raise VgbenchError(f"splits = {splits} with {count} clips", "use between 1 and N splits")
     edges = [i * count // splits for i in range(splits + 1)]
     parts = [probabilities[start:stop] for start, stop in itertools.pairwise(edges)]
-    return np.array(
-        [_from_sums(len(p), p.sum(axis=0), _negentropy(p, epsilon).sum(), epsilon) for p in parts]
-    )
-
-
-def _negentropy(p: Matrix, epsilon: float) -> npt.NDArray[np.float64]:
-    """Σ_y p log(p + ε) along the last axis, 0 log 0 = 0."""
-    return np.asarray(np.sum(p * np.log(np.where(p > 0, p + epsilon, 1.0)), axis=-1), dtype=np.float64)
-
-
-def _from_sums(count: int, total: npt.NDArray[np.float64], negentropy: float, epsilon: float) -> float:
-    """IS from Σ_x p(y|x) and Σ_x Σ_y p log p: all that a split, or a replicate, needs."""
-    marginal = total / count
-    return float(np.exp(negentropy / count - _negentropy(marginal, epsilon)))
+    return np.array([InceptionMoments.of(part, epsilon).score(epsilon) for part in parts])
 
 
 def _jackknife(probabilities: Matrix, groups: npt.NDArray[np.int64], epsilon: float) -> Jackknife:
     blocks = deal(groups)
-    count, total = len(probabilities), probabilities.sum(axis=0)
-    negentropy = _negentropy(probabilities, epsilon)
+    whole = InceptionMoments.of(probabilities, epsilon)
+    parts = [InceptionMoments.of(probabilities[block], epsilon) for block in blocks]
     replicates = [
-        _from_sums(
-            count - len(block),
-            total - probabilities[block].sum(axis=0),
-            float(negentropy.sum() - negentropy[block].sum()),
-            epsilon,
-        )
-        for block in blocks
+        InceptionMoments(
+            whole.n - part.n, whole.total - part.total, whole.negentropy - part.negentropy
+        ).score(epsilon)
+        for part in parts
     ]
-    value = _from_sums(count, total, float(negentropy.sum()), epsilon)
-    return Jackknife(value, Side.of(replicates, blocks))
+    return Jackknife(whole.score(epsilon), Side.of(replicates, blocks))
+
+
+@dataclass(frozen=True)
+class InceptionMoments:
+    """Sums that the score of one split is made of; those of several batches or processes add up.
+
+    Attributes:
+        n: clips seen.
+        total: float64 [K], Σ_x p(y|x).
+        negentropy: Σ_x Σ_y p(y|x) log p(y|x).
+    """
+
+    n: int
+    total: npt.NDArray[np.float64]
+    negentropy: float
+
+    @classmethod
+    def from_logits(cls, logits: npt.ArrayLike) -> InceptionMoments:
+        """Sums over [N, K] logits.
+
+        Raises:
+            VgbenchError: wrong shape, or values that are not finite.
+        """
+        return cls.of(_softmax(matrix(logits, "logits", least_rows=1)))
+
+    @classmethod
+    def of(cls, probabilities: Matrix, epsilon: float = 0.0) -> InceptionMoments:
+        """Sums over [N, K] probabilities."""
+        return cls(len(probabilities), probabilities.sum(axis=0), _negentropy(probabilities, epsilon))
+
+    def score(self, epsilon: float = 0.0) -> float:
+        """Inception score in [1, K]."""
+        return float(np.exp(self.negentropy / self.n - _negentropy(self.total / self.n, epsilon)))
+
+
+def _negentropy(p: npt.NDArray[np.float64], epsilon: float) -> float:
+    """Σ p log(p + ε), 0 log 0 = 0."""
+    return float(np.sum(p * np.log(np.where(p > 0, p + epsilon, 1.0))))

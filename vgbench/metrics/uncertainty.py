@@ -177,7 +177,7 @@ def resample(
 def _within(value: float, without: Sequence[float], measure: Callable[[int, int], float]) -> float:
     """Variance from pairs of blocks of one side.
 
-    Write the metric as μ + mean_i l_i + mean_{i<j} q_ij; the variance from pairs is then E q² / (g (g − 1) / 2).
+    Write the metric as μ + mean_i l_i + mean_{i<j} q_ij; its variance from pairs is E q² / (g (g − 1) / 2).
     Leaving out i, j and both gives, up to a constant and to terms of order 1 / √g,
     q_ij = (g − 3) / 2 · (g θ − (g − 1) (θ_(−i) + θ_(−j)) + (g − 2) θ_(−i−j)).
     """

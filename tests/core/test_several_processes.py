@@ -1,0 +1,67 @@
+"""Evaluation under torchrun equals one process; a rank that fails ends the run with a message."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+COMMAND = [
+    "eval",
+    "builtin:moving-shapes/train?size=32&clips=40",
+    "--against",
+    "builtin:moving-shapes/test?size=32&clips=40",
+    "--metrics",
+    "fvd,kvd,is,temporal_flicker",
+    "--set",
+    "clips.least=4",
+    "--json",
+]
+
+
+def _run(ranks: int, cache: Path, extractor: str) -> subprocess.CompletedProcess[str]:
+    launcher = [] if ranks == 1 else ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(TESTS),
+        "VGBENCH_CACHE": str(cache),
+        "OMP_NUM_THREADS": "1",
+        "VGBENCH_RANK_FILE": str(cache / "ranks"),
+    }
+    command = [sys.executable, *launcher, "-m", "vgbench", *COMMAND, "--extractor", extractor]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    done = _run(1, tmp_path_factory.mktemp("one"), "stub_extractor:StubExtractor")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_two_ranks_equal_one(single, tmp_path):
+    done = _run(2, tmp_path, "stub_extractor:CountingExtractor")
+    assert done.returncode == 0, done.stderr
+    double = json.loads(done.stdout)
+    for name, score in single["scores"].items():
+        assert double["scores"][name]["value"] == pytest.approx(score["value"], rel=1e-6)
+        assert double["scores"][name]["interval"] == pytest.approx(score["interval"], rel=1e-6)
+    shares = [int(line) for line in (tmp_path / "ranks").read_text().split()]
+    assert sorted(shares) == [40, 40], "each rank extracted half of the 40 + 40 windows"
+
+
+def test_a_rank_that_fails_ends_the_run_with_a_message_and_the_next_run_resumes(single, tmp_path):
+    failed = _run(2, tmp_path, "stub_extractor:FailsOnRankOne")
+    assert failed.returncode != 0
+    assert "rank one is out of memory" in failed.stderr
+    resumed = _run(2, tmp_path, "stub_extractor:CountingExtractor")
+    assert resumed.returncode == 0, resumed.stderr
+    scores = json.loads(resumed.stdout)["scores"]
+    assert scores["fvd"]["value"] == pytest.approx(single["scores"]["fvd"]["value"], rel=1e-6)
+    done_now = sum(int(line) for line in (tmp_path / "ranks").read_text().split())
+    assert done_now < 80, "what the living rank had stored was not extracted again"

@@ -1,0 +1,107 @@
+import math
+
+import pytest
+import torch
+
+from vgbench.reference_models.config import LOSS_NAMES
+from vgbench.reference_models.losses import LOSSES
+
+REAL = torch.tensor([2.0, -1.0], dtype=torch.float64)
+FAKE = torch.tensor([0.5, -3.0], dtype=torch.float64)
+
+
+def softplus(x):
+    return math.log1p(math.exp(x))
+
+
+def mean(*values):
+    return sum(values) / len(values)
+
+
+# By hand, from the formulas in the papers: (name, discriminator, generator) at REAL and FAKE.
+# mean real = 0.5, mean fake = -1.25
+EXPECTED = [
+    (
+        "minimax",
+        mean(softplus(-2), softplus(1)) + mean(softplus(0.5), softplus(-3)),
+        -mean(softplus(0.5), softplus(-3)),
+    ),
+    (
+        "non-saturating",
+        mean(softplus(-2), softplus(1)) + mean(softplus(0.5), softplus(-3)),
+        mean(softplus(-0.5), softplus(3)),
+    ),
+    ("lsgan", 0.5 * mean(1, 4) + 0.5 * mean(0.25, 9), 0.5 * mean(0.25, 16)),
+    ("wgan", -1.25 - 0.5, 1.25),
+    ("hinge", mean(0, 2) + mean(1.5, 0), 1.25),
+    (
+        "ralsgan",
+        0.5 * mean(2.25**2, 0.75**2) + 0.5 * mean(1, 2.5**2),
+        0.5 * mean(1, 4.5**2) + 0.5 * mean(4.25**2, 1.25**2),
+    ),
+    ("rahinge", mean(0, 0.75) + mean(1, 0), mean(1, 4.5) + mean(4.25, 1.25)),
+    (
+        "rans",
+        mean(softplus(-3.25), softplus(-0.25)) + mean(softplus(0), softplus(-3.5)),
+        mean(softplus(0), softplus(3.5)) + mean(softplus(3.25), softplus(0.25)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "discriminator", "generator"), EXPECTED)
+def test_losses_have_the_values_of_the_papers(name, discriminator, generator):
+    loss = LOSSES[name]
+    assert loss.discriminator(REAL, FAKE).item() == pytest.approx(discriminator, rel=1e-12)
+    assert loss.generator(REAL, FAKE).item() == pytest.approx(generator, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_discriminator_lowers_its_loss_by_telling_real_from_fake(name):
+    real = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    fake = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    LOSSES[name].discriminator(real, fake).backward()
+    assert (real.grad < 0).all(), "raising real scores must lower D's loss"
+    assert (fake.grad > 0).all() or name == "lsgan", "lowering fake scores must lower D's loss"
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_generator_lowers_its_loss_by_raising_fake_scores(name):
+    real = torch.zeros(3, dtype=torch.float64)
+    fake = torch.full((3,), -0.5, dtype=torch.float64, requires_grad=True)
+    LOSSES[name].generator(real, fake).backward()
+    assert (fake.grad < 0).all()
+
+
+def test_lsgan_discriminator_pulls_fakes_to_zero_from_both_sides():
+    fake = torch.tensor([-1.0, 1.0], requires_grad=True)
+    LOSSES["lsgan"].discriminator(torch.ones(2), fake).backward()
+    assert fake.grad.sign().tolist() == [-1.0, 1.0]
+
+
+def test_hinge_discriminator_is_flat_beyond_the_margin():
+    real = torch.tensor([1.5], requires_grad=True)
+    fake = torch.tensor([-1.5], requires_grad=True)
+    LOSSES["hinge"].discriminator(real, fake).backward()
+    assert real.grad.item() == 0
+    assert fake.grad.item() == 0
+
+
+def test_saturating_generator_has_no_gradient_where_the_other_has_most():
+    sure = torch.tensor([-20.0], requires_grad=True)
+    LOSSES["minimax"].generator(sure, sure).backward()
+    assert abs(sure.grad.item()) < 1e-6
+    sure.grad = None
+    LOSSES["non-saturating"].generator(sure, sure).backward()
+    assert sure.grad.item() == pytest.approx(-1, abs=1e-6)
+
+
+def test_bounded_below():
+    """The blog form of LSGAN and hinge, which D maximises, is unbounded; what we minimise is bounded below."""
+    far = torch.tensor([1e6])
+    for name in ("lsgan", "hinge"):
+        for real, fake in [(far, far), (far, -far), (-far, far), (-far, -far)]:
+            assert LOSSES[name].discriminator(real, fake) >= 0
+
+
+def test_config_names_are_the_shipped_ones():
+    assert set(LOSS_NAMES) == set(LOSSES)

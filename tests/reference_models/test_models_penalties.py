@@ -1,0 +1,227 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vgbench.errors import VgbenchError
+from vgbench.reference_models.config import REGULARISER_WEIGHTS
+from vgbench.reference_models.constraints import CONSTRAINTS, clip_singular_values, clip_weights
+from vgbench.reference_models.generator import Latents
+from vgbench.reference_models.penalties import (
+    DISCRIMINATOR_PENALTIES,
+    GENERATOR_TERMS,
+    GeneratorView,
+    View,
+    autocorrelation,
+    check_options,
+    first_useful_lag,
+    gradient_penalty,
+    mode_seeking,
+    periodicity,
+    r1,
+    r2,
+    temporal_smoothness,
+)
+
+SHAPE = (4, 3, 5, 6, 6)
+
+
+class Linear(nn.Module):
+    """D(x) = <w, x>: its gradient is w everywhere."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, video, times, label=None):
+        return (video * self.weight).flatten(1).sum(1, keepdim=True)
+
+
+class Quadratic(nn.Module):
+    """D(x) = ½‖x‖²: its gradient is x."""
+
+    def forward(self, video, times, label=None):
+        return 0.5 * video.square().flatten(1).sum(1, keepdim=True)
+
+
+def view(seed, shape=SHAPE):
+    video = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return View(video, torch.arange(shape[2]).expand(shape[0], -1).float())
+
+
+def scene(fake, real=None, **rest):
+    real = fake if real is None else real
+    latents = Latents(torch.zeros(len(fake), 1), torch.zeros(len(fake), 1, 1))
+    return GeneratorView(real, fake, latents, rest.pop("terms", {}), (), **rest)
+
+
+def test_gradient_penalty_of_a_linear_critic_is_the_closed_form():
+    weight = torch.randn(SHAPE[1:], generator=torch.Generator().manual_seed(5))
+    value = gradient_penalty(Linear(weight), view(0), view(1), torch.rand(4))
+    assert value.item() == pytest.approx((weight.norm().item() - 1) ** 2, rel=1e-5)
+
+
+def test_gradient_penalty_takes_one_norm_per_clip_on_its_own_interpolation():
+    real, fake, mixing = view(0), view(1), torch.tensor([0.0, 1.0, 0.25, 0.5])
+    mixed = mixing.view(-1, 1, 1, 1, 1) * real.video + (1 - mixing.view(-1, 1, 1, 1, 1)) * fake.video
+    norms = mixed.flatten(1).norm(dim=1)
+    value = gradient_penalty(Quadratic(), real, fake, mixing)
+    assert value.item() == pytest.approx((norms - 1).square().mean().item(), rel=1e-5)
+
+
+def test_gradient_penalty_does_not_depend_on_how_the_batch_is_split():
+    critic, mixing = Quadratic(), torch.rand(4)
+    real, fake = view(0), view(1)
+    halves = [
+        gradient_penalty(
+            critic,
+            View(real.video[rows], real.times[rows]),
+            View(fake.video[rows], fake.times[rows]),
+            mixing[rows],
+        )
+        for rows in (slice(0, 2), slice(2, 4))
+    ]
+    assert torch.stack(halves).mean().item() == pytest.approx(
+        gradient_penalty(critic, real, fake, mixing).item(), rel=1e-5
+    )
+
+
+def test_frame_norms_are_per_frame():
+    weight = torch.ones(SHAPE[1:])
+    value = gradient_penalty(Linear(weight), view(0), view(1), torch.rand(4), space="frames")
+    assert value.item() == pytest.approx((math.sqrt(3 * 36) - 1) ** 2, rel=1e-5)
+
+
+def test_gradient_penalty_reaches_the_weights():
+    critic = Linear(torch.full(SHAPE[1:], 0.5))
+    gradient_penalty(critic, view(0), view(1), torch.rand(4)).backward()
+    norm = critic.weight.detach().norm()
+    expected = 2 * (norm - 1) * critic.weight.detach() / norm
+    torch.testing.assert_close(critic.weight.grad, expected)
+
+
+def test_r1_and_r2_of_a_quadratic_critic():
+    real, fake, mixing = view(0), view(1), torch.rand(4)
+    assert r1(Quadratic(), real, fake, mixing).item() == pytest.approx(
+        0.5 * real.video.square().flatten(1).sum(1).mean().item(), rel=1e-5
+    )
+    assert r2(Quadratic(), real, fake, mixing).item() == pytest.approx(
+        0.5 * fake.video.square().flatten(1).sum(1).mean().item(), rel=1e-5
+    )
+
+
+def wave(period, frames=16, clips=2):
+    """Clips whose frames move along a circle in pixel space, with the given period."""
+    t = torch.arange(frames, dtype=torch.float64)
+    video = torch.zeros(clips, 3, frames, 8, 8, dtype=torch.float64)
+    video[:, 0] = torch.sin(2 * math.pi * t / period)[:, None, None]
+    video[:, 1] = torch.cos(2 * math.pi * t / period)[:, None, None]
+    return video
+
+
+def test_autocorrelation_is_one_at_the_period():
+    r = autocorrelation(wave(4))
+    assert r.shape == (2, 8)
+    torch.testing.assert_close(r[:, 3], torch.ones(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(r[:, 1], -torch.ones(2), atol=1e-4, rtol=0)
+
+
+def test_autocorrelation_of_still_clips_is_zero_and_has_a_gradient():
+    still = torch.rand(2, 3, 1, 8, 8).expand(-1, -1, 16, -1, -1).clone().requires_grad_(True)
+    r = autocorrelation(still)
+    r.sum().backward()
+    assert r.abs().max().item() < 1e-3
+    assert torch.isfinite(still.grad).all()
+
+
+def test_autocorrelation_ignores_brightness_and_scale():
+    video = torch.rand(2, 3, 16, 16, 16)
+    torch.testing.assert_close(autocorrelation(video), autocorrelation(3 * video + 0.5), atol=1e-4, rtol=1e-4)
+
+
+def test_white_noise_has_no_period():
+    noise = torch.randn(64, 3, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    r = autocorrelation(noise).mean(0)
+    assert (r < 0).all(), "the mean's removal biases it a little below zero"
+    assert (r > -0.2).all()
+
+
+def test_periodicity_match_is_zero_on_the_data_itself_and_sees_a_loop():
+    real = autocorrelation(wave(16)).mean(0)
+    assert periodicity(scene(wave(16), real_autocorrelation=real)).item() == pytest.approx(0, abs=1e-10)
+    assert periodicity(scene(wave(4), real_autocorrelation=real)).item() > 0.1
+
+
+def test_periodicity_avoid_only_punishes_loops_that_the_data_lack():
+    looping = autocorrelation(wave(5)).mean(0)
+    smooth = autocorrelation(wave(32)).mean(0)
+    assert periodicity(scene(wave(5), real_autocorrelation=looping), mode="avoid").item() == 0
+    assert periodicity(scene(wave(5), real_autocorrelation=smooth), mode="avoid").item() > 0.05
+
+
+def test_periodicity_target_wants_that_period():
+    assert periodicity(scene(wave(6)), mode="target", period=6).item() == pytest.approx(0, abs=1e-4)
+    assert periodicity(scene(wave(6)), mode="target", period=3).item() == pytest.approx(2, abs=1e-3)
+    with pytest.raises(VgbenchError, match="1 to 8"):
+        periodicity(scene(wave(6)), mode="target", period=9)
+
+
+def test_first_useful_lag_falls_back_to_a_quarter_of_the_clip():
+    assert first_useful_lag(torch.tensor([0.9, 0.6, 0.4, 0.2])) == 2
+    assert first_useful_lag(torch.full((8,), 0.9)) == 4
+
+
+def test_temporal_smoothness_of_a_ramp():
+    ramp = torch.arange(8.0).view(1, 1, 8, 1, 1).expand(2, 3, 8, 4, 4)
+    assert temporal_smoothness(scene(ramp), order=1).item() == pytest.approx(1)
+    assert temporal_smoothness(scene(ramp), order=2).item() == pytest.approx(0)
+
+
+def test_mode_seeking_punishes_equal_clips_for_different_latents():
+    latents = Latents(torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1, 0))
+    apart = torch.stack([torch.zeros(3, 4, 2, 2), torch.ones(3, 4, 2, 2)])
+    close = 0.01 * apart
+    far_view = GeneratorView(apart, apart, latents, {}, ())
+    close_view = GeneratorView(close, close, latents, {}, ())
+    assert mode_seeking(far_view).item() == pytest.approx(1, rel=1e-3)
+    assert mode_seeking(close_view).item() == pytest.approx(100, rel=1e-2)
+
+
+def test_clipping_bounds_every_parameter():
+    network = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 1))
+    clip_weights(network, 0.01)
+    assert max(parameter.abs().max().item() for parameter in network.parameters()) <= 0.01
+
+
+def test_singular_values_are_brought_down_and_small_ones_kept():
+    layer = nn.Conv3d(3, 8, (4, 4, 4))
+    values = torch.linspace(3, 0.1, 8)
+    left = torch.linalg.qr(torch.randn(8, 8))[0]
+    right = torch.linalg.qr(torch.randn(192, 8))[0].T
+    with torch.no_grad():
+        layer.weight.copy_((left * values @ right).view_as(layer.weight))
+    clip_singular_values(nn.Sequential(layer, nn.BatchNorm3d(8)), 1.0)
+    found = torch.linalg.svdvals(layer.weight.detach().flatten(1))
+    torch.testing.assert_close(found, values.clamp(max=1), atol=1e-5, rtol=1e-5)
+
+
+def test_batch_norm_scale_is_clipped_to_the_running_deviation():
+    norm = nn.BatchNorm3d(2)
+    with torch.no_grad():
+        norm.running_var.copy_(torch.tensor([4.0, 0.25]))
+        norm.weight.copy_(torch.tensor([5.0, 0.001]))
+    clip_singular_values(norm, 1.0)
+    np.testing.assert_allclose(norm.weight.detach().numpy(), [2.0, 0.005], rtol=1e-4)
+
+
+def test_unknown_option_names_the_allowed_ones():
+    with pytest.raises(VgbenchError, match="no option 'modus'|no option modus") as caught:
+        check_options("periodicity", {"modus": "avoid"})
+    assert "mode" in caught.value.remedy
+    check_options("gradient-penalty", {"center": 0.0, "space": "frames"})
+
+
+def test_config_names_are_the_shipped_ones():
+    assert set(REGULARISER_WEIGHTS) == {*DISCRIMINATOR_PENALTIES, *GENERATOR_TERMS, *CONSTRAINTS}

