@@ -254,7 +254,7 @@ def _draw(
 
 
 def _camera(rng: Rng, frames: int, chance: float) -> tuple[npt.NDArray[np.float64], dict[str, float]]:
-    """Camera matrices [T, 2, 3] from a 128-pixel world to the frame, and labels; still unless chance has it."""
+    """Camera matrices [T, 2, 3] from a 128-pixel world to the frame, and labels; moves with that chance."""
     t = np.arange(frames) - (frames - 1) / 2
     x, y, zoom, turn = np.zeros(frames), np.zeros(frames), np.zeros(frames), np.zeros(frames)
     labels = {"camera x": 0.0, "camera y": 0.0, "zoom": 0.0, "camera turn": 0.0}
@@ -354,7 +354,7 @@ def _figure(rng: Rng, frames: int) -> tuple[npt.NDArray[np.float32], dict[str, f
             ("left leg", 0.0, 0.4),
             ("right leg", 0.0, 0.4),
             ("back", -0.2, 0.2),
-        )  # fmt: skip
+        )
     }
     turn_at = {name: mean + swing * np.sin(cycle + late) * (0.6 if "leg" in name or name == "back" else 1)
                for name, (mean, swing, late) in joints.items()}  # fmt: skip
@@ -394,11 +394,11 @@ def _stick_person(
 
     hip = point((foot[0], foot[1] - 0.48 * height))
     for side, name in ((-1, "left"), (1, "right")):
-        knee = limb(hip + (side * 0.04 * height, 0), 0.25, side * pose[f"{name} leg"], legs, 1.1)
+        knee = limb(hip + point((side * 0.04 * height, 0)), 0.25, side * pose[f"{name} leg"], legs, 1.1)
         limb(knee, 0.25, side * pose[f"{name} leg"] * 0.4, legs, 1.0)
     neck = limb(hip, 0.34, np.pi + pose["back"], cloth, 2.2)
     for side, name in ((-1, "left"), (1, "right")):
-        elbow = limb(neck + (side * 0.07 * height, 0), 0.2, side * pose[f"{name} arm"], cloth, 1.0)
+        elbow = limb(neck + point((side * 0.07 * height, 0)), 0.2, side * pose[f"{name} arm"], cloth, 1.0)
         limb(elbow, 0.18, side * (pose[f"{name} arm"] + pose[f"{name} elbow"]), skin, 0.8)
     head = neck + 0.1 * height * point((np.sin(pose["back"]), -1.0))
     centre = tuple(int(v) for v in np.round(head * 2 * 16))
@@ -414,7 +414,8 @@ def _fluid(rng: Rng, frames: int) -> tuple[npt.NDArray[np.float32], dict[str, fl
     world, coarse = texture(rng, 96)
     if np.isnan(coarse):
         world = np.clip(0.5 + 0.25 * np.stack([noise_field(rng, 96, 0.7)] * 3, -1), 0, 1)
-    flow = np.stack([cv2.resize(rng.standard_normal((4, 4)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for _ in range(2)], -1)  # fmt: skip
+    cells = rng.standard_normal((4, 4, 2)).astype(np.float32)
+    flow = cv2.resize(cells, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     speed = np.exp(rng.uniform(np.log(0.1), np.log(1.5)))
     t = np.arange(frames)
     frequency = rng.uniform(0.04, 0.2)
@@ -473,8 +474,13 @@ def _noise(rng: Rng, frames: int) -> tuple[npt.NDArray[np.float32], dict[str, fl
 
 
 _DRAW = {
-    "sprites": _sprites, "figure": _figure, "world": _world, "fluid": _fluid, "waves": _waves, "noise": _noise,
-}  # fmt: skip
+    "sprites": _sprites,
+    "figure": _figure,
+    "world": _world,
+    "fluid": _fluid,
+    "waves": _waves,
+    "noise": _noise,
+}
 _SHARES = (0.22, 0.32, 0.16, 0.12, 0.08, 0.05, 0.05)
 
 

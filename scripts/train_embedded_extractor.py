@@ -1,11 +1,11 @@
 """Train the embedded extractor on procedural clips and write `embedded.safetensors`.
 
-    python scripts/train_embedded_extractor.py --steps 24000 --output vgbench/extractors/weights/embedded.safetensors
+    python scripts/train_embedded_extractor.py --output vgbench/extractors/weights/embedded.safetensors
 
 Many tasks share one embedding, most of them read from it by one linear map: what moves, how fast, which way,
 how regularly; what damage was done, how strongly; where things are and where they move; and the classes of
-`vgbench.clips.moving_shapes`. Data are a function of the seed, whatever the number of workers; weights repeat on
-one machine with one thread count.
+`vgbench.clips.moving_shapes`. Data are a function of the seed, whatever the number of workers; weights repeat
+on one machine with one thread count.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Heads(nn.Module):
 def losses(
     network: EmbeddedNetwork, heads: Heads, batch: Batch, scales: torch.Tensor
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Weighted losses of all tasks, and what validation reports (sums of hits or squared errors, and counts)."""
+    """Weighted losses of all tasks, and per clip what validation averages: hits and relative errors."""
     frames = to_frames(batch["clips"])
     features, logits = network(frames)
     hidden = heads.hidden(features)

@@ -280,7 +280,7 @@ def _signature_fields(
         ("protocol", plan.name),
         ("clips", f"{_counts(measured['generated'])}+{_counts(measured['real'])}"),
         ("frames", f"{windows.frames}/s{windows.stride}"),
-        ("start", f"{start},seed{plan.seed}"),
+        ("start", f"{start},seed{plan.seed}{',sorted' if windows.order == 'sorted' else ''}"),
         ("size", plan.resize.describe()),
     ]
     if measures.extractor is not None:

@@ -134,7 +134,7 @@ def measure(
     report = progress or _silent
     tables = measures.tables(store)
     counts = store.table("frame-count@1")
-    order = clip_order([clip.id for clip in source.clips], protocol.seed)
+    order = clip_order([clip.id for clip in source.clips], protocol.seed, protocol.windows.order)
     limit = getattr(protocol.clips, side)
     wanted = len(order) if limit == "all" else int(limit)
     selection = _Selection(source, side, protocol, order, wanted)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from conftest import decoded_by_pyav, encode, rolling_noise, video_clip
+from encoded_clips import decoded_by_pyav, encode, rolling_noise, video_clip
 
 from vgbench.clips import images, open_source
 from vgbench.clips.truncation import is_cut_off
@@ -31,6 +32,17 @@ CODED = {
     "stream.ts": ("libx264", "yuv420p", {}),
     "mpeg2.mpg": ("mpeg2video", "yuv420p", {}),
 }
+
+
+@pytest.fixture
+def encoded(tmp_path: Path) -> Callable[..., Path]:
+    """Encode 40 frames of 64×48 rolling noise unless told otherwise: encoded(name, codec, pixel_format, …)."""
+
+    def make(name: str, codec: str, pixel_format: str, frames: np.ndarray | None = None, **options) -> Path:
+        frames = rolling_noise(40, 48, 64) if frames is None else frames
+        return encode(tmp_path / name, codec, pixel_format, frames, **options)
+
+    return make
 
 
 @pytest.mark.parametrize("name", CODED)

@@ -162,8 +162,8 @@ def test_periodicity_avoid_only_punishes_loops_that_the_data_lack():
 
 
 def test_periodicity_target_wants_that_period():
-    assert periodicity(scene(wave(6)), mode="target", period=6).item() == pytest.approx(0, abs=1e-4)
-    assert periodicity(scene(wave(6)), mode="target", period=3).item() == pytest.approx(2, abs=1e-3)
+    assert periodicity(scene(wave(8)), mode="target", period=8).item() == pytest.approx(0, abs=1e-4)
+    assert periodicity(scene(wave(8)), mode="target", period=4).item() == pytest.approx(2, abs=1e-3)
     with pytest.raises(VgbenchError, match="1 to 8"):
         periodicity(scene(wave(6)), mode="target", period=9)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,23 +36,36 @@ def _i3d_tats(weights: str | Path | None = None, preprocessing: str = "tats") ->
     return i3d.load(weights, preprocessing, name="i3d-k400-tats")
 
 
+def _i3d_torchscript(weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import exported
+
+    return exported.load_i3d_torchscript(weights)
+
+
+def _exported(path: str, least_frames: int = 1) -> Extractor:
+    from vgbench.extractors import exported
+
+    return exported.load(Path(path), least_frames)
+
+
 EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     "embedded": _embedded,
     "i3d-k400": _i3d,
     "i3d-k400-tats": _i3d_tats,
+    "i3d-k400-torchscript": _i3d_torchscript,
 }
 """Name to factory. A factory takes `weights` (a path, "random", "random:SEED", or None for the usual ones)
 and the options that its network knows."""
 
-FILE_KINDS = (".pt", ".pth", ".ts", ".pt2", ".onnx")
+FILE_SUFFIXES = (".pt", ".pth", ".ts", ".jit", ".pt2")
 
 
 def load(name: str, weights: str | Path | None = None, **options: Any) -> Extractor:
     """Return an extractor in eval mode, on the CPU.
 
     Args:
-        name: a key of `EXTRACTORS`; `package.module:Object`, an `Extractor` subclass or a function that returns
-            one; or the path of an exported network (see `vgbench.extractors.exported`).
+        name: a key of `EXTRACTORS`; `package.module:Object`, an `Extractor` subclass or a function that
+            returns one; or the path of an exported network (see `vgbench.extractors.exported`).
         weights: file to use instead of the usual one; "random" or "random:SEED" for an untrained network.
         options: what the factory knows besides, such as `preprocessing="tf1"` for "i3d-k400".
 
@@ -61,10 +75,8 @@ def load(name: str, weights: str | Path | None = None, **options: Any) -> Extrac
     """
     if name in EXTRACTORS:
         factory: Callable[..., Any] = EXTRACTORS[name]
-    elif Path(name).suffix in FILE_KINDS:
-        from vgbench.extractors import exported
-
-        factory = lambda **given: exported.load(Path(name), **given)  # noqa: E731
+    elif Path(name).suffix in FILE_SUFFIXES:
+        factory = partial(_exported, name)
     elif ":" in name:
         factory = import_object(name)
     else:

@@ -1,7 +1,7 @@
-"""The embedded extractor: a small 3-D network that ships with vgbench and was trained on procedural clips only.
+"""The embedded extractor: a small 3-D network that ships with vgbench, trained on procedural clips only.
 
-It works offline, runs hundreds of clips a second on a laptop, and its licence is ours. Its numbers compare with
-each other and with nothing else. How it was trained, and what it does and does not notice: docs/extractors.md.
+It works offline, runs hundreds of clips a second on a laptop, and its licence is ours. Its numbers compare
+with each other and with nothing else. How it was trained, what it notices and what not: docs/extractors.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WIDTHS = (48, 64, 128, 192)
 LAGS = ((1, 2, 4, 8), (1, 2, 4), (1, 2))
 """Per stage: distances in time, in that stage's own steps, over which change is measured."""
 FLOOR = 0.02
-"""Change below this (activations are of order 1) counts as none; keeps the logarithm of a still clip finite."""
+"""Change below this counts as none (activations are of order 1); keeps a still clip's logarithm finite."""
 
 Size = tuple[int, int, int]
 
@@ -48,26 +48,28 @@ class SpaceTimeConv(nn.Module):
         self.reach = kernel[0] // 2
         space = padding if kernel[1] > 1 else 0
         self.conv = nn.Conv3d(channels, out, kernel, stride, (0, space, space), bias=False)
-        self.norm: nn.Module = nn.BatchNorm3d(out)
+        self.norm = nn.BatchNorm3d(out)
+        self.folded = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, T, H, W, C] -> [B, T', H', W', out]."""
         if self.reach:
             x = torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
-        return F.relu_(self.norm(self.conv(x.permute(0, 4, 1, 2, 3)))).permute(0, 2, 3, 4, 1)
+        x = self.conv(x.permute(0, 4, 1, 2, 3))
+        return F.relu_(x if self.folded else self.norm(x)).permute(0, 2, 3, 4, 1)
 
     def fold(self) -> None:
         """Merge the batch norm into the convolution; for inference only."""
         self.conv = fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
-        self.norm = nn.Identity()
+        self.folded = True
 
 
 class EmbeddedNetwork(nn.Module):
     """Clips to features and logits.
 
-    Each frame enters with its change from the frame before and to the frame after, so motion is seen from the
-    first layer on. What the three stages see is summed up over space and time by fixed statistics (`summary`),
-    and one linear map turns these into features of unit variance over the training clips.
+    Each frame enters with its change from the frame before and to the frame after, so motion is seen from
+    the first layer on. What the three stages see is summed up over space and time by fixed statistics
+    (`summary`), and one linear map turns these into features of unit variance over the training clips.
     """
 
     def __init__(self, classes: int) -> None:
@@ -152,7 +154,7 @@ def to_frames(clips: torch.Tensor) -> torch.Tensor:
     frames = clips.float()
     if clips.shape[2:4] != (RESIZE.size, RESIZE.size):
         flat = resize_float(frames.flatten(0, 1).permute(0, 3, 1, 2), RESIZE)
-        frames = flat.permute(0, 2, 3, 1).unflatten(0, clips.shape[:2])
+        frames = flat.permute(0, 2, 3, 1).reshape(*clips.shape[:2], RESIZE.size, RESIZE.size, 3)
     return frames / 127.5 - 1
 
 

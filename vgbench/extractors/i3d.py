@@ -1,9 +1,9 @@
 """I3D (Carreira & Zisserman 2017, arXiv 1705.07750): the network behind FVD.
 
-Inception-v1 inflated to three dimensions, RGB stream, Kinetics-400. Features are its 400 class logits averaged
-over time, before the softmax (Unterthiner et al. 2018, arXiv 1812.01717). Parity with the TensorFlow original
-rests on: "SAME" padding computed from the input's size, max-pooling that never sees its padding, batch norm
-without scale at eps 1e-3, and an average pool of (2, 7, 7) without padding. State-dict keys are those of
+Inception-v1 inflated to three dimensions, RGB stream, Kinetics-400. Features are its 400 class logits
+averaged over time, before the softmax (Unterthiner et al. 2018, arXiv 1812.01717). Parity with the TensorFlow
+original rests on: "SAME" padding computed from the input's size, max-pooling that never sees its padding, batch
+norm without scale at eps 1e-3, and an average pool of (2, 7, 7) without padding. State-dict keys are those of
 piergiaj/pytorch-i3d, which every public port uses.
 """
 
@@ -42,46 +42,41 @@ def same_padding(shape: torch.Size, kernel: Size, stride: Size) -> list[int]:
 
 
 class Unit(nn.Module):
-    """Convolution with "SAME" padding, then batch norm and ReLU unless it is the class layer."""
+    """Convolution with "SAME" padding, batch norm, ReLU."""
 
     def __init__(self, channels: int, out: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1)) -> None:
         super().__init__()
-        self.kernel, self.stride = kernel, stride
-        self.conv3d: nn.Module = nn.Conv3d(channels, out, kernel, stride, bias=False)
-        self.bn: nn.Module = nn.BatchNorm3d(out, eps=1e-3)
-        self.pointwise: nn.Linear | None = None
+        self.kernel, self.strides = kernel, stride
+        self.conv3d = nn.Conv3d(channels, out, kernel, stride, bias=False)
+        self.bn = nn.BatchNorm3d(out, eps=1e-3)
+        self.folded = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, T, H, W] -> [B, out, T / stride, H / stride, W / stride], rounded up."""
-        if self.pointwise is not None:
-            return F.relu_(self.pointwise(x.permute(0, 2, 3, 4, 1))).permute(0, 4, 1, 2, 3)
-        pads = same_padding(x.shape, self.kernel, self.stride)
-        even = pads[::2] == pads[1::2]
-        if not even:
-            x = F.pad(x, pads)
-        self.conv3d.padding = tuple(reversed(pads[::2])) if even else (0, 0, 0)
-        return F.relu_(self.bn(self.conv3d(x)))
+        x = self._convolve(x)
+        return F.relu_(x if self.folded else self.bn(x))
+
+    def _convolve(self, x: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.conv3d.weight, self.conv3d.bias
+        if self.folded and self.kernel == (1, 1, 1):
+            # A matrix product over channels, free of copies where these are last in memory.
+            return F.linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
+        pads = same_padding(x.shape, self.kernel, self.strides)
+        if pads[::2] == pads[1::2]:
+            return F.conv3d(x, weight, bias, self.strides, tuple(reversed(pads[::2])))
+        return F.conv3d(F.pad(x, pads), weight, bias, self.strides)
 
     def fold(self) -> None:
-        """Merge the batch norm into the convolution; for inference only.
-
-        A 1×1×1 convolution becomes a matrix product over channels, free of copies where these are last in memory.
-        """
+        """Merge the batch norm into the convolution; for inference only."""
         self.conv3d = fuse_conv_bn_eval(self.conv3d.eval(), self.bn.eval())
-        self.bn = nn.Identity()
-        if self.kernel == (1, 1, 1):
-            out, channels = self.conv3d.weight.shape[:2]
-            self.pointwise = nn.Linear(channels, out)
-            self.pointwise.weight = nn.Parameter(self.conv3d.weight.detach().reshape(out, channels))
-            self.pointwise.bias = self.conv3d.bias
-            self.conv3d = nn.Identity()
+        self.folded = True
 
 
 class MaxPool(nn.Module):
     """Max pool with "SAME" padding that is never the maximum.
 
-    A box's maximum is the maximum of maxima along its axes. Done so, in whole vectors of channels, it needs no
-    padded copy and is several times as fast as `F.max_pool3d` on a CPU.
+    A box's maximum is the maximum of maxima along its axes. Done so, in whole vectors of channels, it needs
+    no padded copy and is several times as fast as `F.max_pool3d` on a CPU.
     """
 
     def __init__(self, kernel: Size, stride: Size) -> None:
@@ -103,7 +98,7 @@ def _max_along(x: torch.Tensor, axis: int, kernel: int, stride: int) -> torch.Te
     whole = [slice(None)] * axis
     largest = x[(*whole, slice(0, None, stride))].clone()
     for shift in range(-before, kernel - before):
-        # Outputs whose window holds the element `shift` from its anchor; for the others it lies in the padding.
+        # Outputs whose window holds the element `shift` from its anchor; for others it is in the padding.
         first = -(shift // stride) if shift < 0 else 0
         last = min(out - 1, (size - 1 - shift) // stride)
         if shift == 0 or last < first:
@@ -213,7 +208,7 @@ class Preprocessing:
             frames = resize_float(2 * (frames / 255) - 1, self.resize)
         else:
             frames = (resize_float(frames / 255, self.resize) - 0.5) * 2
-        return frames.unflatten(0, clips.shape[:2]).transpose(1, 2)
+        return frames.reshape(*clips.shape[:2], *frames.shape[1:]).transpose(1, 2)
 
     def describe(self) -> str:
         """Signature text, such as `224,squash,bilinear-tf1; scale after`."""
@@ -258,8 +253,8 @@ def load(weights: str | Path | None = None, preprocessing: str = "tf1", name: st
     """Return I3D.
 
     Args:
-        weights: None for those in the cache under `name`; a file in any format that `vgbench weights add` takes;
-            "random[:SEED]".
+        weights: None for those in the cache under `name`; a file in any format that `vgbench weights add`
+            takes; "random[:SEED]".
         preprocessing: a key of `PREPROCESSING`.
         name: entry of the weights registry: "i3d-k400" or "i3d-k400-tats".
 

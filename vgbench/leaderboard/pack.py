@@ -1,10 +1,11 @@
-"""A submission: one record with its thumbnails and hashes in one zip, to send to whoever keeps a leaderboard."""
+"""A submission: one record with its thumbnails and hashes in one zip, for whoever keeps a leaderboard."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import re
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ ENVIRONMENT = "environment.json"
 LARGEST_FILE = 64 * 2**20
 LARGEST_PACK = 256 * 2**20
 MOST_FILES = 1000
+MADE_BY = "packs are made by `vgbench submit`"
 
 
 class Manifest(Config):
@@ -99,6 +101,8 @@ def unpack_checked(pack_path: str | Path, folder: str | Path) -> Path:
     record = _record(pack_path, contents[RECORD])
     _agree(pack_path, manifest, record, contents)
     target = folder / f"{record.stem}.json"
+    if target.exists() and target.read_bytes() != contents[RECORD]:
+        raise VgbenchError(f"{target}: another record is there already", "records are never overwritten")
     try:
         for name in record.thumbnails:
             atomic.write_bytes(folder / name, contents[name])
@@ -154,8 +158,7 @@ def _manifest(path: Path, contents: Mapping[str, bytes]) -> Manifest:
     """Read the manifest and hold every file against it."""
     if MANIFEST not in contents or RECORD not in contents:
         raise VgbenchError(
-            f"{path}: not a pack: no {MANIFEST if MANIFEST not in contents else RECORD}",
-            "packs are made by `vgbench submit`",
+            f"{path}: not a pack: no {MANIFEST if MANIFEST not in contents else RECORD}", MADE_BY
         )
     try:
         manifest = Manifest.model_validate_json(contents[MANIFEST])
@@ -193,7 +196,10 @@ def _agree(path: Path, manifest: Manifest, record: Record, contents: Mapping[str
         raise VgbenchError(f"{path}: the record's signature line is not what its fields spell")
     if set(contents) - {MANIFEST, RECORD, ENVIRONMENT} != set(record.thumbnails):
         raise VgbenchError(f"{path}: the thumbnails are not those that the record names")
+    own = re.compile(re.escape(record.stem) + r"\.clips/(generated|real)-\d+\.webp")
     for name, sha256 in record.thumbnails.items():
+        if not own.fullmatch(name):  # it could take the place of another record's file
+            raise VgbenchError(f"{path}: {name} is not where this record's thumbnails lie")
         if _sha256(contents[name]) != sha256:
             raise VgbenchError(f"{path}: {name} is not the thumbnail that the record names")
 
@@ -208,7 +214,7 @@ def _require_safe(name: str, where: str) -> None:
         or any(char in name for char in '\\:*?"<>|\0')
         or str(path) != name
     ):
-        raise VgbenchError(f"{where}: {name!r} is not a safe file name", "do not unpack this by hand either")
+        raise VgbenchError(f"{where}: {name!r} is not a safe file name")
 
 
 def _sha256(data: bytes) -> str:

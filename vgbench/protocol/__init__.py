@@ -18,6 +18,7 @@ from vgbench.named import unknown_name
 from vgbench.protocol.pixels import Resize
 
 Start = Literal["uniform", "first", "centre"]
+Order = Literal["drawn", "sorted"]
 
 
 class Counts(Config):
@@ -50,6 +51,8 @@ class Windows(Config):
         start: "uniform" draws the first frame, seeded by the clip's id; "first" takes frame 0; "centre"
             the middle of the clip.
         generated_start: the same for the generated side where a protocol treats the sides differently.
+        order: which clips come first when there are more than needed: "drawn" by a hash of (seed, id), or
+            "sorted" by id, as code that takes the first N does.
         per_clip: most windows that one clip gives. Further ones come only after every clip gave one, and
             never overlap an earlier window of the same clip.
     """
@@ -58,6 +61,7 @@ class Windows(Config):
     stride: int = Field(default=1, ge=1)
     start: Start = "uniform"
     generated_start: Start | None = None
+    order: Order = "drawn"
     per_clip: int = Field(default=1, ge=1)
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgbench.protocol import Start, Windows
+from vgbench.protocol import Order, Start, Windows
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,14 @@ class Window:
     frames: tuple[int, ...]
 
 
-def clip_order(ids: Sequence[str], seed: int) -> list[int]:
-    """Order clips by a hash of (seed, id): a uniform draw without replacement that needs no shared state."""
+def clip_order(ids: Sequence[str], seed: int, rule: Order = "drawn") -> list[int]:
+    """Order clips; the ones in front are used.
+
+    "drawn" sorts by a hash of (seed, id): a uniform draw without replacement that needs no shared state.
+    "sorted" sorts by id.
+    """
+    if rule == "sorted":
+        return sorted(range(len(ids)), key=lambda i: ids[i])
     return sorted(range(len(ids)), key=lambda i: _digest(seed, ids[i]))
 
 

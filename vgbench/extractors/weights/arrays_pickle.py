@@ -10,12 +10,8 @@ import numpy as np
 
 from vgbench.errors import VgbenchError
 
-try:
-    from numpy._core import multiarray  # numpy 2
-except ImportError:  # pragma: no cover - numpy 1.26
-    from numpy.core import multiarray
-
-_RECONSTRUCT = multiarray._reconstruct
+# Its module moved between numpy 1 and 2; pickling an array names it in either.
+_RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
@@ -46,7 +42,7 @@ def load_arrays(data: bytes, where: str) -> dict[str, Any]:
     """
     try:
         tree = _ArraysOnly(io.BytesIO(data)).load()
-    except Exception as error:  # noqa: BLE001 - a damaged pickle can raise nearly anything
+    except Exception as error:  # a damaged pickle can raise nearly anything
         raise VgbenchError(
             f"weights file {where} is not a pickle of plain arrays ({error})",
             "nothing of it was run; get the file again from its source",

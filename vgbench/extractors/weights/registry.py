@@ -83,7 +83,7 @@ _I3D_PAPER = "Carreira & Zisserman, Quo Vadis, Action Recognition? CVPR 2017, ar
 REGISTRY: dict[str, Entry] = {
     "i3d-k400": Entry(
         kind="state-dict",
-        summary="I3D RGB, Kinetics-400, as on TensorFlow Hub (deepmind/i3d-kinetics-400/1): the original FVD's",
+        summary="I3D RGB, Kinetics-400, of TensorFlow Hub (deepmind/i3d-kinetics-400/1): the original FVD's",
         eps=1e-3,
         sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
         git_blob=None,
@@ -99,8 +99,8 @@ REGISTRY: dict[str, Entry] = {
     ),
     "i3d-k400-tats": Entry(
         kind="state-dict",
-        summary="i3d_pretrained_400.pt of VideoGPT, TATS and DIGAN: the same network, batch norm eps 1e-5",
-        eps=1e-5,
+        summary="i3d_pretrained_400.pt of VideoGPT, TATS and DIGAN: a port of the same network",
+        eps=1e-3,
         sha256=None,
         git_blob="a867b87ac3a9097d200598b1d48a1b890d8ec744",
         size=None,
@@ -254,7 +254,9 @@ def add(name: str, path: Path, *, trust: bool = False) -> Path:
 
 
 def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
-    """Read a source file of an entry's network: package archive, array pickle, PyTorch state dict, safetensors.
+    """Read a source file of an entry's network.
+
+    Formats: the entry's package archive, array pickle (.ckpt), PyTorch state dict, safetensors.
 
     Args:
         name: a key of `REGISTRY`, for the network and its batch norm eps.
@@ -375,7 +377,7 @@ def _leaves(tree: Mapping[str, object], path: tuple[str, ...] = ()) -> list[tupl
 def _state_dict(path: Path) -> Tensors:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch raises many kinds for a file it cannot read
+    except Exception as error:  # torch raises many kinds for a file it cannot read
         raise VgbenchError(
             f"weights file {path} cannot be read safely as a PyTorch state dict",
             "save it as state_dict() tensors only, or as safetensors",
@@ -392,7 +394,7 @@ def _member(name: str, package: Package, path: Path, data: bytes) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != package.sha256:
         raise VgbenchError(
-            f"weights {name}: {path} has sha256 {found[:12]}…, {package.requirement} has {package.sha256[:12]}…",
+            f"weights {name}: {path} has sha256 {found[:12]}…, not {package.sha256[:12]}…",
             "the download is damaged or another file; get it again",
         )
     with tarfile.open(path) as archive:
@@ -421,5 +423,5 @@ def _check(name: str, entry: Entry, data: bytes) -> None:
     expected = f"sha256 {entry.sha256}" if entry.sha256 else f"git blob {entry.git_blob}"
     raise VgbenchError(
         f"weights {name}: the file has sha256 {sha256}, expected {expected}",
-        f"{hint}get it from {' or '.join(entry.urls)}; to use another file on purpose, pass it as weights=PATH",
+        f"{hint}get it from {' or '.join(entry.urls)}; another file can be used on purpose as weights=PATH",
     )

@@ -1,12 +1,13 @@
+"""Video files made by PyAV alone, so that readers are tested against FFmpeg and not against our writer."""
+
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-import pytest
 
 from vgbench.clips.files import LocalFile
 from vgbench.clips.video import VideoClip
@@ -50,14 +51,3 @@ def video_clip(path: Path) -> VideoClip:
 def decoded_by_pyav(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-
-
-@pytest.fixture
-def encoded(tmp_path: Path) -> Callable[..., Path]:
-    """Encode 40 frames of 64×48 rolling noise unless told otherwise: encoded(name, codec, pixel_format, …)."""
-
-    def make(name: str, codec: str, pixel_format: str, frames: np.ndarray | None = None, **options) -> Path:
-        frames = rolling_noise(40, 48, 64) if frames is None else frames
-        return encode(tmp_path / name, codec, pixel_format, frames, **options)
-
-    return make

@@ -1,0 +1,221 @@
+"""What each format says is what was ranked: every format is read back by a parser of that format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from leaderboard_records import FIELDS, make_record, make_score
+
+from vgbench.leaderboard import markdown
+from vgbench.leaderboard.badge import badge_files, render_badge
+from vgbench.leaderboard.csv_table import render_csv
+from vgbench.leaderboard.json_document import render_json
+from vgbench.leaderboard.latex import render_latex
+from vgbench.leaderboard.ranking import rank
+from vgbench.leaderboard.rounding import decimals_for, number, with_error
+from vgbench.leaderboard.terminal import record_table, table
+
+NASTY = r"a|b & 50% of_#{1} ~^$x$ \end{tabular} **x** `y` <script>alert(1)</script> [z](http://z)"
+
+
+@pytest.fixture
+def groups():
+    return rank(
+        [
+            make_record("a", {"fvd": make_score(340.24, 8.12, debiased=312.41), "is": make_score(3.21, 0.1)}),
+            make_record("b", {"fvd": make_score(420.0, 7.0, debiased=400.0), "is": make_score(9.87, 0.1)}),
+            make_record(NASTY, {"fvd": make_score(415.0, 7.0, debiased=401.0)}),
+            make_record("real (test split)", {"fvd": make_score(20.0, 2.0, debiased=9.0)}),
+        ]
+    )
+
+
+def test_digits_follow_the_standard_error():
+    assert (
+        with_error(make_score(312.4159, 8.123), decimals_for([make_score(312.4159, 8.123)])) == "312.4 ± 8.1"
+    )
+    # One column, one number of decimals: two digits of the largest error, one of the smallest.
+    assert decimals_for([make_score(1.0, 12.0), make_score(1.0, 0.3)]) == 1
+    assert decimals_for([make_score(1.0, 0.00042)]) == 5
+    assert decimals_for([make_score(1234.5, 150.0)]) == 0
+    assert decimals_for([make_score(0.123456, None)]) == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (float("nan"), "NaN"), (float("-inf"), "−∞"), (-1.25, "−1.2"), (-0.01, "0.0")],
+)
+def test_number(value, text):
+    assert number(value, 1) == text
+
+
+def markdown_tables(text: str) -> list[list[list[str]]]:
+    """Cells of every pipe table, split at pipes that are not escaped, as GitHub does."""
+    blocks = [block for block in text.split("\n\n") if block.startswith("| ")]
+    return [
+        [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()]
+        for block in blocks
+    ]
+
+
+def test_markdown_reads_back(groups):
+    ((header, rule, *rows),) = markdown_tables(markdown.render_markdown(groups))
+    assert header == ["rank", "model", "fvd ↓", "95 % interval", "fvd, plain", "is ↑"]
+    assert {len(row) for row in [header, rule, *rows]} == {6}
+    assert [row[0] for row in rows] == ["—", "1", "2", "2"]
+    assert rows[1][1:3] == ["a", "**312.4 ± 8.1**"]
+    assert rows[1][4] == "340.2"
+    assert rows[2][5] == "**9.87 ± 0.10**"
+    unescaped = (
+        re.sub(r"\\(.)", r"\1", rows[3][1]).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    )
+    assert unescaped == NASTY
+
+
+def test_markdown_holds_no_tag_and_no_live_markup_from_a_name(groups):
+    text = markdown.render_markdown(groups, title=NASTY)
+    assert "<script" not in text
+    assert "](http" not in text
+
+
+def test_markdown_code_survives_backticks():
+    assert markdown.code("a`b``c") == "``` a`b``c ```"
+
+
+def test_csv_reads_back_without_loss(groups):
+    rows = list(csv.DictReader(io.StringIO(render_csv(groups))))
+    assert [row["model"] for row in rows] == ["real (test split)", "a", "b", NASTY]
+    assert [row["rank"] for row in rows] == ["", "1", "2", "2"]
+    assert float(rows[1]["fvd.debiased"]) == 312.41
+    assert float(rows[1]["fvd.low"]) == pytest.approx(312.41 - 1.96 * 8.12, abs=1e-12)
+    assert rows[3]["is.value"] == ""
+    assert {row["signature"] for row in rows} == {str(groups[0].signature)}
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://x")', "+1", "-1", "@sum"])
+def test_csv_names_are_no_formulas(name):
+    (row,) = csv.DictReader(io.StringIO(render_csv(rank([make_record(name)]))))
+    assert row["model"] == "'" + name
+
+
+def latex_rows(text: str) -> list[list[str]]:
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
+    return [re.split(r"(?<!\\) & ", line.removesuffix(r" \\")) for line in body.strip().splitlines()]
+
+
+def test_latex_reads_back(groups):
+    text = render_latex(groups)
+    rows = latex_rows(text)
+    assert [len(row) for row in rows] == [6, 6, 6, 6]
+    assert rows[1][2] == r"\textbf{312.4} {\scriptsize $\pm$ 8.1}"
+    assert rows[1][3] == "{[296.5, 328.3]}"
+    assert rows[0][0] == "---"
+
+
+def test_latex_escapes_every_special_character(groups):
+    cell = latex_rows(render_latex(groups))[3][1]
+    assert r"\end{tabular}" not in cell
+    # Take away the commands that escaping itself writes: no special character may be left.
+    left = re.sub(r"\\text\w+\{\}|\\[{}$&#%_]", "", cell)
+    assert not set(left) & set("\\{}$&#%_^~<>|")
+    text = render_latex(rank([make_record("a\nb\x00c\\")]))
+    assert "a b c\\textbackslash{}" in text
+
+
+def test_latex_braces_and_environments_balance(groups):
+    text = render_latex(groups)
+    plain = re.sub(r"\\[{}]", "", text)
+    assert plain.count("{") == plain.count("}")
+    for name in ("table", "tabular"):
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 1
+
+
+def test_json_reads_back(groups):
+    document = json.loads(render_json(groups, "T"))
+    (group,) = document["groups"]
+    assert (document["schema"], document["title"], group["primary"]) == (1, "T", "fvd")
+    assert [(row["model"], row["rank"]) for row in group["rows"]][1:3] == [("a", 1), ("b", 2)]
+    assert group["rows"][2]["tied_with"] == [NASTY]
+    assert group["metrics"] == {"fvd": {"better": "lower"}, "is": {"better": "higher"}}
+    assert len([pair for pair in group["pairs"] if pair["metric"] == "fvd"]) == 3
+
+
+def test_json_has_null_for_what_is_not_finite():
+    text = render_json(rank([make_record("a", {"fvd": make_score(float("nan"), None)})]))
+    assert (
+        json.loads(text, parse_constant=pytest.fail)["groups"][0]["rows"][0]["scores"]["fvd"]["value"] is None
+    )
+
+
+def test_every_format_has_the_same_order(groups):
+    order = [row.model for row in groups[0].rows]
+    assert [row["model"] for row in csv.DictReader(io.StringIO(render_csv(groups)))] == order
+    assert [row["model"] for row in json.loads(render_json(groups))["groups"][0]["rows"]] == order
+    assert [row[1][:1] for row in latex_rows(render_latex(groups))] == [name[:1] for name in order]
+    ((_, _, *rows),) = markdown_tables(markdown.render_markdown(groups))
+    assert [row[1][:1] for row in rows] == [name[:1] for name in order]
+
+
+def test_footnotes_name_history_and_merge_a_warning_that_all_rows_have():
+    warnings = (("few-clips", "generated: 9 windows"),)
+    records = [
+        make_record("a", warnings=warnings),
+        make_record("a", created="2026-11-01T00:00:00Z"),
+        make_record("b", warnings=warnings),
+    ]
+    text = markdown.render_markdown(rank(records))
+    assert "a: the latest record (2026-11-20) counts, 1 older is left out" in text
+    assert "all: generated: 9 windows (few-clips)" in text
+
+
+def test_differing_fields_are_listed_for_separate_tables():
+    other = (*FIELDS[:1], ("clips", "9+9"), *FIELDS[2:])
+    text = markdown.render_markdown(rank([make_record("a"), make_record("b", fields=other)]))
+    assert "- clips: " in text
+    assert "- frames: " not in text
+
+
+def test_badge_is_wellformed_xml_with_the_text_intact(groups):
+    (group,) = groups
+    row = next(row for row in group.rows if row.model == NASTY)
+    picture = ET.fromstring(render_badge(group, row))
+    space = "{http://www.w3.org/2000/svg}"
+    assert picture.find(f"{space}title").text.startswith(NASTY)
+    assert picture.findall(f".//{space}text")[1].text == "401.0 ± 7.0 · rank 2 of 3"
+    ET.fromstring(render_badge(*_single("\x00\x1b\ud800</svg>")))
+
+
+def _single(name):
+    (group,) = rank([make_record(name)])
+    return group, group.rows[0]
+
+
+def test_badges_are_for_ranked_models_under_safe_names(groups):
+    names = badge_files(groups)
+    assert len(names) == 3
+    assert all(re.fullmatch(r"[\w.-]+\.svg", name) for name in names)
+
+
+def printed(renderable, width=200):
+    from rich.console import Console
+
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(renderable)
+    return stream.getvalue()
+
+
+def test_terminal_shows_ranks_and_takes_no_commands_from_names(groups):
+    text = printed(table(rank([make_record("[red]a[/]", 100.0), make_record("b\x1b[2J", 200.0)])))
+    assert re.search(r"1 +\[red\]a\[/\] +100\.0 ± 1\.0", text)
+    assert "\x1b" not in text
+    assert str(groups[0].signature).split("|")[0] in text
+
+
+def test_record_table_shows_plain_and_corrected_value():
+    text = printed(record_table(make_record("a", {"fvd": make_score(340.24, 8.12, debiased=312.41)})))
+    assert re.search(r"fvd ↓ +312\.4 ± 8\.1 +\[296\.5, 328\.3\] +340\.2", text)

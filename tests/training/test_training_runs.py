@@ -1,0 +1,264 @@
+"""Whole runs: folder, resumption, locks, divergence, several processes."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import FRAMES, SIZE, config, generator, moving_squares
+
+from vgbench.errors import VgbenchError
+from vgbench.reference_models import load
+from vgbench.training import Diverged, train
+from vgbench.training.lock import locked
+
+CRITICS = [
+    {"name": "video3d", "channels": 4, "norm": "spectral"},
+    {"name": "image", "channels": 4, "norm": "batch"},
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def full(**changes):
+    """A config that keeps every kind of state: batch and spectral norm, momentum, memory, schedule."""
+    return config(
+        discriminators=CRITICS,
+        regularisers=[{"name": "periodicity", "interval": 2}],
+        optimiser={"betas": [0.5, 0.9]},
+        augment=["colour", "translation"],
+        discriminator_steps=2,
+        **changes,
+    )
+
+
+def weights(folder):
+    return load_file(folder / "checkpoints" / "last.safetensors")
+
+
+def assert_equal_runs(a, b):
+    left, right = weights(a), weights(b)
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+def test_run_folder_holds_what_it_promises(tmp_path):
+    seen = []
+    summary = train(full(), tmp_path, steps=3, progress=seen.append, source=moving_squares())
+    assert (summary.steps, summary.clips, summary.stopped) == (3, 12, "steps")
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3] == [one.step for one in seen]
+    assert {"generator_loss", "discriminator_loss", "real_score_1", "seconds_per_step"} <= lines[0].keys()
+    assert (tmp_path / "config.yaml").exists()
+    assert (tmp_path / "samples" / "0000003.gif").exists()
+    assert (tmp_path / "samples" / "real.gif").exists()
+    clips = load(tmp_path).sample(3, seed=1)
+    assert clips.shape == (3, FRAMES, SIZE, SIZE, 3)
+    assert not np.array_equal(clips, load(tmp_path, which="first").sample(3, seed=1))
+    np.testing.assert_array_equal(clips, load(tmp_path / "generator.safetensors").sample(3, seed=1))
+
+
+def test_resumed_run_equals_the_uninterrupted_one_to_the_last_bit(tmp_path):
+    train(full(), tmp_path / "whole", steps=6, source=moving_squares())
+    train(full(), tmp_path / "parts", steps=3, source=moving_squares())
+    train(full(), tmp_path / "parts", steps=6, resume=True, source=moving_squares())
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+SCRIPT = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+from tiny import moving_squares
+from test_training_runs import full
+from vgbench.training import train
+from pathlib import Path
+def told(progress):
+    Path({folder!r}, "step").write_text(str(progress.step))
+train(full(checkpoint_minutes=1e-6), {folder!r}, steps={steps}, source=moving_squares(), progress=told)
+"""
+
+
+def start(folder, steps):
+    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder), steps=steps)
+    return subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def wait_for_step(folder, step):
+    for _ in range(600):
+        time.sleep(0.05)
+        told = folder / "step"
+        if told.exists() and (text := told.read_text()) and int(text) >= step:
+            return
+    raise AssertionError("the trainer never got there")
+
+
+def test_killed_run_resumes_to_the_same_weights(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(killed, 10_000)
+    wait_for_step(killed, 3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # The last line may be ahead of the last checkpoint, or cut off.
+    with (killed / "log.jsonl").open("a") as file:
+        file.write('{"step": 99')
+    done = max(json.loads(line)["step"] for line in (killed / "log.jsonl").read_text().splitlines()[:-1])
+    train(full(), whole, steps=done + 2, source=moving_squares())
+    train(full(), killed, steps=done + 2, resume=True, source=moving_squares())
+    keep = {"checkpoint_minutes"}
+    assert keep
+    assert_equal_runs(whole, killed)
+
+
+def test_terminated_run_writes_a_checkpoint_first(tmp_path):
+    process = start(tmp_path, 10_000)
+    wait_for_step(tmp_path, 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 0
+    assert load(tmp_path).sample(1).shape[0] == 1
+
+
+def test_second_trainer_is_refused_and_a_dead_ones_lock_is_not(tmp_path):
+    process = start(tmp_path, 10_000)
+    wait_for_step(tmp_path, 1)
+    try:
+        with pytest.raises(VgbenchError, match=f"process {process.pid} on"):
+            train(full(), tmp_path, steps=2, source=moving_squares())
+    finally:
+        process.kill()
+        process.wait()
+    with locked(tmp_path):
+        pass
+
+
+def test_folder_with_a_run_needs_resume(tmp_path):
+    train(full(), tmp_path, steps=1, source=moving_squares())
+    with pytest.raises(VgbenchError, match="already holds a run"):
+        train(full(), tmp_path, steps=2, source=moving_squares())
+    with pytest.raises(VgbenchError, match="another seed"):
+        train(full(seed=1), tmp_path, steps=2, resume=True, source=moving_squares())
+
+
+def test_resuming_an_empty_folder_begins(tmp_path):
+    assert train(full(), tmp_path, steps=1, resume=True, source=moving_squares()).steps == 1
+
+
+def test_divergence_stops_with_a_reason_and_keeps_the_last_checkpoint(tmp_path):
+    train(full(), tmp_path, steps=2, source=moving_squares())
+    before = weights(tmp_path)
+    path = tmp_path / "checkpoints" / "last.safetensors"
+    kept = path.read_bytes()
+    wild = full(loss={"name": "wgan"}) if False else None
+    assert wild is None
+    from vgbench.training import trainer
+
+    original = trainer.generator_phase
+
+    def broken(*arguments):
+        return original(*arguments) | {"generator_loss": float("nan")}
+
+    trainer.generator_phase = broken
+    try:
+        with pytest.raises(Diverged, match="generator_loss is nan"):
+            train(full(), tmp_path, steps=4, resume=True, source=moving_squares())
+    finally:
+        trainer.generator_phase = original
+    assert path.read_bytes() == kept
+    assert before.keys() == weights(tmp_path).keys()
+
+
+def test_a_learning_rate_beyond_all_reason_is_noticed(tmp_path):
+    one = config(
+        discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
+        optimiser={"discriminator_lr": 1e4, "generator_lr": 1e4},
+    )
+    with pytest.raises(Diverged):
+        train(one, tmp_path, steps=50, source=moving_squares())
+    final = load(tmp_path, which="first")
+    assert final.sample(1).shape == (1, FRAMES, SIZE, SIZE, 3)
+
+
+def test_best_checkpoint_is_the_one_with_the_lowest_score(tmp_path):
+    scores = iter([3.0, 1.0, 2.0, 5.0])
+    sampled = []
+
+    def score(model):
+        sampled.append(model.sample(1, seed=0))
+        return next(scores)
+
+    summary = train(full(score_minutes=1e-9), tmp_path, steps=3, score=score, source=moving_squares())
+    assert summary.best_score == 1.0
+    np.testing.assert_array_equal(load(tmp_path, which="best").sample(1, seed=0), sampled[1])
+    assert not np.array_equal(sampled[1], sampled[3])
+
+
+def test_needs_a_limit(tmp_path):
+    with pytest.raises(VgbenchError, match="steps nor minutes"):
+        train(config(steps=None), tmp_path, source=moving_squares())
+
+
+def test_minutes_stop_a_run(tmp_path):
+    summary = train(config(steps=None), tmp_path, minutes=0.01, source=moving_squares())
+    assert summary.stopped == "minutes"
+    assert summary.seconds >= 0.6
+
+
+def _rank(rank, world, port, folder):
+    os.environ |= {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    torch.set_num_threads(1)
+    train(shared_config(), folder, steps=3, source=moving_squares())
+
+
+def shared_config():
+    return config(
+        generator=generator(decoder={"norm": "group"}),
+        discriminators=[
+            {"name": "video3d", "channels": 4, "norm": "spectral"},
+            {"name": "time-conditioned", "channels": 4, "norm": "none"},
+        ],
+        loss={"name": "non-saturating"},
+        regularisers=[{"name": "r1"}, {"name": "gradient-penalty"}],
+        optimiser={"generator_lr": 1e-3, "discriminator_lr": 1e-3, "betas": [0.5, 0.9]},
+    )
+
+
+def test_two_processes_train_like_one(tmp_path):
+    import socket
+
+    train(shared_config(), tmp_path / "one", steps=3, source=moving_squares())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_rank, args=(r, 2, port, tmp_path / "two")) for r in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(90)
+        assert process.exitcode == 0
+    alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in alone:
+        if name.startswith(("generator/", "discriminator")):
+            torch.testing.assert_close(together[name], alone[name], atol=1e-5, rtol=1e-4, msg=name)

@@ -1,0 +1,240 @@
+"""One training step of every combination, and what a step must and must not change."""
+
+import copy
+import math
+
+import pytest
+import torch
+from tiny import FRAMES, SIZE, config, generator, moving_squares
+
+from vgbench.distributed import World
+from vgbench.reference_models.config import DISCRIMINATOR_NAMES, LOSS_NAMES, MOTION_NAMES
+from vgbench.training.data import Windows
+from vgbench.training.phases import (
+    discriminator_phase,
+    draw,
+    frozen_statistics,
+    generator_phase,
+    penalties,
+    Facts,
+)
+from vgbench.training.trainer import build_players, training_step
+
+ALONE = World()
+
+
+def windows(one, source=None):
+    source = source or moving_squares(labels=one.labels)
+    return Windows(source, one.size, one.frames, one.stride, one.seed, one.flip, one.classes)
+
+
+def step(one, times=1):
+    players = build_players(one)
+    source = windows(one)
+    try:
+        for number in range(times):
+            facts = training_step(one, players, ALONE, source, number)
+    finally:
+        source.close()
+    return players, facts
+
+
+def changed(before, after):
+    return [name for name, old in before.items() if not torch.equal(old, after[name])]
+
+
+def assert_trains(one):
+    players = build_players(one)
+    before = copy.deepcopy(
+        [players.generator.state_dict(), *(d.state_dict() for d in players.discriminators)]
+    )
+    source = windows(one)
+    facts = training_step(one, players, ALONE, source, 0)
+    source.close()
+    assert all(math.isfinite(value) for value in facts.values()), facts
+    for old, network in zip(before, [players.generator, *players.discriminators], strict=True):
+        assert changed(old, network.state_dict())
+        assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+    return facts
+
+
+def wasserstein(loss, discriminator):
+    """Settings that make every loss legal."""
+    return {
+        "loss": {"name": loss},
+        "discriminators": [{"name": discriminator, "channels": 4, "norm": "spectral"}],
+    }
+
+
+@pytest.mark.parametrize("motion", MOTION_NAMES)
+@pytest.mark.parametrize("discriminator", DISCRIMINATOR_NAMES)
+def test_every_motion_trains_against_every_discriminator(motion, discriminator):
+    assert_trains(config(generator=generator(motion), **wasserstein("hinge", discriminator)))
+
+
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+@pytest.mark.parametrize("discriminator", DISCRIMINATOR_NAMES)
+def test_every_loss_trains_every_discriminator(loss, discriminator):
+    assert_trains(config(**wasserstein(loss, discriminator)))
+
+
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+@pytest.mark.parametrize("motion", MOTION_NAMES)
+def test_every_loss_trains_every_motion(loss, motion):
+    assert_trains(config(generator=generator(motion), **wasserstein(loss, "image")))
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "layer", "group", "spectral"])
+def test_every_norm_trains(norm):
+    assert_trains(config(discriminators=[{"name": "video3d", "channels": 4, "norm": norm}]))
+
+
+@pytest.mark.parametrize("source", ["embedding", "frame-difference", "optical-flow"])
+def test_every_kind_of_motion_estimate_trains_under_a_gradient_penalty(source):
+    critic = {"name": "embedding-motion", "channels": 4, "norm": "none", "motion_from": source}
+    facts = assert_trains(
+        config(loss={"name": "wgan"}, regularisers=[{"name": "gradient-penalty"}], discriminators=[critic])
+    )
+    assert facts["gradient-penalty"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("r1", {}),
+        ("r2", {}),
+        ("weight-clipping", {}),
+        ("singular-value-clipping", {}),
+        ("temporal-smoothness", {}),
+        ("periodicity", {}),
+        ("feature-matching", {}),
+        ("mode-seeking", {}),
+        ("categorical-information", {"generator": generator(categories=3)}),
+        ("first-frame", {"generator": generator(first_frame=True)}),
+        ("mask-sparsity", {"generator": generator("two-stream")}),
+        ("flow-smoothness", {"generator": generator("flow-warp")}),
+    ],
+)
+def test_every_regulariser_trains(name, changes):
+    critics = [
+        {"name": "video3d", "channels": 4, "norm": "none"},
+        {"name": "image", "channels": 4, "norm": "none"},
+    ]
+    assert_trains(config(regularisers=[{"name": name}], discriminators=critics, **changes))
+
+
+def test_labels_train_every_discriminator():
+    critics = [{"name": name, "channels": 4} for name in DISCRIMINATOR_NAMES]
+    assert_trains(config(labels=True, classes=["a", "b"], discriminators=critics))
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bf16"}, {"augment": ["colour", "translation", "cutout"]}])
+def test_options_of_a_step_train(changes):
+    assert_trains(config(**changes))
+
+
+def test_generator_phase_leaves_no_gradient_in_discriminators():
+    one = config(discriminators=[{"name": "video3d", "channels": 4, "norm": "batch"}])
+    players, source = build_players(one), windows(one)
+    batch = source.batch(range(4))
+    generator_phase(one, players, ALONE, 0, batch, draw(one, players, 0, 0))
+    source.close()
+    assert all(p.grad is None for d in players.discriminators for p in d.parameters())
+    assert all(p.requires_grad for d in players.discriminators for p in d.parameters())
+
+
+def test_discriminator_phase_leaves_the_generator_alone():
+    one = config()
+    players, source = build_players(one), windows(one)
+    before = {
+        name: tensor.clone()
+        for name, tensor in players.generator.state_dict().items()
+        if "num_batches" not in name
+    }
+    discriminator_phase(one, players, ALONE, 0, source.batch(range(4)), draw(one, players, 0, 0))
+    source.close()
+    assert not changed(before, players.generator.state_dict())
+    assert all(p.grad is None for p in players.generator.parameters())
+
+
+def test_frozen_statistics_come_back():
+    norm = torch.nn.BatchNorm2d(3)
+    with frozen_statistics(norm):
+        norm(torch.randn(4, 3, 2, 2) + 5)
+    assert norm.running_mean.abs().max() == 0
+    norm(torch.randn(4, 3, 2, 2) + 5)
+    assert norm.running_mean.min() > 0.3
+
+
+def test_weights_are_inside_the_bound_after_a_step():
+    one = config(
+        loss={"name": "wgan"},
+        discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
+        regularisers=[{"name": "weight-clipping", "weight": 0.02}],
+        optimiser={"kind": "rmsprop", "discriminator_lr": 0.05},
+    )
+    players, _ = step(one, times=2)
+    assert max(p.abs().max().item() for p in players.discriminators[0].parameters()) <= 0.02
+
+
+def test_lazy_regularisation_multiplies_by_its_interval():
+    def value(interval, number):
+        one = config(
+            discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
+            regularisers=[{"name": "r1", "weight": 2.0, "interval": interval}],
+        )
+        players, source = build_players(one), windows(one)
+        batch, draws = source.batch(range(4)), draw(one, players, 0, 0)
+        source.close()
+        from vgbench.training.phases import look, micro_batches
+
+        real, labels, own = next(micro_batches(one, ALONE, torch.device("cpu"), batch, draws))
+        view = look(one, players, own, whole=False, device=torch.device("cpu")).cut(real, labels)[0]
+        critic = players.discriminators[0]
+        return float(penalties(one, number, critic, view, view, own.mixing, Facts()))
+
+    assert value(4, 0) == pytest.approx(4 * value(1, 0), rel=1e-6)
+    assert value(4, 1) == 0
+    assert value(4, 8) == value(4, 0)
+
+
+def test_gradient_accumulation_changes_nothing_but_memory():
+    """Without batch norm, two micro-batches of two are one batch of four."""
+    changes = {
+        "generator": generator(decoder={"norm": "none"}),
+        "discriminators": [
+            {"name": "video3d", "channels": 4, "norm": "none"},
+            {"name": "image", "channels": 4, "norm": "none"},
+        ],
+        "regularisers": [{"name": "r1"}],
+        "loss": {"name": "non-saturating"},
+        "optimiser": {"kind": "adam", "generator_lr": 1e-3, "betas": [0.5, 0.9]},
+    }
+    whole, _ = step(config(**changes), times=3)
+    parts, _ = step(config(micro_batch=2, **changes), times=3)
+    for a, b in zip(whole.generator.parameters(), parts.generator.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_only_frames_that_are_looked_at_are_rendered():
+    one = config(
+        generator=generator("fourier"),
+        discriminators=[{"name": "time-conditioned", "channels": 4, "frames": 3}],
+    )
+    players, source = build_players(one), windows(one)
+    seen = []
+    players.generator.decoder.register_forward_hook(lambda _, inputs, output: seen.append(output.shape))
+    training_step(one, players, ALONE, source, 0)
+    source.close()
+    assert {tuple(shape) for shape in seen} == {(4, 3, 3, SIZE, SIZE)}
+
+
+def test_each_step_draws_anew_and_the_same_again():
+    one = config(discriminators=[{"name": "image", "channels": 4}])
+    players = build_players(one)
+    first, again, other = draw(one, players, 3, 0), draw(one, players, 3, 0), draw(one, players, 4, 0)
+    assert torch.equal(first.latents.content, again.latents.content)
+    assert torch.equal(first.times[0], again.times[0])
+    assert not torch.equal(first.latents.content, other.latents.content)
+    assert first.times[0].min() >= 0
+    assert first.times[0].max() < FRAMES

@@ -1,0 +1,113 @@
+"""Networks that a user exported to a file: TorchScript (a program, run as it is) or `torch.export` archives.
+
+The network takes uint8 [B, T, H, W, 3] and returns features [B, D], or (features, logits). Every size that it
+accepts at export time is up to the user; preprocessing belongs inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vgbench.errors import VgbenchError
+from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
+from vgbench.extractors.weights import registry
+
+TORCH_EXPORT = ".pt2"
+
+
+class Exported(Extractor):
+    """A user's program behind the interface."""
+
+    def __init__(self, program: torch.nn.Module, spec: ExtractorSpec) -> None:
+        super().__init__()
+        self.program = program
+        self.spec = spec
+
+    def forward(self, clips: torch.Tensor) -> Extracted:
+        """See `Extractor.forward`.
+
+        Raises:
+            VgbenchError: the program fails on the clips, or gives something else than [B, D].
+        """
+        try:
+            given: Any = self.program(clips)
+        except (RuntimeError, AssertionError) as error:
+            raise VgbenchError(
+                f"extractor {self.spec.id} fails on uint8 clips {tuple(clips.shape)}: {str(error).strip()}",
+                "the network must take uint8 [B, T, H, W, 3] of this size and preprocess by itself",
+            ) from error
+        features, logits = given if isinstance(given, tuple | list) else (given, None)
+        if features.ndim != 2 or len(features) != len(clips):
+            raise VgbenchError(
+                f"extractor {self.spec.id} gives {tuple(features.shape)} for {len(clips)} clips",
+                "return features [B, D], or a pair of features [B, D] and logits [B, K]",
+            )
+        return Extracted(features.float(), None if logits is None else logits.float())
+
+
+class I3dTorchScript(Exported):
+    """StyleGAN-V's `i3d_torchscript.pt`, which resizes and scales by itself."""
+
+    def forward(self, clips: torch.Tensor) -> Extracted:
+        """See `Extractor.forward`."""
+        video = clips.permute(0, 4, 1, 2, 3).float()
+        logits = self.program(video, rescale=True, resize=True, return_features=True).float()
+        return Extracted(logits, logits)
+
+
+def load(path: Path, least_frames: int = 1) -> Exported:
+    """Load a TorchScript file or a `torch.export` archive. Both run the code that the file holds.
+
+    Args:
+        path: .pt, .pth, .ts, .jit (TorchScript) or .pt2 (`torch.export`).
+        least_frames: shortest clip that the network accepts.
+
+    Raises:
+        VgbenchError: not there, or not such a program.
+    """
+    program, sha256 = _program(path)
+    return Exported(program, _spec(path.name, sha256, least_frames))
+
+
+def load_i3d_torchscript(weights: str | Path | None = None) -> I3dTorchScript:
+    """Load `i3d_torchscript.pt` from the cache, or from `weights`.
+
+    Raises:
+        VgbenchError: not in the cache; the remedy says where to get it.
+    """
+    name = "i3d-k400-torchscript"
+    program, sha256 = _program(registry.require(name) if weights is None else Path(weights))
+    return I3dTorchScript(program, _spec(name, sha256, least_frames=10))
+
+
+def _program(path: Path) -> tuple[torch.nn.Module, str]:
+    try:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.suffix == TORCH_EXPORT:
+            return torch.export.load(path).module(), sha256
+        return torch.jit.load(path, map_location="cpu"), sha256  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise VgbenchError(f"extractor {path} cannot be read ({error.strerror})", "check the path") from error
+    except Exception as error:  # torch raises many kinds for a file it cannot read
+        raise VgbenchError(
+            f"extractor {path} is neither a TorchScript program nor a torch.export archive",
+            "save it with torch.jit.trace(...).save(path), or torch.export.save(...) as .pt2",
+        ) from error
+
+
+def _spec(name: str, sha256: str, least_frames: int) -> ExtractorSpec:
+    return ExtractorSpec(
+        id=name,
+        weights=sha256,
+        least_frames=least_frames,
+        input_size=0,
+        preprocessing="inside the file",
+        feature_dimension=0,
+        classes=(),
+        licence="unknown (the user's file)",
+        comparable_with="the same file only",
+    )
