@@ -1,6 +1,6 @@
 """What evaluation costs beside the extractor: cold, warm, memory, two ranks; each as a ratio in one run.
 
-    python benchmarks/evaluation.py cold     # a folder, empty store / extractor on pixels in memory, plain loop
+    python benchmarks/evaluation.py cold     # empty store / extractor on pixels in memory, plain loop
     python benchmarks/evaluation.py warm     # 2,048 + 2,048 windows from the store / the same cold
     python benchmarks/evaluation.py memory   # peak of 4,096 clips / of 256
     python benchmarks/evaluation.py ranks    # two single-threaded ranks of torchrun / one

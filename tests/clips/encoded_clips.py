@@ -14,7 +14,7 @@ from vgbench.clips.video import VideoClip
 
 
 def rolling_noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A random picture that moves 2 pixels a frame: no two frames alike, yet motion for the encoder to find."""
+    """A random picture that moves 2 pixels a frame: no two frames alike, yet motion to be found."""
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return np.stack([np.roll(picture, 2 * shift, axis=1) for shift in range(count)])
 
@@ -30,7 +30,7 @@ def encode(
     container_format: str | None = None,
     **options: str,
 ) -> Path:
-    """Encode without vgbench, so that the readers are tested against FFmpeg and not against our own writer."""
+    """Encode frames, each uint8 [H, W, 3] or what `source_format` says, `times` in 1/25 s."""
     with av.open(str(path), "w", format=container_format) as container:
         stream = container.add_stream(codec, rate=25, options=options)
         stream.height, stream.width = frames.shape[1:3]

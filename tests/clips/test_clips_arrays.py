@@ -47,7 +47,9 @@ def test_the_same_clips_in_every_layout_and_container(layout, kind, tmp_path):
     np.testing.assert_array_equal(all_frames(source), CLIPS)
     np.testing.assert_array_equal(source.clips[2].read([1, 4]), CLIPS[2, [1, 4]])
     # The pixels are the same, and so is what features are stored under.
-    assert [clip.fingerprint() for clip in source.clips] == [clip.fingerprint() for clip in open_source(CLIPS).clips]
+    assert [clip.fingerprint() for clip in source.clips] == [
+        clip.fingerprint() for clip in open_source(CLIPS).clips
+    ]
     assert [clip.label for clip in source.clips] == [None] * 4
     copies = pickle.loads(pickle.dumps(source.clips))
     np.testing.assert_array_equal(copies[3].read([5])[0], CLIPS[3, 5])
@@ -62,7 +64,13 @@ def test_one_clip_and_grey_clips():
 
 @pytest.mark.parametrize(
     ("shape", "axis"),
-    [((16, 64, 64, 3), 3), ((16, 3, 64, 64), 1), ((3, 16, 64, 64), 0), ((3, 64, 64, 3), 3), ((1, 3, 8, 8), 1)],
+    [
+        ((16, 64, 64, 3), 3),
+        ((16, 3, 64, 64), 1),
+        ((3, 16, 64, 64), 0),
+        ((3, 64, 64, 3), 3),
+        ((1, 3, 8, 8), 1),
+    ],
 )
 def test_channel_axis(shape, axis):
     assert channel_axis(shape) == axis

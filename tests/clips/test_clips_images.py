@@ -27,8 +27,8 @@ def test_weizmann_strips(weizmann):
     assert {clip.label for clip in source.clips} == {"0", "1", "3", "4"}
     assert source.skipped == ()
     clip = source.clips[0]
-    with PIL.Image.open(weizmann / clip.id) as image:
-        second = np.asarray(image)[:, 64:128]
+    with PIL.Image.open(weizmann / clip.id) as image:  # named .jpg, in truth an opaque RGBA PNG
+        second = np.asarray(image)[:, 64:128, :3]
     assert clip.count_frames() * 64 == image.width
     np.testing.assert_array_equal(clip.read([1])[0], second)
 
@@ -76,7 +76,9 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path):
 
 
 def test_transparency_shows_black():
-    assert flatten_alpha(np.array([[200, 100, 50, 0], [200, 100, 51, 128], [7, 8, 9, 255]], np.uint8)).tolist() == [
+    assert flatten_alpha(
+        np.array([[200, 100, 50, 0], [200, 100, 51, 128], [7, 8, 9, 255]], np.uint8)
+    ).tolist() == [
         [0, 0, 0],
         [100, 50, 26],
         [7, 8, 9],
@@ -87,7 +89,7 @@ def test_layout_can_be_forced(tmp_path):
     strip_of(coloured(2)).save(tmp_path / "a.png")  # twice as wide as high: too little to tell
     strip_of(coloured(2)).save(tmp_path / "b.png")
     (folder,) = open_source(tmp_path).clips
-    assert (folder.id, folder.count_frames(), folder.read([0]).shape) == (tmp_path.name, 2, (1, 8, 16, 3))
+    assert (folder.id, folder.count_frames(), folder.read([0]).shape) == (".", 2, (1, 8, 16, 3))
     strips = open_source(tmp_path, layout="strips").clips
     assert [(clip.id, clip.count_frames()) for clip in strips] == [("a.png", 2), ("b.png", 2)]
 
@@ -165,7 +167,13 @@ def test_frames_that_the_writer_merged_are_told_apart(name, tmp_path):
     images = [PIL.Image.fromarray(np.tile(GREY_STEPS[step], (16, 16, 1))) for step in order]
     kind = "PNG" if name.endswith("png") else None
     images[0].save(
-        tmp_path / name, kind, save_all=True, append_images=images[1:], duration=120, loop=0, **_lossless(name)
+        tmp_path / name,
+        kind,
+        save_all=True,
+        append_images=images[1:],
+        duration=120,
+        loop=0,
+        **_lossless(name),
     )
     with PIL.Image.open(tmp_path / name) as stored:
         assert stored.n_frames == 5  # Pillow merged: without the durations three frames would be lost
@@ -199,7 +207,11 @@ def test_repeats_of_durations(durations, repeats):
 def test_a_cut_animation_is_bad(name, tmp_path):
     images = [PIL.Image.fromarray(pixels) for pixels in coloured(6, side=24)]
     images[0].save(
-        tmp_path / name, "PNG" if name == "a.apng" else None, save_all=True, append_images=images[1:], duration=100
+        tmp_path / name,
+        "PNG" if name == "a.apng" else None,
+        save_all=True,
+        append_images=images[1:],
+        duration=100,
     )
     assert open_source(tmp_path).clips[0].count_frames() == 6
     data = (tmp_path / name).read_bytes()

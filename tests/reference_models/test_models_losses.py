@@ -96,7 +96,7 @@ def test_saturating_generator_has_no_gradient_where_the_other_has_most():
 
 
 def test_bounded_below():
-    """The blog form of LSGAN and hinge, which D maximises, is unbounded; what we minimise is bounded below."""
+    """The blog form of LSGAN and hinge, which D maximises, is unbounded; ours is bounded below."""
     far = torch.tensor([1e6])
     for name in ("lsgan", "hinge"):
         for real, fake in [(far, far), (far, -far), (-far, far), (-far, -far)]:

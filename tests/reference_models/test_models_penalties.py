@@ -217,7 +217,7 @@ def test_batch_norm_scale_is_clipped_to_the_running_deviation():
 
 
 def test_unknown_option_names_the_allowed_ones():
-    with pytest.raises(VgbenchError, match="no option 'modus'|no option modus") as caught:
+    with pytest.raises(VgbenchError, match="no option modus") as caught:
         check_options("periodicity", {"modus": "avoid"})
     assert "mode" in caught.value.remedy
     check_options("gradient-penalty", {"center": 0.0, "space": "frames"})

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from tiny import FRAMES, SIZE, config, generator, moving_squares
 
 from vgbench.errors import VgbenchError
 from vgbench.reference_models import load
-from vgbench.training import Diverged, train
+from vgbench.training import Diverged, train, trainer
 from vgbench.training.lock import locked
 
 CRITICS = [
@@ -121,8 +122,6 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path):
     done = max(json.loads(line)["step"] for line in (killed / "log.jsonl").read_text().splitlines()[:-1])
     train(full(), whole, steps=done + 2, source=moving_squares())
     train(full(), killed, steps=done + 2, resume=True, source=moving_squares())
-    keep = {"checkpoint_minutes"}
-    assert keep
     assert_equal_runs(whole, killed)
 
 
@@ -159,28 +158,19 @@ def test_resuming_an_empty_folder_begins(tmp_path):
     assert train(full(), tmp_path, steps=1, resume=True, source=moving_squares()).steps == 1
 
 
-def test_divergence_stops_with_a_reason_and_keeps_the_last_checkpoint(tmp_path):
+def test_divergence_stops_with_a_reason_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     train(full(), tmp_path, steps=2, source=moving_squares())
-    before = weights(tmp_path)
     path = tmp_path / "checkpoints" / "last.safetensors"
     kept = path.read_bytes()
-    wild = full(loss={"name": "wgan"}) if False else None
-    assert wild is None
-    from vgbench.training import trainer
-
     original = trainer.generator_phase
 
     def broken(*arguments):
         return original(*arguments) | {"generator_loss": float("nan")}
 
-    trainer.generator_phase = broken
-    try:
-        with pytest.raises(Diverged, match="generator_loss is nan"):
-            train(full(), tmp_path, steps=4, resume=True, source=moving_squares())
-    finally:
-        trainer.generator_phase = original
+    monkeypatch.setattr(trainer, "generator_phase", broken)
+    with pytest.raises(Diverged, match="generator_loss is nan"):
+        train(full(), tmp_path, steps=4, resume=True, source=moving_squares())
     assert path.read_bytes() == kept
-    assert before.keys() == weights(tmp_path).keys()
 
 
 def test_a_learning_rate_beyond_all_reason_is_noticed(tmp_path):
@@ -233,7 +223,7 @@ def _rank(rank, world, port, folder):
 
 def shared_config():
     return config(
-        generator=generator(decoder={"norm": "group"}),
+        generator=generator(decoder={"norm": "none"}),
         discriminators=[
             {"name": "video3d", "channels": 4, "norm": "spectral"},
             {"name": "time-conditioned", "channels": 4, "norm": "none"},
@@ -245,8 +235,6 @@ def shared_config():
 
 
 def test_two_processes_train_like_one(tmp_path):
-    import socket
-
     train(shared_config(), tmp_path / "one", steps=3, source=moving_squares())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

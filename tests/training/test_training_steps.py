@@ -11,12 +11,14 @@ from vgbench.distributed import World
 from vgbench.reference_models.config import DISCRIMINATOR_NAMES, LOSS_NAMES, MOTION_NAMES
 from vgbench.training.data import Windows
 from vgbench.training.phases import (
+    Facts,
     discriminator_phase,
     draw,
     frozen_statistics,
     generator_phase,
+    look,
+    micro_batches,
     penalties,
-    Facts,
 )
 from vgbench.training.trainer import build_players, training_step
 
@@ -186,12 +188,10 @@ def test_lazy_regularisation_multiplies_by_its_interval():
         players, source = build_players(one), windows(one)
         batch, draws = source.batch(range(4)), draw(one, players, 0, 0)
         source.close()
-        from vgbench.training.phases import look, micro_batches
-
         real, labels, own = next(micro_batches(one, ALONE, torch.device("cpu"), batch, draws))
         view = look(one, players, own, whole=False, device=torch.device("cpu")).cut(real, labels)[0]
         critic = players.discriminators[0]
-        return float(penalties(one, number, critic, view, view, own.mixing, Facts()))
+        return float(penalties(one, number, critic, view, view, own.mixing, Facts()).detach())
 
     assert value(4, 0) == pytest.approx(4 * value(1, 0), rel=1e-6)
     assert value(4, 1) == 0

@@ -22,7 +22,7 @@ from vgbench.clips.images import check_indices
 from vgbench.clips.listing import list_archive
 from vgbench.errors import VgbenchError
 
-ARRAYS = (".npy", ".npz", ".pt", ".pth")
+ARRAYS = (".npy", ".npz", ".pt")
 
 ValueRange = tuple[float, float]
 
@@ -191,7 +191,7 @@ def stored_array_clips(
         BadClip: not such a file, or an array that is not clips.
     """
     with bad_clip_on_error(file.name):
-        if path.lower().endswith((".pt", ".pth")):
+        if path.lower().endswith(".pt"):
             tensor, labels = _load_tensor(file)
             dtype = np.dtype(str(tensor.dtype).removeprefix("torch."))
             shape, axis = _batched(dtype, tuple(tensor.shape), value_range)

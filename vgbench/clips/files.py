@@ -62,10 +62,13 @@ class StoredFile(ABC):
         """
         with self.open() as stream:
             stream.seek(start)
-            data = stream.read(length)
-        if len(data) != length:
-            raise EOFError(f"ends {length - len(data)} bytes too early")
-        return data
+            return _checked(stream.read(length), length)
+
+
+def _checked(data: bytes, length: int) -> bytes:
+    if len(data) != length:
+        raise EOFError(f"ends {length - len(data)} bytes too early")
+    return data
 
 
 @dataclass(frozen=True)
@@ -107,16 +110,36 @@ class RemoteFile(StoredFile):
 
     def open(self) -> BinaryIO:
         if self.size <= WHOLE_DOWNLOAD_BYTES:
-            return io.BytesIO(_download(self))
+            return io.BytesIO(_download(self, 0, self.size))
         file_system, path = file_system_of(self.name)
-        return cast(BinaryIO, file_system.open(path, "rb"))
+        with _backend_errors():
+            return cast(BinaryIO, file_system.open(path, "rb"))
+
+    def read_range(self, start: int, length: int) -> bytes:
+        if self.size <= WHOLE_DOWNLOAD_BYTES:
+            data = _download(self, 0, self.size)[start : start + length]
+        else:
+            data = _download(self, start, start + length)
+        return _checked(data, length)
 
 
 @functools.lru_cache(maxsize=2)
-def _download(file: RemoteFile) -> bytes:
+def _download(file: RemoteFile, start: int, end: int) -> bytes:
     # A clip is fingerprinted, counted and read in a row; the small cache makes that one request, not three.
     file_system, path = file_system_of(file.name)
-    return cast(bytes, file_system.cat_file(path))
+    with _backend_errors():
+        return cast(bytes, file_system.cat_file(path, start=start, end=end))
+
+
+@contextmanager
+def _backend_errors() -> Iterator[None]:
+    """Each protocol's package raises errors of its own making; here they all become OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def file_system_of(url: str) -> tuple[Any, str]:
@@ -161,9 +184,13 @@ class StoredMember(StoredFile):
         return f"{self.archive.name}/{self.member}"
 
     def open(self) -> BinaryIO:
-        base = self.archive.open()
-        start = _zip_data_offset(base, self.offset) if self.in_zip else self.offset
-        return cast(BinaryIO, io.BufferedReader(_Slice(base, start, self.size)))
+        return _span(self.archive, self._start(), self.size)
+
+    def read_range(self, start: int, length: int) -> bytes:
+        return self.archive.read_range(self._start() + start, max(0, min(length, self.size - start)))
+
+    def _start(self) -> int:
+        return _zip_data_offset(self.archive, self.offset) if self.in_zip else self.offset
 
 
 @dataclass(frozen=True)
@@ -182,17 +209,21 @@ class DeflatedMember(StoredFile):
         return f"{self.archive.name}/{self.member}"
 
     def open(self) -> BinaryIO:
-        base = self.archive.open()
-        start = _zip_data_offset(base, self.offset)
-        compressed = _Slice(base, start, self.compressed_size)
+        compressed = _span(self.archive, _zip_data_offset(self.archive, self.offset), self.compressed_size)
         return cast(BinaryIO, io.BufferedReader(_Inflating(compressed, self, _checkpoints(self))))
 
 
-def _zip_data_offset(archive: BinaryIO, header_offset: int) -> int:
+def _span(file: StoredFile, start: int, size: int) -> BinaryIO:
+    """A part of a file as a stream; of a remote file with one request, unless it is large."""
+    if isinstance(file, RemoteFile) and size <= WHOLE_DOWNLOAD_BYTES:
+        return io.BytesIO(file.read_range(start, size))
+    return cast(BinaryIO, io.BufferedReader(_Slice(file.open(), start, size)))
+
+
+def _zip_data_offset(archive: StoredFile, header_offset: int) -> int:
     """Skip a zip local file header; its name and extra field may differ in length from the directory's."""
-    archive.seek(header_offset)
-    header = archive.read(30)
-    if len(header) != 30 or header[:4] != b"PK\x03\x04":
+    header = archive.read_range(header_offset, 30)
+    if header[:4] != b"PK\x03\x04":
         raise OSError("the zip archive is damaged here")
     name_length, extra_length = struct.unpack("<HH", header[26:30])
     return header_offset + 30 + int(name_length) + int(extra_length)
@@ -245,7 +276,7 @@ def _checkpoints(member: DeflatedMember) -> list[_Checkpoint]:  # noqa: ARG001 -
 class _Inflating(io.RawIOBase):
     """A deflate stream that can be read from anywhere: starts again at the nearest checkpoint before."""
 
-    def __init__(self, compressed: _Slice, member: DeflatedMember, checkpoints: list[_Checkpoint]) -> None:
+    def __init__(self, compressed: BinaryIO, member: DeflatedMember, checkpoints: list[_Checkpoint]) -> None:
         self._compressed, self._member, self._checkpoints = compressed, member, checkpoints
         self._size, self._position = member.size, 0
         self._restart(checkpoints[0])
@@ -292,7 +323,7 @@ class _Inflating(io.RawIOBase):
 
     def _inflate_more(self) -> None:
         self._compressed.seek(self._consumed)
-        chunk = self._compressed.read(2**16) or b""
+        chunk = self._compressed.read(2**16)
         self._ready = self._state.decompress(chunk, 2**20)
         self._consumed += len(chunk) - len(self._state.unconsumed_tail)
         if not self._ready and (not chunk or self._state.eof):

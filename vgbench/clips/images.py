@@ -67,10 +67,16 @@ def image_kind(file: StoredFile) -> ImageKind:
         BadClip: not an image.
     """
     with open_image(file) as image:
-        if _is_animation(image):
+        if _is_animation(image) or (image.format == "WEBP" and _announces_animation(file)):
             return "animation"
         width, height = image.size
         return "strip" if width % height == 0 and width // height >= LEAST_STRIP_FRAMES else "frame"
+
+
+def _announces_animation(webp: StoredFile) -> bool:
+    """The animation flag of RFC 9649, section 2.7, which also an animation of one frame carries."""
+    head = webp.read_range(0, 21)
+    return head[12:16] == b"VP8X" and bool(head[20] & 0x02)
 
 
 def _is_animation(image: Image) -> bool:
@@ -102,8 +108,11 @@ def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
 
 def flatten_alpha(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Lay uint8 [..., 4] over black: round(colour × alpha / 255), uint8 [..., 3]."""
-    colour, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)
-    return ((colour * alpha + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
+    colour, alpha = rgba[..., :3], rgba[..., 3:]
+    if alpha.min(initial=255) == 255:  # nearly every file that has an alpha channel at all
+        return np.ascontiguousarray(colour)
+    product = colour.astype(np.uint16) * alpha.astype(np.uint16)
+    return ((product + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
 
 
 def check_frame_size(name: str, width: int, height: int) -> None:
@@ -157,7 +166,8 @@ class FrameFolderClip(Clip):
         for file in self.files:
             if file.size == 0:
                 raise BadClip(file.name, "zero bytes")
-        return len(self.files)
+        with open_image(self.files[0]):
+            return len(self.files)
 
     def read(self, indices: Sequence[int]) -> Frames:
         check_indices(self.folder, indices, len(self.files))
@@ -238,8 +248,8 @@ class AnimationClip(Clip):
 
     def _repeats(self) -> list[int]:
         durations = []
-        with bad_clip_on_error(self.file.name):
-            if is_cut_off(self.file):
+        with bad_clip_on_error(self.file.name), self.file.open() as data:
+            if is_cut_off(data):
                 raise BadClip(self.file.name, "cut off: shorter than its header says")
         with open_image(self.file) as image:
             check_frame_size(self.file.name, *image.size)

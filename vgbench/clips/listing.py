@@ -51,11 +51,13 @@ class Entry:
         path: relative POSIX path, the future clip id.
         file: its bytes.
         label: class from a `.cls` or `.json` neighbour in an archive; None leaves it to the folder.
+        shard: path of the archive that holds it, where the source is a folder of archives.
     """
 
     path: str
     file: StoredFile
     label: str | None = None
+    shard: str = ""
 
 
 Listed = tuple[list[Entry], list[Skipped]]
@@ -120,20 +122,27 @@ def list_remote(url: str) -> Listed:
         )
     file_system, root = file_system_of(url)
     try:
+        itself = file_system.info(root)
+        if itself["type"] == "file":
+            name = root.rstrip("/").rsplit("/", 1)[-1]
+            return [Entry(name, RemoteFile(url, "", _size(file_system, root, itself), _version(itself)))], []
         found: dict[str, dict[str, Any]] = file_system.find(root, detail=True)
-    except (OSError, NotImplementedError) as error:
+    except Exception as error:  # each protocol's package has errors of its own
         raise VgbenchError(
             f"{url}: cannot be listed ({error})", "check the URL and the credentials"
         ) from error
     entries = []
     prefix = root.rstrip("/") + "/"
     for path, info in found.items():
-        if path.rstrip("/") == root.rstrip("/"):
-            relative, name = "", path.rsplit("/", 1)[-1]
-        else:
-            relative = name = path.removeprefix(prefix)
-        entries.append(Entry(name, RemoteFile(url, relative, int(info.get("size") or 0), _version(info))))
+        relative = path.removeprefix(prefix)
+        file = RemoteFile(url, relative, _size(file_system, path, info), _version(info))
+        entries.append(Entry(relative, file))
     return entries, []
+
+
+def _size(file_system: Any, path: str, info: dict[str, Any]) -> int:
+    size = info.get("size")
+    return len(file_system.cat_file(path)) if size is None else int(size)  # some web servers do not say
 
 
 def _version(info: dict[str, Any]) -> str:

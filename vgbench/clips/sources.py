@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +37,7 @@ from vgbench.clips.video import VIDEOS, VideoClip
 from vgbench.errors import BadClip, VgbenchError
 
 Layout = Literal["auto", "frames", "strips"]
+HEADERS_AT_ONCE = 16
 LAYOUTS = ("auto", "frames", "strips")
 
 LOOKED_FOR = (
@@ -123,7 +126,7 @@ class _Opener:
         if single and single.path.lower().endswith(MANIFESTS):
             self._add_manifest(single.file)
         elif single and single.path.lower().endswith(ARCHIVES):
-            self._add(self._members(single.file, prefix=""))
+            self._add(self._members(single.file, shard=""), nested=False)
         else:
             self._add(entries)
         if not self.clips:
@@ -180,24 +183,26 @@ class _Opener:
             elif suffix.endswith(ARRAYS):
                 self._add_arrays(entry)
             elif nested:
-                self._add(self._members(entry.file, prefix=entry.path), nested=False)
+                self._add(self._members(entry.file, shard=entry.path), nested=False)
             else:
                 self._skip(entry, "an archive inside an archive")
             others.add(_folder(entry.path))
-        for folder, images in stills.items():
+        for images in stills.values():
             images.sort(key=lambda entry: natural_key(entry.path))
-            self._add_images(folder, images, beside_clips=folder in others)
+        with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:  # one look into each folder, which may be far away
+            kinds = list(pool.map(self._image_kind, stills.values()))
+        for (folder, images), kind in zip(stills.items(), kinds, strict=True):
+            self._add_images(folder, images, kind, beside_clips=folder in others)
 
-    def _add_images(self, folder: str, images: list[Entry], *, beside_clips: bool) -> None:
-        kind = self._image_kind(images)
+    def _add_images(self, folder: str, images: list[Entry], kind: ImageKind, *, beside_clips: bool) -> None:
         if kind == "frame":
             where = f"{self.spec.rstrip('/')}/{folder}" if folder else self.spec
             if beside_clips and self.layout == "auto":
                 reason = f"{len(images)} still images beside clips are not taken for frames of a clip"
                 self.skipped.append(Skipped(where, f"{reason}; layout='frames' takes them"))
                 return
-            path = folder or Path(self.spec.rstrip("/")).name
-            label = images[0].label or _folder(folder) or None
+            path = folder or "."
+            label = images[0].label or _class(_folder(folder), images[0].shard)
             self.clips.append(FrameFolderClip(path, label, tuple(image.file for image in images), where))
             return
         make = StripClip if kind == "strip" else AnimationClip
@@ -225,7 +230,7 @@ class _Opener:
         except BadClip as bad:
             self._skip(entry, bad.reason)
 
-    def _members(self, archive: StoredFile, prefix: str) -> Iterator[Entry]:
+    def _members(self, archive: StoredFile, shard: str) -> Iterator[Entry]:
         try:
             entries, skipped = list_archive(archive)
         except BadClip as bad:
@@ -235,10 +240,7 @@ class _Opener:
         for entry in entries:
             if is_hidden(entry.path):
                 continue
-            # Inside a shard its own folders are the classes; without any, the folder that holds the shard is.
-            label = entry.label or _folder(entry.path) or _folder(prefix) or None
-            path = f"{prefix}/{entry.path}" if prefix else entry.path
-            yield replace(entry, path=path, label=label)
+            yield replace(entry, path=f"{shard}/{entry.path}", shard=shard) if shard else entry
 
     def _add_manifest(self, file: StoredFile) -> None:
         base = file.name.replace("\\", "/").rpartition("/")[0]
@@ -273,4 +275,11 @@ def _folder(path: str) -> str:
 
 
 def _label(entry: Entry) -> str | None:
-    return entry.label or _folder(entry.path) or None
+    return entry.label or _class(_folder(entry.path), entry.shard)
+
+
+def _class(folder: str, shard: str) -> str | None:
+    """Inside a shard its own folders are the classes; without any, the folder that holds the shard is."""
+    inside = folder.removeprefix(shard).removeprefix("/") if shard else folder
+    label = inside or _folder(shard)
+    return sys.intern(label) if label else None  # a million clips share their few labels

@@ -6,31 +6,33 @@ end. MPEG transport and program streams and raw streams carry no size; there onl
 
 from __future__ import annotations
 
+import os
 from typing import BinaryIO
-
-from vgbench.clips.files import StoredFile
 
 _ISO_BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 
 
-def is_cut_off(file: StoredFile) -> bool:
+def is_cut_off(stream: BinaryIO) -> bool:
     """Whether an MP4/MOV, Matroska/WebM, AVI, WebP or GIF file ends before its own headers say.
 
-    Raises:
-        OSError: cannot be read.
+    Args:
+        stream: the file, seekable; left at its beginning.
     """
-    with file.open() as stream:
-        head = stream.read(12)
-        if head[:4] == b"RIFF":
-            return 8 + int.from_bytes(head[4:8], "little") > file.size
-        if head[:4] == b"\x1a\x45\xdf\xa3":
-            return _segment_end(stream) > file.size
-        if head[4:8] in _ISO_BOXES:
-            return _boxes_end(stream, file.size) > file.size
-        if head[:3] == b"GIF":
-            stream.seek(max(0, file.size - 64))
-            return b";" not in stream.read()  # the trailer; some writers pad behind it
-    return False
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    head = stream.read(12)
+    end = 0
+    if head[:4] == b"RIFF":
+        end = 8 + int.from_bytes(head[4:8], "little")
+    elif head[:4] == b"\x1a\x45\xdf\xa3":
+        end = _segment_end(stream)
+    elif head[4:8] in _ISO_BOXES:
+        end = _boxes_end(stream, size)
+    elif head[:3] == b"GIF":
+        stream.seek(max(0, size - 64))
+        end = size if b";" in stream.read() else size + 1  # the trailer; some writers pad behind it
+    stream.seek(0)
+    return end > size
 
 
 def _segment_end(stream: BinaryIO) -> int:

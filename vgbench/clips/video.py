@@ -149,25 +149,31 @@ def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
     import av
 
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-    with bad_clip_on_error(file.name, av.FFmpegError):
-        if is_cut_off(file):
+    with bad_clip_on_error(file.name, av.FFmpegError), file.open() as data:
+        if is_cut_off(data):
             raise BadClip(file.name, "cut off: shorter than its container says")
-        # A local file is read by FFmpeg itself; the `file:` keeps a colon in its name from being a protocol.
-        source: Any = f"file:{file.name}" if isinstance(file, LocalFile) else file.open()
-        try:
-            with av.open(source, options=options) as container:
-                if not container.streams.video:
-                    raise BadClip(file.name, "has no video stream")
-                stream = container.streams.video[0]
-                if stream.codec_context is None:
-                    raise BadClip(file.name, "its video codec is unknown, or its header is damaged")
-                check_frame_size(file.name, stream.codec_context.width, stream.codec_context.height)
-                # Clips are decoded in parallel by processes; threads within one short clip only cost.
-                stream.codec_context.thread_count = 1
-                yield container, stream
-        finally:
-            if not isinstance(source, str):
-                source.close()
+        # A local file is read by FFmpeg itself; `file:` keeps a colon in its name from being a protocol.
+        source: Any = f"file:{file.name}" if isinstance(file, LocalFile) else data
+        with av.open(source, options=options) as container:
+            stream = _first_film(file.name, container)
+            if stream.codec_context is None:
+                raise BadClip(file.name, "its video codec is unknown, or its header is damaged")
+            check_frame_size(file.name, stream.codec_context.width, stream.codec_context.height)
+            # Clips are decoded in parallel by processes; threads within one short clip only cost.
+            stream.codec_context.thread_count = 1
+            yield container, stream
+
+
+def _first_film(name: str, container: InputContainer) -> VideoStream:
+    """The first video stream that is not the cover picture of a sound file."""
+    from av.stream import Disposition
+
+    films = [
+        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+    ]
+    if not films:
+        raise BadClip(name, "has no video stream")
+    return films[0]
 
 
 def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, bool]] | None:

@@ -89,14 +89,16 @@ def _inside(name: str) -> Path:
 def _write_mp4(frames: Frames, path: Path, fps: float) -> None:
     # yuv420p, which every browser plays, needs even sides.
     even = frames.shape[1] % 2 == frames.shape[2] % 2 == 0
-    # Macroblock trees are off because x264 reads uninitialised memory there on small frames: equal clips would
-    # give unequal bytes (seen with 32×32 pixels in PyAV 18.1).
+    # Macroblock trees are off because x264 reads uninitialised memory there on small frames: equal clips
+    # would give unequal bytes (seen with 32×32 pixels in PyAV 18.1).
     options = {"crf": "12", "x264-params": "mbtree=0"}
     _encode(frames, path, fps, "libx264", "yuv420p" if even else "yuv444p", options)
 
 
 def _write_mkv(frames: Frames, path: Path, fps: float) -> None:
-    _encode(frames, path, fps, "ffv1", "bgr0", {"level": "3", "slicecrc": "1"})
+    # Version 3 carries checksums, but FFmpeg refuses it for frames one pixel wide.
+    options = {"level": "3", "slicecrc": "1"} if frames.shape[2] > 1 else {"level": "1"}
+    _encode(frames, path, fps, "ffv1", "bgr0", options)
 
 
 def _encode(

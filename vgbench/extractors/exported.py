@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -26,6 +26,11 @@ class Exported(Extractor):
         super().__init__()
         self.program = program
         self.spec = spec
+
+    def train(self, mode: bool = True) -> Self:
+        """Keep the mode that the program was exported in; `torch.export` archives cannot change theirs."""
+        self.training = mode
+        return self
 
     def forward(self, clips: torch.Tensor) -> Extracted:
         """See `Extractor.forward`.
@@ -89,7 +94,7 @@ def _program(path: Path) -> tuple[torch.nn.Module, str]:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         if path.suffix == TORCH_EXPORT:
             return torch.export.load(path).module(), sha256
-        return torch.jit.load(path, map_location="cpu"), sha256  # type: ignore[no-untyped-call]
+        return torch.jit.load(path, map_location="cpu").eval(), sha256  # type: ignore[no-untyped-call]
     except OSError as error:
         raise VgbenchError(f"extractor {path} cannot be read ({error.strerror})", "check the path") from error
     except Exception as error:  # torch raises many kinds for a file it cannot read

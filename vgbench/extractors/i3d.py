@@ -2,8 +2,8 @@
 
 Inception-v1 inflated to three dimensions, RGB stream, Kinetics-400. Features are its 400 class logits
 averaged over time, before the softmax (Unterthiner et al. 2018, arXiv 1812.01717). Parity with the TensorFlow
-original rests on: "SAME" padding computed from the input's size, max-pooling that never sees its padding, batch
-norm without scale at eps 1e-3, and an average pool of (2, 7, 7) without padding. State-dict keys are those of
+original rests on: "SAME" padding computed from the input's size, max-pooling that never sees its padding,
+batch norm without scale at eps 1e-3, and an average pool of (2, 7, 7) without padding. Keys are those of
 piergiaj/pytorch-i3d, which every public port uses.
 """
 
@@ -86,7 +86,7 @@ class MaxPool(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, T, H, W] -> [B, C, T / stride, H / stride, W / stride], rounded up."""
         for axis, kernel, stride in zip((4, 3, 2), reversed(self.kernel), reversed(self.stride), strict=True):
-            if kernel > 1:
+            if kernel > 1 or stride > 1:
                 x = _max_along(x, axis, kernel, stride)
         return x
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from vgbench.leaderboard.ranking import Group, Pair, Row, explain
+from vgbench.metrics.score import Score
 
 SCHEMA = 1
 
@@ -46,10 +47,15 @@ def _row(row: Row) -> dict[str, Any]:
         "older_records": len(row.history),
         "warnings": row.record.warnings,
         "scores": {
-            name: {**asdict(cell.score), "rank": cell.rank, "tied_with": cell.tied_with}
+            name: {**_score(cell.score), "rank": cell.rank, "tied_with": cell.tied_with}
             for name, cell in row.cells.items()
         },
     }
+
+
+def _score(score: Score) -> dict[str, Any]:
+    """All but the jackknife's deviations, which only further tests need; the records keep them."""
+    return {key: value for key, value in asdict(score).items() if key != "deviations"}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

@@ -1,92 +1,133 @@
-"""Tables for the terminal: a leaderboard, one record, a comparison."""
+"""Tables for the terminal: a leaderboard, one record, a comparison. Nothing is cut off at any width."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vgbench.leaderboard.compare import Comparison
 from vgbench.leaderboard.direction import ARROWS, direction
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.rounding import decimals_for, interval_text, number, p_text, with_error
-from vgbench.leaderboard.table import text_table
+from vgbench.leaderboard.table import TextCell, TextTable, text_table
 from vgbench.results import Record
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Table
 
+WORDS_WIDTH = 25
+"""Characters of a column of words, such as a model's name, before it may wrap."""
 
-def table(groups: Sequence[Group]) -> Table:
-    """Lay out a leaderboard: every group a table of its own under its signature."""
-    from rich.table import Table
+
+def table(groups: Sequence[Group]) -> RenderableType:
+    """Lay out a leaderboard: every group under its signature, in the order of all formats."""
+    from rich.console import Group as Stack
     from rich.text import Text
 
-    outer = Table.grid(padding=(0, 0, 1, 0))
+    parts: list[RenderableType] = []
     for group in groups:
-        plain = text_table(group)
-        inner = _table(plain.header, left=(1,))
-        for row in plain.rows:
-            inner.add_row(*(Text(_printable(str(c)), style="bold" if c.bold else "") for c in row))
-        outer.add_row(Text(_printable(str(group.signature)), style="dim", overflow="fold"))
-        outer.add_row(inner)
-    return outer
+        parts += [
+            Text(_printable(str(group.signature)), style="dim"),
+            _Sheet(text_table(group), front=2, words=(1,)),
+        ]
+    return Stack(*parts)
 
 
-def record_table(record: Record) -> Table:
+def record_table(record: Record) -> RenderableType:
     """Lay out the scores of one record: estimate, error, interval, plain value, clips."""
-    from rich.text import Text
-
-    plain = any(score.debiased is not None for score in record.scores.values())
-    found = _table(("metric", "score", "95 % interval", *(("plain value",) if plain else ()), "n"), left=(0,))
+    rows = []
     for name, score in record.scores.items():
         places = decimals_for([score])
-        uncorrected = "" if score.debiased is None else number(score.value, places)
-        cells = [
+        texts = (
             f"{name} {ARROWS[direction(name, record.details)]}",
             with_error(score, places),
             interval_text(score.interval, places),
-            *((uncorrected,) if plain else ()),
+            "" if score.debiased is None else number(score.value, places),
             str(score.n),
-        ]
-        found.add_row(*(Text(_printable(cell)) for cell in cells))
-    return found
+        )
+        rows.append(tuple(map(TextCell, texts)))
+    return _Sheet(
+        TextTable(("metric", "score", "95 % interval", "plain", "n"), tuple(rows)), front=1, words=(0,)
+    )
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Lay out a comparison: both scores, their difference with its interval, and what that means."""
-    from rich.text import Text
-
-    header = ("metric", comparison.first, comparison.second, "difference", "95 % interval", "p", "verdict")
-    found = _table(tuple(map(_printable, header)), left=(0, 6))
+def comparison_table(comparison: Comparison) -> RenderableType:
+    """Lay out a comparison: the difference with its interval and what that means, then both scores."""
+    rows = []
     for metric in comparison.metrics:
         places = decimals_for([metric.first, metric.second])
-        cells = [
+        difference = metric.difference
+        texts = (
             f"{metric.metric} {ARROWS[metric.better]}",
+            f"{number(difference.value, places)} {interval_text(difference.interval, places)}",
+            comparison.verdict(metric),
             with_error(metric.first, places),
             with_error(metric.second, places),
-            number(metric.difference.value, places),
-            interval_text(metric.difference.interval, places),
-            p_text(metric.difference.p_value),
-            comparison.verdict(metric),
-        ]
-        style = "" if metric.improved is None else "bold"
-        found.add_row(*(Text(_printable(cell), style=style) for cell in cells))
-    return found
-
-
-def _table(header: Sequence[str], left: Sequence[int]) -> Table:
-    """Start a table of numbers to the right, with the columns in `left` to the left and free to wrap."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for position, heading in enumerate(header):
-        words = position in left
-        found.add_column(
-            Text(heading), justify="left" if words else "right", no_wrap=not words, overflow="fold"
+            p_text(difference.p_value),
         )
-    return found
+        rows.append(tuple(TextCell(text, bold=metric.improved is not None) for text in texts))
+    header = ("metric", "difference, 95 %", "verdict", comparison.first, comparison.second, "p")
+    return _Sheet(TextTable(header, tuple(rows)), front=1, words=(0, 2))
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Lays itself out when printed, since only then is the width known.
+
+    Columns that do not fit follow in further tables with the same rows, the first `front` columns repeated.
+    """
+
+    content: TextTable
+    front: int
+    words: tuple[int, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        for columns in self._fitting(options.max_width):
+            found = self._empty(columns)
+            for row in self.content.rows:
+                cells = (row[column] for column in columns)
+                found.add_row(*(Text(_printable(str(c)), style="bold" if c.bold else "") for c in cells))
+            yield found
+
+    def _fitting(self, width: int) -> Iterator[list[int]]:
+        """Split the columns greedily into tables of at most `width` characters."""
+        front = list(range(self.front))
+        widths = [self._width(column) for column in range(len(self.content.header))]
+        taken: list[int] = []
+        for column in range(self.front, len(widths)):
+            if taken and sum(widths[c] for c in [*front, *taken, column]) > width:
+                yield front + taken
+                taken = []
+            taken.append(column)
+        yield front + taken
+
+    def _width(self, column: int) -> int:
+        """Least characters that a column needs, with the gap after it; names in the header may wrap."""
+        from rich.cells import cell_len
+
+        cells = [cell_len(str(row[column])) for row in self.content.rows]
+        widest = max([*cells, min(cell_len(self.content.header[column]), WORDS_WIDTH)])
+        return (min(widest, WORDS_WIDTH) if column in self.words else widest) + 3
+
+    def _empty(self, columns: Sequence[int]) -> Table:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            words = column in self.words
+            found.add_column(
+                Text(_printable(self.content.header[column])),
+                justify="left" if words else "right",
+                min_width=None if words else self._width(column) - 3,
+                overflow="fold",
+            )
+        return found
 
 
 def _printable(text: str) -> str:

@@ -47,7 +47,7 @@ def precision_recall_density_coverage(real: npt.ArrayLike, generated: npt.ArrayL
         VgbenchError: wrong shapes, different D, values that are not finite, or too few rows for k.
     """
     r, g = _checked(real, generated, k)
-    return PRDC(*_resampled(r, g, [], [], k)[0])
+    return PRDC(*_resampled(r, g, [], [], k)[0].tolist())
 
 
 def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:

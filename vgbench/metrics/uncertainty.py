@@ -2,8 +2,13 @@
 
 The unit is the source clip: windows cut from one clip are not independent. Source clips are dealt into at
 most `BLOCKS` blocks, the metric is computed again without each block, and the spread of those replicates
-gives the error (delete-a-group jackknife). The blocks may differ in size, so the formulas are those of the
-delete-m_j jackknife (Busing, Meijer and van der Leeden, Statistics and Computing 9, 1999).
+gives the error (delete-a-group jackknife). The blocks may differ in size, so bias and pseudo-values are those
+of the delete-m_j jackknife (Busing, Meijer and van der Leeden, Statistics and Computing 9, 1999).
+
+Distances between sets react to pairs of clips, not only to clips one by one, and the jackknife counts the
+variance from pairs twice (Efron and Stein, Annals of Statistics 9, 1981). Near equality of the two sets that
+is all of the variance. `resample` therefore also leaves out some pairs of blocks, and takes their part off
+once.
 """
 
 from __future__ import annotations
@@ -79,12 +84,13 @@ class Side:
         """Contribution of each block to the error; their squares sum to the jackknife variance.
 
         With h_j = n / m_j, pseudo-values h_j θ − (h_j − 1) θ_(−j) and θ_J = θ − bias, contribution j is
-        (pseudo-value_j − θ_J) / √(g (h_j − 1)).
+        √((g − 1) / g) (pseudo-value_j − θ_J) / (h_j − 1). For a mean that is the cluster-robust error with
+        every block a cluster. (Busing et al. divide by √(h_j − 1), which holds for independent rows only.)
         """
-        ratio = self.sizes.sum() / self.sizes
+        g, ratio = len(self.sizes), self.sizes.sum() / self.sizes
         pseudo = ratio * value - (ratio - 1) * self.replicates
         centred = pseudo - (value - self.bias(value))
-        return np.asarray(centred / np.sqrt(len(self.sizes) * (ratio - 1)), dtype=np.float64)
+        return np.asarray(math.sqrt((g - 1) / g) * centred / (ratio - 1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -160,48 +166,46 @@ def resample(
         biased: see `Jackknife`.
     """
     value = measure((), ())
-    without_x = [measure((j,), ()) for j in range(len(generated))]
-    without_y = [measure((), (j,)) for j in range(len(real))]
+    x = Side.of([measure((j,), ()) for j in range(len(generated))], generated)
+    y = Side.of([measure((), (j,)) for j in range(len(real))], real)
     from_pairs = 0.0
     if generated and real:
         from_pairs = (
-            _within(value, without_x, lambda i, j: measure((i, j), ()))
-            + _within(value, without_y, lambda i, j: measure((), (i, j)))
-            + _between(value, without_x, without_y, lambda i, j: measure((i,), (j,)))
+            _within(value, x, lambda i, j: measure((i, j), ()))
+            + _within(value, y, lambda i, j: measure((), (i, j)))
+            + _between(value, x, y, lambda i, j: measure((i,), (j,)))
         )
-    return Jackknife(
-        value, Side.of(without_x, generated), Side.of(without_y, real), biased=biased, from_pairs=from_pairs
-    )
+    return Jackknife(value, x, y, biased=biased, from_pairs=from_pairs)
 
 
-def _within(value: float, without: Sequence[float], measure: Callable[[int, int], float]) -> float:
+def _within(value: float, side: Side, measure: Callable[[int, int], float]) -> float:
     """Variance from pairs of blocks of one side.
 
-    Write the metric as μ + mean_i l_i + mean_{i<j} q_ij; its variance from pairs is E q² / (g (g − 1) / 2).
-    Leaving out i, j and both gives, up to a constant and to terms of order 1 / √g,
-    q_ij = (g − 3) / 2 · (g θ − (g − 1) (θ_(−i) + θ_(−j)) + (g − 2) θ_(−i−j)).
+    Write the metric of n rows as μ + c / n + (1 / n) Σ l_k + (2 / n²) Σ_{k<l} q_kl. Leaving out blocks i, j
+    and both gives 2 q_ij = s (n θ − (n − m_i) θ_(−i) − (n − m_j) θ_(−j) + s θ_(−i−j)), s = n − m_i − m_j:
+    all other terms cancel. The variance from pairs is (4 / n⁴) Σ_{i<j} E q_ij².
     """
-    g = len(without)
-    q = [
-        (g * value - (g - 1) * (without[i] + without[i + 1]) + (g - 2) * measure(i, i + 1)) * (g - 3) / 2
-        for i in range(0, g - 1, 2)
-    ]
-    return float(np.var(q, ddof=1)) / (g * (g - 1) / 2)
+    g, n = len(side.sizes), float(side.sizes.sum())
+    kept, without = n - side.sizes, side.replicates
+    squares = []
+    for i, j in zip(range(0, g - 1, 2), range(1, g, 2), strict=False):
+        s = n - side.sizes[i] - side.sizes[j]
+        q = s / 2 * (n * value - kept[i] * without[i] - kept[j] * without[j] + s * measure(i, j))
+        squares.append(q**2)
+    return float(4 / n**4 * g * (g - 1) / 2 * np.mean(squares))
 
 
-def _between(
-    value: float,
-    without_x: Sequence[float],
-    without_y: Sequence[float],
-    measure: Callable[[int, int], float],
-) -> float:
-    """Variance from pairs of a block of each side, E r² / (g h).
+def _between(value: float, x: Side, y: Side, measure: Callable[[int, int], float]) -> float:
+    """Variance from pairs of a block of each side.
 
-    As in `_within`, r_ij = (g − 1) (h − 1) (θ − θ_(−i) − θ_(−j) + θ_(−i−j)).
+    As in `_within`, with (1 / (n m)) Σ r_kl: r_ij = (n − m_i) (m − k_j) (θ − θ_(−i) − θ_(−j) + θ_(−i−j)).
     """
-    g, h = len(without_x), len(without_y)
-    r = [(value - without_x[i] - without_y[i] + measure(i, i)) * (g - 1) * (h - 1) for i in range(min(g, h))]
-    return float(np.var(r, ddof=1)) / (g * h)
+    g, h, n, m = len(x.sizes), len(y.sizes), float(x.sizes.sum()), float(y.sizes.sum())
+    squares = []
+    for i in range(min(g, h)):
+        r = value - x.replicates[i] - y.replicates[i] + measure(i, i)
+        squares.append((r * (n - x.sizes[i]) * (m - y.sizes[i])) ** 2)
+    return float(g * h / (n * m) ** 2 * np.mean(squares))
 
 
 def score_clips(

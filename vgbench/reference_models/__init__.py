@@ -42,7 +42,7 @@ def model_config(source: str | Path | Mapping[str, Any] | Config) -> ModelConfig
     Raises:
         ConfigError: unknown preset, or a key or value that is not allowed.
     """
-    if isinstance(source, ModelConfig):
+    if type(source) is ModelConfig:  # a TrainConfig is more than that
         return source
     if isinstance(source, Config):
         values: Mapping[str, Any] = source.model_dump()

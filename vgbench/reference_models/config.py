@@ -23,6 +23,7 @@ LOSS_NAMES = (
 )
 
 MOTION_NAMES = (
+    "none",
     "static",
     "independent",
     "gru",
@@ -79,7 +80,8 @@ class MotionConfig(Config):
     """How a clip moves: one code per frame, made from noise.
 
     Attributes:
-        name: one of `MOTION_NAMES`, or `package.module:Class` built as `Class(config, frames)`.
+        name: one of `MOTION_NAMES`, or `package.module:Class` built as `Class(config, frames)`. "none" makes
+            no codes, for a decoder of your own that makes whole clips.
         noise_dim: dimension of the noise of one step (one anchor for "fourier").
         code_dim: dimension of the code that a frame's decoder receives; the hidden size of "gru" and "lstm".
             "static" and "independent" use the noise itself as the code.
@@ -110,8 +112,8 @@ class DecoderConfig(Config):
         norm: after each hidden layer.
         upsample: "deconv" is a stride 2 transposed convolution; "nearest" repeats pixels and convolves, which
             cannot make a checkerboard and costs about twice the time.
-        skips: add up pictures made at every resolution (as StyleGAN2's skip generator does), so that colour and
-            place are learned before detail.
+        skips: add up pictures made at every resolution (StyleGAN2's skip generator), so that colour and place
+            are learned before detail.
         options: further keyword arguments for a class of your own.
     """
 

@@ -282,7 +282,7 @@ class Generator(nn.Module):
         expected = (n, self.config.size, self.config.size, 3)
         if stills.shape != expected or stills.dtype != np.uint8:
             raise VgbenchError(f"first_frame is {stills.dtype} {stills.shape}, expected uint8 {expected}")
-        return from_uint8(np.ascontiguousarray(stills)[:, None])[:, :, 0]
+        return from_uint8(stills[:, None].copy())[:, :, 0]
 
 
 def from_uint8(clips: npt.NDArray[np.uint8]) -> torch.Tensor:

@@ -306,6 +306,7 @@ class Phase(Motion):
 
 
 MOTIONS: dict[str, type[Motion]] = {
+    "none": NoMotion,
     "static": Static,
     "independent": Independent,
     "gru": Gru,

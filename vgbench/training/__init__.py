@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vgbench.training.catalogue import PresetFacts, list_models
 from vgbench.training.config import TrainConfig
 from vgbench.training.presets import describe, preset_names, preset_path, read_config
 
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Diverged",
+    "PresetFacts",
     "Progress",
     "Summary",
     "TrainConfig",
     "describe",
+    "list_models",
     "preset_names",
     "preset_path",
     "read_config",

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vgbench.distributed import World
+from vgbench.errors import ConfigError
 from vgbench.named import lookup
 from vgbench.reference_models.constraints import CONSTRAINTS
 from vgbench.reference_models.discriminators import Discriminator, needed_times
@@ -289,7 +290,13 @@ def generator_phase(
 
 def adversarial_loss(config: TrainConfig) -> Loss:
     """The pair of loss functions that the config names."""
-    return lookup("loss", config.loss.name, LOSSES)
+    loss = lookup("loss", config.loss.name, LOSSES)
+    if not isinstance(loss, Loss):
+        raise ConfigError(
+            f"loss.name = '{config.loss.name}' is not a loss",
+            "make it a vgbench.reference_models.losses.Loss(discriminator, generator)",
+        )
+    return loss
 
 
 def scores_of(critic: Discriminator, real: View, fake: View) -> tuple[torch.Tensor, torch.Tensor]:

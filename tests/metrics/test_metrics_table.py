@@ -1,0 +1,142 @@
+"""The table of metrics and how users spell an entry."""
+
+import contextlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgbench.errors import ConfigError
+from vgbench.metrics import METRICS, ClipMetric, Samples, Score, SetMetric, parse, parse_list, score_names
+
+
+def test_names_are_their_keys_and_scores_do_not_collide():
+    assert all(name == metric.name for name, metric in METRICS.items())
+    names = [score for metric in METRICS.values() for score in score_names(metric)]
+    assert len(names) == len(set(names))
+    assert {"fvd", "kvd", "is", "warping_error", "temporal_flicker", "motion_smoothness"} <= set(names)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if isinstance(metric, SetMetric)])
+def test_set_metrics_give_the_scores_that_they_declare(name):
+    rng = np.random.default_rng(0)
+    sides = [
+        Samples(
+            rng.standard_normal((40, 5)).astype(np.float32),
+            rng.standard_normal((40, 7)).astype(np.float32),
+            np.arange(40) // 2,
+        )
+        for _ in range(2)
+    ]
+    choice = parse(name)
+    found = choice.metric.score(*sides, **choice.options)
+    assert set(found) == set(score_names(choice.metric))
+    for score in found.values():
+        assert isinstance(score, Score)
+        assert score.n == 40
+        assert score.interval[0] <= score.best_estimate <= score.interval[1]
+        assert np.sum(np.square(np.concatenate(score.deviations))) == pytest.approx(score.standard_error**2)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if isinstance(metric, SetMetric)])
+def test_set_metrics_say_when_there_are_too_few_clips_for_an_error(name):
+    rows = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
+    few, many = Samples(rows, rows, np.arange(12) // 4), Samples(rows, rows, np.arange(12))
+    for score in METRICS[name].score(few, many).values():
+        assert np.isfinite(score.value)
+        assert (score.standard_error, score.interval, score.debiased) == (None, None, None)
+        assert "4 source clips" in score.method
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if isinstance(metric, ClipMetric)])
+def test_clip_metrics_measure_their_shortest_clip(name):
+    metric = METRICS[name]
+    clip = np.random.default_rng(0).integers(0, 256, (metric.least_frames, 16, 16, 3), dtype=np.uint8)
+    assert isinstance(metric.measure(clip), float)
+    assert metric.score([1.0, 2.0, 3.0], [0, 1, 2]).value == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled", "options"),
+    [
+        ("fvd", "fvd", {"covariance": "unbiased"}),
+        (" fvd( covariance = biased ) ", "fvd(covariance=biased)", {"covariance": "biased"}),
+        ("prdc(k=5)", "prdc", {"k": 5}),
+        ("prdc(k=3)", "prdc(k=3)", {"k": 3}),
+        ("is()", "is", {"splits": 1, "variant": "exact"}),
+        ("kvd(biased=true,degree=2)", "kvd(degree=2,biased=true)", {"degree": 2, "coef0": 1, "biased": True}),
+        ("kvd(coef0=0.5)", "kvd(coef0=0.5)", {"degree": 3, "coef0": 0.5, "biased": False}),
+    ],
+)
+def test_parse(text, spelled, options):
+    choice = parse(text)
+    assert str(choice) == spelled
+    assert choice.options == options
+    assert parse(str(choice)) == choice
+    assert hash(parse(str(choice))) == hash(choice)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("fdv", "fvd"),
+        ("prdc(K=3)", "known: k"),
+        ("fvd(covariance=best)", "biased"),
+        ("prdc(k=2.5)", "whole number"),
+        ("prdc(k=0)", "at least 1"),
+        ("kvd(coef0=nan)", "finite"),
+        ("kvd(biased=1)", "true or false"),
+        ("prdc(k)", "option=value"),
+        ("prdc(k=3,k=4)", "twice"),
+        ("prdc(k=3", "not closed"),
+        ("", "known"),
+        ("math:pi", "not a metric"),
+        ("no.such.module:metric", "cannot load"),
+    ],
+)
+def test_parse_names_what_is_wrong(text, words):
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert words in f"{caught.value.message} {caught.value.remedy}"
+
+
+@given(st.text(max_size=30))
+def test_parse_never_fails_in_another_way(text):
+    with contextlib.suppress(ConfigError):
+        parse(text)
+
+
+def test_a_metric_of_the_users_own(tmp_path, monkeypatch):
+    (tmp_path / "my_metrics.py").write_text(
+        "from vgbench.metrics import ClipMetric\n"
+        "brightness = ClipMetric('brightness', 'Brightness', lambda clip: float(clip.mean()), version='1',\n"
+        "                        better='real', citation='own')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    choice = parse("my_metrics:brightness")
+    assert str(choice) == "my_metrics:brightness"
+    assert score_names(choice.metric) == ("brightness",)
+    assert choice.metric.measure(np.full((2, 4, 4, 3), 7, np.uint8)) == 7
+
+
+def test_parse_list_splits_outside_of_brackets():
+    choices = parse_list("fvd, kvd(degree=2,biased=true) ,is")
+    assert [str(c) for c in choices] == ["fvd", "kvd(degree=2,biased=true)", "is"]
+    assert parse_list(["fvd", "prdc(k=3)"]) == [parse("fvd"), parse("prdc(k=3)")]
+
+
+def test_parse_list_refuses_two_scores_of_one_name():
+    with pytest.raises(ConfigError, match=r"both give a score named 'fvd'"):
+        parse_list("fvd,fvd(covariance=biased)")
+
+
+def test_the_table_loads_neither_torch_nor_scipy_nor_opencv():
+    code = (
+        "import sys, vgbench.metrics;"
+        "print([name for name in ('torch', 'scipy', 'cv2', 'torchmetrics') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,154 @@
+"""Blocks, jackknife, clusters and differences, against textbook formulas and simulation."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics import Samples, Score, difference, score_clips
+from vgbench.metrics.frechet import score as score_fvd
+from vgbench.metrics.uncertainty import Jackknife, Side, deal, resample
+
+
+def jackknife_of(statistic, x, blocks):
+    return Side.of([statistic(np.delete(x, rows)) for rows in blocks], blocks)
+
+
+@settings(max_examples=50, deadline=None)
+@given(groups=st.lists(st.integers(-5, 40), min_size=1, max_size=150), most=st.integers(4, 40))
+def test_dealing(groups, most):
+    blocks = deal(groups, most)
+    numbers = np.asarray(groups)
+    clips = np.unique(numbers)
+    if len(clips) < 4:
+        assert blocks == []
+        return
+    assert len(blocks) == min(most, len(clips))
+    assert sorted(np.concatenate(blocks)) == list(range(len(groups)))  # every window once
+    assert sum(len(np.unique(numbers[rows])) for rows in blocks) == len(clips)  # no clip is torn
+    largest = max(np.count_nonzero(numbers == clip) for clip in clips)
+    sizes = [len(rows) for rows in blocks]
+    assert max(sizes) - min(sizes) <= largest
+    assert all((a == b).all() for a, b in zip(blocks, deal(groups, most), strict=True))
+
+
+def test_dealing_does_not_follow_the_order_of_the_clips():
+    blocks = deal(np.arange(3200))
+    starts = np.array([rows.mean() for rows in blocks])
+    # Dealt in turn, the means would lie within 1 of each other; by chance they spread like means of 100.
+    assert starts.std() == pytest.approx(3200 / np.sqrt(12 * 100), rel=0.5)
+
+
+def test_jackknife_of_a_mean_is_the_textbook_error():
+    x = np.random.default_rng(0).standard_normal(30)
+    blocks = [np.array([i]) for i in range(30)]
+    found = Jackknife(x.mean(), jackknife_of(np.mean, x, blocks)).score(30)
+    assert found.standard_error == pytest.approx(stats.sem(x), rel=1e-10)
+    assert found.debiased == pytest.approx(x.mean(), rel=1e-10)
+    low, high = stats.t.interval(0.95, 29, x.mean(), stats.sem(x))
+    assert found.interval == pytest.approx((low, high), rel=1e-10)
+
+
+def test_jackknife_makes_the_variance_unbiased():
+    x = np.random.default_rng(1).standard_normal(25)
+    blocks = [np.array([i]) for i in range(25)]
+    corrected = Jackknife(np.var(x), jackknife_of(np.var, x, blocks)).corrected
+    assert corrected == pytest.approx(np.var(x, ddof=1), rel=1e-12)
+
+
+def test_blocks_of_unequal_sizes_give_a_mean_the_clustered_error():
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(400), rng.integers(1, 6, 400))
+    x = rng.standard_normal(400)[groups] + 0.1 * rng.standard_normal(len(groups))
+    blocks = deal(groups, 400)
+    jackknifed = Jackknife(x.mean(), jackknife_of(np.mean, x, blocks))
+    assert jackknifed.corrected == pytest.approx(x.mean(), rel=1e-9)
+    clustered = score_clips(x, groups)
+    assert jackknifed.score(1).standard_error == pytest.approx(clustered.standard_error, rel=0.02)
+
+
+def test_windows_of_one_clip_do_not_make_the_error_smaller():
+    clips = np.random.default_rng(3).standard_normal(50)
+    once = score_clips(clips, np.arange(50))
+    thrice = score_clips(np.repeat(clips, 3), np.repeat(np.arange(50), 3))
+    assert thrice.standard_error == pytest.approx(once.standard_error, rel=1e-12)
+    assert once.standard_error == pytest.approx(stats.sem(clips), rel=1e-12)
+    assert once.interval == pytest.approx(stats.t.interval(0.95, 49, clips.mean(), stats.sem(clips)))
+
+
+def test_clip_scores_of_a_single_clip_have_no_error():
+    found = score_clips([1.0, 2.0], [7, 7], real=[3.0, 5.0])
+    assert (found.value, found.standard_error, found.interval, found.n, found.real) == (1.5, None, None, 2, 4)
+
+
+@pytest.mark.parametrize("values", [[], [np.nan, 1.0], [[1.0]]])
+def test_clip_scores_refuse_what_has_no_mean(values):
+    with pytest.raises(VgbenchError):
+        score_clips(values)
+
+
+@pytest.mark.parametrize("unequal", [False, True])
+def test_pairs_are_counted_once(unequal):
+    """x̄ · ȳ of centred rows is all pairs: its variance is D / (n m), the plain jackknife says twice that."""
+    n, d = 64, 30
+    groups = np.repeat(np.arange(16), [1, 7, 2, 6, 3, 5, 4, 4] * 2 if unequal else 4)
+    blocks = deal(groups)
+    claimed, plain, values = [], [], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        x, y = rng.standard_normal((2, n, d))
+
+        def product(out_x, out_y, x=x, y=y):
+            a = np.delete(x, [row for j in out_x for row in blocks[j]], axis=0)
+            b = np.delete(y, [row for j in out_y for row in blocks[j]], axis=0)
+            return a.mean(axis=0) @ b.mean(axis=0) + 5 / len(a) + 5 / len(b)
+
+        found = resample(product, blocks, blocks)
+        values.append(found.value)
+        claimed.append(found.score(n).standard_error ** 2)
+        plain.append(sum(np.sum(side.deviations(found.value) ** 2) for side in found.sides))
+    truth = d / n**2
+    assert np.mean([found.corrected - found.value]) == pytest.approx(-10 / n, rel=0.5)
+    assert np.var(values) == pytest.approx(truth, rel=0.4)
+    assert np.mean(plain) > 1.8 * truth
+    assert np.mean(claimed) == pytest.approx(truth, rel=0.35)
+
+
+def fvd(mean, seed, real, n=400):
+    x = np.random.default_rng(seed).standard_normal((n, 10)) + mean
+    return score_fvd(Samples(x, None, np.arange(n)), real)["fvd"]
+
+
+def test_difference_of_two_models_uses_that_they_met_the_same_real_clips():
+    real = Samples(np.random.default_rng(9).standard_normal((150, 10)), None, np.arange(150))
+    a, b = fvd(0.5, 1, real), fvd(0.55, 2, real)
+    shared, independent = difference(a, b, same_real=True), difference(a, b)
+    assert shared.value == independent.value == a.debiased - b.debiased
+    assert shared.standard_error < 0.8 * independent.standard_error
+    assert independent.standard_error == pytest.approx(np.hypot(a.standard_error, b.standard_error), rel=1e-9)
+    truth = 10 * (0.5**2 - 0.55**2)
+    assert shared.interval[0] < truth < shared.interval[1]
+
+
+def test_difference_of_a_score_from_itself_leaves_only_the_generated_part():
+    real = Samples(np.random.default_rng(9).standard_normal((150, 10)), None, np.arange(150))
+    a = fvd(0.5, 1, real)
+    generated_part = np.sqrt(2 * np.sum(np.square(a.deviations[0])))
+    assert difference(a, a, same_real=True).standard_error == pytest.approx(generated_part, rel=1e-9)
+
+
+def test_difference_of_clip_metrics_adds_the_variances():
+    rng = np.random.default_rng(0)
+    a, b = score_clips(rng.standard_normal(100)), score_clips(rng.standard_normal(100) + 1)
+    found = difference(b, a)
+    assert found.standard_error == pytest.approx(np.hypot(a.standard_error, b.standard_error))
+    assert found.interval[0] < 1 < found.interval[1]
+
+
+def test_difference_without_errors_says_so():
+    bare = Score(1.0, None, None, 5)
+    found = difference(bare, Score(0.5, 0.1, (0.3, 0.7), 5))
+    assert (found.value, found.interval) == (0.5, None)
+    assert found.method.startswith("none")

@@ -1,0 +1,279 @@
+import numpy as np
+import pytest
+import torch
+
+from vgbench.errors import VgbenchError
+from vgbench.reference_models import build, load
+from vgbench.reference_models.checkpoint import read_metadata, save_generator
+from vgbench.reference_models.config import (
+    DECODER_NAMES,
+    DISCRIMINATOR_NAMES,
+    MOTION_NAMES,
+    DiscriminatorConfig,
+    ModelConfig,
+)
+from vgbench.reference_models.cost import discriminator_cost, generator_cost
+from vgbench.reference_models.decoders import DECODERS, identity_grid, shifted
+from vgbench.reference_models.discriminators import (
+    DISCRIMINATORS,
+    build_discriminator,
+    needed_times,
+    optical_flow,
+)
+from vgbench.reference_models.generator import Generator, from_uint8, to_uint8
+from vgbench.reference_models.layers import fold, frames_first, gather_frames, per_frame, unfold
+from vgbench.reference_models.motion import MOTIONS
+
+FIXED = ("none", "temporal-deconv", "conv3d", "two-stream")
+CONTINUOUS = ("fourier", "implicit")
+
+
+def model(motion="gru", frames=8, size=16, **rest):
+    classes = rest.pop("classes", ())
+    return build(
+        {
+            "size": size,
+            "frames": frames,
+            "classes": classes,
+            "generator": {
+                "content_dim": 6,
+                "channels": 4,
+                "motion": {"name": motion, "noise_dim": 3, "code_dim": 8, "anchor_distance": 4},
+                **rest,
+            },
+        },
+        seed=3,
+    )
+
+
+def test_fold_is_clip_major():
+    clips = torch.arange(2 * 3).view(2, 3)
+    assert fold(clips).tolist() == [0, 1, 2, 3, 4, 5]
+    assert torch.equal(unfold(fold(clips), 2), clips)
+    assert per_frame(torch.tensor([[7], [8]]), 3).flatten().tolist() == [7, 7, 7, 8, 8, 8]
+    video = torch.randn(2, 3, 4, 5, 5)
+    assert torch.equal(frames_first(video)[4 + 1], video[1, :, 1])
+
+
+def test_gather_frames_takes_each_clips_own_frames():
+    video = torch.randn(2, 3, 6, 4, 4)
+    got = gather_frames(video, torch.tensor([[0, 5], [2, 3]]))
+    torch.testing.assert_close(got[0], video[0][:, [0, 5]])
+    torch.testing.assert_close(got[1], video[1][:, [2, 3]])
+
+
+@pytest.mark.parametrize("motion", MOTION_NAMES)
+def test_conditions_follow_their_clip_through_the_fold(motion):
+    """A mixed batch gives each clip what it gets alone; a wrong (B, T) order would mix labels."""
+    network = model(motion, classes=("a", "b", "c"))
+    together = network.sample(3, seed=5, label=["a", "b", "c"])
+    for index, label in enumerate("abc"):
+        alone = network.sample(3, seed=5, label=label)
+        assert np.abs(together[index].astype(int) - alone[index]).max() <= 1
+
+
+@pytest.mark.parametrize("motion", MOTION_NAMES)
+def test_samples_depend_on_seed_and_row_only(motion):
+    network = model(motion)
+    five, two = network.sample(5, seed=1, batch=5), network.sample(2, seed=1, batch=1)
+    assert five.shape == (5, 8, 16, 16, 3)
+    assert five.dtype == np.uint8
+    assert np.abs(five[:2].astype(int) - two).max() <= 1
+    assert not np.array_equal(five, network.sample(5, seed=2))
+    assert not np.array_equal(five[0], five[1])
+
+
+@pytest.mark.parametrize("motion", [name for name in MOTION_NAMES if name not in (*FIXED, "temporal-shift")])
+def test_longer_clip_begins_with_the_shorter_one(motion):
+    network = model(motion)
+    short, long = network.sample(2, seed=1, frames=5), network.sample(2, seed=1, frames=21)
+    assert long.shape[1] == 21
+    assert np.abs(long[:, :5].astype(int) - short).max() <= 1
+
+
+@pytest.mark.parametrize("motion", FIXED)
+def test_fixed_horizons_say_so(motion):
+    with pytest.raises(VgbenchError, match="exactly 8 frames, 16 were asked for"):
+        model(motion).sample(1, frames=16)
+
+
+@pytest.mark.parametrize("motion", CONTINUOUS)
+def test_continuous_motion_renders_between_frames(motion):
+    network = model(motion)
+    whole, halves = network.sample(2, seed=1, frames=8), network.sample(2, seed=1, frames=15, frame_step=0.5)
+    assert np.abs(halves[:, ::2].astype(int) - whole).max() <= 1
+
+
+@pytest.mark.parametrize("motion", CONTINUOUS)
+def test_continuous_motion_has_no_jumps(motion):
+    network = model(motion).motion
+    noise = torch.randn(1, *network.noise_shape(9))
+    times = torch.linspace(0, 8, 8001)[None]
+    with torch.no_grad():
+        codes = network(noise, times)
+    assert codes.diff(dim=1).abs().max() < 0.02 * (codes.max() - codes.min())
+
+
+def test_discrete_motion_refuses_fractional_steps():
+    with pytest.raises(VgbenchError, match="no frames between frames"):
+        model("gru").sample(1, frame_step=0.5)
+
+
+def test_static_stands_still_and_independent_does_not():
+    still, jumping = model("static").sample(3), model("independent").sample(3)
+    assert (still == still[:, :1]).all()
+    assert (jumping[:, 1:] != jumping[:, :-1]).any()
+
+
+def test_fix_keeps_one_latent():
+    network = model("gru")
+    latents = network._draw_each(range(3), 0, 8, "content")
+    assert (latents.content == latents.content[:1]).all()
+    assert (latents.motion[0] != latents.motion[1]).any()
+    latents = network._draw_each(range(3), 0, 8, "motion")
+    assert (latents.motion == latents.motion[:1]).all()
+    assert (latents.content[0] != latents.content[1]).any()
+    np.testing.assert_array_equal(network.sample(3, fix="motion")[0], network.sample(3)[0])
+    with pytest.raises(VgbenchError, match="no motion latent"):
+        model("conv3d").sample(1, fix="motion")
+
+
+def test_only_chosen_frames_equal_the_whole_clips():
+    for motion in MOTION_NAMES:
+        network = model(motion).eval()
+        latents = network.draw(2, 8, torch.Generator().manual_seed(0))
+        times = torch.tensor([[0, 3, 7], [1, 2, 6]])
+        with torch.no_grad():
+            whole = network(latents, needed_times(8, 2))
+            some = network(latents, times.float())
+        torch.testing.assert_close(some, gather_frames(whole, times), atol=1e-5, rtol=1e-4)
+
+
+def test_labels_and_first_frames_are_checked():
+    plain, labelled = model(), model(classes=("walk", "run"))
+    with pytest.raises(VgbenchError, match="without labels"):
+        plain.sample(1, label=0)
+    with pytest.raises(VgbenchError, match="unknown label 'jump'"):
+        labelled.sample(1, label="jump")
+    with pytest.raises(VgbenchError, match="2 classes"):
+        labelled.sample(1, label=2)
+    np.testing.assert_array_equal(labelled.sample(2, label="run"), labelled.sample(2, label=1))
+    assert (labelled.sample(1, label=0) != labelled.sample(1, label=1)).any()
+    conditional = model(first_frame=True)
+    with pytest.raises(VgbenchError, match="none was given"):
+        conditional.sample(1)
+    with pytest.raises(VgbenchError, match="expected uint8"):
+        conditional.sample(1, first_frame=np.zeros((8, 8, 3), np.uint8))
+    black, white = (np.full((16, 16, 3), value, np.uint8) for value in (0, 255))
+    assert (conditional.sample(1, first_frame=black) != conditional.sample(1, first_frame=white)).any()
+
+
+def test_saved_generator_loads_in_place(tmp_path):
+    network = model("two-stream", classes=("a", "b"))
+    save_generator(tmp_path / "generator.safetensors", network, facts={"steps": 7})
+    again = load(tmp_path)
+    assert isinstance(again, Generator)
+    assert again.config == network.config
+    np.testing.assert_array_equal(again.sample(3, seed=2), network.sample(3, seed=2))
+    assert read_metadata(tmp_path / "generator.safetensors")[1] == {"steps": 7}
+
+
+def test_files_that_are_no_generators_say_so(tmp_path):
+    from safetensors.torch import save_file
+
+    (tmp_path / "text.safetensors").write_text("hello")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    for name, words in [
+        ("text.safetensors", "cannot be read"),
+        ("other.safetensors", "not a generator"),
+        ("none.safetensors", "not there"),
+    ]:
+        with pytest.raises(VgbenchError, match=words):
+            load(tmp_path / name)
+    with pytest.raises(VgbenchError, match="holds no best generator"):
+        load(tmp_path)
+
+
+def test_fresh_weights_depend_on_the_seed_and_leave_the_global_rng_alone():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    a, b = build({"size": 16, "frames": 4}, seed=1), build({"size": 16, "frames": 4}, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    c = build({"size": 16, "frames": 4}, seed=2)
+    assert not torch.equal(next(a.parameters()), next(c.parameters()))
+
+
+def test_pixels_survive_the_way_through_the_network_range():
+    clips = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16, 1).repeat(3, -1)
+    assert from_uint8(clips).min() == -1
+    assert from_uint8(clips).max() == 1
+    np.testing.assert_array_equal(to_uint8(from_uint8(clips)), clips)
+
+
+def test_shift_moves_a_third_each_way():
+    video = torch.arange(4.0).view(1, 4, 1, 1, 1).expand(1, 4, 3, 1, 1) + 1
+    moved = unfold(shifted(fold(video), 1), 1)[0, :, :, 0, 0]
+    assert moved[:, 0].tolist() == [0, 1, 2, 3]
+    assert moved[:, 1].tolist() == [2, 3, 4, 0]
+    assert moved[:, 2].tolist() == [1, 2, 3, 4]
+
+
+def test_identity_grid_changes_nothing():
+    frames = torch.randn(2, 3, 8, 8)
+    grid = identity_grid(frames).expand(2, -1, -1, -1)
+    same = torch.nn.functional.grid_sample(frames, grid, align_corners=False, padding_mode="border")
+    torch.testing.assert_close(same, frames)
+
+
+def test_optical_flow_finds_a_shift():
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    frames = [torch.sin(0.4 * (x - 0.5 * t)) + torch.sin(0.3 * (y + 0.25 * t)) for t in range(3)]
+    video = torch.stack(frames)[None, None].expand(1, 3, -1, -1, -1)
+    flow = optical_flow(video, damping=1e-6)[0, :, :, 4:-4, 4:-4].mean((1, 2, 3))
+    torch.testing.assert_close(flow, torch.tensor([0.5, -0.25]), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("name", DISCRIMINATOR_NAMES)
+def test_scores_of_a_clip_do_not_depend_on_its_batch(name):
+    critic = build_discriminator(DiscriminatorConfig(name=name, channels=4), 16, 8, labels=2).eval()
+    chosen = critic.choose_times(3, 8, torch.Generator().manual_seed(0))
+    times = needed_times(8, 3) if chosen is None else chosen.float()
+    video, label = torch.randn(3, 3, times.shape[1], 16, 16), torch.tensor([0, 1, 1])
+    together = critic(video, times, label)
+    alone = torch.cat([critic(video[i : i + 1], times[i : i + 1], label[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+    assert (critic(video, times, 1 - label) != together).all()
+
+
+def test_spectral_norm_bounds_every_layer():
+    critic = build_discriminator(DiscriminatorConfig(name="video3d", channels=4), 16, 8)
+    for layer in critic.modules():
+        if isinstance(layer, torch.nn.Conv3d):
+            assert torch.linalg.svdvals(layer.weight.detach().flatten(1))[0].item() == pytest.approx(
+                1, abs=0.05
+            )
+
+
+def test_costs_are_counted():
+    """A 4-4-stride-2 transposed convolution costs in·out·16 per input position."""
+    network = build(
+        {
+            "size": 16,
+            "frames": 8,
+            "generator": {"content_dim": 6, "channels": 4, "motion": {"name": "static", "noise_dim": 2}},
+        }
+    )
+    enter, first, last = (6 + 2) * 8 * 16, 8 * 4 * 16 * 16, 4 * 3 * 16 * 64
+    cost = generator_cost(network)
+    assert cost.macs == 8 * (enter + first + last)
+    assert cost.parameters == sum(p.numel() for p in network.parameters())
+    critic = build_discriminator(DiscriminatorConfig(name="image", channels=4, norm="none"), 16, 8)
+    assert discriminator_cost(critic, 16, 8).macs == 3 * 4 * 16 * 64 + 4 * 8 * 16 * 16 + 8 * 16
+
+
+def test_config_names_are_the_shipped_ones():
+    assert set(MOTION_NAMES) == set(MOTIONS)
+    assert set(DECODER_NAMES) == set(DECODERS)
+    assert set(DISCRIMINATOR_NAMES) == set(DISCRIMINATORS)
+    assert ModelConfig().size == 32

@@ -1,0 +1,145 @@
+import pytest
+from tiny import config, generator
+
+from vgbench.distributed import World
+from vgbench.errors import ConfigError, VgbenchError
+from vgbench.named import import_object
+from vgbench.reference_models import build, model_config
+from vgbench.reference_models.constraints import CONSTRAINTS
+from vgbench.reference_models.penalties import DISCRIMINATOR_PENALTIES
+from vgbench.training import describe, preset_names, preset_path, read_config
+from vgbench.training.config import CONSTRAINT_NAMES, GRADIENT_PENALTIES
+from vgbench.training.trainer import build_players, check
+
+
+def critic(norm="none", **rest):
+    return {"name": "video3d", "channels": 4, "norm": norm, **rest}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lr": 1}, "unknown key 'lr'"),
+        ({"generator": {"chanels": 3}}, "unknown key 'generator.chanels'.*channels"),
+        ({"loss": {"name": "hing"}}, "unknown loss 'hing'.*hinge"),
+        ({"generator": {"motion": {"name": "gruu"}}}, "unknown motion module 'gruu'.*gru"),
+        ({"discriminators": [{"name": "vid3d"}]}, "unknown discriminator 'vid3d'.*video3d"),
+        ({"discriminators": []}, "discriminators: at least one"),
+        ({"regularisers": [{"name": "r3"}]}, "r1"),
+        ({"regularisers": [{"name": "r1"}, {"name": "r1"}], "discriminators": [critic()]}, "given twice"),
+        ({"size": 24}, "power of two"),
+        ({"batch": 4, "micro_batch": 3}, "batch = 4.*micro_batch = 3"),
+        ({"optimiser": {"schedule": "linear"}, "steps": None, "minutes": 1}, "schedule = linear needs steps"),
+        ({"optimiser": {"betas": [0.5, 1.0]}}, "optimiser.betas"),
+        ({"labels": True, "generator": {"categories": 3}}, "labels = true and generator.categories"),
+        ({"regularisers": [{"name": "categorical-information"}]}, "labels = true or generator.categories"),
+        ({"generator": {"first_frame": True}}, "generator.first_frame.*first-frame"),
+        # What a loss or penalty needs of the discriminator
+        ({"loss": {"name": "wgan"}, "discriminators": [critic()]}, "loss.name = wgan.*found none"),
+        (
+            {"loss": {"name": "wgan"}, "discriminators": [critic("spectral"), critic()]},
+            "loss.name = wgan.*found none",
+        ),
+        (
+            {
+                "loss": {"name": "wgan"},
+                "discriminators": [critic()],
+                "regularisers": [{"name": "gradient-penalty"}, {"name": "weight-clipping"}],
+            },
+            "exactly one.*found gradient-penalty, weight-clipping",
+        ),
+        (
+            {"discriminators": [critic(), critic("batch")], "regularisers": [{"name": "r1"}]},
+            "regularisers.name = r1 with discriminators.norm = batch",
+        ),
+        (
+            {"discriminators": [critic("batch")], "regularisers": [{"name": "gradient-penalty"}]},
+            "gradient-penalty with discriminators.norm = batch",
+        ),
+    ],
+)
+def test_bad_configs_name_the_keys(changes, words):
+    with pytest.raises(ConfigError, match=f"(?s){words}"):
+        config(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"regularisers": [{"name": "gradient-penalty"}], "discriminators": [critic()]},
+        {"regularisers": [{"name": "weight-clipping"}], "discriminators": [critic("batch")]},
+        {"regularisers": [{"name": "singular-value-clipping"}], "discriminators": [critic("batch")]},
+        {"discriminators": [critic("spectral"), critic("spectral")]},
+    ],
+)
+def test_wgan_takes_each_of_its_constraints(changes):
+    config(loss={"name": "wgan"}, **changes)
+
+
+def test_config_sets_name_the_shipped_functions():
+    assert set(DISCRIMINATOR_PENALTIES) == GRADIENT_PENALTIES
+    assert set(CONSTRAINTS) == CONSTRAINT_NAMES
+
+
+def test_regularisers_have_their_own_default_weight():
+    one = config(
+        discriminators=[critic()],
+        regularisers=[{"name": "gradient-penalty"}, {"name": "r1", "weight": 0.5}],
+    )
+    assert [regulariser.weight for regulariser in one.regularisers] == [10.0, 0.5]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_are_valid_and_described(name):
+    one = read_config(name)
+    check(one, World())
+    assert one.steps or one.minutes
+    assert len(describe(name)) > 20
+    assert f"vgbench train {name}" in preset_path(name).read_text()
+
+
+@pytest.mark.parametrize("name", ["gru-hinge", "conv3d-lsgan", "temporal-deconv-wgan-gp"])
+def test_presets_build(name):
+    assert build(name).sample(1).shape == (1, 16, 32, 32, 3)
+    build_players(read_config(name))
+
+
+def test_unknown_preset_suggests():
+    with pytest.raises(ConfigError) as caught:
+        read_config("gru-hing")
+    assert "gru-hinge" in caught.value.remedy
+    with pytest.raises(ConfigError) as caught:
+        build("gru-hing")
+    assert "gru-hinge" in caught.value.remedy
+
+
+def test_settings_and_flags_win_over_the_preset():
+    one = read_config(
+        "gru-hinge",
+        ["generator.motion.name=lstm", "optimiser.generator_lr=3e-4"],
+        {"data": "x", "seed": None},
+    )
+    assert one.generator.motion.name == "lstm"
+    assert one.optimiser.generator_lr == 3e-4
+    assert one.data == "x"
+    assert one.seed == 0
+
+
+def test_model_part_of_a_config_is_found():
+    one = config(generator=generator("lstm"))
+    assert model_config(one) == one.model == model_config(one.model_dump())
+
+
+def test_options_of_regularisers_are_checked():
+    one = config(regularisers=[{"name": "periodicity", "options": {"mood": "avoid"}}])
+    with pytest.raises(VgbenchError, match="no option mood"):
+        check(one, World())
+
+
+def test_importing_the_package_does_not_import_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, vgbench.training, vgbench.reference_models; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert import_object("vgbench.training:train")

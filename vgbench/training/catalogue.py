@@ -1,0 +1,96 @@
+"""What each preset is and costs, for `vgbench list models`: counted or measured, never estimated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vgbench.training.config import TrainConfig
+from vgbench.training.presets import describe, preset_names, read_config
+
+
+@dataclass(frozen=True)
+class PresetFacts:
+    """One preset.
+
+    Attributes:
+        name: of the preset.
+        description: one sentence.
+        size: side in pixels.
+        frames: length of a clip.
+        generator_parameters: trainable numbers.
+        generator_macs: multiply-accumulates for one clip, forward.
+        discriminator_parameters: trainable numbers of all discriminators.
+        discriminator_macs: multiply-accumulates of all discriminators for what they see of one clip, forward.
+        seconds_per_step: of training on this machine; None when not measured.
+    """
+
+    name: str
+    description: str
+    size: int
+    frames: int
+    generator_parameters: int
+    generator_macs: int
+    discriminator_parameters: int
+    discriminator_macs: int
+    seconds_per_step: float | None = None
+
+
+def list_models(names: Iterable[str] | None = None, measured_steps: int = 0) -> list[PresetFacts]:
+    """Describe presets.
+
+    Args:
+        names: which ones; all unless given.
+        measured_steps: time that many training steps of each on random clips, after one to warm up.
+
+    Raises:
+        ConfigError: unknown preset.
+    """
+    return [describe_preset(name, measured_steps) for name in (preset_names() if names is None else names)]
+
+
+def describe_preset(name: str, measured_steps: int = 0) -> PresetFacts:
+    """Count one preset's networks, and time its training step if asked to."""
+    from vgbench.reference_models.cost import discriminator_cost, generator_cost
+    from vgbench.training.trainer import build_players
+
+    config = read_config(name)
+    players = build_players(config.model_copy(update={"device": "cpu"}))
+    generator = generator_cost(players.generator)
+    critics = [discriminator_cost(one, config.size, config.frames) for one in players.discriminators]
+    return PresetFacts(
+        name=name,
+        description=describe(name),
+        size=config.size,
+        frames=config.frames,
+        generator_parameters=generator.parameters,
+        generator_macs=generator.macs,
+        discriminator_parameters=sum(cost.parameters for cost in critics),
+        discriminator_macs=sum(cost.macs for cost in critics),
+        seconds_per_step=seconds_per_step(config, measured_steps) if measured_steps else None,
+    )
+
+
+def seconds_per_step(config: TrainConfig, steps: int) -> float:
+    """Mean time of a training step on random clips, data loading included."""
+    import numpy as np
+
+    from vgbench.clips import open_source
+    from vgbench.distributed import World
+    from vgbench.training.data import Windows
+    from vgbench.training.trainer import build_players, training_step
+
+    length = (config.frames - 1) * config.stride + 1
+    shape = (2, length, config.size, config.size, 3)
+    source = open_source(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    windows = Windows(source, config.size, config.frames, config.stride, config.seed)
+    players = build_players(config)
+    try:
+        training_step(config, players, World(), windows, 0)
+        before = time.perf_counter()
+        for step in range(1, steps + 1):
+            training_step(config, players, World(), windows, step)
+        return (time.perf_counter() - before) / steps
+    finally:
+        windows.close()
