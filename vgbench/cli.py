@@ -120,19 +120,23 @@ def eval_(
     from vgbench.evaluation import evaluate, resolve_protocol
     from vgbench.features import FeatureStore
     from vgbench.metrics import parse_list
+    from vgbench.statistics_file import is_statistics
 
     chosen = [str(choice) for choice in parse_list(metrics)] if metrics else None
     plan = resolve_protocol(protocol, chosen, extractor, settings or ())
     span = _range(value_range)
     sides = {
-        side: open_source(spec, layout=layout, value_range=span)
+        side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span)
         for side, spec in (("generated", generated), ("real", against))
     }
     if dry_run:
         typer.echo(to_yaml(plan), nl=False)
         for side, source in sides.items():
-            unreadable = len(source.skipped)
-            typer.echo(f"# {side}: {source.name}: {len(source.clips)} clips, {unreadable} not readable")
+            if isinstance(source, str):
+                typer.echo(f"# {side}: statistics of {source}")
+            else:
+                count = f"{len(source.clips)} clips, {len(source.skipped)} not readable"
+                typer.echo(f"# {side}: {source.name}: {count}")
         return
     if as_json:
         console.verbosity.quiet = True
@@ -429,6 +433,45 @@ def list_(
         width = max((len(name) for name, _ in entries), default=0)
         for name, text in entries:
             console.out.print(f"  {name:<{width}}  {text}", markup=False)
+
+
+stats = typer.Typer(no_args_is_help=True, help="Publish what scores need of a real set as one file.")
+app.add_typer(stats, name="stats")
+
+
+@stats.command("export")
+def stats_export(
+    real: Annotated[str, typer.Argument(help="The real clips, in any form that eval takes.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .safetensors.")],
+    protocol: Annotated[str, typer.Option("--protocol", "-p")] = "quick",
+    metrics: Annotated[str | None, typer.Option("--metrics", "-m")] = None,
+    extractor: Annotated[str | None, typer.Option("--extractor", "-e")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    workers: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option()] = "cpu",
+    settings: Settings = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write the statistics of a real set; score against them with `vgbench eval CLIPS --against FILE`."""
+    from vgbench.evaluation import export_statistics
+    from vgbench.metrics import parse_list
+
+    chosen = [str(choice) for choice in parse_list(metrics)] if metrics else None
+    with console.progress() as report:
+        path = export_statistics(
+            real,
+            output,
+            protocol,
+            chosen,
+            extractor,
+            settings=settings or (),
+            batch_size=batch_size,
+            workers=workers,
+            device=device,
+            progress=report,
+        )
+    typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
 
 
 cache = typer.Typer(no_args_is_help=True, help="Look at and bound the feature store.")

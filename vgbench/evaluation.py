@@ -30,6 +30,7 @@ from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import Protocol, load
 from vgbench.results import Clips, ClipSet, ClipUse, ExtractorUse, Record, SkippedClip, environment
 from vgbench.signature import Signature
+from vgbench.statistics_file import is_statistics, load_statistics, save_statistics
 
 THUMBNAILS = 8
 """Animated pictures saved beside a record, for each side."""
@@ -58,7 +59,7 @@ def evaluate(
 
     Args:
         generated: path, URL, `builtin:NAME`, array uint8 [N, T, H, W, 3], or an iterable of clips.
-        real: the same for the real side.
+        real: the same for the real side, or a statistics file of `export_statistics`.
         protocol: name of a shipped protocol, path of a YAML file, or a `Protocol`.
         metrics: instead of the protocol's own, such as `["fvd", "prdc(k=3)"]`.
         extractor: instead of the protocol's own: a name, `package.module:Class`, or an `Extractor`.
@@ -86,44 +87,44 @@ def evaluate(
     choices = parse_list(plan.metrics)
     store = store or FeatureStore()
     with joined_world() as world:
-        measures = Measures(
-            extractor=_load_extractor(plan, choices, extractor, device),
-            clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, ClipMetric)),
-        )
-        sources = {"generated": open_source(generated), "real": open_source(real)}
+        measures = _measures(plan, choices, extractor, device)
+        sources = {"real": real, "generated": generated}
+        opened = {side: open_source(given) for side, given in sources.items() if not is_statistics(given)}
         measured: dict[str, Measured] = {}
         seconds: dict[str, float] = {}
         for side in SIDES:
             start = time.monotonic()
-            measured[side] = measure(
-                sources[side],
-                side,
-                plan,
-                measures,
-                store,
-                batch_size=batch_size,
-                workers=workers,
-                world=world,
-                progress=progress,
-            )
+            if side in opened:
+                measured[side] = measure(
+                    opened[side],
+                    side,
+                    plan,
+                    measures,
+                    store,
+                    batch_size=batch_size,
+                    workers=workers,
+                    world=world,
+                    progress=progress,
+                )
+            else:
+                measured[side] = load_statistics(sources[side], plan, measures)
             seconds[side] = round(time.monotonic() - start, 3)
         start = time.monotonic()
         scores = _score(choices, measured["generated"], measured["real"])
         seconds["metrics"] = round(time.monotonic() - start, 3)
         seconds["total"] = round(time.monotonic() - began, 3)
         record = _record(
-            name or _model_name(sources["generated"].name),
+            name or _model_name(measured["generated"].source),
             plan,
             choices,
             measures,
-            sources,
             measured,
             scores,
             seconds,
             dict(details or {}),
         )
         if results is not None and world.is_main:
-            record = _save(record, Path(results), plan, sources, measured)
+            record = _save(record, Path(results), plan, opened, measured)
         store.prune()
     skipped = sum(len(side.skipped) for side in measured.values())
     if strict and skipped:
@@ -132,6 +133,47 @@ def evaluate(
             "mend or remove them, or leave out --strict",
         )
     return record
+
+
+def export_statistics(
+    real: Any,
+    path: str | Path,
+    protocol: str | Protocol = "quick",
+    metrics: Sequence[str] | None = None,
+    extractor: str | Extractor | None = None,
+    *,
+    settings: Iterable[str] = (),
+    batch_size: int = 16,
+    workers: int = 0,
+    device: str = "cpu",
+    store: FeatureStore | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Measure a real set and write what scores need of it to one file; arguments as for `evaluate`."""
+    plan = resolve_protocol(protocol, metrics, extractor, settings)
+    measures = _measures(plan, parse_list(plan.metrics), extractor, device)
+    with joined_world() as world:
+        measured = measure(
+            open_source(real),
+            "real",
+            plan,
+            measures,
+            store or FeatureStore(),
+            batch_size=batch_size,
+            workers=workers,
+            world=world,
+            progress=progress,
+        )
+        return save_statistics(path, measured, plan, measures) if world.is_main else Path(path)
+
+
+def _measures(
+    plan: Protocol, choices: Sequence[Choice], extractor: str | Extractor | None, device: str
+) -> Measures:
+    return Measures(
+        extractor=_load_extractor(plan, choices, extractor, device),
+        clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, ClipMetric)),
+    )
 
 
 class Sampler(typing.Protocol):
@@ -229,7 +271,6 @@ def _record(
     plan: Protocol,
     choices: Sequence[Choice],
     measures: Measures,
-    sources: Mapping[str, ClipSource],
     measured: Mapping[str, Measured],
     scores: dict[str, Score],
     seconds: dict[str, float],
@@ -253,10 +294,7 @@ def _record(
         else ExtractorUse(
             id=spec.id, weights=spec.weights, licence=spec.licence, comparable_with=spec.comparable_with
         ),
-        clips=Clips(
-            generated=_clip_set(sources["generated"], measured["generated"]),
-            real=_clip_set(sources["real"], measured["real"]),
-        ),
+        clips=Clips(generated=_clip_set(measured["generated"]), real=_clip_set(measured["real"])),
         environment=environment({"threads": str(torch.get_num_threads())}),
         seconds=seconds,
         warnings=tuple(_warnings(plan, measures, measured)),
@@ -310,12 +348,12 @@ def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[s
     return [(key, value) for key, value in fields if key not in unneeded]
 
 
-def _clip_set(source: ClipSource, side: Measured) -> ClipSet:
+def _clip_set(side: Measured) -> ClipSet:
     return ClipSet(
-        source=source.name,
+        source=side.source,
         used=len(side.windows),
         clips=len(set(side.groups.tolist())),
-        found=len(source.clips),
+        found=side.found,
         manifest_hash=side.manifest_hash,
         skipped=tuple(SkippedClip(path=entry.path, reason=entry.reason) for entry in side.skipped),
         windows=tuple(
@@ -355,18 +393,18 @@ def _save(
     record: Record,
     folder: Path,
     plan: Protocol,
-    sources: Mapping[str, ClipSource],
+    opened: Mapping[str, ClipSource],
     measured: Mapping[str, Measured],
 ) -> Record:
     """Save thumbnails first, then the record that names them, so that a record never points at nothing."""
     from vgbench.clips.write import animated_thumbnail
 
     thumbnails: dict[str, str] = {}
-    for side in SIDES:
+    for side, source in opened.items():
         for number, used in enumerate(measured[side].windows[:THUMBNAILS]):
             name = f"{record.stem}.clips/{side}-{number}.webp"
             try:
-                frames = sources[side].clips[used.window.clip].read(used.window.frames)
+                frames = source.clips[used.window.clip].read(used.window.frames)
             except BadClip:  # measured from the store, and gone from the disk since
                 continue
             data = animated_thumbnail(frames, size=plan.resize.size if plan.resize.size <= 96 else 96)

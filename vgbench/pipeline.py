@@ -76,6 +76,8 @@ class Measured:
     """One side of a comparison, measured.
 
     Attributes:
+        source: as the user named it.
+        found: clips in the source.
         windows: in the protocol's order, N of them.
         groups: int64 [N], number of the source clip.
         samples: features and logits, or None without an extractor.
@@ -85,6 +87,8 @@ class Measured:
         reused: windows that came whole from the store.
     """
 
+    source: str
+    found: int
     windows: tuple[UsedWindow, ...]
     groups: npt.NDArray[np.int64]
     samples: Samples | None
@@ -338,9 +342,7 @@ def run(extractor: Extractor, clips: torch.Tensor) -> Iterator[Row]:
     Raises:
         VgbenchError: the network gave a value that is not finite.
     """
-    device = next((p.device for p in extractor.parameters()), torch.device("cpu"))
-    with torch.inference_mode():
-        features, logits = extractor(clips.to(device, non_blocking=True))
+    features, logits = extractor(clips)
     columns = {"features": features.float().cpu().numpy()}
     if logits is not None:
         columns["logits"] = logits.float().cpu().numpy()
@@ -444,6 +446,8 @@ def _collect(
         logits = np.stack([row["logits"] for row in extracted]) if "logits" in extracted[0] else None
         samples = Samples(np.stack([row["features"] for row in extracted]), logits, groups)
     return Measured(
+        source=selection.source.name,
+        found=len(clips),
         windows=tuple(
             UsedWindow(clips[w.clip].id, clips[w.clip].label, selection.fingerprint(w), w) for w in windows
         ),

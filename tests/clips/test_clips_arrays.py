@@ -153,6 +153,20 @@ def test_a_training_loop_is_a_source():
     assert [clip.id for clip in source.clips] == sorted(clip.id for clip in source.clips)
 
 
+def test_torch_data_sets_and_loaders_are_sources():
+    class Clips(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return len(CLIPS)
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            return torch.from_numpy(CLIPS[index]), index % 2
+
+    for spec in (Clips(), torch.utils.data.DataLoader(Clips(), batch_size=3)):
+        source = open_source(spec)
+        np.testing.assert_array_equal(all_frames(source), CLIPS)
+        assert [clip.label for clip in source.clips] == ["0", "1", "0", "1"]
+
+
 @pytest.mark.parametrize(("spec", "message"), [([], "no clip"), (["a.mp4"], "item 0"), (7, "not a source")])
 def test_what_is_no_source(spec, message):
     with pytest.raises(VgbenchError, match=message):

@@ -109,7 +109,9 @@ STORES: dict[str, Callable[[dict[str, bytes], Path], str]] = {
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_the_same_clips_wherever_they_lie(store, tmp_path):
+@pytest.mark.parametrize("whole_download", [2**26, 3000])
+def test_the_same_clips_wherever_they_lie(store, whole_download, tmp_path, monkeypatch):
+    monkeypatch.setattr("vgbench.clips.files.WHOLE_DOWNLOAD_BYTES", whole_download)
     files = tree()
     source = open_source(STORES[store](files, tmp_path))
     assert [(clip.id, clip.label) for clip in source.clips] == EXPECTED
@@ -315,6 +317,28 @@ def test_a_protocol_without_its_package_says_what_to_install(monkeypatch):
     with pytest.raises(VgbenchError, match="Install s3fs") as caught:
         open_source("s3://bucket/clips")
     assert "install" in (caught.value.remedy or "")
+
+
+def test_a_file_url_and_a_server_that_hides_sizes(tmp_path, monkeypatch):
+    folder = in_folder({"run/a.png": strip()}, tmp_path)
+    (clip,) = open_source(f"file://{folder}").clips
+    assert (clip.id, clip.label, clip.count_frames()) == ("run/a.png", "run", 5)
+    local = type(fsspec.filesystem("file"))
+    monkeypatch.setattr(local, "info", lambda self, path, **_: {"name": path, "type": "file", "size": None})
+    assert open_source(f"file://{folder}/run/a.png").clips[0].count_frames() == 5
+
+
+def test_what_a_server_raises_makes_a_bad_clip_and_not_a_crash(monkeypatch):
+    fs = fsspec.filesystem("memory")
+    fs.pipe("/failing/a.png", strip())
+    (clip,) = open_source("memory://failing", layout="strips").clips
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise RuntimeError("503 slow down")
+
+    monkeypatch.setattr(type(fs), "cat_file", fail)
+    with pytest.raises(BadClip, match=r"memory://failing/a\.png: RuntimeError: 503 slow down"):
+        clip.count_frames()
 
 
 def test_a_changed_remote_file_is_not_taken_for_its_old_self():

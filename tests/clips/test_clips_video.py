@@ -203,6 +203,21 @@ def test_sound_without_pictures_is_bad(tmp_path):
         video_clip(path).count_frames()
 
 
+def test_a_cover_picture_is_no_film(tmp_path):
+    path = tmp_path / "cover.mp4"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 16, 16, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        film = container.add_stream("libx264rgb", rate=25, options={"qp": "0"})
+        film.width, film.height, film.pix_fmt = 32, 32, "rgb24"
+        for stream, frames in ((cover, rolling_noise(1, 16, 16)), (film, rolling_noise(3, 32, 32))):
+            for pixels in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode(None))
+    np.testing.assert_array_equal(video_clip(path).read(range(3)), rolling_noise(3, 32, 32))
+
+
 def test_a_wrong_extension_does_not_matter_and_a_playlist_opens_nothing(encoded, tmp_path):
     path = encoded("a.mp4", "libx264", "yuv420p")
     shutil.copy(path, tmp_path / "b.avi")

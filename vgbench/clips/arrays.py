@@ -333,7 +333,7 @@ def memory_clips(items: Iterable[Any], value_range: ValueRange | None, *, copy: 
 
 
 def _clips_of_item(item: Any, value_range: ValueRange | None) -> Iterator[tuple[Frames, str | None]]:
-    array, label = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+    array, label = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
     if not is_array(array):
         raise ValueError(f"a {type(array).__name__} is not a clip")
     array = array if isinstance(array, np.ndarray) else _tensor_to_numpy(array)

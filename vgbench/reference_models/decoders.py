@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vgbench.errors import ConfigError, VgbenchError
-from vgbench.named import lookup
+from vgbench.errors import ConfigError
 from vgbench.reference_models.config import GeneratorConfig
 from vgbench.reference_models.layers import (
     feature_norm,
@@ -20,6 +19,7 @@ from vgbench.reference_models.layers import (
     unfold,
     widths,
 )
+from vgbench.reference_models.parts import build_part
 
 
 class Decoder(nn.Module):
@@ -402,7 +402,7 @@ def identity_grid(frames: torch.Tensor) -> torch.Tensor:
     return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)[None]
 
 
-DECODERS: dict[str, type[Decoder]] = {
+DECODERS: dict[str, Callable[..., Decoder]] = {
     "frame": FrameDecoder,
     "conv3d": Conv3dDecoder,
     "two-stream": TwoStreamDecoder,
@@ -420,11 +420,5 @@ def build_decoder(
     name = config.decoder.name
     if name == "auto":
         name = config.motion.name if config.motion.name in DECODERS else "frame"
-    kind: Any = lookup("decoder", name, DECODERS)
-    module = kind(config, size, frames, content_dim, code_dim, **config.decoder.options)
-    if not isinstance(module, nn.Module):
-        raise VgbenchError(
-            f"'{name}' does not build a decoder",
-            "derive it from vgbench.reference_models.decoders.Decoder",
-        )
-    return module  # type: ignore[return-value]
+    arguments = (config, size, frames, content_dim, code_dim)
+    return build_part("decoder", name, DECODERS, Decoder, *arguments, options=config.decoder.options)

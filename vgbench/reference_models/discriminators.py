@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.named import lookup
 from vgbench.reference_models.config import DiscriminatorConfig
 from vgbench.reference_models.layers import (
     constrained,
@@ -20,6 +19,7 @@ from vgbench.reference_models.layers import (
     unfold,
     widths,
 )
+from vgbench.reference_models.parts import build_part
 
 
 class Discriminator(nn.Module):
@@ -338,7 +338,7 @@ class TimeConditionedDiscriminator(Discriminator):
         return scores
 
 
-DISCRIMINATORS: dict[str, type[Discriminator]] = {
+DISCRIMINATORS: dict[str, Callable[..., Discriminator]] = {
     "image": ImageDiscriminator,
     "video3d": VideoDiscriminator,
     "spatial": SpatialDiscriminator,
@@ -360,17 +360,12 @@ def build_discriminator(
         labels: number of classes, 0 without.
         classifies: give it a class head (for "categorical-information") in place of the projection term.
     """
-    kind: Any = lookup("discriminator", config.name, DISCRIMINATORS)
-    if config.name not in DISCRIMINATORS:
-        module = kind(config, size, frames, **config.options)
-        if not isinstance(module, nn.Module):
-            raise VgbenchError(
-                f"'{config.name}' does not build a discriminator",
-                "derive it from vgbench.reference_models.discriminators.Discriminator",
-            )
-        return module  # type: ignore[return-value]
-    built: Discriminator = kind(config, size, frames, labels, classifies)
-    return built
+    # A user's own class decides for itself what it does with labels.
+    conditions = (labels, classifies) if config.name in DISCRIMINATORS else ()
+    arguments = (config, size, frames, *conditions)
+    return build_part(
+        "discriminator", config.name, DISCRIMINATORS, Discriminator, *arguments, options=config.options
+    )
 
 
 def needed_times(frames: int, clips: int, device: torch.device | None = None) -> torch.Tensor:

@@ -99,11 +99,11 @@ class Generator(nn.Module):
     @property
     def horizon(self) -> int | None:
         """The only length that it can make, or None for any."""
-        return self.motion.horizon or getattr(self.decoder, "horizon", None)
+        return self.motion.horizon or self.decoder.horizon
 
     @property
     def renders_single_frames(self) -> bool:
-        return not getattr(self.decoder, "frames_interact", False)
+        return not self.decoder.frames_interact
 
     def forward(self, latents: Latents, times: torch.Tensor) -> torch.Tensor:
         """Make clips.

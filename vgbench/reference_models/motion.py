@@ -8,15 +8,15 @@ longer clip begins with the noise of a shorter one.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.named import lookup
 from vgbench.reference_models.config import MotionConfig
+from vgbench.reference_models.parts import build_part
 
 
 class Motion(nn.Module):
@@ -305,7 +305,7 @@ class Phase(Motion):
         return codes
 
 
-MOTIONS: dict[str, type[Motion]] = {
+MOTIONS: dict[str, Callable[..., Motion]] = {
     "none": NoMotion,
     "static": Static,
     "independent": Independent,
@@ -325,12 +325,5 @@ MOTIONS: dict[str, type[Motion]] = {
 
 
 def build_motion(config: MotionConfig, frames: int) -> Motion:
-    """Build the motion module that the config names."""
-    kind: Any = lookup("motion module", config.name, MOTIONS)
-    module = kind(config, frames, **config.options)
-    if not isinstance(module, nn.Module) or not hasattr(module, "noise_shape"):
-        raise VgbenchError(
-            f"'{config.name}' does not build a motion module",
-            "derive it from vgbench.reference_models.motion.Motion",
-        )
-    return module  # type: ignore[return-value]
+    """Build the motion module that the config names, for training clips of `frames`."""
+    return build_part("motion module", config.name, MOTIONS, Motion, config, frames, options=config.options)

@@ -262,14 +262,14 @@ def generator_phase(
                             real_scores = real_view.scores(critic).float()
                     loss = loss_functions.generator(real_scores, scores)
                     facts.add("generator_loss", loss)
-                    total = total + weight_of(critic) * loss
+                    total = total + critic.config.weight * loss
                 if due:
                     critics = zip(players.discriminators, real_views, views, strict=True)
                     seen = GeneratorView(
                         real=real,
                         fake=fake,
                         latents=own.latents,
-                        terms=getattr(players.generator.decoder, "terms", {}),
+                        terms=players.generator.decoder.terms,
                         discriminators=tuple((d, r, f) for d, r, f in critics if r is not None),
                         real_autocorrelation=players.memory.get("real_autocorrelation"),
                     )
@@ -301,16 +301,12 @@ def adversarial_loss(config: TrainConfig) -> Loss:
 
 def scores_of(critic: Discriminator, real: View, fake: View) -> tuple[torch.Tensor, torch.Tensor]:
     """Raw scores of both views; in one forward pass unless batch norm would mix them."""
-    if getattr(critic, "mixes_samples", True) or (real.label is None) != (fake.label is None):
+    if critic.mixes_samples or (real.label is None) != (fake.label is None):
         return real.scores(critic), fake.scores(critic)
     label = None if real.label is None or fake.label is None else torch.cat([real.label, fake.label])
     both = View(torch.cat([real.video, fake.video]), torch.cat([real.times, fake.times]), label)
     real_scores, fake_scores = both.scores(critic).chunk(2)
     return real_scores, fake_scores
-
-
-def weight_of(critic: Discriminator) -> float:
-    return critic.config.weight if isinstance(critic, Discriminator) else 1.0
 
 
 def augmented(config: TrainConfig, video: torch.Tensor, draws: Draws) -> torch.Tensor:

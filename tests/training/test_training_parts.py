@@ -1,0 +1,183 @@
+"""Augmentation, moving average, grids, users' own parts, the catalogue."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import FRAMES, SIZE, config, generator, moving_squares
+from torch import nn
+
+from vgbench.errors import ConfigError, VgbenchError
+from vgbench.reference_models import load
+from vgbench.training import list_models, train
+from vgbench.training.augment import AUGMENTATIONS, augment, draw
+from vgbench.training.ema import decay, update
+from vgbench.training.grid import tile, write_gif
+
+
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
+def test_every_frame_of_a_clip_gets_the_same_change(kind):
+    still = torch.rand(3, 3, 1, 16, 16).expand(-1, -1, 5, -1, -1)
+    changed = augment(still, [kind], draw(3, torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(changed, changed[:, :, :1].expand(-1, -1, 5, -1, -1))
+    assert (changed != still).any()
+
+
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
+def test_augmentation_passes_gradients_and_treats_clips_apart(kind):
+    video = torch.rand(3, 3, 4, 16, 16, requires_grad=True)
+    numbers = draw(3, torch.Generator().manual_seed(0))
+    augment(video, [kind], numbers)[1].sum().backward()
+    assert video.grad[1].abs().sum() > 0
+    assert video.grad[[0, 2]].abs().sum() == 0
+
+
+def test_translation_moves_by_whole_pixels_and_fills_with_grey():
+    video = torch.arange(1.0, 257).view(1, 1, 1, 16, 16).expand(1, 3, 2, 16, 16)
+    numbers = torch.full((1, 8), 0.999)  # the largest shift: two pixels, down and right
+    moved = augment(video, ["translation"], numbers)
+    torch.testing.assert_close(moved[..., 2:, 2:], video[..., :-2, :-2])
+    assert moved[..., :2, :].abs().max() == 0
+    assert moved[..., :2].abs().max() == 0
+
+
+def test_moving_average_follows_the_recursion():
+    average, model = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    with torch.no_grad():
+        model.weight.fill_(3.0)
+        model.running_mean.fill_(7.0)
+    update(average, model, 0.75)
+    assert average.weight.tolist() == [1.5, 1.5]
+    assert average.running_mean.tolist() == [7.0, 7.0], "statistics are copied, not averaged"
+    update(average, model, 0.75)
+    assert average.weight.tolist() == [1.875, 1.875]
+
+
+def test_half_life_is_a_half_life_and_ramps_up():
+    assert decay(16, 10**9, half_life_clips=1000, ramp_up=0.05) ** (1000 / 16) == pytest.approx(0.5)
+    assert decay(16, 2000, half_life_clips=1000, ramp_up=0.05) ** (100 / 16) == pytest.approx(0.5)
+    assert decay(16, 16, half_life_clips=1000, ramp_up=0.0) == pytest.approx(0)
+
+
+def test_grid_puts_clips_in_rows(tmp_path):
+    clips = np.arange(6, dtype=np.uint8)[:, None, None, None, None] * np.ones((1, 2, 4, 4, 3), np.uint8)
+    grid = tile(clips[:5], columns=3)
+    assert grid.shape == (2, 8, 12, 3)
+    assert grid[0, 0, ::4, 0].tolist() == [0, 1, 2]
+    assert grid[0, 4, ::4, 0].tolist() == [3, 4, 0]
+    write_gif(tmp_path / "grid.gif", np.random.default_rng(0).integers(0, 255, (4, 3, 8, 8, 3), np.uint8), 2)
+    with Image.open(tmp_path / "grid.gif") as picture:
+        assert (picture.size, picture.n_frames) == ((32, 32), 3)
+
+
+OWN = """
+import numpy as np
+import torch
+from torch import nn
+from vgbench.reference_models.decoders import Decoder
+from vgbench.reference_models.discriminators import Discriminator
+from vgbench.reference_models.losses import Loss
+from vgbench.reference_models.motion import Motion
+
+
+class Drift(Motion):
+    def __init__(self, config, frames, speed=1.0):
+        super().__init__()
+        self.code_dim, self.speed = config.noise_dim, speed
+
+    def noise_shape(self, frames):
+        return (1, self.code_dim)
+
+    def forward(self, noise, times):
+        return noise * (self.speed * times)[..., None]
+
+
+class Paint(Decoder):
+    def __init__(self, config, size, frames, content_dim, code_dim):
+        super().__init__()
+        self.layer = nn.Linear(content_dim + code_dim, 3 * size * size)
+        self.size = size
+
+    def forward(self, content, codes):
+        both = torch.cat([content[:, None].expand(-1, codes.shape[1], -1), codes], 2)
+        return self.layer(both).unflatten(2, (3, self.size, self.size)).transpose(1, 2).tanh()
+
+
+class Flat(Discriminator):
+    def __init__(self, config, size, frames):
+        super().__init__(config, 1, 0, False)
+        self.layer = nn.Linear(3 * frames * size * size, 1)
+
+    def forward(self, video, times, label=None):
+        return self.layer(video.flatten(1))
+
+
+linear = Loss(lambda real, fake: (fake - real).mean().tanh(), lambda real, fake: -fake.mean())
+
+
+def sample(n, seed, device="cpu"):
+    return np.random.default_rng(seed).integers(0, 255, (n, 4, 8, 8, 3), np.uint8)
+
+
+class Sampler:
+    def sample(self, n, seed, frames=16, device="cpu"):
+        return np.zeros((n, frames, 8, 8, 3), np.uint8)
+
+
+def wrong(n, seed):
+    return np.zeros((n, 3, 4, 8, 8), np.float32)
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    (tmp_path / "vgbench_test_own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "vgbench_test_own"
+
+
+def test_users_own_parts_train_and_load(own_module, tmp_path):
+    one = config(
+        generator={
+            "content_dim": 4,
+            "motion": {"name": f"{own_module}:Drift", "noise_dim": 3, "options": {"speed": 0.5}},
+            "decoder": {"name": f"{own_module}:Paint"},
+        },
+        discriminators=[{"name": f"{own_module}:Flat", "norm": "none"}],
+        loss={"name": f"{own_module}:linear"},
+    )
+    train(one, tmp_path / "run", source=moving_squares())
+    clips = load(tmp_path / "run").sample(2, frames=11)
+    assert clips.shape == (2, 11, SIZE, SIZE, 3)
+    assert (clips[:, 0] != clips[:, -1]).any()
+
+
+def test_a_name_that_is_no_part_says_so(own_module, tmp_path):
+    for changes, words in [
+        ({"generator": generator(f"{own_module}:sample")}, "motion module .* cannot be built"),
+        ({"loss": {"name": f"{own_module}:sample"}}, "is not a loss"),
+        ({"loss": {"name": f"{own_module}:absent"}}, "cannot load"),
+        ({"discriminators": [{"name": "vgbench_test_none:D"}]}, "cannot load"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            train(config(**changes), tmp_path / "run", source=moving_squares())
+
+
+def test_foreign_samplers(own_module):
+    clips = load(f"{own_module}:sample").sample(3, seed=4)
+    np.testing.assert_array_equal(clips, np.random.default_rng(4).integers(0, 255, (3, 4, 8, 8, 3), np.uint8))
+    assert load(f"{own_module}:Sampler").sample(2, frames=5).shape == (2, 5, 8, 8, 3)
+    with pytest.raises(VgbenchError, match="takes no 'frames'"):
+        load(f"{own_module}:sample").sample(1, frames=9)
+    with pytest.raises(VgbenchError, match=r"gave float32 \[2, 3, 4, 8, 8\]"):
+        load(f"{own_module}:wrong").sample(2)
+
+
+def test_catalogue_counts_and_measures():
+    facts = list_models(["static-hinge", "gru-hinge"])
+    still, gru = facts
+    assert gru.generator_parameters > still.generator_parameters
+    assert gru.discriminator_macs == still.discriminator_macs > 0
+    assert gru.seconds_per_step is None
+    assert gru.size == 32
+    assert gru.frames > FRAMES
