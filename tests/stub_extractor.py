@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from pathlib import Path
 
 import torch
 
+from vgbench import features
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
 
 
@@ -60,4 +62,16 @@ class FailsOnRankOne(StubExtractor):
     def forward(self, clips: torch.Tensor) -> Extracted:
         if os.environ.get("RANK") == "1" and sum(self.calls) >= 20:
             raise MemoryError("rank one is out of memory")
+        return super().forward(clips)
+
+
+class SlowExtractor(StubExtractor):
+    """Takes its time, and has every batch written to the store at once, so that a test can kill it midway."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        features._FLUSH_SECONDS = 0.0
+
+    def forward(self, clips: torch.Tensor) -> Extracted:
+        time.sleep(0.2)
         return super().forward(clips)

@@ -23,8 +23,8 @@ from vgbench.distributed import joined_world
 from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
-from vgbench.metrics import parse_list, score_names
-from vgbench.metrics.metric import Choice, ClipMetric, SetMetric
+from vgbench.metrics import METRICS, parse_list, score_names
+from vgbench.metrics.metric import Better, Choice, ClipMetric, SetMetric
 from vgbench.metrics.score import Score
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import Protocol, load
@@ -33,7 +33,7 @@ from vgbench.signature import Signature
 from vgbench.statistics_file import is_statistics, load_statistics, save_statistics
 
 THUMBNAILS = 8
-"""Animated pictures saved beside a record, for each side."""
+"""Windows of each side shown as animated pictures beside a record, in the protocol's order."""
 SIDES: tuple[Side, ...] = ("real", "generated")
 
 
@@ -121,7 +121,7 @@ def evaluate(
             measured,
             scores,
             seconds,
-            dict(details or {}),
+            {**_foreign_directions(choices), **(details or {})},
         )
         if results is not None and world.is_main:
             record = _save(record, Path(results), plan, opened, measured)
@@ -303,6 +303,17 @@ def _record(
     )
 
 
+def _foreign_directions(choices: Sequence[Choice]) -> dict[str, dict[str, Better]]:
+    """Which way the user's own metrics improve, as `details["better"]`; tables know vgbench's from its own."""
+    foreign = [choice.metric for choice in choices if choice.name not in METRICS]
+    better = {
+        name: metric.better if isinstance(metric, ClipMetric) else metric.better[name]
+        for metric in foreign
+        for name in score_names(metric)
+    }
+    return {"better": better} if better else {}
+
+
 def _signature_fields(
     plan: Protocol, choices: Sequence[Choice], measures: Measures, measured: Mapping[str, Measured]
 ) -> tuple[tuple[str, str], ...]:
@@ -400,9 +411,12 @@ def _save(
     from vgbench.clips.write import animated_thumbnail
 
     thumbnails: dict[str, str] = {}
+    picks: dict[str, str] = {}
+    drawn = "seeded" if plan.windows.order == "drawn" else "sorted"
     for side, source in opened.items():
-        for number, used in enumerate(measured[side].windows[:THUMBNAILS]):
-            name = f"{record.stem}.clips/{side}-{number}.webp"
+        for suffix, number in _shown(measured, side).items():
+            name = f"{record.stem}.clips/{side}-{suffix}.webp"
+            used = measured[side].windows[number]
             try:
                 frames = source.clips[used.window.clip].read(used.window.frames)
             except BadClip:  # measured from the store, and gone from the disk since
@@ -413,6 +427,23 @@ def _save(
             except OSError as error:
                 raise VgbenchError(f"{folder}: cannot be written to ({error.strerror})") from error
             thumbnails[name] = hashlib.sha256(data).hexdigest()
-    record = record.model_copy(update={"thumbnails": thumbnails})
+            picks[name] = drawn if suffix.isdecimal() else suffix
+    details = {**record.details, "picks": picks}
+    record = record.model_copy(update={"thumbnails": thumbnails, "details": details})
     record.save(folder)
     return record
+
+
+def _shown(measured: Mapping[str, Measured], side: str) -> dict[str, int]:
+    """Choose the windows to show: name -> number of the window.
+
+    Nobody picks by hand: the first ones in the protocol's order, and of the generated side the two whose
+    features are nearest to and farthest from the mean of the real ones (Euclidean distance).
+    """
+    shown = {str(number): number for number in range(min(THUMBNAILS, len(measured[side].windows)))}
+    generated, real = measured["generated"].samples, measured["real"].samples
+    if side == "generated" and generated is not None and real is not None:
+        center = real.features.mean(0, dtype=np.float64)
+        distances = np.linalg.norm(generated.features - center, axis=1)
+        shown |= {"nearest": int(distances.argmin()), "farthest": int(distances.argmax())}
+    return shown

@@ -10,10 +10,10 @@ batch size or ranks.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal
+from itertools import chain, groupby
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,9 @@ class Measures:
             tables[EXTRACTOR] = store.table(f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32")
         return tables
 
+
+T = TypeVar("T")
+_INSPECTED = 16  # clips that a worker reports at once
 
 EXTRACTOR = "extractor"
 """Name of the extractor's table beside the clip metrics' names."""
@@ -267,8 +270,8 @@ def _inspect(
     source: ClipSource, clips: Sequence[int], counts: Table, workers: int
 ) -> Iterator[tuple[str, int] | str]:
     """Yield (fingerprint, frames) of each clip, or the reason why it is unusable."""
-    dataset = _Inspection(source, clips, counts)
-    for fingerprint, n_frames, reason in _loader(dataset, batch_size=1, workers=workers):
+    inspected = chain.from_iterable(_loader(_Inspection(source, clips, counts), _INSPECTED, workers))
+    for fingerprint, n_frames, reason in inspected:
         if reason is not None:
             yield reason
             continue
@@ -315,7 +318,7 @@ def _extract(
     run_extractor = EXTRACTOR in tables and any(key not in tables[EXTRACTOR] for key, _ in missing)
     dataset = _Decoding(source, [window for _, window in missing], policy, needed)
     position = 0
-    for batch in _loader(dataset, batch_size=batch_size, workers=workers):
+    for batch in _loader(dataset, batch_size, workers):
         keys = [key for key, _ in missing[position : position + len(batch)]]
         position += len(batch)
         rows: dict[bytes, dict[str, Row]] = {}
@@ -388,25 +391,19 @@ class _Decoding(Dataset[_Decoded]):
         return torch.from_numpy(np.ascontiguousarray(frames)), values, None
 
 
-def _as_list(batch: list[_Decoded]) -> list[_Decoded]:
-    return batch
-
-
-def _first(batch: list[tuple[str, int, str | None]]) -> tuple[str, int, str | None]:
-    return batch[0]
-
-
-def _loader(dataset: Dataset[object], *, batch_size: int, workers: int) -> DataLoader[object]:
-    """Keep order, bound the queues: at most two batches wait per worker."""
-    collate = _first if isinstance(dataset, _Inspection) else _as_list
-    few = min(workers, -(-len(dataset) // batch_size))  # type: ignore[arg-type]
+def _loader(dataset: Dataset[T], batch_size: int, workers: int) -> Iterable[list[T]]:
+    """Yield items in order, in lists; queues are bounded: at most two batches wait per worker."""
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        num_workers=few,
-        collate_fn=collate,  # type: ignore[arg-type]
-        prefetch_factor=2 if few else None,
+        num_workers=workers,
+        collate_fn=_as_list,
+        prefetch_factor=2 if workers else None,
     )
+
+
+def _as_list(batch: list[T]) -> list[T]:
+    return batch
 
 
 def _share_rows(computed: set[bytes], tables: dict[str, Table], world: World) -> None:
@@ -442,9 +439,10 @@ def _collect(
     groups = np.array([number[window.clip] for window in windows], dtype=np.int64)
     samples = None
     if EXTRACTOR in rows:
-        extracted = rows[EXTRACTOR]
-        logits = np.stack([row["logits"] for row in extracted]) if "logits" in extracted[0] else None
-        samples = Samples(np.stack([row["features"] for row in extracted]), logits, groups)
+        columns: dict[str, Any] = {
+            name: np.stack([row[name] for row in rows[EXTRACTOR]]) for name in rows[EXTRACTOR][0]
+        }
+        samples = Samples(columns["features"], columns.get("logits"), groups)
     return Measured(
         source=selection.source.name,
         found=len(clips),

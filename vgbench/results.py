@@ -92,8 +92,11 @@ class Record(Config):
         warnings: (code, sentence) pairs about anything that weakens the scores.
         created: ISO 8601, UTC.
         thumbnails: path relative to the record's folder -> sha256 of a small animated WebP picture, named
-            `<stem>.clips/generated-0.webp`, `<stem>.clips/real-0.webp` and so on.
-        details: what the run wants to keep beside the scores (training cost, curves), by name.
+            `<stem>.clips/generated-0.webp`, `<stem>.clips/real-0.webp` and so on, and
+            `generated-nearest.webp`, `generated-farthest.webp` by distance to the mean of the real features.
+        details: what the run wants to keep beside the scores (training cost, curves), by name. `evaluate`
+            adds "picks", thumbnail -> the rule that chose it ("seeded", "sorted", "nearest", "farthest"), and
+            "better", score -> direction, for metrics that vgbench does not ship.
     """
 
     model_config = ConfigDict(

@@ -40,7 +40,7 @@ def sample_clips(
         first_frame: picture to go on from, for models conditioned on it.
         checkpoint: of a run folder: the best by score (the last without scores), the last, the first.
         progress: called as (stage, done, total).
-        options: frames, frame_step, label, fix: what `Generator.sample` takes; None and defaults are left out.
+        options: frames, frame_step, label, fix, as `Generator.sample` takes them; None is left out.
 
     Yields:
         uint8 [T, H, W, 3].

@@ -1,8 +1,8 @@
 """Statistics of a real set as one small file, so that a laboratory can publish them instead of its clips.
 
 Safetensors, never pickle: features, logits, clip metric values and the window manifest of one side, with the
-protocol and extractor that they belong to in the metadata. Everything that a score or its interval needs of the
-real side is in it; `vgbench eval … --against FILE` takes it in place of the clips.
+protocol and extractor that they belong to in the metadata. Everything that a score or its interval needs of
+the real side is in it; `vgbench eval … --against FILE` takes it in place of the clips.
 """
 
 from __future__ import annotations

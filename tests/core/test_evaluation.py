@@ -175,10 +175,40 @@ def test_saved_record_and_thumbnails(tmp_path):
     record = _evaluate(results=tmp_path, name="gan <1>", details={"role": "control"})
     loaded = load_record(tmp_path / f"{record.stem}.json")
     assert loaded == record
-    assert loaded.details == {"role": "control"}
-    assert len(record.thumbnails) == 16
+    assert loaded.details["role"] == "control"
     with Image.open(tmp_path / next(iter(record.thumbnails))) as picture:
         assert picture.n_frames > 1
+
+
+def test_thumbnails_are_the_first_windows_drawn_and_the_extremes_by_features(tmp_path):
+    # 23 grey clips like the real ones, one bright: the stub's features are mean colours.
+    real = np.full((24, 16, 32, 32, 3), 100, dtype=np.uint8)
+    generated = real + np.arange(10, 34, dtype=np.uint8)[:, None, None, None, None]
+    generated[5] = 250
+    record = _evaluate(generated, real, results=tmp_path, name="x", metrics=["fvd", "temporal_flicker"])
+    picks = record.details["picks"]
+    assert set(picks) == set(record.thumbnails)
+    rules = sorted(rule for name, rule in picks.items() if "/generated-" in name)
+    assert rules == ["farthest", "nearest", *["seeded"] * 8]
+    shades = {}
+    for name, rule in picks.items():
+        with Image.open(tmp_path / name) as picture:
+            shades[rule, "real" in name] = picture.convert("RGB").getpixel((0, 0))[0]
+    assert shades["farthest", False] == pytest.approx(250, abs=4)
+    assert shades["nearest", False] == pytest.approx(110, abs=4)
+    only_pixels = _evaluate(results=tmp_path, metrics=["temporal_flicker"], extractor=None)
+    assert set(only_pixels.details["picks"].values()) == {"seeded"}
+
+
+def test_a_metric_of_the_user_s_own_says_its_direction_in_the_record(tmp_path, monkeypatch):
+    (tmp_path / "own_metrics.py").write_text(
+        "from vgbench.metrics import ClipMetric\n"
+        "brightness = ClipMetric('brightness', 'Brightness', lambda x: float(x.mean()), '1', 'higher', 'none')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    record = _evaluate(metrics=["temporal_flicker", "own_metrics:brightness"])
+    assert record.details["better"] == {"brightness": "higher"}
+    assert "better" not in _evaluate(metrics=["temporal_flicker"]).details
 
 
 def test_arrays_and_generators_are_sources():

@@ -29,7 +29,7 @@ def test_scores_against_the_file_are_scores_against_the_clips(exported):
 
 
 def test_another_protocol_or_network_is_refused_by_name(exported):
-    with pytest.raises(ConfigError, match="windows: 16/s1.* there, 8/s1.* here"):
+    with pytest.raises(ConfigError, match=r"windows: 16/s1.* there, 8/s1.* here"):
         vgbench.evaluate(TRAIN, exported, settings=[*SETTINGS, "windows.frames=8"], **OPTIONS)
     other = StubExtractor()
     other.spec = other.spec.__class__(**{**vars(other.spec), "weights": "random:1"})

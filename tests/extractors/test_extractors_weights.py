@@ -37,10 +37,8 @@ def as_jax(state: dict[str, torch.Tensor]) -> dict[str, dict[str, object]]:
     """Lay a state dict out as the package does: Flax names, channels last, no batch norm scale."""
     units = {"b0": "Branch_0/Conv3d_0a_1x1", "b3b": "Branch_3/Conv3d_0b_1x1"}
     for branch in (1, 2):
-        units |= {
-            f"b{branch}a": f"Branch_{branch}/Conv3d_0a_1x1",
-            f"b{branch}b": f"Branch_{branch}/Conv3d_0b_3x3",
-        }
+        units[f"b{branch}a"] = f"Branch_{branch}/Conv3d_0a_1x1"
+        units[f"b{branch}b"] = f"Branch_{branch}/Conv3d_0b_3x3"
     tree: dict[str, dict[str, object]] = {"params": {}, "batch_stats": {}}
     for key, value in state.items():
         *where, layer, leaf = key.split(".")

@@ -141,7 +141,6 @@ def test_compute_before_update_is_refused():
 TWO_PROCESSES = """
 import sys
 import torch, torch.distributed as dist
-import torch.multiprocessing as mp
 
 def rows(n, seed):
     return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.1 * seed
@@ -164,9 +163,8 @@ def work(rank, port):
     assert abs(float(score.compute()) - inception_score(generated.numpy()).mean) < 1e-12
     dist.destroy_process_group()
 
-if __name__ == "__main__":
-    mp.spawn(work, args=(int(sys.argv[1]),), nprocs=2)
-    print("equal")
+work(int(sys.argv[1]), int(sys.argv[2]))
+print("equal")
 """
 
 
@@ -176,7 +174,19 @@ def test_two_processes_together_equal_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    done = subprocess.run(
-        [sys.executable, str(script), str(port)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.stdout.strip() == "equal", done.stderr[-2000:]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(rank), str(port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        for process in ranks:
+            output, errors = process.communicate(timeout=120)
+            assert output.strip() == "equal", errors[-2000:]
+    finally:
+        for process in ranks:
+            process.kill()

@@ -11,6 +11,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -245,7 +246,10 @@ def _npy_header(file: StoredFile) -> tuple[np.dtype[Any], tuple[int, ...], int]:
         }.get(version)
         if read is None:
             raise ValueError(f"npy format {version} holds no plain numbers")
-        shape, fortran_order, dtype = read(stream)
+        try:
+            shape, fortran_order, dtype = read(stream)
+        except (TokenError, TypeError, KeyError) as error:  # NumPy parses the header as Python text
+            raise ValueError("the header is damaged") from error
         offset = stream.tell()
     if fortran_order:
         raise ValueError("stored in Fortran order; save numpy.ascontiguousarray(clips)")

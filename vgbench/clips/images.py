@@ -47,7 +47,8 @@ def open_image(file: StoredFile) -> Iterator[Image]:
     """
     import PIL.Image
 
-    with bad_clip_on_error(file.name), file.open() as stream:
+    # Pillow's parsers look into damaged headers without checking first: hence the last two.
+    with bad_clip_on_error(file.name, IndexError, KeyError), file.open() as stream:
         try:
             with warnings.catch_warnings():
                 # Long strips pass Pillow's advice on size; its hard limit, an error, still holds.

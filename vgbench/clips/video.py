@@ -96,17 +96,19 @@ class VideoClip(Clip):
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Decode all frames in turn, each uint8 [H, W, 3]."""
         with _opened(self.file) as (container, stream):
+            to_rgb = _RgbConverter()
             for frame in _decoded(self.file.name, container, stream):
-                yield _to_rgb(frame)
+                yield to_rgb(frame)
 
     def _read_through(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
         wanted = set(indices)
         frames = {}
         seen = 0
+        to_rgb = _RgbConverter()
         with _opened(self.file) as (container, stream):
             for frame in _decoded(self.file.name, container, stream):
                 if seen in wanted:
-                    frames[seen] = _to_rgb(frame)
+                    frames[seen] = to_rgb(frame)
                 seen += 1
                 if seen > indices[-1]:
                     break
@@ -130,10 +132,11 @@ class VideoClip(Clip):
             position = {time: at for at, (time, _) in enumerate(times)}
             wanted = set(indices)
             frames = {}
+            to_rgb = _RgbConverter()
             for frame in _decoded(self.file.name, container, stream):
                 at = position.get(frame.pts) if frame.pts is not None else None
                 if at in wanted:
-                    frames[at] = _to_rgb(frame)
+                    frames[at] = to_rgb(frame)
                 if at is not None and at >= indices[-1]:
                     break
         return [frames[index] for index in indices] if len(frames) == len(wanted) else None
@@ -221,13 +224,24 @@ def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Itera
         yield frame
 
 
-def _to_rgb(frame: VideoFrame) -> npt.NDArray[np.uint8]:
-    """Convert to uint8 [H, W, 3], any bit depth, upright; transparency shows black as in images."""
-    transparent = any(component.is_alpha for component in frame.format.components)
-    pixels = cast(Frames, frame.to_ndarray(format="rgba" if transparent else "rgb24"))
-    if transparent:
-        pixels = flatten_alpha(pixels)
-    quarter_turns, remainder = divmod(frame.rotation, 90)
-    if remainder:
-        return pixels
-    return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+class _RgbConverter:
+    """Converts frames to uint8 [H, W, 3], any bit depth, upright; transparency shows black as in images.
+
+    Kept for a whole clip, since setting up FFmpeg's scaler anew costs more than converting a small frame.
+    """
+
+    def __init__(self) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+        transparent = any(component.is_alpha for component in frame.format.components)
+        converted = self._reformatter.reformat(frame, format="rgba" if transparent else "rgb24")
+        pixels = cast(Frames, converted.to_ndarray())
+        if transparent:
+            pixels = flatten_alpha(pixels)
+        quarter_turns, remainder = divmod(frame.rotation, 90)
+        if remainder:
+            return pixels
+        return np.ascontiguousarray(np.rot90(pixels, quarter_turns))

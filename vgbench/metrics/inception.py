@@ -74,7 +74,7 @@ def score(
     values = _split_scores(_in_order(probabilities, variant), splits, epsilon)
     mean = float(values.mean())
     deviations = (values - mean) / np.sqrt(splits * (splits - 1))
-    standard_error, interval = _spread(mean, [deviations.tolist()])
+    standard_error, interval = _spread(mean, [deviations], splits - 1)
     return {"is": Score(mean, standard_error, interval, len(generated), method=f"{splits} splits")}
 
 

@@ -123,24 +123,27 @@ class Jackknife:
         return self.value - sum(side.bias(self.value) for side in self.sides)
 
     @property
-    def deviations(self) -> list[npt.NDArray[np.float64]]:
-        """What each block of each side adds to the error; the squares of all sum to its square."""
-        parts = [side.deviations(self.value) for side in self.sides]
-        variance = float(sum(np.sum(part**2) for part in parts))
-        if variance == 0:
-            return parts
-        # Twice the part from pairs is in the variance, so at most half of it can be too much.
-        return [part * math.sqrt(max(0.5, 1 - self.from_pairs / variance)) for part in parts]
+    def share_counted_once(self) -> float:
+        """True variance over the variance of the replicates, in [½, 1]: at most half can be from pairs."""
+        variance = sum(float(np.sum(side.deviations(self.value) ** 2)) for side in self.sides)
+        return max(0.5, 1 - self.from_pairs / variance) if variance > 0 else 1.0
 
     def score(self, n: int) -> Score:
-        """Sum up as a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips."""
+        """Sum up as a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips.
+
+        The interval is Student's t with Welch and Satterthwaite's degrees of freedom; taking off the part from
+        pairs leaves its noise behind, so they shrink by the square of the share that remains.
+        """
         if any(len(side.sizes) == 0 for side in self.sides):
             method = f"none: a jackknife needs {LEAST_BLOCKS} source clips on each side"
             return Score(self.value, None, None, n, method=method)
         debiased = self.corrected if self.biased else None
-        deviations = [tuple(part.tolist()) for part in self.deviations]
-        standard_error, interval = _spread(self.value if debiased is None else debiased, deviations)
-        generated, real = (*deviations, ())[:2]
+        share = self.share_counted_once
+        parts = [math.sqrt(share) * side.deviations(self.value) for side in self.sides]
+        standard_error, interval = _spread(
+            self.value if debiased is None else debiased, parts, share**2 * _welch(parts)
+        )
+        generated, real = (*(tuple(part.tolist()) for part in parts), ())[:2]
         method = f"jackknife({'+'.join(str(len(side.sizes)) for side in self.sides)} blocks)"
         return Score(self.value, standard_error, interval, n, debiased, method, deviations=(generated, real))
 
@@ -275,23 +278,25 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
         reals = [real_a, real_b]
         method = "jackknife, independent sets"
     parts = [part for part in (generated_a, generated_b, *reals) if part]
-    standard_error, interval = _spread(value, parts)
+    standard_error, interval = _spread(value, parts, min(len(part) for part in parts) - 1)
     return Score(value, standard_error, interval, n, method=method)
 
 
-def _spread(centre: float, parts: Sequence[Sequence[float]]) -> tuple[float, tuple[float, float]]:
-    """Standard error and interval of a sum of independent parts, each given by its blocks' deviations.
+Parts = Sequence[Sequence[float] | npt.NDArray[np.float64]]
 
-    Degrees of freedom by Welch and Satterthwaite: a side with g blocks has g − 1.
-    """
-    variances = np.array([np.sum(np.square(part)) for part in parts])
-    total = float(variances.sum())
-    standard_error = math.sqrt(total)
-    if total == 0:
-        return 0.0, (centre, centre)
-    freedom = total**2 / sum(v**2 / (len(part) - 1) for v, part in zip(variances, parts, strict=True))
-    half = _student_t(float(freedom)) * standard_error
+
+def _spread(centre: float, parts: Parts, freedom: float) -> tuple[float, tuple[float, float]]:
+    """Standard error and interval of a sum of independent parts, each given by its blocks' deviations."""
+    standard_error = math.sqrt(sum(float(np.sum(np.square(part))) for part in parts))
+    half = _student_t(freedom) * standard_error
     return standard_error, (centre - half, centre + half)
+
+
+def _welch(parts: Parts) -> float:
+    """Degrees of freedom of Σ variances (Welch 1947): a part of g blocks has g − 1."""
+    variances = np.array([np.sum(np.square(part)) for part in parts])
+    noise = float(np.sum(variances**2 / np.array([len(part) - 1 for part in parts])))
+    return float(variances.sum() ** 2 / noise) if noise > 0 else 1.0
 
 
 def _student_t(freedom: float) -> float:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from vgbench.config import Config
 
-Kernel = Literal["bilinear", "bilinear-tf1", "bicubic", "area", "nearest"]
+Kernel = Literal["bilinear", "bilinear-tf1", "bilinear-corners", "bicubic", "area", "nearest"]
 
 
 class Resize(Config):
@@ -23,7 +23,8 @@ class Resize(Config):
             "keep" leaves the frame as it is (`size` is then not used).
         kernel: "bilinear" and "bicubic" with half-pixel centres (align_corners=False); "bilinear-tf1" is the
             legacy TensorFlow 1 grid (source = index × in / out, no half pixel), which the original FVD code
-            used; "area" averages whole pixels.
+            used; "bilinear-corners" maps corner pixels onto each other (align_corners=True), as Chainer does;
+            "area" averages whole pixels.
         antialias: low-pass before shrinking; only for bilinear and bicubic.
         rounding: how the result becomes uint8 again: "nearest", or "truncate" as `.byte()` does.
     """
@@ -68,18 +69,21 @@ def resize_float(x: torch.Tensor, policy: Resize) -> torch.Tensor:
     if policy.fit == "keep" or (height == width == policy.size):
         return x
     if policy.fit == "squash":
-        return _interpolate(x, policy.size, policy.size, policy)
+        return interpolate(x, policy.size, policy.size, policy)
     shorter = min(height, width)
     # Ceiling on the longer side, as in the VideoGPT family, so that the crop never lacks a pixel.
     new_height, new_width = (-(-side * policy.size // shorter) for side in (height, width))
-    x = _interpolate(x, new_height, new_width, policy)
+    x = interpolate(x, new_height, new_width, policy)
     top, left = (new_height - policy.size) // 2, (new_width - policy.size) // 2
     return x[..., top : top + policy.size, left : left + policy.size]
 
 
-def _interpolate(x: torch.Tensor, height: int, width: int, policy: Resize) -> torch.Tensor:
+def interpolate(x: torch.Tensor, height: int, width: int, policy: Resize) -> torch.Tensor:
+    """Bring float [N, C, H, W] to [N, C, height, width] with the policy's kernel; size and fit do not count."""
     if policy.kernel == "bilinear-tf1":
         return _bilinear_tf1(_bilinear_tf1(x, height, -2), width, -1)
+    if policy.kernel == "bilinear-corners":
+        return F.interpolate(x, (height, width), mode="bilinear", align_corners=True)
     if policy.kernel in ("area", "nearest"):
         return F.interpolate(x, (height, width), mode=policy.kernel)
     return F.interpolate(

@@ -52,6 +52,7 @@ def mean_over_processes(value: torch.Tensor, world: World) -> torch.Tensor:
         return value
     import torch.distributed as dist
 
-    value = value.clone()
-    dist.all_reduce(value)
-    return value / world.size
+    # Collectives of NCCL want their tensors on the GPU.
+    shared = value.to("cuda") if dist.get_backend() == "nccl" else value.clone()
+    dist.all_reduce(shared)
+    return (shared / world.size).to(value.device)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -200,10 +201,11 @@ def discriminator_phase(
     parameters = players.critic_parameters()
     average_gradients(parameters, world)
     facts.add("discriminator_gradient", limit_gradient(config, parameters))
-    if facts.finite():
+    measured = facts.means(world)
+    if is_finite(measured):
         players.discriminator_optimiser.step()
         constrain(config, step, players.discriminators)
-    return facts.means()
+    return measured
 
 
 def penalties(
@@ -283,9 +285,10 @@ def generator_phase(
     parameters = players.generator_parameters()
     average_gradients(parameters, world)
     facts.add("generator_gradient", limit_gradient(config, parameters))
-    if facts.finite():
+    measured = facts.means(world)
+    if is_finite(measured):
         players.generator_optimiser.step()
-    return facts.means()
+    return measured
 
 
 def adversarial_loss(config: TrainConfig) -> Loss:
@@ -386,8 +389,11 @@ class Facts:
         right = ((real > 0).float().mean() + (fake < 0).float().mean()) / 2
         self.add(f"accuracy_{index}", right)
 
-    def means(self) -> dict[str, float]:
-        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+    def means(self, world: World) -> dict[str, float]:
+        """Means over micro-batches and processes; all processes get the same numbers."""
+        means = torch.stack([total / self.counts[name] for name, total in self.sums.items()])
+        return dict(zip(self.sums, mean_over_processes(means, world).tolist(), strict=True))
 
-    def finite(self) -> bool:
-        return all(bool(torch.isfinite(total)) for total in self.sums.values())
+
+def is_finite(measured: Mapping[str, float]) -> bool:
+    return all(math.isfinite(value) for value in measured.values())

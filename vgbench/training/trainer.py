@@ -242,7 +242,9 @@ def build_optimiser(
 ) -> torch.optim.Optimizer:
     if config.kind == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=lr, alpha=config.betas[1], weight_decay=config.weight_decay)
-    return torch.optim.Adam(parameters, lr=lr, betas=config.betas, weight_decay=config.weight_decay)
+    return torch.optim.Adam(
+        parameters, lr=lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+    )
 
 
 def set_learning_rates(config: TrainConfig, players: Players, step: int) -> None:
