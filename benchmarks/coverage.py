@@ -1,9 +1,9 @@
 """How often the 95 % interval of the Fréchet distance covers the truth.
 
 Draws pairs of Gaussian sets whose distance is known in closed form, scores each pair as an evaluation does
-(delete-a-group jackknife, 32 blocks a side), and prints the share of intervals that cover the truth beside the
-plain value, the corrected value, its true spread and the standard error that was claimed. The last
-column is the coverage of the textbook jackknife, which counts the variance from pairs of clips twice.
+(delete-a-group jackknife, 32 blocks a side), and prints the share of intervals that cover the truth beside
+the plain value, the corrected value, its true spread and the standard error that was claimed. The last column is
+the coverage of the textbook jackknife, which counts the variance from pairs of clips twice.
 
     python benchmarks/coverage.py                       # the table of docs/metrics.md, about 5 minutes
     python benchmarks/coverage.py --only 50:250 --repetitions 1000
@@ -66,8 +66,8 @@ def line(d: int, n: int, repetitions: int, equal: bool, seed: int) -> str:
     return (
         f"{d:4d} {n:5d}  {'equal' if equal else 'apart'} {repetitions:7d} {truth:7.3f} "
         f"{np.mean([s.value for s in scores]):7.3f} {np.mean(corrected):10.3f} "
-        f"{np.std(corrected, ddof=1):7.3f} {np.mean([s.standard_error for s in scores]):8.3f} {covered(scores, truth):7.1f} %"
-        f"  ({covered(textbook, truth):.1f} %)"
+        f"{np.std(corrected, ddof=1):7.3f} {np.mean([s.standard_error for s in scores]):8.3f} "
+        f"{covered(scores, truth):7.1f} %  ({covered(textbook, truth):.1f} %)"
     )
 
 

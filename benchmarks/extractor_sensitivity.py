@@ -5,8 +5,8 @@
 
 Real clips are split in two halves; one half is damaged and compared with the other, so the undamaged distance
 is what this number of clips costs by itself. None of the clips was used to train the embedded extractor.
-Prints one Markdown table per set: distance at each strength as a multiple of the undamaged one, and Spearman's
-rank correlation of distance with strength.
+Prints one Markdown table per set: distance at each strength as a multiple of the undamaged one, and the rank
+correlation (Spearman's) of distance with strength.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def weizmann(count: int) -> Iterator[tuple[int, Clips]]:
     for path in sorted((DATA / "mocogan-actions").glob("*/*")):
         frames = strip(path)
         middle = len(frames) // 2
-        # 31 frames are needed of which 16 are used undamaged: the halves share a few frames of the speed-up only.
+        # The overlap holds frames that only the speed-up reaches; undamaged windows share none.
         for half, part in enumerate((frames[: middle + 7], frames[middle - 8 :])):
             windows[half].extend(part[s : s + LONG] for s in range(0, len(part) - LONG + 1, 4))
     rng = np.random.default_rng(0)
@@ -114,9 +114,8 @@ def report(extractor: Extractor, title: str, halves: tuple[Clips, Clips], streng
     real = extract(extractor, halves[0][:, :FRAMES]).features
     other = extract(extractor, halves[1][:, :FRAMES]).features
     floor = frechet_distance(real, other)
-    print(
-        f"\n### {extractor.spec.describe()} on {title}: {len(real)} + {len(other)} clips, undamaged {floor:.2f}\n"
-    )
+    print(f"\n### {extractor.spec.describe()} on {title}\n")
+    print(f"{len(real)} + {len(other)} clips, undamaged {floor:.3g}\n")
     print("| damage | " + " | ".join(f"{s:g}" for s in strengths) + " | Spearman |")
     print("| --- |" + " ---: |" * (len(strengths) + 1))
     for kind in KINDS:

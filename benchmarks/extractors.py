@@ -74,7 +74,8 @@ def bench_i3d(turns: int, clips: int) -> None:
 
     def half() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return network(last)
+            pooled = network.pooled(last)
+        return network.logits(pooled.float()).flatten(1)
 
     runs = {
         "eager, contiguous": lambda: baseline(x),

@@ -64,7 +64,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 def test_damage_never_crashes(kind, tmp_path):
     whole = stored(kind, tmp_path)
     data, chance = whole.read_bytes(), random.Random(kind)
-    outcomes = {"read": 0, "bad": 0, "refused": 0}
+    refused, reasons = 0, []
     hit = tmp_path / "hit" / whole.name
     hit.parent.mkdir()
     for _ in range(40):
@@ -72,18 +72,17 @@ def test_damage_never_crashes(kind, tmp_path):
         try:
             clips = open_source(hit).clips
         except VgbenchError:
-            outcomes["refused"] += 1
+            refused += 1
             continue
         for clip in clips:
             try:
                 last = clip.count_frames() - 1
                 clip.read(sorted({0, last}))
                 clip.fingerprint()
-                outcomes["read"] += 1
             except BadClip as bad:
-                assert "\n" not in bad.reason
-                outcomes["bad"] += 1
-    assert outcomes["bad"] + outcomes["refused"] > 0
+                reasons.append(bad.reason)
+    assert refused + len(reasons) > 0
+    assert all(reason and "\n" not in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("header", ["{'descr': '|u1', 'fortran_order': (", "{'descr': []}", "{1: 2"])

@@ -152,6 +152,17 @@ def test_preprocessings_differ_in_what_their_code_bases_differ_in():
     assert torch.equal(frames["videogpt"], frames["digan"])
 
 
+def test_half_precision_is_close_and_says_so_in_the_id():
+    clips = np.random.default_rng(0).integers(0, 256, (1, 9, 8, 8, 3), dtype=np.uint8)
+    full, half = (extractors.load("i3d-k400", weights="random", precision=p) for p in ("float32", "bfloat16"))
+    assert half.spec.id == "i3d-k400-bf16"
+    a, b = full(clips).features, half(clips).features
+    assert b.dtype == torch.float32
+    assert (a - b).norm() / a.norm() < 0.02
+    with pytest.raises(ConfigError, match="unknown precision 'float16'"):
+        extractors.load("i3d-k400", weights="random", precision="float16")
+
+
 def test_unknown_preprocessing_lists_the_known():
     with pytest.raises(ConfigError, match="unknown preprocessing 'tf2'") as caught:
         extractors.load("i3d-k400", weights="random", preprocessing="tf2")

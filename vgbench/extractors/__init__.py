@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vgbench.errors import ConfigError
 from vgbench.named import import_object, unknown_name
@@ -24,16 +24,24 @@ def _embedded(weights: str | Path | None = None) -> Extractor:
     return embedded.load(weights)
 
 
-def _i3d(weights: str | Path | None = None, preprocessing: str = "tf1") -> Extractor:
+def _i3d(
+    weights: str | Path | None = None,
+    preprocessing: str = "tf1",
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> Extractor:
     from vgbench.extractors import i3d
 
-    return i3d.load(weights, preprocessing)
+    return i3d.load(weights, preprocessing, precision)
 
 
-def _i3d_tats(weights: str | Path | None = None, preprocessing: str = "tats") -> Extractor:
+def _i3d_tats(
+    weights: str | Path | None = None,
+    preprocessing: str = "tats",
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> Extractor:
     from vgbench.extractors import i3d
 
-    return i3d.load(weights, preprocessing, name="i3d-k400-tats")
+    return i3d.load(weights, preprocessing, precision, name="i3d-k400-tats")
 
 
 def _i3d_torchscript(weights: str | Path | None = None) -> Extractor:

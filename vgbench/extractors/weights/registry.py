@@ -8,11 +8,13 @@ is a program, stays as it is, and needs `trust=True`.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +58,9 @@ class Entry:
     Attributes:
         kind: "state-dict" is converted to safetensors; "torchscript" is a program, kept as it is.
         summary: what it is, one line.
-        eps: of the network's batch norms, which is no part of a state dict.
-        sha256: of the source file; None where no public hash of that kind is known.
+        eps: of the network's batch norms, which is no part of a state dict; None without any.
+        sha256: of the source file, or its first digits; None where no public hash of that kind is known.
+            An entry with no hash of either kind trusts the first file: signatures quote that file's own hash.
         git_blob: SHA-1 under which git stores the source file, where that is the hash publicly known.
         size: of the source file in bytes; None where not known.
         licence: as far as its publisher states one.
@@ -68,7 +71,7 @@ class Entry:
 
     kind: Literal["state-dict", "torchscript"]
     summary: str
-    eps: float
+    eps: float | None
     sha256: str | None
     git_blob: str | None
     size: int | None
@@ -78,6 +81,8 @@ class Entry:
     urls: tuple[str, ...]
 
 
+_C3D_PAPER = "Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks. ICCV 2015"
+_R2PLUS1D_PAPER = "Tran et al., A Closer Look at Spatiotemporal Convolutions. CVPR 2018, arXiv 1711.11248"
 _I3D_PAPER = "Carreira & Zisserman, Quo Vadis, Action Recognition? CVPR 2017, arXiv 1705.07750"
 
 REGISTRY: dict[str, Entry] = {
@@ -120,6 +125,66 @@ REGISTRY: dict[str, Entry] = {
         citation=_I3D_PAPER,
         package=None,
         urls=("https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",),
+    ),
+    "c3d-ucf101": Entry(
+        kind="state-dict",
+        summary="conv3d_deepnetA_ucf.npz of TGAN and TGANv2: C3D, Sports-1M then UCF-101, for the video IS",
+        eps=None,
+        sha256=None,
+        git_blob=None,
+        size=None,
+        licence="none stated",
+        citation=_C3D_PAPER,
+        package=None,
+        urls=("https://github.com/rezoo/tgan2/releases/download/v1.0/conv3d_deepnetA_ucf.npz",),
+    ),
+    "c3d-mean": Entry(
+        kind="state-dict",
+        summary="mean2.npz of TGAN: the mean clip that C3D's input is centred by",
+        eps=None,
+        sha256=None,
+        git_blob=None,
+        size=None,
+        licence="none stated",
+        citation=_C3D_PAPER,
+        package=None,
+        urls=("https://github.com/pfnet-research/tgan/releases/download/v1.0.0/mean2.npz",),
+    ),
+    "c3d-ucf101-torchscript": Entry(
+        kind="torchscript",
+        summary="c3d_ucf101.pt of StyleGAN-V: a program, run as it is",
+        eps=None,
+        sha256=None,
+        git_blob=None,
+        size=None,
+        licence="none stated",
+        citation=_C3D_PAPER,
+        package=None,
+        urls=("https://www.dropbox.com/s/jxpu7avzdc9n97q/c3d_ucf101.pt?dl=1",),
+    ),
+    "r2plus1d-18-k400": Entry(
+        kind="state-dict",
+        summary="R(2+1)D-18, Kinetics-400, of torchvision",
+        eps=1e-5,
+        sha256="91a641e6",
+        git_blob=None,
+        size=None,
+        licence="BSD-3-Clause (torchvision)",
+        citation=_R2PLUS1D_PAPER,
+        package=None,
+        urls=("https://download.pytorch.org/models/r2plus1d_18-91a641e6.pth",),
+    ),
+    "r3d-18-k400": Entry(
+        kind="state-dict",
+        summary="R3D-18, Kinetics-400, of torchvision",
+        eps=1e-5,
+        sha256="b3b3357e",
+        git_blob=None,
+        size=None,
+        licence="BSD-3-Clause (torchvision)",
+        citation=_R2PLUS1D_PAPER,
+        package=None,
+        urls=("https://download.pytorch.org/models/r3d_18-b3b3357e.pth",),
     ),
 }
 
@@ -256,7 +321,8 @@ def add(name: str, path: Path, *, trust: bool = False) -> Path:
 def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
     """Read a source file of an entry's network.
 
-    Formats: the entry's package archive, array pickle (.ckpt), PyTorch state dict, safetensors.
+    Formats: the entry's package archive, array pickle (.ckpt), Chainer's .npz, PyTorch state dict,
+    safetensors.
 
     Args:
         name: a key of `REGISTRY`, for the network and its batch norm eps.
@@ -284,6 +350,8 @@ def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
         tensors = weights.tensors
     elif path.suffix == ".ckpt":
         tensors = from_jax(load_arrays(data, str(path)))
+    elif path.suffix == ".npz":
+        tensors = from_chainer(data, str(path))
     else:
         tensors = _state_dict(path)
     source = {
@@ -291,7 +359,7 @@ def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
         "source_sha256": sha256,
         "content_sha256": content_sha256(tensors),
         "eps": entry.eps,
-        "licence": entry.licence if sha256 == entry.sha256 else "unknown (the user's file)",
+        "licence": entry.licence if _is_registered(entry, sha256) else "unknown (the user's file)",
     }
     return WeightsFile(sha256, tensors, {"vgbench": json.dumps(source, sort_keys=True)})
 
@@ -310,7 +378,9 @@ def verify(name: str) -> str:
         _check(name, entry, _read(path))
         return "the file's hash is the registered one"
     source = json.loads(stored(name).metadata["vgbench"])["source_sha256"]
-    if entry.sha256 is not None and source != entry.sha256:
+    if entry.sha256 is None:
+        return "contents unharmed; no hash is registered to check the source against"
+    if not _is_registered(entry, source):
         raise VgbenchError(
             f"weights {name}: made from a file with sha256 {source[:12]}…, not {entry.sha256[:12]}…",
             f"remove {path} and fetch or add it again",
@@ -366,6 +436,28 @@ def from_jax(tree: Mapping[str, object]) -> Tensors:
     return tensors
 
 
+def from_chainer(data: bytes, where: str) -> Tensors:
+    """Turn the arrays of Chainer's `save_npz` ("conv1a/W", "conv1a/b") into a state dict.
+
+    Raises:
+        VgbenchError: not an archive of plain arrays.
+    """
+    leaves = {"W": "weight", "b": "bias"}
+    tensors: Tensors = {}
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            for name in archive.files:
+                *layer, leaf = name.split("/")
+                key = ".".join([*layer, leaves.get(leaf, leaf)])
+                tensors[key] = torch.from_numpy(archive[name].astype(np.float32))
+    except (ValueError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise VgbenchError(
+            f"weights file {where} is not an .npz archive of plain arrays",
+            "the download is damaged or another file; get it again",
+        ) from error
+    return tensors
+
+
 def _leaves(tree: Mapping[str, object], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], object]]:
     found: list[tuple[tuple[str, ...], object]] = []
     for key, value in tree.items():
@@ -412,14 +504,20 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
+def _is_registered(entry: Entry, sha256: str) -> bool:
+    return entry.sha256 is not None and sha256.startswith(entry.sha256)
+
+
 def _check(name: str, entry: Entry, data: bytes) -> None:
     sha256 = hashlib.sha256(data).hexdigest()
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    if sha256 == entry.sha256 or blob == entry.git_blob:
+    if _is_registered(entry, sha256) or blob == entry.git_blob:
         return
     hint = ""
     if data[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
         hint = "this is a web page, not the file: a download link that expired or ran into its quota; "
+    elif entry.sha256 is None and entry.git_blob is None:
+        return  # no public hash: the first file is trusted
     expected = f"sha256 {entry.sha256}" if entry.sha256 else f"git blob {entry.git_blob}"
     raise VgbenchError(
         f"weights {name}: the file has sha256 {sha256}, expected {expected}",
