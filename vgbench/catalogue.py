@@ -52,9 +52,9 @@ def _presets() -> Entries:
 
 
 def _models(measure: bool = False) -> Entries:
-    from vgbench.training.cost import list_models
+    from vgbench.training.catalogue import list_models
 
-    return [(model.name, str(model)) for model in list_models(measure=measure)]
+    return [(facts.name, str(facts)) for facts in list_models(measured_steps=3 if measure else 0)]
 
 
 def _sources() -> Entries:

@@ -227,11 +227,10 @@ def train(
     given = {"data": data, "minutes": minutes, "steps": steps}
     config = read_config(preset, settings or (), given)
     if dry_run:
-        from vgbench.training.summary import describe_sizes
+        from vgbench.training.catalogue import describe_config
 
         typer.echo(to_yaml(config), nl=False)
-        for line in describe_sizes(config):
-            typer.echo(f"# {line}")
+        typer.echo(f"# {describe_config(config, Path(preset).stem)}")
         return
     from vgbench.evaluation import generator_score
     from vgbench.training.trainer import train as run_training

@@ -9,7 +9,8 @@ from vgbench.reference_models.constraints import CONSTRAINTS
 from vgbench.reference_models.penalties import DISCRIMINATOR_PENALTIES
 from vgbench.training import describe, preset_names, preset_path, read_config
 from vgbench.training.config import CONSTRAINT_NAMES, GRADIENT_PENALTIES
-from vgbench.training.trainer import build_players, check
+from vgbench.training.players import build_players
+from vgbench.training.trainer import check
 
 
 def critic(norm="none", **rest):

@@ -20,7 +20,8 @@ from vgbench.training.phases import (
     micro_batches,
     penalties,
 )
-from vgbench.training.trainer import build_players, training_step
+from vgbench.training.players import build_players
+from vgbench.training.trainer import training_step
 
 ALONE = World()
 

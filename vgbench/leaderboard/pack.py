@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from vgbench import atomic
 from vgbench.config import Config
 from vgbench.errors import VgbenchError
+from vgbench.leaderboard.thumbnails import PICKS
 from vgbench.results import Record, load_record
 from vgbench.signature import Signature
 
@@ -82,12 +83,28 @@ def pack(record_path: str | Path, output: str | Path) -> Path:
     return target
 
 
-def unpack_checked(pack_path: str | Path, folder: str | Path) -> Path:
-    """Check every byte of a pack, then write its record and thumbnails into `folder`.
+def read_checked(pack_path: str | Path) -> tuple[Record, dict[str, bytes]]:
+    """Check every byte of a pack; return its record and its files by name.
 
-    Nothing is written unless everything holds: names stay inside the folder, no file is missing, unlisted or
-    too large, every hash agrees, the record is valid, and its signature line is the one its fields spell.
-    Whether the scores are true is for `vgbench verify` to find out from the clips.
+    No name leads out of a folder, no file is missing, unlisted or too large, every hash agrees, the record is
+    valid, and its signature line is the one its fields spell. Whether the scores are true is for
+    `verification.verify` to find out from the clips.
+
+    Raises:
+        VgbenchError: names the file and what is wrong with it.
+    """
+    pack_path = Path(pack_path)
+    contents = _read(pack_path)
+    manifest = _manifest(pack_path, contents)
+    record = _record(pack_path, contents[RECORD])
+    _agree(pack_path, manifest, record, contents)
+    return record, contents
+
+
+def unpack_checked(pack_path: str | Path, folder: str | Path) -> Path:
+    """Check a pack with `read_checked`, then write its record and thumbnails into `folder`.
+
+    Nothing is written unless everything holds.
 
     Returns:
         Path of the record; its thumbnails lie beside it as after `vgbench eval`.
@@ -95,11 +112,8 @@ def unpack_checked(pack_path: str | Path, folder: str | Path) -> Path:
     Raises:
         VgbenchError: names the file and what is wrong with it.
     """
-    pack_path, folder = Path(pack_path), Path(folder)
-    contents = _read(pack_path)
-    manifest = _manifest(pack_path, contents)
-    record = _record(pack_path, contents[RECORD])
-    _agree(pack_path, manifest, record, contents)
+    folder = Path(folder)
+    record, contents = read_checked(pack_path)
     target = folder / f"{record.stem}.json"
     if target.exists() and target.read_bytes() != contents[RECORD]:
         raise VgbenchError(f"{target}: another record is there already", "records are never overwritten")
@@ -148,9 +162,7 @@ def _read(path: Path) -> dict[str, bytes]:
                 room -= len(data)
                 contents[entry.filename] = data
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise VgbenchError(
-            f"{path}: not a readable pack ({error})", "packs are made by `vgbench submit`"
-        ) from error
+        raise VgbenchError(f"{path}: not a readable pack ({error})", MADE_BY) from error
     return contents
 
 
@@ -196,7 +208,7 @@ def _agree(path: Path, manifest: Manifest, record: Record, contents: Mapping[str
         raise VgbenchError(f"{path}: the record's signature line is not what its fields spell")
     if set(contents) - {MANIFEST, RECORD, ENVIRONMENT} != set(record.thumbnails):
         raise VgbenchError(f"{path}: the thumbnails are not those that the record names")
-    own = re.compile(re.escape(record.stem) + r"\.clips/(generated|real)-\d+\.webp")
+    own = re.compile(re.escape(record.stem) + rf"\.clips/(generated|real)-(\d+|{'|'.join(PICKS)})\.webp")
     for name, sha256 in record.thumbnails.items():
         if not own.fullmatch(name):  # it could take the place of another record's file
             raise VgbenchError(f"{path}: {name} is not where this record's thumbnails lie")

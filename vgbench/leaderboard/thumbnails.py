@@ -20,15 +20,22 @@ BUDGET = 3_300_000
 
 LARGEST_SIDE = 1024
 
+PICKS = ("nearest", "farthest")
+"""Thumbnails that are named by how they were chosen; all others are numbered."""
+
 
 @dataclass(frozen=True)
 class Picture:
-    """One thumbnail as data URIs: animated, and its first frame for readers who want nothing to move."""
+    """One thumbnail as data URIs: animated, and its first frame for readers who want nothing to move.
+
+    `pick` is "nearest" or "farthest" for a clip that was chosen by its distance to the real mean, else "".
+    """
 
     animated: str
     still: str
     width: int
     height: int
+    pick: str = ""
 
 
 @dataclass
@@ -75,15 +82,16 @@ def collect(groups: Sequence[Group], budget: int = BUDGET) -> Album:
 
 
 def _listed(row: Row, side: str) -> list[tuple[Path, str, str]]:
-    """(folder, relative path, sha256) of one side's thumbnails, in order."""
+    """(folder, relative path, sha256) of one side's thumbnails: by number, then those picked by distance."""
     if row.path is None:
         return []
-    pattern = re.compile(rf"{side}-(\d+)\.webp")
+    pattern = re.compile(rf"{side}-(\d+|{'|'.join(PICKS)})\.webp")
     found = []
     for name, sha256 in row.record.thumbnails.items():
         match = pattern.fullmatch(PurePosixPath(name).name)
         if match:
-            found.append((int(match[1]), name, sha256))
+            place = (1, PICKS.index(match[1])) if match[1] in PICKS else (0, int(match[1]))
+            found.append((place, name, sha256))
     return [(row.path.parent, name, sha256) for _, name, sha256 in sorted(found)]
 
 
@@ -102,7 +110,9 @@ def _read(folder: Path, name: str, sha256: str) -> tuple[Picture | None, int]:
     if first is None:
         return None, 0
     still, width, height = first
-    return Picture(_uri(data), _uri(still), width, height), len(data) + len(still)
+    word = relative.stem.rpartition("-")[2]
+    pick = word if word in PICKS else ""
+    return Picture(_uri(data), _uri(still), width, height, pick), len(data) + len(still)
 
 
 def _first_frame(data: bytes) -> tuple[bytes, int, int] | None:

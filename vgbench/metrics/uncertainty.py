@@ -131,7 +131,7 @@ class Jackknife:
     def score(self, n: int) -> Score:
         """Sum up as a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips.
 
-        The interval is Student's t with Welch and Satterthwaite's degrees of freedom; taking off the part from
+        The interval is Student's t with Welch–Satterthwaite degrees of freedom; taking off the part from
         pairs leaves its noise behind, so they shrink by the square of the share that remains.
         """
         if any(len(side.sizes) == 0 for side in self.sides):

@@ -9,7 +9,8 @@ from vgbench.training.config import TrainConfig
 from vgbench.training.presets import describe, preset_names, preset_path, read_config
 
 if TYPE_CHECKING:
-    from vgbench.training.trainer import Diverged, Progress, Summary, train
+    from vgbench.training.run import Progress
+    from vgbench.training.trainer import Diverged, Summary, train
 
 __all__ = [
     "Diverged",

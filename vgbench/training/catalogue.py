@@ -36,6 +36,19 @@ class PresetFacts:
     discriminator_macs: int
     seconds_per_step: float | None = None
 
+    def __str__(self) -> str:
+        def millions(number: int) -> str:
+            return f"{number / 1e6:.2f} M"
+
+        parts = [
+            f"{self.frames}x{self.size}x{self.size}",
+            f"generator {millions(self.generator_parameters)}, {self.generator_macs / 1e9:.2f} GMAC a clip",
+            f"discriminators {millions(self.discriminator_parameters)}, {self.discriminator_macs / 1e9:.2f}",
+        ]
+        if self.seconds_per_step is not None:
+            parts.append(f"{self.seconds_per_step:.2f} s a step")
+        return "; ".join(parts)
+
 
 def list_models(names: Iterable[str] | None = None, measured_steps: int = 0) -> list[PresetFacts]:
     """Describe presets.
@@ -52,16 +65,22 @@ def list_models(names: Iterable[str] | None = None, measured_steps: int = 0) -> 
 
 def describe_preset(name: str, measured_steps: int = 0) -> PresetFacts:
     """Count one preset's networks, and time its training step if asked to."""
-    from vgbench.reference_models.cost import discriminator_cost, generator_cost
-    from vgbench.training.trainer import build_players
+    return describe_config(read_config(name), name, describe(name), measured_steps)
 
-    config = read_config(name)
+
+def describe_config(
+    config: TrainConfig, name: str, description: str = "", measured_steps: int = 0
+) -> PresetFacts:
+    """Count the networks of a config, and time its training step if asked to."""
+    from vgbench.reference_models.cost import discriminator_cost, generator_cost
+    from vgbench.training.players import build_players
+
     players = build_players(config.model_copy(update={"device": "cpu"}))
     generator = generator_cost(players.generator)
     critics = [discriminator_cost(one, config.size, config.frames) for one in players.discriminators]
     return PresetFacts(
         name=name,
-        description=describe(name),
+        description=description,
         size=config.size,
         frames=config.frames,
         generator_parameters=generator.parameters,
@@ -79,7 +98,8 @@ def seconds_per_step(config: TrainConfig, steps: int) -> float:
     from vgbench.clips import open_source
     from vgbench.distributed import World
     from vgbench.training.data import Windows
-    from vgbench.training.trainer import build_players, training_step
+    from vgbench.training.players import build_players
+    from vgbench.training.trainer import training_step
 
     length = (config.frames - 1) * config.stride + 1
     shape = (2, length, config.size, config.size, 3)

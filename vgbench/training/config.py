@@ -80,6 +80,7 @@ class TrainConfig(ModelConfig):
         checkpoint_minutes: between two checkpoints.
         sample_minutes: between two grids of samples.
         score_minutes: between two calls of the score function, where one is given.
+        tensorboard: write the log for TensorBoard too.
     """
 
     data: str = "builtin:moving-shapes"
@@ -105,6 +106,7 @@ class TrainConfig(ModelConfig):
     checkpoint_minutes: PositiveFloat = 1.0
     sample_minutes: PositiveFloat = 0.5
     score_minutes: PositiveFloat = 5.0
+    tensorboard: bool = False
 
     def regularised_by(self, *names: str) -> bool:
         return any(one.name in names for one in self.regularisers)
@@ -131,6 +133,8 @@ class TrainConfig(ModelConfig):
             raise ValueError(f"batch = {self.batch} is not a multiple of micro_batch = {self.micro_batch}")
         if "mode-seeking" in names and (self.micro_batch or self.batch) < 2:
             raise ValueError("regularisers.name = mode-seeking compares pairs: batch must be at least 2")
+        if self.classes and not self.labels:
+            raise ValueError("classes are named, but labels = false")
         if self.labels and self.generator.categories:
             raise ValueError("labels = true and generator.categories > 0: the labels are the categories then")
         if "categorical-information" in names and not (self.labels or self.generator.categories):

@@ -52,7 +52,24 @@ def mean_over_processes(value: torch.Tensor, world: World) -> torch.Tensor:
         return value
     import torch.distributed as dist
 
-    # Collectives of NCCL want their tensors on the GPU.
-    shared = value.to("cuda") if dist.get_backend() == "nccl" else value.clone()
+    shared = _reachable(value)
     dist.all_reduce(shared)
     return (shared / world.size).to(value.device)
+
+
+def largest_over_processes(value: int, world: World) -> int:
+    """Largest of all processes' numbers."""
+    if world.size == 1:
+        return value
+    import torch.distributed as dist
+
+    shared = _reachable(torch.tensor(value))
+    dist.all_reduce(shared, dist.ReduceOp.MAX)
+    return int(shared)
+
+
+def _reachable(value: torch.Tensor) -> torch.Tensor:
+    """A copy where the process group can reach it: NCCL wants tensors on the GPU."""
+    import torch.distributed as dist
+
+    return value.to("cuda") if dist.get_backend() == "nccl" else value.clone()

@@ -17,7 +17,7 @@ from vgbench.errors import ConfigError
 from vgbench.named import lookup
 from vgbench.reference_models.constraints import CONSTRAINTS
 from vgbench.reference_models.discriminators import Discriminator, needed_times
-from vgbench.reference_models.generator import Generator, Latents, from_uint8
+from vgbench.reference_models.generator import Latents, from_uint8
 from vgbench.reference_models.layers import gather_frames
 from vgbench.reference_models.losses import LOSSES, Loss
 from vgbench.reference_models.penalties import (
@@ -32,32 +32,10 @@ from vgbench.training import augment
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Batch
 from vgbench.training.parallel import average_gradients, mean_over_processes
+from vgbench.training.players import Players
 
 AUTOCORRELATION_MEMORY = 0.98
 """Share of the running mean of real autocorrelation that one step keeps."""
-
-
-@dataclass
-class Players:
-    """Everything that training changes.
-
-    Attributes:
-        average: moving average of the generator.
-        memory: running statistics of regularisers, by name.
-    """
-
-    generator: Generator
-    average: Generator
-    discriminators: list[Discriminator]
-    generator_optimiser: torch.optim.Optimizer
-    discriminator_optimiser: torch.optim.Optimizer
-    memory: dict[str, torch.Tensor] = field(default_factory=dict)
-
-    def critic_parameters(self) -> list[nn.Parameter]:
-        return [parameter for one in self.discriminators for parameter in one.parameters()]
-
-    def generator_parameters(self) -> list[nn.Parameter]:
-        return list(self.generator.parameters())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,221 @@
+"""Are the scores of a record true? Score the same clips again, under the record's own protocol, and compare."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Any
+
+from vgbench.config import parse
+from vgbench.errors import EXIT_OK, ConfigError, VgbenchError
+from vgbench.metrics.score import Score
+from vgbench.results import ClipSet, ClipUse, Record
+from vgbench.signature import Signature, differences
+
+if TYPE_CHECKING:
+    from vgbench.extractors import Extractor
+    from vgbench.features import FeatureStore
+    from vgbench.pipeline import Progress
+
+EXIT_DIFFERS = 3
+TOLERANCE = 1e-6
+MOST_NAMED = 5
+"""Windows named one by one where a side's clips are not the record's."""
+
+
+@dataclass(frozen=True)
+class MetricCheck:
+    """One metric, recorded and computed again.
+
+    Attributes:
+        name: of the score.
+        recorded, computed: the scores; None where one side lacks it.
+        deviation: the largest difference of any of their numbers (estimates, errors, intervals, the
+            jackknife's parts), as a share of the recorded value, or of its standard error where that is
+            larger; infinite where a number is missing on one side.
+        equal: deviation is within the tolerance.
+    """
+
+    name: str
+    recorded: Score | None
+    computed: Score | None
+    deviation: float
+    equal: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        record: the record that was checked.
+        metrics: one check a metric; empty when no clips were given.
+        problems: sentences about everything else that is not as the record says: clips, signature.
+    """
+
+    record: Record
+    metrics: tuple[MetricCheck, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Nothing that was checked is other than the record says."""
+        return not self.problems and all(check.equal for check in self.metrics)
+
+    @property
+    def exit_code(self) -> int:
+        """0 holds, 3 differs."""
+        return EXIT_OK if self.holds else EXIT_DIFFERS
+
+
+def verify(
+    record: Record,
+    generated: Any = None,
+    real: Any = None,
+    *,
+    extractor: str | Extractor | None = None,
+    tolerance: float = TOLERANCE,
+    batch_size: int = 16,
+    workers: int = 0,
+    device: str = "cpu",
+    store: FeatureStore | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Hold a record against itself and, given the clips, against scores computed again from them.
+
+    Without clips: its manifest hashes are those of the windows that it lists, and its signature names them.
+    With clips: every window has the content hash and frames of the manifest, the signature comes out the
+    same, and so does every number of every score.
+
+    Args:
+        record: record to check; `pack.read_checked` takes it out of a submission.
+        generated, real: the clips, in any form that `vgbench.evaluate` takes; both or neither.
+        extractor: instead of the one that the protocol names, for records made with an object of the user's.
+        tolerance: greatest `MetricCheck.deviation` that counts as equal.
+        batch_size, workers, device, store, progress: as for `vgbench.evaluate`.
+
+    Raises:
+        ConfigError: the record's protocol is not one that this version reads, or only one side is given.
+        NotEnoughClips: the clips are fewer than the protocol needs.
+    """
+    if (generated is None) != (real is None):
+        raise ConfigError("verification needs the clips of both sides", "give --clips and --against")
+    problems = [*_own_contradictions(record)]
+    if generated is None:
+        return Verification(record, problems=tuple(problems))
+
+    from vgbench.evaluation import evaluate
+    from vgbench.protocol import Protocol
+
+    again = evaluate(
+        generated,
+        real,
+        parse(Protocol, record.protocol, f"protocol of the record '{record.model}'"),
+        extractor=extractor,
+        name=record.model,
+        batch_size=batch_size,
+        workers=workers,
+        device=device,
+        store=store,
+        progress=progress,
+    )
+    problems += _clip_problems("generated", record.clips.generated, again.clips.generated)
+    problems += _clip_problems("real", record.clips.real, again.clips.real)
+    signatures = Signature(record.signature_fields), Signature(again.signature_fields)
+    problems += [f"signature: {key} is {a} there, {b} here" for key, a, b in differences(*signatures)]
+    names = dict.fromkeys([*record.scores, *again.scores])
+    checks = (compare_scores(n, record.scores.get(n), again.scores.get(n), tolerance) for n in names)
+    return Verification(record, tuple(checks), tuple(problems))
+
+
+def compare_scores(
+    name: str, recorded: Score | None, computed: Score | None, tolerance: float = TOLERANCE
+) -> MetricCheck:
+    """Compare two scores number by number; see `MetricCheck`."""
+    if recorded is None or computed is None:
+        return MetricCheck(name, recorded, computed, math.inf, equal=False)
+    scale = max(abs(recorded.value), recorded.standard_error or 0.0)
+    pairs = zip_longest(_numbers(recorded), _numbers(computed))
+    deviation = max(_relative(a, b, scale) for a, b in pairs)
+    return MetricCheck(name, recorded, computed, deviation, equal=deviation <= tolerance)
+
+
+def _numbers(score: Score) -> Iterator[float | None]:
+    """Every number of a score, in a fixed order; what is missing holds its place as None."""
+    yield from (score.value, score.debiased, score.standard_error, score.real, float(score.n))
+    yield from score.interval or (None, None)
+    yield from chain.from_iterable(score.deviations or ())
+
+
+def _relative(a: float | None, b: float | None, scale: float) -> float:
+    if a == b or (a is not None and b is not None and math.isnan(a) and math.isnan(b)):
+        return 0.0
+    if a is None or b is None or not (math.isfinite(a) and math.isfinite(b)):
+        return math.inf
+    return abs(a - b) / scale if scale else math.inf
+
+
+def _own_contradictions(record: Record) -> Iterator[str]:
+    """What the record says twice, and not alike."""
+    if str(Signature(record.signature_fields)) != record.signature:
+        yield "the signature line is not what its fields spell"
+    for side in ("generated", "real"):
+        clips: ClipSet = getattr(record.clips, side)
+        if len(clips.windows) != clips.used:
+            yield f"{side}: {clips.used} windows are said to be used, {len(clips.windows)} are listed"
+        elif _manifest_hash(clips.windows) != clips.manifest_hash:
+            yield f"{side}: the manifest hash is not that of the windows listed"
+    said = dict(record.signature_fields).get("real")
+    if said is not None and said != record.clips.real.manifest_hash[: len(said)]:
+        yield f"the signature speaks of real clips {said}, the manifest of other ones"
+
+
+def _manifest_hash(windows: Sequence[ClipUse]) -> str:
+    """Compute `ClipSet.manifest_hash` from the windows."""
+    lines = (f"{used.sha256}|{','.join(map(str, used.frames))}\n" for used in windows)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _clip_problems(side: str, recorded: ClipSet, found: ClipSet) -> Iterator[str]:
+    """Say which windows are not those of the manifest."""
+    if recorded.manifest_hash == found.manifest_hash:
+        return
+    if recorded.used != found.used:
+        yield f"{side}: the record has {recorded.used} windows, these clips give {found.used}"
+    unlike = [
+        (there, here)
+        for there, here in zip_longest(recorded.windows, found.windows)
+        if there is None
+        or here is None
+        or (there.sha256, there.frames) != (here.sha256, here.frames)
+    ]
+    for there, here in unlike[:MOST_NAMED]:
+        if there is None or here is None:
+            yield f"{side}: {(there or here).id} is only {'here' if there is None else 'in the record'}"
+        elif there.id == here.id and there.frames == here.frames:
+            yield f"{side}: {here.id} has other content than the clip that was scored"
+        else:
+            yield f"{side}: {there.id} was scored where {here.id} is now"
+    if len(unlike) > MOST_NAMED:
+        yield f"{side}: and {len(unlike) - MOST_NAMED} more windows"
+    if not unlike:
+        yield f"{side}: the clips are those listed, but the manifest hash is not theirs"
+
+
+def require_record(path: str) -> Record:
+    """Read the record of a submission (`.zip`, every byte checked) or of a record file.
+
+    Raises:
+        VgbenchError: damaged, changed, or neither of the two.
+    """
+    from pathlib import Path
+
+    from vgbench.leaderboard.pack import read_checked
+    from vgbench.results import load_record
+
+    if not Path(path).is_file():
+        raise VgbenchError(f"{path}: no such file")
+    return load_record(path) if path.endswith(".json") else read_checked(path)[0]

@@ -1,0 +1,103 @@
+"""Everything that training changes: networks, their moving average, their optimisers."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from vgbench.reference_models.checkpoint import build_generator
+from vgbench.reference_models.discriminators import Discriminator, build_discriminator
+from vgbench.reference_models.generator import Generator
+from vgbench.training.config import OptimiserConfig, TrainConfig
+
+
+@dataclass
+class Players:
+    """Everything that training changes.
+
+    Attributes:
+        average: moving average of the generator.
+        memory: running statistics of regularisers, by name.
+    """
+
+    generator: Generator
+    average: Generator
+    discriminators: list[Discriminator]
+    generator_optimiser: torch.optim.Optimizer
+    discriminator_optimiser: torch.optim.Optimizer
+    memory: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        return [parameter for one in self.discriminators for parameter in one.parameters()]
+
+    def generator_parameters(self) -> list[nn.Parameter]:
+        return list(self.generator.parameters())
+
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | dict[str, torch.Tensor]]:
+        """What a checkpoint holds, by name."""
+        return {
+            "generator": self.generator,
+            "average": self.average,
+            **{f"discriminator{index}": critic for index, critic in enumerate(self.discriminators)},
+            "generator_optimiser": self.generator_optimiser,
+            "discriminator_optimiser": self.discriminator_optimiser,
+            "memory": self.memory,
+        }
+
+
+def build_players(config: TrainConfig) -> Players:
+    """Networks with weights from the config's seed, and their optimisers."""
+    device = torch.device(
+        ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+    )
+    generator = build_generator(config.model, config.seed)
+    classifies = config.regularised_by("categorical-information")
+    # A categorical latent is not known of real clips, so only labels of the data can condition the critic.
+    labels = config.model.label_count if classifies else len(config.classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed + 1)
+        critics = [
+            build_discriminator(one, config.size, config.frames, labels, classifies).to(device)
+            for one in config.discriminators
+        ]
+    generator = generator.to(device).train()
+    average = copy.deepcopy(generator).eval().requires_grad_(False)
+    parameters = [parameter for critic in critics for parameter in critic.parameters()]
+    return Players(
+        generator=generator,
+        average=average,
+        discriminators=critics,
+        generator_optimiser=build_optimiser(
+            config.optimiser, list(generator.parameters()), config.optimiser.generator_lr
+        ),
+        discriminator_optimiser=build_optimiser(
+            config.optimiser, parameters, config.optimiser.discriminator_lr
+        ),
+    )
+
+
+def build_optimiser(
+    config: OptimiserConfig, parameters: list[nn.Parameter], lr: float
+) -> torch.optim.Optimizer:
+    if config.kind == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=lr, alpha=config.betas[1], weight_decay=config.weight_decay)
+    return torch.optim.Adam(
+        parameters, lr=lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+    )
+
+
+def set_learning_rates(config: TrainConfig, players: Players, step: int) -> None:
+    """Learning rates of this step, by the schedule."""
+    share = 1.0
+    if config.optimiser.schedule == "linear":
+        assert config.steps is not None
+        share = max(0.0, 1 - step / config.steps)
+    for optimiser, lr in (
+        (players.generator_optimiser, config.optimiser.generator_lr),
+        (players.discriminator_optimiser, config.optimiser.discriminator_lr),
+    ):
+        for group in optimiser.param_groups:
+            group["lr"] = lr * share
