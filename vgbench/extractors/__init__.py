@@ -50,6 +50,26 @@ def _i3d_torchscript(weights: str | Path | None = None) -> Extractor:
     return exported.load_i3d_torchscript(weights)
 
 
+def _c3d(
+    weights: str | Path | None = None, preprocessing: str = "tganv2", mean: str | Path | None = None
+) -> Extractor:
+    from vgbench.extractors import c3d
+
+    return c3d.load(weights, preprocessing, mean)
+
+
+def _c3d_torchscript(weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import c3d
+
+    return c3d.load_torchscript(weights)
+
+
+def _resnet3d(name: str, weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import resnet3d
+
+    return resnet3d.load(name, weights)
+
+
 def _exported(path: str, least_frames: int = 1) -> Extractor:
     from vgbench.extractors import exported
 
@@ -61,6 +81,10 @@ EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     "i3d-k400": _i3d,
     "i3d-k400-tats": _i3d_tats,
     "i3d-k400-torchscript": _i3d_torchscript,
+    "c3d-ucf101": _c3d,
+    "c3d-ucf101-torchscript": _c3d_torchscript,
+    "r2plus1d-18-k400": partial(_resnet3d, "r2plus1d-18-k400"),
+    "r3d-18-k400": partial(_resnet3d, "r3d-18-k400"),
 }
 """Name to factory. A factory takes `weights` (a path, "random", "random:SEED", or None for the usual ones)
 and the options that its network knows."""

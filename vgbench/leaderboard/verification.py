@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench.config import parse
 from vgbench.errors import EXIT_OK, ConfigError, VgbenchError
+from vgbench.leaderboard.pack import read_checked
 from vgbench.metrics.score import Score
-from vgbench.results import ClipSet, ClipUse, Record
+from vgbench.results import ClipSet, ClipUse, Record, load_record
 from vgbench.signature import Signature, differences
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ def verify(
     real: Any = None,
     *,
     extractor: str | Extractor | None = None,
+    allow_code: bool = False,
     tolerance: float = TOLERANCE,
     batch_size: int = 16,
     workers: int = 0,
@@ -94,11 +97,14 @@ def verify(
         record: record to check; `pack.read_checked` takes it out of a submission.
         generated, real: the clips, in any form that `vgbench.evaluate` takes; both or neither.
         extractor: instead of the one that the protocol names, for records made with an object of the user's.
+        allow_code: import what the record's protocol names as `package.module:Object`. A record may come from
+            anyone, so without this only vgbench's own metrics and extractors are used.
         tolerance: greatest `MetricCheck.deviation` that counts as equal.
         batch_size, workers, device, store, progress: as for `vgbench.evaluate`.
 
     Raises:
-        ConfigError: the record's protocol is not one that this version reads, or only one side is given.
+        ConfigError: the record's protocol is not one that this version reads, it names code that was not
+            allowed, or only one side is given.
         NotEnoughClips: the clips are fewer than the protocol needs.
     """
     if (generated is None) != (real is None):
@@ -110,10 +116,13 @@ def verify(
     from vgbench.evaluation import evaluate
     from vgbench.protocol import Protocol
 
+    protocol = parse(Protocol, record.protocol, f"protocol of the record '{record.model}'")
+    if not allow_code:
+        _require_own_names(protocol.metrics if extractor else (*protocol.metrics, protocol.extractor.name))
     again = evaluate(
         generated,
         real,
-        parse(Protocol, record.protocol, f"protocol of the record '{record.model}'"),
+        protocol,
         extractor=extractor,
         name=record.model,
         batch_size=batch_size,
@@ -129,6 +138,16 @@ def verify(
     names = dict.fromkeys([*record.scores, *again.scores])
     checks = (compare_scores(n, record.scores.get(n), again.scores.get(n), tolerance) for n in names)
     return Verification(record, tuple(checks), tuple(problems))
+
+
+def _require_own_names(names: Iterable[str]) -> None:
+    """Refuse names that would import and call whatever the maker of a record wrote there."""
+    for name in names:
+        if ":" in name.partition("(")[0]:
+            raise ConfigError(
+                f"the record's protocol names code outside of vgbench: {name}",
+                "make sure that you trust it, then verify with --allow-code",
+            )
 
 
 def compare_scores(
@@ -188,9 +207,7 @@ def _clip_problems(side: str, recorded: ClipSet, found: ClipSet) -> Iterator[str
     unlike = [
         (there, here)
         for there, here in zip_longest(recorded.windows, found.windows)
-        if there is None
-        or here is None
-        or (there.sha256, there.frames) != (here.sha256, here.frames)
+        if there is None or here is None or (there.sha256, there.frames) != (here.sha256, here.frames)
     ]
     for there, here in unlike[:MOST_NAMED]:
         if there is None or here is None:
@@ -205,17 +222,12 @@ def _clip_problems(side: str, recorded: ClipSet, found: ClipSet) -> Iterator[str
         yield f"{side}: the clips are those listed, but the manifest hash is not theirs"
 
 
-def require_record(path: str) -> Record:
-    """Read the record of a submission (`.zip`, every byte checked) or of a record file.
+def read_submission(path: str | Path) -> Record:
+    """Read the record of a pack (every byte checked), or a record file as it is.
 
     Raises:
-        VgbenchError: damaged, changed, or neither of the two.
+        VgbenchError: not there, damaged, or changed since it was packed.
     """
-    from pathlib import Path
-
-    from vgbench.leaderboard.pack import read_checked
-    from vgbench.results import load_record
-
     if not Path(path).is_file():
         raise VgbenchError(f"{path}: no such file")
-    return load_record(path) if path.endswith(".json") else read_checked(path)[0]
+    return load_record(path) if Path(path).suffix == ".json" else read_checked(path)[0]

@@ -95,13 +95,19 @@ def warp(image: Image, flow: Flow) -> tuple[Image, Mask]:
     x = np.arange(width, dtype=np.float64) + flow[..., 0]
     y = np.arange(height, dtype=np.float64)[:, None] + flow[..., 1]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-    left, top = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
-    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    np.clip(x, 0, width - 1, out=x)
+    np.clip(y, 0, height - 1, out=y)
+    left, top = x.astype(np.intp), y.astype(np.intp)
     across, down = (x - left)[..., None], (y - top)[..., None]
-    upper = image[top, left] * (1 - across) + image[top, right] * across
-    lower = image[bottom, left] * (1 - across) + image[bottom, right] * across
-    return upper * (1 - down) + lower * down, inside
+    corner = top * width + left
+    to_right, to_bottom = left < width - 1, (top < height - 1) * width
+    pixels = image.reshape(height * width, -1)  # one index a pixel is several times faster than two
+    upper, upper_right = pixels.take(corner, axis=0), pixels.take(corner + to_right, axis=0)
+    upper += (upper_right - upper) * across
+    corner += to_bottom
+    lower, lower_right = pixels.take(corner, axis=0), pixels.take(corner + to_right, axis=0)
+    lower += (lower_right - lower) * across
+    return upper + (lower - upper) * down, inside
 
 
 def occluded(flow: Flow, back: Flow) -> Mask:

@@ -80,6 +80,13 @@ class Entry:
     package: Package | None
     urls: tuple[str, ...]
 
+    @property
+    def has_public_hash(self) -> bool:
+        """Whether a file can be told from another; without, the first file is trusted."""
+        return self.sha256 is not None or self.git_blob is not None
+
+
+_UNKNOWN_SOURCE = "no public hash of the source is known to check against"
 
 _C3D_PAPER = "Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks. ICCV 2015"
 _R2PLUS1D_PAPER = "Tran et al., A Closer Look at Spatiotemporal Convolutions. CVPR 2018, arXiv 1711.11248"
@@ -376,11 +383,11 @@ def verify(name: str) -> str:
     entry, path = REGISTRY[name], require(name)
     if entry.kind == "torchscript":
         _check(name, entry, _read(path))
-        return "the file's hash is the registered one"
+        return "the file's hash is the registered one" if entry.has_public_hash else _UNKNOWN_SOURCE
     source = json.loads(stored(name).metadata["vgbench"])["source_sha256"]
-    if entry.sha256 is None:
-        return "contents unharmed; no hash is registered to check the source against"
-    if not _is_registered(entry, source):
+    if not entry.has_public_hash:
+        return f"contents unharmed; {_UNKNOWN_SOURCE}"
+    if entry.sha256 is not None and not _is_registered(entry, source):
         raise VgbenchError(
             f"weights {name}: made from a file with sha256 {source[:12]}…, not {entry.sha256[:12]}…",
             f"remove {path} and fetch or add it again",
@@ -516,9 +523,9 @@ def _check(name: str, entry: Entry, data: bytes) -> None:
     hint = ""
     if data[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
         hint = "this is a web page, not the file: a download link that expired or ran into its quota; "
-    elif entry.sha256 is None and entry.git_blob is None:
-        return  # no public hash: the first file is trusted
-    expected = f"sha256 {entry.sha256}" if entry.sha256 else f"git blob {entry.git_blob}"
+    elif not entry.has_public_hash:
+        return
+    expected = f"sha256 {entry.sha256}" if entry.sha256 else f"git blob {entry.git_blob or '(not known)'}"
     raise VgbenchError(
         f"weights {name}: the file has sha256 {sha256}, expected {expected}",
         f"{hint}get it from {' or '.join(entry.urls)}; another file can be used on purpose as weights=PATH",

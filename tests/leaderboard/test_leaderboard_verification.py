@@ -1,0 +1,172 @@
+"""A true record holds; every kind of untruth is found and named."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from leaderboard_records import make_score
+from stub_extractor import StubExtractor
+
+import vgbench
+from vgbench.errors import ConfigError, VgbenchError
+from vgbench.leaderboard.pack import pack
+from vgbench.leaderboard.verification import compare_scores, read_submission, verify
+from vgbench.results import load_record
+
+SETTINGS = ["clips.generated=16", "clips.real=16", "clips.least=4", "resize.size=32"]
+REAL = "builtin:moving-shapes/test?size=32&clips=16"
+GENERATED = "builtin:moving-shapes/train?size=32&clips=16"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def record(results):
+    return vgbench.evaluate(
+        GENERATED,
+        REAL,
+        metrics=["fvd", "temporal_flicker"],
+        settings=SETTINGS,
+        extractor=StubExtractor(),
+        results=results,
+        store=vgbench.features.FeatureStore(results / "store"),
+    )
+
+
+def check(record, generated=GENERATED, real=REAL, **options):
+    return verify(record, generated, real, extractor=StubExtractor(), **options)
+
+
+def test_a_true_record_holds(record, results, tmp_path):
+    sent = pack(results / f"{record.stem}.json", tmp_path)
+    found = check(read_submission(sent))
+    assert [(metric.name, metric.equal) for metric in found.metrics] == [
+        ("fvd", True),
+        ("temporal_flicker", True),
+    ]
+    assert (found.problems, found.holds, found.exit_code) == ((), True, 0)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"value": 0.9},
+        {"debiased": 0.9},
+        {"interval": (0.0, 1.0)},
+        {"standard_error": 1e-3},
+        {"deviations": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_score_that_the_clips_do_not_give_is_found(record, forged):
+    scores = {**record.scores, "fvd": dataclasses.replace(record.scores["fvd"], **forged)}
+    found = check(record.model_copy(update={"scores": scores}))
+    assert [(metric.name, metric.equal) for metric in found.metrics] == [
+        ("fvd", False),
+        ("temporal_flicker", True),
+    ]
+    assert found.exit_code == 3
+
+
+def test_a_metric_that_was_never_scored_is_found(record):
+    forged = record.model_copy(update={"scores": {**record.scores, "kvd": make_score(1.0)}})
+    assert [metric.name for metric in check(forged).metrics if not metric.equal] == ["kvd"]
+
+
+def test_other_clips_are_found_and_counted(record):
+    found = check(record, generated="builtin:moving-shapes/train?size=32&clips=16&seed=4")
+    assert any(problem.startswith("generated: ") for problem in found.problems)
+    assert "generated: and 11 more windows" in found.problems
+    assert not any(problem.startswith("real: ") for problem in found.problems)
+    # The signature holds the real clips, which are the same.
+    assert not any("signature" in problem for problem in found.problems)
+
+
+def test_one_changed_clip_is_named(tmp_path):
+    clips = np.random.default_rng(0).integers(0, 256, (16, 16, 32, 32, 3), dtype=np.uint8)
+    options = {"metrics": ["temporal_flicker"], "settings": SETTINGS, "extractor": StubExtractor()}
+    record = vgbench.evaluate(clips, REAL, **options)
+    assert verify(record, clips, REAL).holds
+    changed = clips.copy()
+    changed[3, 0, 0, 0, 0] ^= 1
+    found = verify(record, changed, REAL)
+    (problem,) = found.problems
+    assert "has other content than the clip that was scored" in problem
+
+
+def test_other_real_clips_change_the_signature(record):
+    found = check(record, real="builtin:moving-shapes/test?size=32&clips=16&seed=4")
+    assert any(problem.startswith("signature: real is ") for problem in found.problems)
+
+
+def test_without_clips_a_record_is_held_against_itself(record):
+    assert verify(record).holds
+    assert verify(record).metrics == ()
+    windows = record.clips.generated.windows
+    forged = record.clips.model_copy(
+        update={"generated": record.clips.generated.model_copy(update={"windows": windows[::-1]})}
+    )
+    (problem,) = verify(record.model_copy(update={"clips": forged})).problems
+    assert problem == "generated: the manifest hash is not that of the windows listed"
+    other = record.model_copy(update={"signature": record.signature + "x"})
+    assert verify(other).problems == ("the signature line is not what its fields spell",)
+
+
+def test_code_named_by_a_stranger_is_not_imported(record, tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text(
+        "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nmetric = None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for change in (
+        {"metrics": ["stranger:metric"]},
+        {"extractor": {"name": "stranger:metric", "preprocessing": None, "weights": None}},
+    ):
+        forged = record.model_copy(update={"protocol": {**record.protocol, **change}})
+        with pytest.raises(ConfigError, match="names code outside of vgbench: stranger:metric"):
+            verify(forged, GENERATED, REAL)
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(ConfigError, match="not a metric"):
+        verify(
+            record.model_copy(update={"protocol": {**record.protocol, "metrics": ["stranger:metric"]}}),
+            GENERATED,
+            REAL,
+            allow_code=True,
+        )
+
+
+def test_a_protocol_that_this_version_cannot_read_is_said(record):
+    forged = record.model_copy(update={"protocol": {**record.protocol, "sede": 3}})
+    with pytest.raises(ConfigError, match="protocol of the record.*sede"):
+        verify(forged, GENERATED, REAL)
+
+
+def test_one_side_alone_is_refused(record):
+    with pytest.raises(ConfigError, match="clips of both sides"):
+        verify(record, GENERATED)
+
+
+def test_equality_is_relative_to_the_value_or_its_error():
+    score = make_score(200.0)
+    for factor, equal in ((1 + 0.9e-6, True), (1 + 1.1e-6, False)):
+        other = dataclasses.replace(score, value=200.0 * factor)
+        assert compare_scores("fvd", score, other).equal is equal
+    # An estimate at zero with an error of 1: rounding at 1e-12 is no difference.
+    zero = make_score(0.0)
+    assert compare_scores("fvd", zero, dataclasses.replace(zero, value=1e-12)).equal
+    assert compare_scores("fvd", zero, None).deviation == math.inf
+    nan = make_score(math.nan, None)
+    assert compare_scores("fvd", nan, nan).equal
+    assert not compare_scores("fvd", make_score(1.0, None), nan).equal
+
+
+def test_reading_a_submission(results, record, tmp_path):
+    path = results / f"{record.stem}.json"
+    assert read_submission(path) == load_record(path)
+    with pytest.raises(VgbenchError, match="no such file"):
+        read_submission(tmp_path / "none.zip")

@@ -1,0 +1,85 @@
+"""Two disjoint halves of the real clips, and the damage that only makes sense between halves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Container
+from dataclasses import replace
+
+from vgbench.audit.result import Kind
+from vgbench.clips.clip import Clip, ClipSource
+from vgbench.clips.distortions import DISTORTIONS, SPATIAL, TEMPORAL, distort
+from vgbench.clips.manifest import WindowClip
+from vgbench.clips.sources import subset
+
+MEMORISE = "memorise"
+ALL_DISTORTIONS = (*DISTORTIONS, MEMORISE)
+KIND_OF: dict[str, Kind] = dict.fromkeys(ALL_DISTORTIONS, "set")
+KIND_OF |= dict.fromkeys(SPATIAL, "spatial") | dict.fromkeys(TEMPORAL, "temporal")
+
+
+def split_halves(source: ClipSource) -> tuple[ClipSource, ClipSource]:
+    """Split clips into (reference, other), of equal size or the other one larger by one.
+
+    Clips are ranked by a hash of their id, so the halves do not depend on the order of listing. The lines of a
+    manifest that are windows of one file stay together.
+    """
+    ranked = sorted({_whole(clip) for clip in source.clips}, key=lambda whole: (_digest(whole), whole))
+    chosen = set(ranked[: len(ranked) // 2])
+    reference = subset(source, lambda clip: _whole(clip) in chosen)
+    other = subset(source, lambda clip: _whole(clip) not in chosen)
+    return (
+        replace(reference, name=f"half 1 of {source.name}"),
+        replace(other, name=f"half 2 of {source.name}", skipped=()),
+    )
+
+
+def only(source: ClipSource, ids: Container[str]) -> ClipSource:
+    """Keep the clips of these ids."""
+    return subset(source, lambda clip: clip.id in ids)
+
+
+def damage(
+    name: str, strength: float, used: ClipSource, half: ClipSource, reference: ClipSource
+) -> ClipSource:
+    """Damage the other half.
+
+    Args:
+        name: one of `ALL_DISTORTIONS`.
+        strength: in [0, 1].
+        used: clips of the other half that are scored at strength 0.
+        half: all clips of the other half. "mode-drop" takes these, so that further clips of the modes that
+            remain fill the places of those that went, and the number of clips does not fall with the modes.
+        reference: clips that the reference half is scored by; "memorise" copies them.
+    """
+    if name == MEMORISE:
+        return memorise(used, reference, strength)
+    return distort(half if name == "mode-drop" else used, name, strength)
+
+
+def memorise(source: ClipSource, reference: ClipSource, strength: float) -> ClipSource:
+    """Replace this share of the clips by clips of the reference, as a generator that learnt them by heart.
+
+    The copies keep their ids, so the same windows are cut from them as from the originals.
+    """
+    ranked = sorted(source.clips, key=_rank)
+    copies = sorted(reference.clips, key=_rank)[: round(strength * len(ranked))]
+    clips = sorted([*ranked[len(copies) :], *copies], key=lambda clip: clip.id)
+    return replace(source, name=f"{MEMORISE}={strength:g} of {source.name}", clips=clips)
+
+
+def has_modes(source: ClipSource) -> bool:
+    """Whether clips carry at least two labels."""
+    return len({clip.label for clip in source.clips}) > 1
+
+
+def _rank(clip: Clip) -> tuple[bytes, str]:
+    return _digest(clip.id), clip.id
+
+
+def _whole(clip: Clip) -> str:
+    return clip.clip.id if isinstance(clip, WindowClip) else clip.id
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(f"audit\n{text}".encode("utf-8", "surrogateescape")).digest()

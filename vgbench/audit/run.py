@@ -1,0 +1,193 @@
+"""`audit`, the function behind `vgbench audit`: damages half of the real clips and scores it by the other half."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vgbench import extractors
+from vgbench.audit.halves import ALL_DISTORTIONS, KIND_OF, damage, has_modes, only, split_halves
+from vgbench.audit.reaction import react, summarise
+from vgbench.audit.result import AuditResult, MetricAudit, Omitted
+from vgbench.clips import open_source
+from vgbench.errors import ConfigError, NotEnoughClips
+from vgbench.evaluation import evaluate, resolve_protocol
+from vgbench.extractors.extractor import Extractor
+from vgbench.features import FeatureStore
+from vgbench.metrics import parse_list
+from vgbench.metrics.metric import ClipMetric, Metric, SetMetric, score_names
+from vgbench.metrics.score import Score
+from vgbench.named import unknown_name
+from vgbench.pipeline import Progress
+from vgbench.protocol import Counts, Protocol
+from vgbench.results import Record
+
+STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
+CLIPS = 64
+
+
+def audit(
+    real: Any,
+    protocol: str | Protocol = "quick",
+    metrics: Sequence[str] | None = None,
+    extractor: str | Extractor | None = None,
+    *,
+    distortions: Sequence[str] = ALL_DISTORTIONS,
+    strengths: Sequence[float] = STRENGTHS,
+    clips: int = CLIPS,
+    settings: Iterable[str] = (),
+    batch_size: int = 16,
+    workers: int = 0,
+    device: str = "cpu",
+    store: FeatureStore | None = None,
+    progress: Progress | None = None,
+) -> AuditResult:
+    """Tell what metrics say of real clips that were damaged by known amounts.
+
+    The clips are split into two disjoint halves. One plays the real set throughout; the other is scored as it
+    is (strength 0) and once for each distortion and strength. Features are stored, so an audit that was
+    interrupted goes on where it stopped, and one with more strengths computes those only.
+
+    Args:
+        real: what `evaluate` takes, of at least twice the clips that the protocol calls for at least.
+        protocol, metrics, extractor, settings: as for `evaluate`.
+        distortions: some of `halves.ALL_DISTORTIONS`.
+        strengths: in (0, 1].
+        clips: windows a side.
+        batch_size, workers, device, store: as for `evaluate`.
+        progress: called as (stage, done, total).
+
+    Raises:
+        ConfigError: as `evaluate`, or an unknown distortion, or a strength outside (0, 1].
+        NotEnoughClips: a half has too few clips even undamaged. A distortion that leaves too few (such as
+            "speed-up" on clips that are only one window long) is omitted, with the reason.
+    """
+    _check(distortions, strengths, clips)
+    plan = _resize(resolve_protocol(protocol, metrics, extractor, settings), clips)
+    options = {
+        "extractor": _network(plan, extractor),
+        "batch_size": batch_size,
+        "workers": workers,
+        "device": device,
+        "store": store or FeatureStore(),
+    }
+    reference, half = split_halves(open_source(real))
+    baseline = evaluate(half, reference, plan, progress=progress, **options)
+    # The very clips that were usable, so that damage acts on what is scored and the reference stays the same.
+    reference = only(reference, {window.id for window in baseline.clips.real.windows})
+    used = only(half, {window.id for window in baseline.clips.generated.windows})
+
+    rising = sorted(set(map(float, strengths)))
+    wanted = list(dict.fromkeys(distortions))
+    steps = _Steps(progress, len(wanted) * len(rising), baseline.clips.generated.used)
+    found: dict[str, dict[float, Mapping[str, Score]]] = {}
+    omitted: list[Omitted] = []
+    for name in wanted:
+        found[name] = {0.0: baseline.scores}
+        for strength in rising:
+            if name == "mode-drop" and not has_modes(half):
+                omitted.append(Omitted(name, strength, "the clips have no classes"))
+            else:
+                damaged = damage(name, strength, used, half, reference)
+                try:
+                    record = evaluate(damaged, reference, plan, progress=steps.report, **options)
+                    found[name][strength] = record.scores
+                except NotEnoughClips as error:
+                    omitted.append(Omitted(name, strength, error.message.splitlines()[0]))
+            steps.advance()
+    return AuditResult(
+        source=baseline.clips.real.source.removeprefix("half 1 of "),
+        protocol=plan.name,
+        signature=baseline.signature,
+        extractor=baseline.extractor.id if baseline.extractor else None,
+        reference=(baseline.clips.real.used, baseline.clips.real.clips),
+        other=(baseline.clips.generated.used, baseline.clips.generated.clips),
+        strengths=tuple(rising),
+        metrics=tuple(
+            found_metric
+            for choice in parse_list(plan.metrics)
+            for found_metric in _audits(choice.metric, baseline, found)
+        ),
+        omitted=tuple(omitted),
+        warnings=(*baseline.warnings, *_shared_bytes(baseline)),
+        environment=baseline.environment,
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
+
+
+def _check(distortions: Sequence[str], strengths: Sequence[float], clips: int) -> None:
+    for name in distortions:
+        if name not in ALL_DISTORTIONS:
+            raise unknown_name("distortion", name, ALL_DISTORTIONS)
+    if not distortions:
+        raise ConfigError("no distortion is named", f"some of {', '.join(ALL_DISTORTIONS)}")
+    for strength in strengths:
+        if not 0 < strength <= 1:
+            raise ConfigError(f"strength {strength:g}: must be above 0 and at most 1", "0 is always measured")
+    if not strengths:
+        raise ConfigError("no strength is given", "for example 0.2,0.6,1")
+    if clips < 2:
+        raise ConfigError(f"clips = {clips}: must be at least 2")
+
+
+def _resize(plan: Protocol, clips: int) -> Protocol:
+    counts = Counts(generated=clips, real=clips, least=min(plan.clips.least, clips))
+    return plan.model_copy(update={"clips": counts})
+
+
+def _network(plan: Protocol, given: str | Extractor | None) -> Extractor | None:
+    """Load the network once for all evaluations."""
+    if isinstance(given, Extractor):
+        return given
+    if not any(isinstance(choice.metric, SetMetric) for choice in parse_list(plan.metrics)):
+        return None
+    wanted = plan.extractor
+    options = {} if wanted.preprocessing is None else {"preprocessing": wanted.preprocessing}
+    return extractors.load(wanted.name, wanted.weights, **options)
+
+
+def _audits(
+    metric: Metric, baseline: Record, found: Mapping[str, Mapping[float, Mapping[str, Score]]]
+) -> Iterable[MetricAudit]:
+    """Sum up every score that one metric gives, over the distortions that could be scored."""
+    directions = {metric.name: metric.better} if isinstance(metric, ClipMetric) else metric.better
+    for name in score_names(metric):
+        better = directions[name]
+        reactions = [
+            react(
+                distortion,
+                KIND_OF[distortion],
+                better,
+                {s: found_scores[name] for s, found_scores in by.items()},
+            )
+            for distortion, by in found.items()
+            if len(by) > 1
+        ]
+        title = metric.title if len(directions) == 1 else name
+        yield summarise(name, title, better, baseline.scores[name], reactions)
+
+
+def _shared_bytes(baseline: Record) -> Iterable[tuple[str, str]]:
+    """Equal files in both halves make real against real look better than it is."""
+    sides = baseline.clips
+    both = {w.sha256 for w in sides.generated.windows} & {w.sha256 for w in sides.real.windows}
+    if both:
+        yield "shared-clips", f"{len(both)} clips of one half have a byte-for-byte copy in the other"
+
+
+class _Steps:
+    """Joins the progress of many evaluations into one stage, counted in windows."""
+
+    def __init__(self, progress: Progress | None, evaluations: int, windows: int) -> None:
+        self._progress, self._windows, self._done = progress, windows, 0
+        self._total = evaluations * windows
+
+    def report(self, stage: str, done: int, _: int) -> None:
+        if self._progress and stage == "generated: extracting":
+            self._progress("damaged clips", self._done + min(done, self._windows), self._total)
+
+    def advance(self) -> None:
+        self._done += self._windows
+        if self._progress:
+            self._progress("damaged clips", self._done, self._total)
