@@ -1,9 +1,9 @@
 """How often the 95 % interval of the Fréchet distance covers the truth.
 
-Draws pairs of Gaussian sets whose distance is known in closed form, scores each pair as an evaluation does
-(delete-a-group jackknife, 32 blocks a side), and prints the share of intervals that cover the truth beside
-the plain value, the corrected value, its true spread and the standard error that was claimed. The last column is
-the coverage of the textbook jackknife, which counts the variance from pairs of clips twice.
+Draws pairs of Gaussian sets whose distance is known in closed form and scores each pair as an evaluation does
+(delete-a-group jackknife, 32 blocks a side). Prints the plain value, the corrected value, its true spread,
+the standard error that was claimed, and the share of intervals that cover the truth. The last column is the
+coverage of the textbook jackknife, which counts the variance from pairs of clips twice.
 
     python benchmarks/coverage.py                       # the table of docs/metrics.md, about 5 minutes
     python benchmarks/coverage.py --only 50:250 --repetitions 1000

@@ -1,7 +1,7 @@
 """What an extractor notices: Fréchet distance of damaged to real clips, by kind and strength of the damage.
 
-    python benchmarks/extractor_sensitivity.py embedded embedded=random
-    python benchmarks/extractor_sensitivity.py i3d-k400 --sets weizmann --clips 48 --strengths 1
+    python benchmarks/extractor_sensitivity.py embedded embedded,weights=random
+    python benchmarks/extractor_sensitivity.py i3d-k400,precision=bfloat16 --clips 48 --strengths 1
 
 Real clips are split in two halves; one half is damaged and compared with the other, so the undamaged distance
 is what this number of clips costs by itself. None of the clips was used to train the embedded extractor.
@@ -130,7 +130,7 @@ def report(extractor: Extractor, title: str, halves: tuple[Clips, Clips], streng
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("extractors", nargs="+", help="NAME or NAME=WEIGHTS")
+    parser.add_argument("extractors", nargs="+", help="NAME[,option=value]...")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--clips", type=int, default=400, help="in each half")
     parser.add_argument("--strengths", nargs="+", type=float, default=[0.2, 0.4, 0.6, 0.8, 1.0])
@@ -141,8 +141,9 @@ def main() -> None:
             windows[half].append(window)
         halves = np.stack(windows[0]), np.stack(windows[1])
         for choice in options.extractors:
-            extractor, _, weights = choice.partition("=")
-            report(extractors.load(extractor, weights or None), name, halves, options.strengths)
+            extractor, *given = choice.split(",")
+            loaded = extractors.load(extractor, **dict(option.split("=", 1) for option in given))
+            report(loaded, name, halves, options.strengths)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Train reference video GANs, score folders of clips, publish leaderboards that others can trust.",
-    epilog="Exit codes: 0 done, 1 internal error, 2 bad input or usage, 3 clips skipped under --strict or a "
-    "regression found by gate, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 internal error, 2 bad input or usage, 3 clips skipped under --strict, a "
+    "regression found by gate or a difference found by verify, 130 interrupted.",
 )
 
 
@@ -332,9 +332,15 @@ def report(
         Path | None,
         typer.Option("--output", "-o", help="Folder (or file) to write; terminal only without it."),
     ] = None,
-    formats: Annotated[str, typer.Option("--format", "-f", help="Of html, md, csv, latex, json, badges.")] = (
-        "html,md,csv"
-    ),
+    formats: Annotated[
+        str, typer.Option("--format", "-f", help="Of html, md, csv, latex, json, parquet, badges; or all.")
+    ] = "html,md,csv",
+    site: Annotated[
+        bool, typer.Option("--site", help="Write a folder for a web server instead, with the records.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Write again whenever a record arrives, until Ctrl-C.")
+    ] = False,
     primary: Annotated[str, typer.Option(help="Metric that orders the table.")] = "fvd",
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Leaderboard",
     explain: Annotated[
@@ -347,40 +353,83 @@ def report(
     """Rank the models of a folder of records; only equal signatures share a table.
 
     [bold]vgbench report results/ --output leaderboard/ --format html,md,latex[/]
+
+    [bold]vgbench report results/ --output site/ --site --watch[/]
     """
     from vgbench.leaderboard.json_document import render_json
     from vgbench.leaderboard.ranking import explain as explain_groups
-    from vgbench.leaderboard.report import load_groups, write_report
+    from vgbench.leaderboard.report import changes, load_groups, write_report
+    from vgbench.leaderboard.site import write_site
     from vgbench.leaderboard.terminal import table
 
-    groups = load_groups(records, primary)
+    def show() -> None:
+        groups = load_groups(records, primary)
+        if as_json:
+            console.print_json(render_json(groups, title))
+        else:
+            console.out.print(table(groups))
+        if explain:
+            for field, values in explain_groups(groups).items():
+                typer.echo(f"{field}: {' / '.join(values)}")
+        elif len(groups) > 1:
+            console.note(f"{len(groups)} signatures, ranked apart; --explain says where they differ")
+        if output is None:
+            return
+        if site:
+            console.note(f"wrote {output}: {len(write_site(records, output, primary, title))} files")
+        else:
+            for path in write_report(records, output, formats.split(","), primary, title):
+                console.note(f"wrote {path}")
+
+    if site and output is None:
+        raise ConfigError("--site needs a folder to write", "give --output FOLDER")
+    if not watch:
+        show()
+        return
     if as_json:
-        console.print_json(render_json(groups, title))
-    else:
-        console.out.print(table(groups))
-    if explain:
-        for field, values in explain_groups(groups).items():
-            typer.echo(f"{field}: {' / '.join(values)}")
-    elif len(groups) > 1:
-        console.note(f"{len(groups)} signatures, ranked apart; --explain says where they differ")
-    if output is not None:
-        for path in write_report(records, output, formats.split(","), primary, title):
-            console.note(f"wrote {path}")
+        raise ConfigError("--watch prints more than one document, --json only one", "leave one of them out")
+    console.note("watching for records; Ctrl-C ends")
+    for _ in changes(records):
+        try:
+            show()
+        except VgbenchError as error:  # a damaged record must not end the watch over the others
+            console.fail(error)
+
+
+@app.command()
+def history(
+    records: Annotated[list[Path], typer.Argument(help="Record files, or folders that hold them.")],
+    model: Annotated[str, typer.Option("--model", "-n", help="Name of the model in the tables.")],
+    metric: Annotated[str, typer.Option("--metric", "-m")] = "fvd",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show every run of one model, and what changed from each to the next.
+
+    [bold]vgbench history results/ --model gru-hinge[/]
+    """
+    from vgbench.leaderboard.history import history as runs_of
+    from vgbench.leaderboard.report import load_groups
+    from vgbench.leaderboard.terminal import history_table
+
+    console.out.print(history_table(runs_of(load_groups(records, metric), model)))
 
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A record.")],
-    second: Annotated[Path, typer.Argument(help="Another, of the same signature.")],
+    baseline: Annotated[Path, typer.Argument(help="A record.")],
+    others: Annotated[list[Path], typer.Argument(help="One or more others, of the same signature.")],
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show the difference of two records with its interval, or in what their signatures differ."""
+    """Show the difference of each record to the first with its interval, or how their signatures differ."""
     from vgbench.leaderboard.compare import compare as compare_records
     from vgbench.leaderboard.terminal import comparison_table
     from vgbench.results import load_record
 
-    console.out.print(comparison_table(compare_records(load_record(first), load_record(second))))
+    first = load_record(baseline)
+    for comparison in [compare_records(first, load_record(other)) for other in others]:
+        console.out.print(comparison_table(comparison))
 
 
 @app.command()
@@ -406,6 +455,180 @@ def _share(text: str) -> float:
         return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError as error:
         raise ConfigError(f"--max-worse {text}: not a share", "write 2% or 0.02") from error
+
+
+@app.command()
+def submit(
+    record: Annotated[Path, typer.Argument(help="Record to hand in; its thumbnails lie beside it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File ending in .zip, or a folder for it.")
+    ] = Path(),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Pack a record with its thumbnails, environment and hashes into one zip.
+
+    [bold]vgbench submit results/my-gan.json --output my-gan.zip[/]
+    """
+    from vgbench.leaderboard.pack import pack
+
+    path = pack(record, output)
+    typer.echo(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
+    console.note(f"check it as its receiver will: vgbench verify {path} --clips GENERATED --against REAL")
+
+
+@app.command()
+def verify(
+    submission: Annotated[Path, typer.Argument(help="Zip of `vgbench submit`, or a record.")],
+    clips: Annotated[
+        str | None, typer.Option("--clips", "-c", help="The generated clips; with them scores are checked.")
+    ] = None,
+    against: Annotated[str | None, typer.Option("--against", "-a", help="The real clips.")] = None,
+    extractor: Annotated[
+        str | None, typer.Option("--extractor", "-e", help="Instead of the record's, if it has no name.")
+    ] = None,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Import what the record names as package.module:Object.")
+    ] = False,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Greatest difference that counts as equal, as a share of the score.")
+    ] = 1e-6,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    workers: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option()] = "cpu",
+    store: Annotated[bool, typer.Option(help="Take features from earlier runs instead of anew.")] = False,
+    unpack: Annotated[
+        Path | None, typer.Option("--unpack", help="Results folder to put the record in if nothing differs.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check the hashes of a submission and, given the clips, every score; exit 3 when something differs.
+
+    [bold]vgbench verify my-gan.zip --clips samples/ --against real/[/]
+    """
+    import contextlib
+    import tempfile
+
+    from vgbench.features import FeatureStore
+    from vgbench.leaderboard.pack import unpack_checked
+    from vgbench.leaderboard.terminal import verification_table
+    from vgbench.leaderboard.verification import read_submission
+    from vgbench.leaderboard.verification import verify as verify_record
+
+    if as_json:
+        console.verbosity.quiet = True
+    record = read_submission(submission)
+    with contextlib.ExitStack() as stack:
+        feature_store = (
+            FeatureStore()
+            if store
+            else FeatureStore(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        )
+        report = stack.enter_context(console.progress())
+        found = verify_record(
+            record,
+            clips,
+            against,
+            extractor=extractor,
+            allow_code=allow_code,
+            tolerance=tolerance,
+            batch_size=batch_size,
+            workers=workers,
+            device=device,
+            store=feature_store,
+            progress=report,
+        )
+    if unpack is not None and found.holds:
+        console.note(f"wrote {unpack_checked(submission, unpack)}")
+    if as_json:
+        console.print_json(found.as_dict())
+        raise typer.Exit(found.exit_code)
+    if found.metrics:
+        console.out.print(verification_table(found))
+    for problem in found.problems:
+        typer.echo(problem)
+    typer.echo(f"{record.model}: {found.verdict}")
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def audit(
+    real: Annotated[str, typer.Argument(help="The real clips, in any form that eval takes.")],
+    protocol: Annotated[str, typer.Option("--protocol", "-p")] = "quick",
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated.")
+    ] = None,
+    extractor: Annotated[
+        str | None, typer.Option("--extractor", "-e", help="Instead of the protocol's.")
+    ] = None,
+    distortions: Annotated[
+        str | None, typer.Option(help="Comma-separated; all of them by default, see docs/audit.md.")
+    ] = None,
+    strengths: Annotated[str, typer.Option(help="Comma-separated, above 0 and at most 1.")] = (
+        "0.2,0.4,0.6,0.8,1"
+    ),
+    clips: Annotated[int, typer.Option("--clips", "-n", min=2, help="Windows a side.")] = 64,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for audit.html and audit.json.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    workers: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option()] = "cpu",
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Damage real clips by known amounts and show which metrics notice, and which do not.
+
+    [bold]vgbench audit real/ --output audit/[/]
+
+    [bold]vgbench audit real/ -m fvd,kvd -e i3d-k400 --distortions blur,freeze,memorise --clips 256[/]
+    """
+    from vgbench.audit.halves import ALL_DISTORTIONS
+    from vgbench.audit.result import write_audit
+    from vgbench.audit.run import audit as run_audit
+    from vgbench.audit.terminal import audit_tables
+    from vgbench.metrics import parse_list
+
+    if as_json:
+        console.verbosity.quiet = True
+    with console.progress() as report:
+        result = run_audit(
+            real,
+            protocol,
+            [str(choice) for choice in parse_list(metrics)] if metrics else None,
+            extractor,
+            distortions=[n.strip() for n in distortions.split(",")] if distortions else ALL_DISTORTIONS,
+            strengths=_numbers("--strengths", strengths),
+            clips=clips,
+            settings=settings or (),
+            batch_size=batch_size,
+            workers=workers,
+            device=device,
+            progress=report,
+        )
+    written = write_audit(result, output) if output is not None else []
+    if as_json:
+        console.print_json(result.to_json())
+        return
+    console.out.print(audit_tables(result))
+    for entry in result.omitted:
+        console.warn("left-out", f"{entry.distortion} at {entry.strength:g}: {entry.reason}")
+    for code, text in result.warnings:
+        console.warn(code, text)
+    for path in written:
+        console.note(f"wrote {path}")
+    console.note("features are stored: the same command with more strengths or metrics computes only those")
+
+
+def _numbers(flag: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"{flag} {text}: not numbers with commas between them") from error
 
 
 @app.command("list")

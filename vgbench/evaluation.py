@@ -304,7 +304,7 @@ def _record(
 
 
 def _foreign_directions(choices: Sequence[Choice]) -> dict[str, dict[str, Better]]:
-    """Which way the user's own metrics improve, as `details["better"]`; tables know vgbench's from its own."""
+    """Say which way the user's own metrics improve, as `details["better"]`; tables know that of vgbench's."""
     foreign = [choice.metric for choice in choices if choice.name not in METRICS]
     better = {
         name: metric.better if isinstance(metric, ClipMetric) else metric.better[name]

@@ -252,7 +252,7 @@ class _Selection:
         return choose_windows(self.order, self._starts, self.wanted, self.protocol.windows)
 
     def require_enough(self) -> None:
-        got, least = len(self.windows()), self.protocol.clips.least
+        got, least = len(self.windows()), self.protocol.clips.least_for(self.side)
         if got >= least:
             return
         reasons = "".join(f"\n  skipped {s.path}: {s.reason}" for s in self.skipped[:5])

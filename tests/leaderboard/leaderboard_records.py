@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from vgbench.metrics.score import Score
 from vgbench.results import Clips, ClipSet, ExtractorUse, Record
@@ -58,3 +64,25 @@ def make_record(
         "created": created,
     }
     return Record(**(values | others))
+
+
+def webp(seed: int = 0, side: int = 32, frames: int = 4) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (frames, side, side, 3), dtype=np.uint8)
+    first, *rest = map(Image.fromarray, pixels)
+    stream = io.BytesIO()
+    first.save(stream, "WEBP", save_all=True, append_images=rest, duration=80, loop=0)
+    return stream.getvalue()
+
+
+def save_with_thumbnails(
+    record: Record, folder: Path, pictures: list[bytes] | dict[str, bytes], side: str = "generated"
+) -> Path:
+    """Save a record with thumbnails of its own: numbered from 0, or under the names given."""
+    named = pictures if isinstance(pictures, dict) else dict(enumerate(pictures))
+    thumbnails = dict(record.thumbnails)
+    for suffix, data in named.items():
+        name = f"{record.stem}.clips/{side}-{suffix}.webp"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+        thumbnails[name] = hashlib.sha256(data).hexdigest()
+    return record.model_copy(update={"thumbnails": thumbnails}).save(folder)

@@ -11,14 +11,16 @@ import xml.etree.ElementTree as ET
 import pytest
 from leaderboard_records import FIELDS, make_record, make_score
 
+from vgbench.errors import VgbenchError
 from vgbench.leaderboard import markdown
 from vgbench.leaderboard.badge import badge_files, render_badge
-from vgbench.leaderboard.csv_table import render_csv
+from vgbench.leaderboard.data_frame import data_frame, has_parquet, render_csv, render_parquet
 from vgbench.leaderboard.json_document import render_json
 from vgbench.leaderboard.latex import render_latex
 from vgbench.leaderboard.ranking import rank
 from vgbench.leaderboard.rounding import decimals_for, number, with_error
-from vgbench.leaderboard.terminal import record_table, table
+from vgbench.leaderboard.terminal import record_table, table, verification_table
+from vgbench.leaderboard.verification import MetricCheck, Verification
 
 NASTY = r"a|b & 50% of_#{1} ~^$x$ \end{tabular} **x** `y` <script>alert(1)</script> [z](http://z)"
 
@@ -103,6 +105,28 @@ def test_csv_names_are_no_formulas(name):
     assert row["model"] == "'" + name
 
 
+def test_data_frame_holds_numbers_not_text(groups):
+    frame = data_frame(groups)
+    assert (str(frame["rank"].dtype), str(frame["fvd.n"].dtype)) == ("Int64", "Int64")
+    assert str(frame["is.debiased"].dtype) == "float64"  # also where every entry is missing
+    assert frame["rank"].isna().tolist() == [True, False, False, False]
+
+
+@pytest.mark.skipif(not has_parquet(), reason="pyarrow is not installed (extra 'parquet')")
+def test_parquet_reads_back_without_loss(groups):
+    import pandas as pd
+
+    found = pd.read_parquet(io.BytesIO(render_parquet(groups)))
+    pd.testing.assert_frame_equal(found, data_frame(groups))
+
+
+def test_parquet_without_its_package_is_refused_with_the_remedy(groups, monkeypatch):
+    monkeypatch.setattr("vgbench.leaderboard.data_frame.has_parquet", lambda: False)
+    with pytest.raises(VgbenchError, match="pyarrow") as error:
+        render_parquet(groups)
+    assert "vgbench[parquet]" in error.value.remedy
+
+
 def latex_rows(text: str) -> list[list[str]]:
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
     return [re.split(r"(?<!\\) & ", line.removesuffix(r" \\")) for line in body.strip().splitlines()]
@@ -138,7 +162,7 @@ def test_latex_braces_and_environments_balance(groups):
 def test_json_reads_back(groups):
     document = json.loads(render_json(groups, "T"))
     (group,) = document["groups"]
-    assert (document["schema"], document["title"], group["primary"]) == (1, "T", "fvd")
+    assert (document["leaderboard_schema"], document["title"], group["primary"]) == (1, "T", "fvd")
     assert [(row["model"], row["rank"]) for row in group["rows"]][1:3] == [("a", 1), ("b", 2)]
     assert group["rows"][2]["tied_with"] == [NASTY]
     assert group["metrics"] == {"fvd": {"better": "lower"}, "is": {"better": "higher"}}
@@ -230,4 +254,41 @@ def test_terminal_keeps_every_number_at_any_width(width):
 
 def test_record_table_shows_plain_and_corrected_value():
     text = printed(record_table(make_record("a", {"fvd": make_score(340.24, 8.12, debiased=312.41)})))
-    assert re.search(r"fvd ↓ +312\.4 ± 8\.1 +\[296\.5, 328\.3\] +340\.2", text)
+    assert re.search(r"↓ fvd +312\.4 ± 8\.1 +\[296\.5, 328\.3\] +plain 340\.2", text)
+
+
+def test_a_record_of_six_metrics_fits_eighty_columns_unbroken():
+    real = {"real": 0.000270581}
+    scores = {
+        "fvd": make_score(1340.24, 88.12, debiased=1312.41),
+        "kvd": make_score(-0.16162, 0.01919),
+        "warping_error": make_score(0.000284, 0.000052, **real),
+        "temporal_flicker": make_score(0.015877, 0.001019, **real),
+        "motion_smoothness": make_score(0.993465, 0.000813, **real),
+        "dynamic_degree": make_score(0.000284, 0.000052, **real),
+    }
+    lines = printed(record_table(make_record("a", scores)), 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len([line for line in lines if line.strip()]) == 2 + len(scores)
+    starts = [line.split()[:2] for line in lines[2:] if line.strip()]
+    assert starts == [[arrow, name] for arrow, name in zip("↓↓↓↓↑→", scores, strict=True)]
+    assert all(len(re.findall(rf"{name} .*\d ± \d.*\[.*, .*\]", "\n".join(lines))) == 1 for name in scores)
+
+
+def test_a_verification_fits_eighty_columns():
+    names = ("fvd", "motion_smoothness", "kvd")
+    recorded = make_score(0.993465, 0.000813)
+    checks = (
+        MetricCheck("fvd", recorded, recorded, 0.0, equal=True),
+        MetricCheck("motion_smoothness", recorded, make_score(0.9, 0.000813), 0.094, equal=False),
+        MetricCheck("kvd", recorded, None, float("inf"), equal=False),
+    )
+    lines = printed(verification_table(Verification(make_record("a"), checks)), 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [line.split() for line in lines if line.startswith(names)]
+    assert [row[:3] for row in rows] == [
+        ["fvd", "equal", "0.99347"],
+        ["motion_smoothness", "differs,", "9e-02"],
+        ["kvd", "differs", "0.99347"],
+    ]
+    assert rows[2][-1] == "missing"

@@ -6,14 +6,12 @@ import hashlib
 import html
 import io
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
-from leaderboard_records import FIELDS, make_record, make_score
+from leaderboard_browser import browse, needs_browser
+from leaderboard_records import FIELDS, make_record, make_score, save_with_thumbnails, webp
 from PIL import Image
 
 from vgbench.leaderboard import thumbnails
@@ -54,24 +52,6 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.words).split())
-
-
-def webp(seed: int = 0, side: int = 32, frames: int = 4) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (frames, side, side, 3), dtype=np.uint8)
-    first, *rest = map(Image.fromarray, pixels)
-    stream = io.BytesIO()
-    first.save(stream, "WEBP", save_all=True, append_images=rest, duration=80, loop=0)
-    return stream.getvalue()
-
-
-def save_with_thumbnails(record, folder, pictures, side="generated"):
-    names = {}
-    for number, data in enumerate(pictures):
-        name = f"{record.stem}.clips/{side}-{number}.webp"
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-        names[name] = hashlib.sha256(data).hexdigest()
-    return record.model_copy(update={"thumbnails": {**record.thumbnails, **names}}).save(folder)
 
 
 def records():
@@ -212,6 +192,16 @@ def test_real_clips_are_shown_once_a_group(tmp_path):
     assert sum(tag == "img" for tag, _ in Page(path.read_text()).tags) == 2
 
 
+def test_clips_nearest_to_and_farthest_from_real_come_last_and_are_named(tmp_path):
+    pictures = {"farthest": webp(1), "nearest": webp(2), "10": webp(3), "2": webp(4)}
+    save_with_thumbnails(make_record("a"), tmp_path, pictures)
+    (path,) = write_report([tmp_path], tmp_path / "out", ["html"])
+    page = Page(path.read_text())
+    labels = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
+    assert labels == ["a, clip 1", "a, clip 2", "a, nearest clip", "a, farthest clip"]
+    assert page.text.index("nearest to real") < page.text.index("farthest from real")
+
+
 def test_whiskers_share_the_axis_of_their_column():
     (group,) = rank(
         [
@@ -262,19 +252,6 @@ def test_eval_command_is_quoted_and_names_what_differs_from_the_shipped_protocol
 
 
 # ---- in a browser ----
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
-
-def browse(page: Path, profile: Path, fragment: str = "", *arguments: str) -> str:
-    command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *("--hide-scrollbars", f"--user-data-dir={profile}", "--virtual-time-budget=2000", *arguments),
-        f"{page.as_uri()}{fragment}",
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from stub_extractor import StubExtractor
 
 import vgbench
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.features import FeatureStore
 from vgbench.leaderboard.pack import pack
 from vgbench.leaderboard.verification import compare_scores, read_submission, verify
 from vgbench.results import load_record
@@ -35,17 +36,24 @@ def record(results):
         settings=SETTINGS,
         extractor=StubExtractor(),
         results=results,
-        store=vgbench.features.FeatureStore(results / "store"),
+        store=FeatureStore(results / "store"),
     )
 
 
-def check(record, generated=GENERATED, real=REAL, **options):
-    return verify(record, generated, real, extractor=StubExtractor(), **options)
+@pytest.fixture
+def check(results):
+    """Verify against features that earlier checks computed; scores are always computed again."""
+
+    def verify_again(record, generated=GENERATED, real=REAL):
+        store = FeatureStore(results / "store")
+        return verify(record, generated, real, extractor=StubExtractor(), store=store)
+
+    return verify_again
 
 
 def test_a_true_record_holds(record, results, tmp_path):
     sent = pack(results / f"{record.stem}.json", tmp_path)
-    found = check(read_submission(sent))
+    found = verify(read_submission(sent), GENERATED, REAL, extractor=StubExtractor())
     assert [(metric.name, metric.equal) for metric in found.metrics] == [
         ("fvd", True),
         ("temporal_flicker", True),
@@ -64,7 +72,7 @@ def test_a_true_record_holds(record, results, tmp_path):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_score_that_the_clips_do_not_give_is_found(record, forged):
+def test_a_score_that_the_clips_do_not_give_is_found(check, record, forged):
     scores = {**record.scores, "fvd": dataclasses.replace(record.scores["fvd"], **forged)}
     found = check(record.model_copy(update={"scores": scores}))
     assert [(metric.name, metric.equal) for metric in found.metrics] == [
@@ -74,12 +82,12 @@ def test_a_score_that_the_clips_do_not_give_is_found(record, forged):
     assert found.exit_code == 3
 
 
-def test_a_metric_that_was_never_scored_is_found(record):
+def test_a_metric_that_was_never_scored_is_found(check, record):
     forged = record.model_copy(update={"scores": {**record.scores, "kvd": make_score(1.0)}})
     assert [metric.name for metric in check(forged).metrics if not metric.equal] == ["kvd"]
 
 
-def test_other_clips_are_found_and_counted(record):
+def test_other_clips_are_found_and_counted(check, record):
     found = check(record, generated="builtin:moving-shapes/train?size=32&clips=16&seed=4")
     assert any(problem.startswith("generated: ") for problem in found.problems)
     assert "generated: and 11 more windows" in found.problems
@@ -100,7 +108,7 @@ def test_one_changed_clip_is_named(tmp_path):
     assert "has other content than the clip that was scored" in problem
 
 
-def test_other_real_clips_change_the_signature(record):
+def test_other_real_clips_change_the_signature(check, record):
     found = check(record, real="builtin:moving-shapes/test?size=32&clips=16&seed=4")
     assert any(problem.startswith("signature: real is ") for problem in found.problems)
 
@@ -142,7 +150,7 @@ def test_code_named_by_a_stranger_is_not_imported(record, tmp_path, monkeypatch)
 
 def test_a_protocol_that_this_version_cannot_read_is_said(record):
     forged = record.model_copy(update={"protocol": {**record.protocol, "sede": 3}})
-    with pytest.raises(ConfigError, match="protocol of the record.*sede"):
+    with pytest.raises(ConfigError, match=r"protocol of the record.*sede"):
         verify(forged, GENERATED, REAL)
 
 

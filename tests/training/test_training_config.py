@@ -126,6 +126,12 @@ def test_settings_and_flags_win_over_the_preset():
     assert one.seed == 0
 
 
+def test_a_limit_that_is_asked_for_replaces_the_presets():
+    one = read_config("gru-hinge", (), {"steps": 10, "minutes": None})
+    assert (one.steps, one.minutes) == (10, None)
+    assert read_config("gru-hinge").minutes
+
+
 def test_model_part_of_a_config_is_found():
     one = config(generator=generator("lstm"))
     assert model_config(one) == one.model == model_config(one.model_dump())

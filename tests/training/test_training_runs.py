@@ -19,7 +19,6 @@ from tiny import FRAMES, SIZE, config, generator, moving_squares
 from vgbench.errors import VgbenchError
 from vgbench.reference_models import load
 from vgbench.training import Diverged, train, trainer
-from vgbench.training.lock import locked
 
 CRITICS = [
     {"name": "video3d", "channels": 4, "norm": "spectral"},
@@ -110,12 +109,16 @@ def wait_for_step(folder, step):
     raise AssertionError("the trainer never got there")
 
 
-def test_killed_run_resumes_to_the_same_weights(tmp_path):
+def test_running_trainer_owns_its_folder_and_a_killed_one_resumes_to_the_same_weights(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(killed, 10_000)
-    wait_for_step(killed, 3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        wait_for_step(killed, 3)
+        with pytest.raises(VgbenchError, match=f"process {process.pid} on"):
+            train(full(), killed, steps=2, resume=True, source=moving_squares())
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     # The last line may be ahead of the last checkpoint, or cut off.
     with (killed / "log.jsonl").open("a") as file:
         file.write('{"step": 99')
@@ -131,19 +134,6 @@ def test_terminated_run_writes_a_checkpoint_first(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
     assert load(tmp_path).sample(1).shape[0] == 1
-
-
-def test_second_trainer_is_refused_and_a_dead_ones_lock_is_not(tmp_path):
-    process = start(tmp_path, 10_000)
-    wait_for_step(tmp_path, 1)
-    try:
-        with pytest.raises(VgbenchError, match=f"process {process.pid} on"):
-            train(full(), tmp_path, steps=2, source=moving_squares())
-    finally:
-        process.kill()
-        process.wait()
-    with locked(tmp_path):
-        pass
 
 
 def test_folder_with_a_run_needs_resume(tmp_path):
@@ -207,6 +197,27 @@ def test_minutes_stop_a_run(tmp_path):
     summary = train(config(steps=None), tmp_path, minutes=0.01, source=moving_squares())
     assert summary.stopped == "minutes"
     assert summary.seconds >= 0.6
+
+
+def test_data_is_opened_from_the_config(tmp_path):
+    train(config(data="builtin:moving-shapes?size=16&frames=8&clips=4"), tmp_path, steps=1)
+    assert load(tmp_path).config.frames == FRAMES
+
+
+def test_folder_of_frame_strips_trains_with_its_labels(shape_motion, tmp_path):
+    train(config(data=str(shape_motion), labels=True), tmp_path, steps=1)
+    model = load(tmp_path)
+    assert model.config.classes == ("0", "1")
+    assert model.sample(2, label="1").shape == (2, FRAMES, SIZE, SIZE, 3)
+
+
+def test_generator_that_continues_a_frame_shows_samples_again_after_resuming(tmp_path):
+    one = config(generator=generator(first_frame=True), regularisers=[{"name": "first-frame"}])
+    train(one, tmp_path, steps=1, source=moving_squares())
+    train(one, tmp_path, steps=2, resume=True, source=moving_squares())
+    assert (tmp_path / "samples" / "0000002.gif").exists()
+    still = np.zeros((SIZE, SIZE, 3), np.uint8)
+    assert load(tmp_path).sample(2, first_frame=still).shape == (2, FRAMES, SIZE, SIZE, 3)
 
 
 def _rank(rank, world, port, folder):

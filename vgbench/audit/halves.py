@@ -8,20 +8,23 @@ from dataclasses import replace
 
 from vgbench.audit.result import Kind
 from vgbench.clips.clip import Clip, ClipSource
-from vgbench.clips.distortions import DISTORTIONS, SPATIAL, TEMPORAL, distort
+from vgbench.clips.distortions import DISTORTIONS, SET_LEVEL, SPATIAL, TEMPORAL, distort
 from vgbench.clips.manifest import WindowClip
 from vgbench.clips.sources import subset
 
 MEMORISE = "memorise"
 ALL_DISTORTIONS = (*DISTORTIONS, MEMORISE)
-KIND_OF: dict[str, Kind] = dict.fromkeys(ALL_DISTORTIONS, "set")
-KIND_OF |= dict.fromkeys(SPATIAL, "spatial") | dict.fromkeys(TEMPORAL, "temporal")
+KIND_OF: dict[str, Kind] = {
+    **dict.fromkeys(SPATIAL, "spatial"),
+    **dict.fromkeys(TEMPORAL, "temporal"),
+    **dict.fromkeys((*SET_LEVEL, MEMORISE), "set"),
+}
 
 
 def split_halves(source: ClipSource) -> tuple[ClipSource, ClipSource]:
     """Split clips into (reference, other), of equal size or the other one larger by one.
 
-    Clips are ranked by a hash of their id, so the halves do not depend on the order of listing. The lines of a
+    Clips are ranked by a hash of their id, so the halves do not depend on the order of listing. Lines of a
     manifest that are windows of one file stay together.
     """
     ranked = sorted({_whole(clip) for clip in source.clips}, key=lambda whole: (_digest(whole), whole))

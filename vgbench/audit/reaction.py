@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -38,7 +39,7 @@ def react(distortion: str, kind: Kind, better: Better, scores: Mapping[float, Sc
         distortion=distortion,
         kind=kind,
         points=points,
-        monotone=all(before <= after for before, after in zip(levels, levels[1:], strict=False)),
+        monotone=all(before <= after for before, after in itertools.pairwise(levels)),
         rank_correlation=rank_correlation([point.strength for point in points], levels),
         detects_from=next((point.strength for point in points if point.verdict == "worse"), None),
         rewards_from=next((point.strength for point in points if point.verdict == "better"), None),
@@ -53,7 +54,7 @@ def summarise(
     content = _mean(reaction.sensitivity for reaction in reactions if reaction.kind == "spatial")
     motion = _mean(reaction.sensitivity for reaction in reactions if reaction.kind == "temporal")
     share = None
-    if content is not None and motion is not None and max(content, motion) > 0:
+    if content is not None and motion is not None and max(content, motion) >= 1:
         share = max(motion, 0.0) / (max(content, 0.0) + max(motion, 0.0))
     return MetricAudit(
         metric=metric,
@@ -73,7 +74,8 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
 
     if len(set(x)) < 2 or len(set(y)) < 2 or not np.isfinite([*x, *y]).all():
         return None
-    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+    rho = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+    return min(max(rho, -1.0), 1.0)
 
 
 def _point(strength: float, score: Score, real: Score, better: Better) -> Point:

@@ -80,8 +80,8 @@ class MetricAudit:
         reactions: one for each distortion.
         content_sensitivity: mean `Reaction.sensitivity` over spatial distortions, in standard errors.
         motion_sensitivity: the same over temporal distortions.
-        motion_share: motion / (content + motion), negative sensitivities counted as 0; None where both are 0
-            or either is unknown. 0 looks at frames only, 1 at motion only.
+        motion_share: motion / (content + motion), negative sensitivities counted as 0; 0 looks at frames
+            only, 1 at motion only. None where one is unknown, or neither reaches one standard error.
     """
 
     metric: str

@@ -1,8 +1,9 @@
-"""`audit`, the function behind `vgbench audit`: damages half of the real clips and scores it by the other half."""
+"""`audit`, the function behind `vgbench audit`: damage half of the real clips, score it by the other half."""
 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -51,11 +52,17 @@ def audit(
 
     Args:
         real: what `evaluate` takes, of at least twice the clips that the protocol calls for at least.
-        protocol, metrics, extractor, settings: as for `evaluate`.
-        distortions: some of `halves.ALL_DISTORTIONS`.
+        protocol: as for `evaluate`, as are the next two and all after `clips`.
+        metrics: instead of the protocol's own.
+        extractor: instead of the protocol's own.
+        distortions: some of `halves.ALL_DISTORTIONS`; those of kind "set" only for metrics that compare sets.
         strengths: in (0, 1].
         clips: windows a side.
-        batch_size, workers, device, store: as for `evaluate`.
+        settings: `key=value` changes to the protocol.
+        batch_size: windows given to the extractor at once; does not change scores.
+        workers: decoding processes; does not change scores.
+        device: where the extractor runs.
+        store: feature store; by default the one in the cache folder.
         progress: called as (stage, done, total).
 
     Raises:
@@ -65,21 +72,26 @@ def audit(
     """
     _check(distortions, strengths, clips)
     plan = _resize(resolve_protocol(protocol, metrics, extractor, settings), clips)
-    options = {
-        "extractor": _network(plan, extractor),
-        "batch_size": batch_size,
-        "workers": workers,
-        "device": device,
-        "store": store or FeatureStore(),
-    }
+    score = functools.partial(
+        evaluate,
+        protocol=plan,
+        extractor=_network(plan, extractor),
+        batch_size=batch_size,
+        workers=workers,
+        device=device,
+        store=store or FeatureStore(),
+    )
     reference, half = split_halves(open_source(real))
-    baseline = evaluate(half, reference, plan, progress=progress, **options)
+    baseline = score(half, reference, progress=progress)
     # The very clips that were usable, so that damage acts on what is scored and the reference stays the same.
     reference = only(reference, {window.id for window in baseline.clips.real.windows})
     used = only(half, {window.id for window in baseline.clips.generated.windows})
 
     rising = sorted(set(map(float, strengths)))
+    choices = parse_list(plan.metrics)
     wanted = list(dict.fromkeys(distortions))
+    if not any(isinstance(choice.metric, SetMetric) for choice in choices):
+        wanted = [name for name in wanted if KIND_OF[name] != "set"]
     steps = _Steps(progress, len(wanted) * len(rising), baseline.clips.generated.used)
     found: dict[str, dict[float, Mapping[str, Score]]] = {}
     omitted: list[Omitted] = []
@@ -91,10 +103,11 @@ def audit(
             else:
                 damaged = damage(name, strength, used, half, reference)
                 try:
-                    record = evaluate(damaged, reference, plan, progress=steps.report, **options)
+                    record = score(damaged, reference, progress=steps.report)
                     found[name][strength] = record.scores
                 except NotEnoughClips as error:
-                    omitted.append(Omitted(name, strength, error.message.splitlines()[0]))
+                    reason = error.message.splitlines()[0].removeprefix(f"{damaged.name}: ")
+                    omitted.append(Omitted(name, strength, reason))
             steps.advance()
     return AuditResult(
         source=baseline.clips.real.source.removeprefix("half 1 of "),
@@ -105,9 +118,7 @@ def audit(
         other=(baseline.clips.generated.used, baseline.clips.generated.clips),
         strengths=tuple(rising),
         metrics=tuple(
-            found_metric
-            for choice in parse_list(plan.metrics)
-            for found_metric in _audits(choice.metric, baseline, found)
+            found_metric for choice in choices for found_metric in _audits(choice.metric, baseline, found)
         ),
         omitted=tuple(omitted),
         warnings=(*baseline.warnings, *_shared_bytes(baseline)),
@@ -150,7 +161,11 @@ def _network(plan: Protocol, given: str | Extractor | None) -> Extractor | None:
 def _audits(
     metric: Metric, baseline: Record, found: Mapping[str, Mapping[float, Mapping[str, Score]]]
 ) -> Iterable[MetricAudit]:
-    """Sum up every score that one metric gives, over the distortions that could be scored."""
+    """Sum up every score that one metric gives, over the distortions that could be scored.
+
+    To a metric of single clips, damage to the choice of clips is only another draw of real clips.
+    """
+    foreign = {"set"} if isinstance(metric, ClipMetric) else set()
     directions = {metric.name: metric.better} if isinstance(metric, ClipMetric) else metric.better
     for name in score_names(metric):
         better = directions[name]
@@ -162,7 +177,7 @@ def _audits(
                 {s: found_scores[name] for s, found_scores in by.items()},
             )
             for distortion, by in found.items()
-            if len(by) > 1
+            if len(by) > 1 and KIND_OF[distortion] not in foreign
         ]
         title = metric.title if len(directions) == 1 else name
         yield summarise(name, title, better, baseline.scores[name], reactions)

@@ -70,6 +70,24 @@ def _resnet3d(name: str, weights: str | Path | None = None) -> Extractor:
     return resnet3d.load(name, weights)
 
 
+def _frame_network(name: str, weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import frame_networks
+
+    return frame_networks.load(name, weights)
+
+
+def _videomae(weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import transformers_video
+
+    return transformers_video.load_videomae(weights)
+
+
+def _v_jepa_2(weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import transformers_video
+
+    return transformers_video.load_v_jepa_2(weights)
+
+
 def _exported(path: str, least_frames: int = 1) -> Extractor:
     from vgbench.extractors import exported
 
@@ -85,6 +103,10 @@ EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     "c3d-ucf101-torchscript": _c3d_torchscript,
     "r2plus1d-18-k400": partial(_resnet3d, "r2plus1d-18-k400"),
     "r3d-18-k400": partial(_resnet3d, "r3d-18-k400"),
+    "videomae-vitb16-k400": _videomae,
+    "vjepa2-vitl": _v_jepa_2,
+    "dinov2-vitb14": partial(_frame_network, "dinov2-vitb14"),
+    "clip-vitb32": partial(_frame_network, "clip-vitb32"),
 }
 """Name to factory. A factory takes `weights` (a path, "random", "random:SEED", or None for the usual ones)
 and the options that its network knows."""

@@ -7,7 +7,6 @@ a mean clip of 16 frames, so the network sees 16 frames and no others.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vgbench.errors import VgbenchError
+from vgbench.extractors import exported
 from vgbench.extractors.exported import Exported
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
 from vgbench.extractors.weights import file, registry
@@ -88,7 +88,8 @@ class Preprocessing:
         """
         clips = clips[:, :FRAMES]
         frames = resize_float(clips.flatten(0, 1).permute(0, 3, 1, 2).float(), self.resize)
-        video = _window(frames, self.crop).unflatten(0, clips.shape[:2]).transpose(1, 2)
+        frames = _window(frames, self.crop)
+        video = frames.reshape(*clips.shape[:2], *frames.shape[1:]).transpose(1, 2)
         return video.flip(1) - _window(mean, self.mean_crop)  # RGB to BGR
 
     def describe(self) -> str:
@@ -222,21 +223,12 @@ def load_torchscript(weights: str | Path | None = None) -> C3dTorchScript:
         VgbenchError: not in the cache (the remedy says where to get it), or no such program.
     """
     name = "c3d-ucf101-torchscript"
-    path = registry.require(name) if weights is None else Path(weights)
-    try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        program = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise VgbenchError(f"extractor {path} cannot be read ({error.strerror})", "check the path") from error
-    except RuntimeError as error:
-        raise VgbenchError(
-            f"extractor {path} is no TorchScript program", f"get {registry.REGISTRY[name].urls[0]} again"
-        ) from error
+    loaded = exported.load(registry.require(name) if weights is None else Path(weights))
     return C3dTorchScript(
-        program,
+        loaded.program,
         ExtractorSpec(
             id=name,
-            weights=sha256,
+            weights=loaded.spec.weights,
             least_frames=FRAMES,
             input_size=SIZE,
             preprocessing=f"inside the file; first {FRAMES} frames",

@@ -137,7 +137,7 @@ def preprocess(clips: torch.Tensor) -> torch.Tensor:
     frames = clips.flatten(0, 1).permute(0, 3, 1, 2).float()
     frames = interpolate(frames, *RESIZED, _RESIZE).round_()[..., 8 : 8 + SIZE, 30 : 30 + SIZE]
     mean, std = (torch.tensor(x, device=clips.device).view(1, 3, 1, 1) for x in (MEAN, STD))
-    return ((frames / 255 - mean) / std).unflatten(0, clips.shape[:2]).transpose(1, 2)
+    return ((frames / 255 - mean) / std).reshape(*clips.shape[:2], 3, SIZE, SIZE).transpose(1, 2)
 
 
 class ResNet3d(Extractor):

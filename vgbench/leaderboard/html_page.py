@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vgbench
 from vgbench.leaderboard import thumbnails
 from vgbench.leaderboard.direction import ARROWS, WORDS, badness
-from vgbench.leaderboard.plots import Curve, Whisker, column_axis, curves, is_number, whisker
+from vgbench.leaderboard.history import History, row_history
+from vgbench.leaderboard.plots import Curve, Trend, Whisker, column_axis, curves, is_number, trend, whisker
 from vgbench.leaderboard.ranking import Cell, Column, Group, Row, explain
 from vgbench.leaderboard.reproduce import eval_command
-from vgbench.leaderboard.rounding import interval_text, number, p_text
+from vgbench.leaderboard.rounding import interval_text, number, p_text, with_error
 from vgbench.leaderboard.table import column_decimals, footnotes, reading_notes
 from vgbench.leaderboard.thumbnails import Album, Picture
 from vgbench.metrics import METRICS
@@ -79,9 +81,11 @@ class RowView:
     cells: list[CellView | None]
     pictures: list[Picture]
     record: Record
-    history: tuple[Record, ...]
+    runs: list[dict[str, str]]
+    trend: Trend | None
     curves: list[Curve]
     command: str
+    link: str
 
 
 @dataclass(frozen=True)
@@ -105,10 +109,23 @@ class GroupView:
     scatter: dict[str, Any]
 
 
-def render_html(groups: Sequence[Group], title: str = "Leaderboard") -> str:
-    """Write the page: tables, plots, one part a model with its thumbnails, at most about 5 MB."""
+def render_html(
+    groups: Sequence[Group],
+    title: str = "Leaderboard",
+    links: Mapping[Path, str] | None = None,
+    downloads: Sequence[str] = (),
+) -> str:
+    """Write the page: tables, plots, one part a model with its thumbnails, at most about 5 MB.
+
+    Args:
+        groups: of `ranking.rank`.
+        title: heading.
+        links: record file -> URL relative to the page, where it is published beside its records; without
+            it, and without `downloads`, the page stands alone and names no other file.
+        downloads: URLs of the same tables as files.
+    """
     album = thumbnails.collect(groups)
-    views = [_group(f"g{index}", group, album) for index, group in enumerate(groups, start=1)]
+    views = [_group(f"g{index}", group, album, links or {}) for index, group in enumerate(groups, start=1)]
     style, script = _file("page.css"), _file("page.js")
     return (
         _environment()
@@ -123,6 +140,7 @@ def render_html(groups: Sequence[Group], title: str = "Leaderboard") -> str:
             version=vgbench.__version__,
             over_budget=album.over_budget,
             unusable=album.unusable,
+            downloads=downloads,
             most_skipped=MOST_SKIPPED,
             style=style,
             script=script,
@@ -154,7 +172,7 @@ def _csp_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _group(identity: str, group: Group, album: Album) -> GroupView:
+def _group(identity: str, group: Group, album: Album, links: Mapping[Path, str]) -> GroupView:
     key = group.signature.short_hash
     columns = [_column(group, column) for column in group.columns]
     newest = group.rows[0].record
@@ -167,7 +185,7 @@ def _group(identity: str, group: Group, album: Album) -> GroupView:
         primary=group.primary,
         columns=columns,
         rows=[
-            _row(f"{identity}-{index}", group, row, columns, album.generated.get((key, row.model), []))
+            _row(f"{identity}-{index}", group, row, columns, album.generated.get((key, row.model), []), links)
             for index, row in enumerate(group.rows, start=1)
         ],
         notes=reading_notes(group),
@@ -196,8 +214,14 @@ def _column(group: Group, column: Column) -> ColumnView:
 
 
 def _row(
-    identity: str, group: Group, row: Row, columns: Sequence[ColumnView], pictures: list[Picture]
+    identity: str,
+    group: Group,
+    row: Row,
+    columns: Sequence[ColumnView],
+    pictures: list[Picture],
+    links: Mapping[Path, str],
 ) -> RowView:
+    past = row_history(group, row)
     cells = [
         _cell(group, column, view, row.cells[column.name]) if column.name in row.cells else None
         for column, view in zip(group.columns, columns, strict=True)
@@ -214,9 +238,11 @@ def _row(
         cells=cells,
         pictures=pictures,
         record=row.record,
-        history=row.history,
+        runs=_runs(past, columns[0].decimals) if row.history and columns else [],
+        trend=trend(past),
         curves=curves(row.record.details),
         command=eval_command(row.record),
+        link=links.get(row.path, "") if row.path else "",
     )
 
 
@@ -240,6 +266,20 @@ def _cell(group: Group, column: Column, view: ColumnView, cell: Cell) -> CellVie
         order=repr(order) if is_number(order) else "",
         whisker=whisker(cell, axis) if axis else None,
     )
+
+
+def _runs(past: History, decimals: int) -> list[dict[str, str]]:
+    """Lines of a model's table of runs, the newest first."""
+    return [
+        {
+            "created": run.record.created[:16].replace("T", " "),
+            "score": with_error(run.score, decimals) if run.score else "–",
+            "interval": interval_text(run.score.interval if run.score else None, decimals),
+            "change": number(run.change.value, decimals) if run.change else "",
+            "verdict": run.verdict,
+        }
+        for run in reversed(past.runs)
+    ]
 
 
 def _pairs(group: Group) -> list[dict[str, Any]]:

@@ -12,12 +12,13 @@ from vgbench.leaderboard.ranking import Group, Pair, Row, explain
 from vgbench.metrics.score import Score
 
 SCHEMA = 1
+"""Not under the key "schema", by which records are told from other files of a results folder."""
 
 
 def render_json(groups: Sequence[Group], title: str = "Leaderboard") -> str:
     """Write groups, rows, scores and pairwise tests; numbers that are not finite become null."""
     document = {
-        "schema": SCHEMA,
+        "leaderboard_schema": SCHEMA,
         "title": title,
         "groups": [_group(group) for group in groups],
         "differing_fields": explain(groups),

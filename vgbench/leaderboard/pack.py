@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from pydantic import Field, ValidationError
 from vgbench import atomic
 from vgbench.config import Config
 from vgbench.errors import VgbenchError
-from vgbench.leaderboard.thumbnails import PICKS
+from vgbench.leaderboard.thumbnails import own_names
 from vgbench.results import Record, load_record
 from vgbench.signature import Signature
 
@@ -208,7 +207,7 @@ def _agree(path: Path, manifest: Manifest, record: Record, contents: Mapping[str
         raise VgbenchError(f"{path}: the record's signature line is not what its fields spell")
     if set(contents) - {MANIFEST, RECORD, ENVIRONMENT} != set(record.thumbnails):
         raise VgbenchError(f"{path}: the thumbnails are not those that the record names")
-    own = re.compile(re.escape(record.stem) + rf"\.clips/(generated|real)-(\d+|{'|'.join(PICKS)})\.webp")
+    own = own_names(record)
     for name, sha256 in record.thumbnails.items():
         if not own.fullmatch(name):  # it could take the place of another record's file
             raise VgbenchError(f"{path}: {name} is not where this record's thumbnails lie")

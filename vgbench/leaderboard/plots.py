@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vgbench.leaderboard.history import History
 from vgbench.leaderboard.ranking import Cell, Column, Group
 from vgbench.metrics.score import Score
 
@@ -127,6 +129,49 @@ def _curve(title: str, across: str, points: Iterable[tuple[float, float]]) -> Cu
     line = " ".join(f"{x_axis.position(x):g},{100 - y_axis.position(y):g}" for x, y in points)
     x_ends, y_ends = ((_short(axis.low), _short(axis.high)) for axis in (x_axis, y_axis))
     return Curve(title, across, line, x_ends, y_ends)
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Scores of one model's runs over time, in a box of 100 × 100.
+
+    Attributes:
+        points: (x, low, middle, high) of each run, percent from the left and from the top.
+        line: `points` of an SVG polyline through the estimates.
+        x_ends: dates of the first and the last run.
+        y_ends: least and greatest value of the axis.
+    """
+
+    points: tuple[tuple[float, float, float, float], ...]
+    line: str
+    x_ends: tuple[str, str]
+    y_ends: tuple[str, str]
+
+
+def trend(history: History) -> Trend | None:
+    """Place the runs by the time of their making; None for fewer than two runs with a finite score."""
+    runs = [(run.record.created, _ends(run.score)) for run in history.runs if run.score]
+    runs = [(created, ends) for created, ends in runs if ends]
+    if len(runs) < 2:
+        return None
+    times = _times([created for created, _ in runs])
+    values = [value for _, ends in runs for value in ends]
+    x_axis, y_axis = Axis(min(times), max(times)), Axis(min(values), max(values))
+    points = []
+    for time, (_, ends) in zip(times, runs, strict=True):
+        low, middle, high = (100 - y_axis.position(value) for value in (min(ends), ends[0], max(ends)))
+        points.append((x_axis.position(time), low, middle, high))
+    line = " ".join(f"{x:g},{middle:g}" for x, _, middle, _ in points)
+    dates = (runs[0][0][:10], runs[-1][0][:10])
+    return Trend(tuple(points), line, dates, (_short(y_axis.low), _short(y_axis.high)))
+
+
+def _times(created: Sequence[str]) -> list[float]:
+    """Seconds since 1970 of ISO 8601 texts; 0, 1, … where one of them is none."""
+    try:
+        return [dt.datetime.fromisoformat(text).timestamp() for text in created]
+    except (ValueError, OverflowError):
+        return [float(place) for place in range(len(created))]
 
 
 def _short(value: float) -> str:

@@ -62,6 +62,7 @@ class Row:
         primary: the metric that orders the table.
         history: older records of the same model and signature, newest first; never ranked.
         path: file that `record` was read from; None for records made in memory.
+        paths: files of the record and its history; empty for records made in memory.
     """
 
     record: Record
@@ -70,6 +71,7 @@ class Row:
     primary: str
     history: tuple[Record, ...] = ()
     path: Path | None = None
+    paths: tuple[Path, ...] = ()
 
     @property
     def model(self) -> str:
@@ -212,6 +214,7 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
             primary=main.name,
             history=tuple(record for record, _ in versions[1:]),
             path=versions[0][1],
+            paths=tuple(path for _, path in versions if path is not None),
         )
         for model, versions in by_model.items()
     ]

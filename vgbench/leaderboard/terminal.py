@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vgbench.leaderboard.compare import Comparison
 from vgbench.leaderboard.direction import ARROWS, direction
+from vgbench.leaderboard.history import History
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.rounding import decimals_for, interval_text, number, p_text, with_error
 from vgbench.leaderboard.table import TextCell, TextTable, text_table
+from vgbench.leaderboard.verification import Verification
 from vgbench.results import Record
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 WORDS_WIDTH = 25
 """Characters of a column of words, such as a model's name, before it may wrap."""
+GAP = 2
+"""Characters between two columns."""
 
 
 def table(groups: Sequence[Group]) -> RenderableType:
@@ -36,21 +41,24 @@ def table(groups: Sequence[Group]) -> RenderableType:
 
 
 def record_table(record: Record) -> RenderableType:
-    """Lay out the scores of one record: estimate, error, interval, plain value, clips."""
+    """Lay out the scores of one record: estimate, error, interval, and what to read it beside.
+
+    That is the literature's plain value where the estimate is corrected, or the real clips' own.
+    """
     rows = []
     for name, score in record.scores.items():
         places = decimals_for([score])
+        beside = [] if score.debiased is None else [f"plain {number(score.value, places)}"]
+        beside += [] if score.real is None else [f"real {number(score.real, places)}"]
         texts = (
-            f"{name} {ARROWS[direction(name, record.details)]}",
+            f"{ARROWS[direction(name, record.details)][0]} {name}",
             with_error(score, places),
             interval_text(score.interval, places),
-            "" if score.debiased is None else number(score.value, places),
-            str(score.n),
+            ", ".join(beside),
         )
         rows.append(tuple(map(TextCell, texts)))
-    return _Sheet(
-        TextTable(("metric", "score", "95 % interval", "plain", "n"), tuple(rows)), front=1, words=(0,)
-    )
+    header = ("metric", "score", "95 % interval", "beside")
+    return _Sheet(TextTable(header, tuple(rows)), front=1, words=(0,))
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
@@ -70,6 +78,51 @@ def comparison_table(comparison: Comparison) -> RenderableType:
         rows.append(tuple(TextCell(text, bold=metric.improved is not None) for text in texts))
     header = ("metric", "difference, 95 %", "verdict", comparison.first, comparison.second, "p")
     return _Sheet(TextTable(header, tuple(rows)), front=1, words=(0, 2))
+
+
+def verification_table(verification: Verification) -> RenderableType:
+    """Lay out a verification: every metric as recorded and as computed again."""
+    rows = []
+    for check in verification.metrics:
+        places = decimals_for(score for score in (check.recorded, check.computed) if score)
+        verdict = "equal" if check.equal else "differs"
+        texts = (
+            check.name,
+            f"{verdict}, {check.deviation:.0e}" if 0 < check.deviation < math.inf else verdict,
+            "missing" if check.recorded is None else with_error(check.recorded, places),
+            "missing" if check.computed is None else with_error(check.computed, places),
+        )
+        rows.append(tuple(TextCell(text, bold=not check.equal) for text in texts))
+    header = ("metric", "", "recorded", "computed again")
+    return _Sheet(TextTable(header, tuple(rows)), front=1, words=(0, 1))
+
+
+def history_table(histories: Sequence[History]) -> RenderableType:
+    """Lay out the runs of one model: a table for each signature, a line for each record, the newest last."""
+    from rich.console import Group as Stack
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for history in histories:
+        places = decimals_for(run.score for run in history.runs if run.score)
+        rows = []
+        for run in history.runs:
+            change = run.change
+            texts = (
+                run.record.created[:16].replace("T", " "),
+                with_error(run.score, places) if run.score else "–",
+                interval_text(run.score.interval if run.score else None, places),
+                f"{number(change.value, places)} {interval_text(change.interval, places)}" if change else "",
+                run.verdict,
+            )
+            rows.append(tuple(TextCell(text, bold=run.improved is not None) for text in texts))
+        name = f"{history.metric} {ARROWS[history.better]}"
+        header = ("created", name, "95 % interval", "change, 95 %", "verdict")
+        parts += [
+            Text(_printable(str(history.signature)), style="dim"),
+            _Sheet(TextTable(header, tuple(rows)), front=1, words=(4,)),
+        ]
+    return Stack(*parts)
 
 
 @dataclass(frozen=True)
@@ -92,6 +145,7 @@ class _Sheet:
                 cells = (row[column] for column in columns)
                 found.add_row(*(Text(_printable(str(c)), style="bold" if c.bold else "") for c in cells))
             yield found
+            yield Text("")
 
     def _fitting(self, width: int) -> Iterator[list[int]]:
         """Split the columns greedily into tables of at most `width` characters."""
@@ -111,20 +165,20 @@ class _Sheet:
 
         cells = [cell_len(str(row[column])) for row in self.content.rows]
         widest = max([*cells, min(cell_len(self.content.header[column]), WORDS_WIDTH)])
-        return (min(widest, WORDS_WIDTH) if column in self.words else widest) + 3
+        return (min(widest, WORDS_WIDTH) if column in self.words else widest) + GAP
 
     def _empty(self, columns: Sequence[int]) -> Table:
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        found = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
         for column in columns:
             words = column in self.words
             found.add_column(
                 Text(_printable(self.content.header[column])),
                 justify="left" if words else "right",
-                min_width=None if words else self._width(column) - 3,
+                min_width=None if words else self._width(column) - GAP,
                 overflow="fold",
             )
         return found

@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
 from vgbench.leaderboard.ranking import Group, Row
+from vgbench.results import Record
 
 BUDGET = 3_300_000
 """Bytes of pictures in one page; base64 makes a third more of them, which keeps the page under 5 MB."""
@@ -53,6 +54,11 @@ class Album:
     real: dict[str, list[Picture]] = field(default_factory=lambda: defaultdict(list))
     over_budget: int = 0
     unusable: int = 0
+
+
+def own_names(record: Record) -> re.Pattern[str]:
+    """Match the names that a record's own thumbnails have; any other could be a file of someone else."""
+    return re.compile(re.escape(record.stem) + rf"\.clips/(generated|real)-(\d+|{'|'.join(PICKS)})\.webp")
 
 
 def collect(groups: Sequence[Group], budget: int = BUDGET) -> Album:

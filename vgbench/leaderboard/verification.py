@@ -1,4 +1,4 @@
-"""Are the scores of a record true? Score the same clips again, under the record's own protocol, and compare."""
+"""Are the scores of a record true? Score the same clips again under its own protocol, and compare."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vgbench.results import ClipSet, ClipUse, Record, load_record
 from vgbench.signature import Signature, differences
 
 if TYPE_CHECKING:
-    from vgbench.extractors import Extractor
+    from vgbench.extractors.extractor import Extractor
     from vgbench.features import FeatureStore
     from vgbench.pipeline import Progress
 
@@ -72,6 +72,26 @@ class Verification:
         """0 holds, 3 differs."""
         return EXIT_OK if self.holds else EXIT_DIFFERS
 
+    @property
+    def verdict(self) -> str:
+        """Say in a few words what was checked and how it came out."""
+        checked = "clips and scores" if self.metrics else "hashes and manifest, without the clips"
+        return f"{'as recorded' if self.holds else 'not as recorded'} ({checked})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was found as plain values for JSON."""
+        metrics = {
+            check.name: {
+                "equal": check.equal,
+                "recorded": _finite(check.recorded.value if check.recorded else None),
+                "computed": _finite(check.computed.value if check.computed else None),
+                "deviation": _finite(check.deviation),
+            }
+            for check in self.metrics
+        }
+        found = {"holds": self.holds, "problems": list(self.problems), "metrics": metrics}
+        return {"model": self.record.model, "signature": self.record.signature, **found}
+
 
 def verify(
     record: Record,
@@ -95,12 +115,17 @@ def verify(
 
     Args:
         record: record to check; `pack.read_checked` takes it out of a submission.
-        generated, real: the clips, in any form that `vgbench.evaluate` takes; both or neither.
+        generated: the generated clips, in any form that `vgbench.evaluate` takes.
+        real: the real clips, or their statistics file; both sides or neither.
         extractor: instead of the one that the protocol names, for records made with an object of the user's.
         allow_code: import what the record's protocol names as `package.module:Object`. A record may come from
             anyone, so without this only vgbench's own metrics and extractors are used.
         tolerance: greatest `MetricCheck.deviation` that counts as equal.
-        batch_size, workers, device, store, progress: as for `vgbench.evaluate`.
+        batch_size: as for `vgbench.evaluate`, like all that follow.
+        workers: decoding processes.
+        device: where the extractor runs.
+        store: feature store; a temporary one takes nothing from earlier runs.
+        progress: called as (stage, done, total).
 
     Raises:
         ConfigError: the record's protocol is not one that this version reads, it names code that was not
@@ -175,6 +200,11 @@ def _relative(a: float | None, b: float | None, scale: float) -> float:
     if a is None or b is None or not (math.isfinite(a) and math.isfinite(b)):
         return math.inf
     return abs(a - b) / scale if scale else math.inf
+
+
+def _finite(value: float | None) -> float | None:
+    """None for what JSON cannot write."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _own_contradictions(record: Record) -> Iterator[str]:

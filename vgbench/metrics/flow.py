@@ -119,9 +119,14 @@ def occluded(flow: Flow, back: Flow) -> Mask:
     """
     f = flow.astype(np.float64)
     returned, inside = warp(back.astype(np.float64), flow)
-    length, returned_length = (f**2).sum(axis=2), (returned**2).sum(axis=2)
-    misses = ((f + returned) ** 2).sum(axis=2) > 0.01 * (length + returned_length) + 0.5
+    length = squared_length(f)
+    misses = squared_length(f + returned) > 0.01 * (length + squared_length(returned)) + 0.5
     gradient = np.zeros(length.shape)
-    gradient[:, :-1] += (np.diff(f, axis=1) ** 2).sum(axis=2)
-    gradient[:-1] += (np.diff(f, axis=0) ** 2).sum(axis=2)
+    gradient[:, :-1] += squared_length(np.diff(f, axis=1))
+    gradient[:-1] += squared_length(np.diff(f, axis=0))
     return np.asarray(misses | (gradient > 0.01 * length + 0.002) | ~inside, dtype=np.bool_)
+
+
+def squared_length(flow: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """u² + v² of [..., 2]; several times faster than a sum over so short an axis."""
+    return np.asarray(flow[..., 0] ** 2 + flow[..., 1] ** 2, dtype=np.float64)

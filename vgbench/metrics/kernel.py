@@ -45,7 +45,7 @@ def kernel_distance(
         VgbenchError: wrong shapes, different D, or values that are not finite.
     """
     first, second = matrices(x, y)
-    kernel = _Kernel(degree, coef0, gamma or 1 / first.shape[1])
+    kernel = _Kernel(degree, coef0, 1 / first.shape[1] if gamma is None else gamma)
     return _Sums.of(first, second, [], [], kernel).distance(biased)
 
 

@@ -98,8 +98,8 @@ def flow_statistics(clip: Frames) -> FlowStatistics:
     values = frames(clip)
     both = list(flow.pairs(values))
     field = np.stack([ahead for ahead, _ in both]).astype(np.float64) / min(values.shape[1:3])
-    lengths = np.linalg.norm(field, axis=-1)
-    changes = np.linalg.norm(np.diff(field, axis=0), axis=-1)
+    lengths = np.sqrt(flow.squared_length(field))
+    changes = np.sqrt(flow.squared_length(np.diff(field, axis=0)))
     return FlowStatistics(
         float(lengths.mean()),
         float(np.mean([_top(length) for length in lengths])),
@@ -122,7 +122,7 @@ def flow_histogram(clip: Frames) -> npt.NDArray[np.float64]:
     """
     values = frames(clip)
     field = np.stack(list(flow.forward(values))).astype(np.float64) / min(values.shape[1:3])
-    speed = np.searchsorted(_SPEEDS, np.linalg.norm(field, axis=-1), side="right")
+    speed = np.searchsorted(_SPEEDS, np.sqrt(flow.squared_length(field)), side="right")
     turn = np.arctan2(field[..., 1], field[..., 0]) / (2 * np.pi) * _DIRECTIONS
     direction = np.floor(turn + 0.5).astype(np.intp) % _DIRECTIONS  # bins centred on the axes
     bin_of = np.where(speed == 0, 0, 1 + (speed - 1) * _DIRECTIONS + direction)
@@ -138,7 +138,7 @@ def dynamic_degree(clip: Frames) -> float:
     """
     values = frames(clip)
     side = min(values.shape[1:3])
-    lengths = [np.linalg.norm(ahead.astype(np.float64), axis=-1) for ahead in flow.forward(values)]
+    lengths = [np.sqrt(flow.squared_length(ahead.astype(np.float64))) for ahead in flow.forward(values)]
     return float(np.mean([_top(length) for length in lengths]) / side)
 
 

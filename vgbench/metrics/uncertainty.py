@@ -156,6 +156,7 @@ def resample(
     generated: Blocks,
     real: Blocks,
     biased: bool = True,
+    pairs: bool = True,
 ) -> Jackknife:
     """Jackknife of a distance between two sets.
 
@@ -167,12 +168,13 @@ def resample(
         generated: blocks from `deal`; none if empty.
         real: as `generated`.
         biased: see `Jackknife`.
+        pairs: whether to leave out pairs too.
     """
     value = measure((), ())
     x = Side.of([measure((j,), ()) for j in range(len(generated))], generated)
     y = Side.of([measure((), (j,)) for j in range(len(real))], real)
     from_pairs = 0.0
-    if generated and real:
+    if generated and real and pairs:
         from_pairs = (
             _within(value, x, lambda i, j: measure((i, j), ()))
             + _within(value, y, lambda i, j: measure((), (i, j)))

@@ -28,17 +28,24 @@ class Counts(Config):
         generated: windows of the generated set; fewer are used when the source has fewer.
         real: the same for the real set; "all" takes one window of every clip.
         least: refuse to score when either side gives fewer than this.
+        least_real: the same for the real set where it differs, as for scores of generated clips alone.
     """
 
     generated: int = Field(ge=2)
     real: int | Literal["all"]
     least: int = Field(ge=2)
+    least_real: int | None = Field(default=None, ge=2)
+
+    def least_for(self, side: Literal["generated", "real"]) -> int:
+        """Fewest windows of one side."""
+        return self.least_real if side == "real" and self.least_real is not None else self.least
 
     @model_validator(mode="after")
     def _least_is_reachable(self) -> Counts:
-        smallest = min(self.generated, self.generated if self.real == "all" else self.real)
-        if self.least > smallest:
-            raise ValueError(f"least = {self.least} is more than the {smallest} windows asked for")
+        real = self.generated if self.real == "all" else self.real
+        for asked, least in ((self.generated, self.least), (real, self.least_for("real"))):
+            if least > asked:
+                raise ValueError(f"least = {least} is more than the {asked} windows asked for")
         return self
 
 

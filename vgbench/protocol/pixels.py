@@ -79,7 +79,7 @@ def resize_float(x: torch.Tensor, policy: Resize) -> torch.Tensor:
 
 
 def interpolate(x: torch.Tensor, height: int, width: int, policy: Resize) -> torch.Tensor:
-    """Bring float [N, C, H, W] to [N, C, height, width] with the policy's kernel; size and fit do not count."""
+    """Bring float [N, C, H, W] to [N, C, height, width] with the policy's kernel, whatever its size."""
     if policy.kernel == "bilinear-tf1":
         return _bilinear_tf1(_bilinear_tf1(x, height, -2), width, -1)
     if policy.kernel == "bilinear-corners":

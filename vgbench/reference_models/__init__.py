@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +27,7 @@ WHICH = {
 
 def preset_folder() -> Path:
     """Folder of the YAML presets, which describe a model and its training together."""
-    return Path(str(resources.files("vgbench"))) / "training" / "presets"
+    return Path(__file__).parents[1] / "training" / "presets"
 
 
 def preset_names() -> list[str]:

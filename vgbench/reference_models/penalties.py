@@ -191,7 +191,7 @@ def periodicity(
     real = view.real_autocorrelation
     if real is None:
         real = autocorrelation(view.real).mean(0)
-    real = real.detach()
+    real = real.detach().to(fake)
     start = first_useful_lag(real)
     if mode == "match":
         return (fake.mean(0) - real)[start:].square().mean()

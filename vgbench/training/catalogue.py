@@ -37,13 +37,10 @@ class PresetFacts:
     seconds_per_step: float | None = None
 
     def __str__(self) -> str:
-        def millions(number: int) -> str:
-            return f"{number / 1e6:.2f} M"
-
         parts = [
             f"{self.frames}x{self.size}x{self.size}",
-            f"generator {millions(self.generator_parameters)}, {self.generator_macs / 1e9:.2f} GMAC a clip",
-            f"discriminators {millions(self.discriminator_parameters)}, {self.discriminator_macs / 1e9:.2f}",
+            f"generator {self.generator_parameters / 1e6:.2f} M, {self.generator_macs / 1e9:.2f} GMAC a clip",
+            f"critics {self.discriminator_parameters / 1e6:.2f} M, {self.discriminator_macs / 1e9:.2f} GMAC",
         ]
         if self.seconds_per_step is not None:
             parts.append(f"{self.seconds_per_step:.2f} s a step")
@@ -60,18 +57,14 @@ def list_models(names: Iterable[str] | None = None, measured_steps: int = 0) -> 
     Raises:
         ConfigError: unknown preset.
     """
-    return [describe_preset(name, measured_steps) for name in (preset_names() if names is None else names)]
-
-
-def describe_preset(name: str, measured_steps: int = 0) -> PresetFacts:
-    """Count one preset's networks, and time its training step if asked to."""
-    return describe_config(read_config(name), name, describe(name), measured_steps)
+    wanted = preset_names() if names is None else names
+    return [describe_config(read_config(name), name, describe(name), measured_steps) for name in wanted]
 
 
 def describe_config(
     config: TrainConfig, name: str, description: str = "", measured_steps: int = 0
 ) -> PresetFacts:
-    """Count the networks of a config, and time its training step if asked to."""
+    """Count a config's networks, and time its training step if asked to."""
     from vgbench.reference_models.cost import discriminator_cost, generator_cost
     from vgbench.training.players import build_players
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -56,22 +57,20 @@ class Windows:
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
         self._lock = threading.Lock()
         self._policy = Resize(size=self.size)
-        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="vgbench-windows")
-        self._ahead: dict[tuple[int, ...], Future[Batch]] = {}
+        self._pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="vgbench-windows")
+        self._ahead: dict[int, Future[tuple[Frames, int]]] = {}
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def batch(self, positions: Sequence[int], then: Sequence[int] = ()) -> Batch:
         """Clips at `positions` of the stream, with a head start on the batch at `then`."""
-        waiting = self._ahead.pop(tuple(positions), None)
-        self._ahead.clear()
-        if then:
-            self._ahead[tuple(then)] = self._pool.submit(self._read, tuple(then))
-        return waiting.result() if waiting else self._read(positions)
-
-    def _read(self, positions: Sequence[int]) -> Batch:
-        windows, labels = zip(*(self._window(position) for position in positions), strict=True)
+        waiting = [
+            self._ahead.pop(one) if one in self._ahead else self._pool.submit(self._window, one)
+            for one in positions
+        ]
+        self._ahead = {one: self._pool.submit(self._window, one) for one in then}
+        windows, labels = zip(*(one.result() for one in waiting), strict=True)
         return Batch(np.stack(windows), np.array(labels, np.int64))
 
     def _window(self, position: int) -> tuple[Frames, int]:
@@ -141,7 +140,10 @@ class Windows:
             with self._lock:
                 self._room += needed
             raise
-        self._cache[index] = whole
+        with self._lock:
+            if index in self._cache:  # another thread was faster
+                self._room += needed
+            self._cache[index] = whole
         return whole
 
     def _label(self, index: int) -> int:

@@ -229,36 +229,35 @@ def generator_phase(
             looks = look(config, players, own, whole=bool(due), device=device)
             with mixed_precision(config, device):
                 fake = players.generator(own.latents, looks.rendered).float()
-                views = looks.cut(augmented(config, fake, own), own.latents.label)
-                total = torch.zeros((), device=device)
-                real_views: Sequence[View | None] = [None] * len(views)
-                if due or loss_functions.needs_real:
-                    real_views = looks.cut(augmented(config, looks.of_real(real), own), labels)
-                for critic, view, real_view in zip(players.discriminators, views, real_views, strict=True):
-                    scores = view.scores(critic).float()
-                    real_scores = scores.detach()
-                    if loss_functions.needs_real and real_view is not None:
+            views = looks.cut(augmented(config, fake, own), own.latents.label)
+            real_views = views
+            if due or loss_functions.needs_real:
+                real_views = looks.cut(augmented(config, looks.of_real(real), own), labels)
+            total = torch.zeros((), device=device)
+            for critic, real_view, view in zip(players.discriminators, real_views, views, strict=True):
+                with mixed_precision(config, device):
+                    scores = view.scores(critic)
+                    real_scores = scores
+                    if loss_functions.needs_real:
                         with torch.no_grad():
-                            real_scores = real_view.scores(critic).float()
-                    loss = loss_functions.generator(real_scores, scores)
-                    facts.add("generator_loss", loss)
-                    total = total + critic.config.weight * loss
-                if due:
-                    critics = zip(players.discriminators, real_views, views, strict=True)
-                    seen = GeneratorView(
-                        real=real,
-                        fake=fake,
-                        latents=own.latents,
-                        terms=players.generator.decoder.terms,
-                        discriminators=tuple((d, r, f) for d, r, f in critics if r is not None),
-                        real_autocorrelation=players.memory.get("real_autocorrelation"),
-                    )
-                    for one in due:
-                        value = GENERATOR_TERMS[one.name](seen, **one.options)
-                        facts.add(one.name, value)
-                        total = total + one.weight * one.interval * value
+                            real_scores = real_view.scores(critic)
+                loss = loss_functions.generator(real_scores.detach().float(), scores.float())
+                facts.add("generator_loss", loss)
+                total = total + critic.config.weight * loss
+            seen = GeneratorView(
+                real=real,
+                fake=fake,
+                latents=own.latents,
+                terms=players.generator.decoder.terms,
+                discriminators=tuple(zip(players.discriminators, real_views, views, strict=True)),
+                real_autocorrelation=players.memory.get("real_autocorrelation"),
+            )
+            for one in due:
+                value = GENERATOR_TERMS[one.name](seen, **one.options)
+                facts.add(one.name, value)
+                total = total + one.weight * one.interval * value
             torch.autograd.backward(total / parts)
-            if fake.shape[2] == real.shape[2]:
+            if not looks.partial:
                 facts.add("motion_ratio", motion_energy(fake) / (motion_energy(real) + 1e-8))
     parameters = players.generator_parameters()
     average_gradients(parameters, world)

@@ -45,6 +45,7 @@ def read_config(
         source: preset name, or path of a YAML file.
         settings: `a.b=value` changes (`--set`).
         values: top-level keys that win over everything else (flags); None values are left out.
+            A limit among them (steps, minutes) replaces both of the preset's.
 
     Raises:
         ConfigError: names the key and what is allowed.
@@ -53,5 +54,8 @@ def read_config(
     if path.suffix not in (".yaml", ".yml"):
         path = preset_path(str(source))
     resolved = with_overrides(read_yaml(path), settings)
-    resolved |= {key: value for key, value in (values or {}).items() if value is not None}
+    given = {key: value for key, value in (values or {}).items() if value is not None}
+    if "steps" in given or "minutes" in given:
+        resolved |= {"steps": None, "minutes": None}  # a limit that is asked for replaces the preset's
+    resolved |= given
     return parse(TrainConfig, resolved, where=str(source))

@@ -99,8 +99,8 @@ def train(
     Args:
         config: what to train.
         run_folder: created if need be.
-        minutes: limit of training time over all resumed parts; wins over the config.
-        steps: limit of generator steps in all; wins over the config.
+        minutes: limit of training time over all resumed parts.
+        steps: limit of generator steps in all. These two, where one is given, replace the config's limits.
         resume: go on from the last checkpoint; weights become what they would without the interruption, to
             the last bit on a CPU.
         progress: called on the main process every `log_steps` steps.
@@ -182,10 +182,8 @@ def resolved(
 ) -> TrainConfig:
     """Fill in the limits that were given as arguments and the class names of the data."""
     values = config.model_dump()
-    if minutes is not None:
-        values["minutes"] = minutes
-    if steps is not None:
-        values["steps"] = steps
+    if minutes is not None or steps is not None:
+        values |= {"minutes": minutes, "steps": steps}
     if config.labels and not config.classes:
         values["classes"] = class_names(source)
     return parse(TrainConfig, values, "training config")

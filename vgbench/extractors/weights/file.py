@@ -88,7 +88,7 @@ def random_seed(weights: str | Path | None) -> int | None:
         ConfigError: "random:" followed by something that is not a seed.
     """
     text = str(weights)
-    if not text.startswith("random"):
+    if text != "random" and not text.startswith("random:"):
         return None
     match = re.fullmatch(r"random(?::(\d+))?", text)
     if match is None:

@@ -1,0 +1,314 @@
+"""The whole audit, with a network without weights on procedural clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+from stub_extractor import StubExtractor
+
+from vgbench import cli
+from vgbench.audit.page import HEIGHT, render_html, spread, ticks_between
+from vgbench.audit.result import AuditResult, write_audit
+from vgbench.audit.run import audit
+from vgbench.audit.terminal import audit_tables
+from vgbench.clips import ClipSource, open_source
+from vgbench.errors import ConfigError, VgbenchError
+from vgbench.features import FeatureStore
+
+SHAPES = "builtin:moving-shapes/test?size=32&clips=40&frames=24"
+SETTINGS = ("resize.size=32", "clips.least=4")
+DISTORTIONS = ("noise", "freeze", "reverse", "speed-up", "mode-drop", "memorise")
+
+
+def _audit(real=SHAPES, metrics=("fvd", "temporal_flicker"), **options):
+    options = {
+        "distortions": DISTORTIONS,
+        "strengths": (1.0, 0.5),
+        "clips": 20,
+        "settings": SETTINGS,
+        **options,
+    }
+    return audit(real, "quick", list(metrics), options.pop("extractor", StubExtractor()), **options)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return FeatureStore(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def result(store):
+    return _audit(store=store)
+
+
+def _reaction(result, metric, distortion):
+    found = next(m for m in result.metrics if m.metric == metric)
+    return next(r for r in found.reactions if r.distortion == distortion)
+
+
+def test_distance_to_itself_is_zero_when_all_is_memorised(result):
+    points = _reaction(result, "fvd", "memorise").points
+    assert points[-1].score.value == pytest.approx(0, abs=1e-6)
+    assert points[0].score.value > 1e-3
+
+
+def test_flicker_sees_noise_as_worse_and_a_frozen_clip_as_better(result):
+    noise, frozen = (_reaction(result, "temporal_flicker", name) for name in ("noise", "freeze"))
+    assert noise.detects_from == 0.5
+    assert noise.monotone
+    assert frozen.rewards_from == 0.5
+    assert frozen.points[-1].score.value == 0
+
+
+def test_flicker_cannot_see_time_run_backwards(result):
+    """Mean difference of neighbouring frames: the same in either direction."""
+    backwards = _reaction(result, "temporal_flicker", "reverse")
+    assert backwards.rank_correlation is None
+    assert backwards.sensitivity == pytest.approx(0, abs=1e-6)
+
+
+def test_strengths_rise_from_real_against_real(result):
+    assert result.strengths == (0.5, 1.0)
+    for metric in result.metrics:
+        assert {p.score.value for r in metric.reactions for p in r.points[:1]} == {metric.baseline.value}
+        assert [p.strength for p in metric.reactions[0].points] == [0.0, 0.5, 1.0]
+
+
+def test_what_clips_do_not_allow_is_left_out_with_the_reason(result):
+    """24 frames at double speed are 12, too few for a window of 16."""
+    reasons = {(entry.distortion, entry.strength): entry.reason for entry in result.omitted}
+    assert reasons[("speed-up", 1.0)].startswith("0 usable windows")
+    assert [p.strength for p in _reaction(result, "fvd", "speed-up").points] == [0.0, 0.5]
+
+
+def test_clips_without_classes_have_no_modes_to_drop(store):
+    clips = [dataclasses.replace(clip, label=None) for clip in open_source(SHAPES).clips]
+    result = _audit(ClipSource("x", clips), ["fvd"], distortions=["mode-drop"], store=store)
+    assert {entry.reason for entry in result.omitted} == {"the clips have no classes"}
+    assert result.metrics[0].reactions == ()
+
+
+def test_metrics_of_single_clips_are_not_asked_about_the_choice_of_clips(result):
+    kinds = {m.metric: {reaction.kind for reaction in m.reactions} for m in result.metrics}
+    assert kinds == {"fvd": {"spatial", "temporal", "set"}, "temporal_flicker": {"spatial", "temporal"}}
+
+
+def test_listing_order_changes_nothing(result, store):
+    source = open_source(SHAPES)
+    backwards = _audit(ClipSource(source.name, source.clips[::-1]), store=store)
+    assert backwards.metrics == result.metrics
+
+
+def test_a_second_audit_computes_nothing(result, store):
+    network = StubExtractor()
+    again = _audit(extractor=network, store=store)
+    assert network.calls == []
+    assert again.metrics == result.metrics
+
+
+def test_equal_files_in_both_halves_are_reported(tmp_path, store):
+    source = open_source(SHAPES)
+    twins = [dataclasses.replace(clip, id=f"copy-{clip.id}") for clip in source.clips]
+    found = _audit(
+        ClipSource("twins", [*source.clips, *twins]), ["temporal_flicker"], distortions=["blur"], store=store
+    )
+    assert "shared-clips" in dict(found.warnings)
+
+
+def test_progress_reaches_its_total(store):
+    steps = []
+    _audit(metrics=["temporal_flicker"], store=store, progress=lambda *step: steps.append(step))
+    damaged = [step for step in steps if step[0] == "damaged clips"]
+    assert damaged[-1] == ("damaged clips", 160, 160)
+    assert [done for _, done, _ in damaged] == sorted(done for _, done, _ in damaged)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"distortions": ["blurr"]}, "blurr"),
+        ({"distortions": []}, "no distortion"),
+        ({"strengths": [0.5, 1.5]}, "1.5"),
+        ({"strengths": [0.0]}, "strength 0"),
+        ({"strengths": []}, "no strength"),
+        ({"clips": 1}, "clips"),
+    ],
+)
+def test_mistakes_are_named(options, word):
+    with pytest.raises(ConfigError, match=re.escape(word)):
+        _audit(**options)
+
+
+def test_json_round_trip(result):
+    text = result.to_json()
+    assert json.loads(text)["schema"] == 1
+    assert AuditResult.from_json(text) == result
+    assert "deviations" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda d: d | {"schema": 2}, "schema 1"),
+        (lambda d: {k: v for k, v in d.items() if k != "schema"}, "schema 1"),
+        (lambda d: d | {"strengths": ["much"]}, "strengths"),
+        (lambda d: {k: v for k, v in d.items() if k != "signature"}, "signature"),
+        (lambda d: [d], "schema 1"),
+    ],
+)
+def test_other_json_is_refused(result, change, word):
+    with pytest.raises(VgbenchError, match=word):
+        AuditResult.from_json(json.dumps(change(json.loads(result.to_json()))))
+
+
+def test_not_json_is_refused():
+    with pytest.raises(VgbenchError, match="not valid JSON"):
+        AuditResult.from_json("{")
+
+
+class _Page(HTMLParser):
+    """Collects what a browser would fetch or run, and checks that tags close."""
+
+    VOID = frozenset({"meta", "br", "rect", "line", "circle", "polygon", "polyline"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.links = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [v for k, v in attributes if k in ("src", "href", "srcset") and not v.startswith("#")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_stands_alone_and_has_one_plot_a_kind(result):
+    page = _Page(render_html(result))
+    assert page.links == []
+    assert "script" not in page.tags
+    assert page.tags.count("svg") == 3 + 2
+
+
+def test_page_escapes_every_name(result):
+    bad = "<script>alert(1)</script>\"'&"
+    metric = result.metrics[0]
+    reaction = dataclasses.replace(metric.reactions[0], distortion=bad)
+    metric = dataclasses.replace(metric, metric=bad, title=bad, reactions=(reaction,))
+    entry = dataclasses.replace(result.omitted[0], distortion=bad, reason=bad)
+    names = {"source": bad, "protocol": bad, "signature": bad, "extractor": bad, "warnings": ((bad, bad),)}
+    hostile = dataclasses.replace(
+        result, **names, metrics=(metric,), omitted=(entry,), environment={bad: bad}
+    )
+    text = render_html(hostile)
+    assert "<script" not in text
+    assert "alert(1)" in text
+    _Page(text)
+
+
+def test_points_lie_inside_their_panel(result):
+    for points in re.findall(r'points="([^"]*)"', render_html(result)):
+        for pair in points.split():
+            _, y = map(float, pair.split(","))
+            assert 0 <= y <= HEIGHT
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2e-5, 8e-5), (417, 12_345), (0.99, 1.0)])
+def test_ticks_are_few_and_inside(low, high):
+    ticks = ticks_between(low, high)
+    assert 2 <= len(ticks) <= 6
+    assert low <= ticks[0] + 1e-12
+    assert ticks[-1] <= high + 1e-12
+
+
+def test_labels_do_not_overlap_and_keep_their_order():
+    places = [100.0, 100.0, 101.0, 20.0, 222.0]
+    found = spread(places)
+    ordered = sorted(found)
+    assert all(b - a >= 13 for a, b in itertools.pairwise(ordered))
+    assert ordered[-1] <= HEIGHT
+    assert found[3] < found[0] < found[2] < found[4]
+
+
+def test_terminal_names_what_is_rewarded(result):
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(audit_tables(result))
+    text = console.export_text()
+    assert "temporal_flicker ↓" in text
+    assert "rewards" in text
+    last = text.split("Standard errors by which")[1]
+    assert re.search(r"temporal_flicker.*freeze", last)
+    assert re.search(r"^fvd (rewards|does not notice) copying", last, re.MULTILINE)
+
+
+def test_files_are_written_whole(result, tmp_path):
+    paths = write_audit(result, tmp_path / "deep" / "folder")
+    assert sorted(path.name for path in paths) == ["audit.html", "audit.json"]
+    assert sorted(p.name for p in (tmp_path / "deep" / "folder").iterdir()) == ["audit.html", "audit.json"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VgbenchError, match="cannot be written"):
+        write_audit(result, tmp_path / "file")
+
+
+COMMAND = ["audit", SHAPES, "-m", "temporal_flicker", "--set", "clips.least=4", "--clips", "8"]
+
+
+def _run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["vgbench", *arguments])
+    monkeypatch.setattr(cli.console, "verbosity", cli.console.Verbosity())
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code
+
+
+def test_command_writes_and_prints_json(tmp_path, monkeypatch, capsys):
+    options = ["--distortions", "noise,freeze", "--strengths", "0.5,1", "--json", "-o", str(tmp_path)]
+    assert _run(monkeypatch, *COMMAND, *options) == 0
+    printed = AuditResult.from_json(capsys.readouterr().out)
+    assert AuditResult.from_json((tmp_path / "audit.json").read_text()) == printed
+    assert [r.distortion for r in printed.metrics[0].reactions] == ["noise", "freeze"]
+    assert (tmp_path / "audit.html").exists()
+
+
+def test_command_shows_tables_and_what_was_left_out(monkeypatch, capsys):
+    assert _run(monkeypatch, *COMMAND, "--distortions", "freeze,speed-up", "--strengths", "1") == 0
+    streams = capsys.readouterr()
+    assert "real against real" in streams.out
+    assert "speed-up at 1: 0 usable windows" in streams.err
+    assert "damaged clips 8/16" in streams.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--distortions", "frieze"], ["frieze", "did you mean freeze"]),
+        (["--strengths", "a,b"], ["--strengths", "numbers"]),
+        (["--strengths", "2"], ["strength 2", "at most 1"]),
+        (["--clips", "200", "--set", "clips.least=100"], ["usable windows", "hint"]),
+    ],
+)
+def test_command_mistakes_exit_2(options, words, monkeypatch, capsys):
+    assert _run(monkeypatch, *COMMAND, "--distortions", "noise", *options) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert "Traceback" not in streams.err
+    for word in words:
+        assert word in streams.err

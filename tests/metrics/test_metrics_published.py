@@ -1,0 +1,42 @@
+"""Values that others have published and that need no network weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vgbench.metrics import average_content_distance, periodicity
+from vgbench.metrics import precision_recall_density_coverage as measure
+
+SHAPES = Path(__file__).parents[3] / "shared" / "data" / "mocogan-shapes"
+
+
+def strips(count):
+    """Clips of MoCoGAN's shape data: frames side by side in one picture."""
+    image = pytest.importorskip("PIL.Image")
+    files = sorted(SHAPES.glob("*/*.png"))[:count]
+    if not files:
+        pytest.skip("the MoCoGAN shape clips are not beside the checkout")
+    for file in files:
+        with image.open(file) as picture:
+            strip = np.asarray(picture.convert("RGB"))
+        side = min(strip.shape[:2])
+        across = strip if strip.shape[1] > strip.shape[0] else strip.transpose(1, 0, 2)
+        yield np.stack(np.split(across, across.shape[1] // side, axis=1))
+
+
+def test_content_distance_of_the_real_shape_clips_is_zero():
+    """MoCoGAN, table 1: ACD of the reference is 0 (colour descriptor)."""
+    assert max(average_content_distance(clip) for clip in strips(50)) < 0.05
+
+
+def test_moving_shapes_do_not_repeat():
+    assert np.mean([periodicity(clip) for clip in strips(50)]) < 0.1
+
+
+@pytest.mark.slow
+def test_prdc_of_two_normal_sets():
+    """README of prdc 0.2, 10,000 + 10,000 clips × 1,000, k = 5, its seed not given."""
+    rng = np.random.default_rng(0)
+    found = measure(rng.standard_normal((10_000, 1000)), rng.standard_normal((10_000, 1000)))
+    assert found == pytest.approx((0.4772, 0.4705, 1.0555, 0.9735), abs=0.03)

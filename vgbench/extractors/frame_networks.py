@@ -1,0 +1,153 @@
+"""Image networks, frame by frame: DINOv2 and CLIP.
+
+They judge how frames look and know nothing of motion. A clip's features are the mean of its frames'; metrics
+that follow features over time take `frame_features`. Needs the optional extra `transformers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vgbench.extractors import hugging_face
+from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec, check_clips
+from vgbench.extractors.hugging_face import IMAGENET_MEAN, IMAGENET_STD, Loaded, Published
+from vgbench.named import lookup
+from vgbench.protocol.pixels import Resize
+
+FRAMES_AT_ONCE = 64
+"""Bounds the memory in use; does not change the features beyond rounding."""
+
+
+def _class_token(network: torch.nn.Module, frames: torch.Tensor) -> torch.Tensor:
+    """Return DINOv2's class token after the last layer norm."""
+    token: torch.Tensor = network(pixel_values=frames).pooler_output
+    return token
+
+
+def _projected(network: torch.nn.Module, frames: torch.Tensor) -> torch.Tensor:
+    """Return CLIP's image embedding in the space it shares with text, not normalised."""
+    embedding: torch.Tensor = network(pixel_values=frames).image_embeds
+    return embedding
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A published network, which of its outputs are the features, and how many there are.
+
+    Attributes:
+        published: network and preprocessing.
+        features: (network, float32 [N, 3, H, W]) -> [N, D].
+        size: name of the configuration's entry that is D.
+    """
+
+    published: Published
+    features: Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]
+    size: str
+
+
+RECIPES: dict[str, Recipe] = {
+    "dinov2-vitb14": Recipe(
+        Published(
+            repository="facebook/dinov2-base",
+            architecture="Dinov2Model",
+            resize=Resize(size=256, kernel="bicubic"),
+            crop=224,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            licence="Apache-2.0",
+            citation="Oquab et al. 2023, arXiv 2304.07193",
+        ),
+        _class_token,
+        "hidden_size",
+    ),
+    "clip-vitb32": Recipe(
+        Published(
+            repository="openai/clip-vit-base-patch32",
+            architecture="CLIPVisionModelWithProjection",
+            resize=Resize(size=224, kernel="bicubic"),
+            crop=224,
+            mean=(0.48145466, 0.4578275, 0.40821073),
+            std=(0.26862954, 0.26130258, 0.27577711),
+            licence="MIT",
+            citation="Radford et al. 2021, arXiv 2103.00020",
+        ),
+        _projected,
+        "projection_dim",
+    ),
+}
+"""By extractor name."""
+
+
+class FrameNetwork(Extractor):
+    """An image network over the frames of clips."""
+
+    def __init__(self, recipe: Recipe, loaded: Loaded, spec: ExtractorSpec) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.network = loaded.network
+        self.spec = spec
+
+    def forward(self, clips: torch.Tensor) -> Extracted:
+        """Mean over frames; see `Extractor.forward`."""
+        return Extracted(self._by_frame(clips).mean(dim=1), None)
+
+    def frame_features(self, clips: torch.Tensor | npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Features of every frame.
+
+        Args:
+            clips: uint8 [B, T, H, W, 3].
+
+        Returns:
+            float32 [B, T, D].
+
+        Raises:
+            VgbenchError: wrong dtype or layout.
+        """
+        check_clips(clips, self.spec)
+        device = next(self.parameters()).device
+        with torch.inference_mode():
+            return self._by_frame(torch.as_tensor(clips).to(device))
+
+    def _by_frame(self, clips: torch.Tensor) -> torch.Tensor:
+        batch, count = clips.shape[:2]
+        parts = []
+        for few in clips.flatten(0, 1).split(FRAMES_AT_ONCE):  # type: ignore[no-untyped-call]
+            frames = self.recipe.published.preprocess(few[None])[0]
+            parts.append(self.recipe.features(self.network, frames))
+        return torch.cat(parts).reshape(batch, count, -1)
+
+
+def load(name: str, weights: str | Path | None = None) -> FrameNetwork:
+    """Return DINOv2 or CLIP.
+
+    Args:
+        name: a key of `RECIPES`.
+        weights: as `hugging_face.load` takes them.
+
+    Raises:
+        ConfigError: unknown name.
+        VgbenchError: transformers is not installed, or the weights are not on disk.
+    """
+    recipe = lookup("frame network", name, RECIPES)
+    loaded = hugging_face.load(name, recipe.published, weights)
+    return FrameNetwork(
+        recipe,
+        loaded,
+        ExtractorSpec(
+            id=name,
+            weights=loaded.weights,
+            least_frames=1,
+            input_size=recipe.published.crop,
+            preprocessing=f"{recipe.published.describe()}; mean over frames",
+            feature_dimension=int(getattr(loaded.network.config, recipe.size)),
+            classes=(),
+            licence=loaded.licence,
+            comparable_with="scores of the same weights and protocol; blind to motion",
+        ),
+    )
