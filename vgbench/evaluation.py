@@ -171,7 +171,7 @@ def _measures(
     plan: Protocol, choices: Sequence[Choice], extractor: str | Extractor | None, device: str
 ) -> Measures:
     return Measures(
-        extractor=_load_extractor(plan, choices, extractor, device),
+        extractor=load_extractor(plan, choices, extractor, device),
         clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, ClipMetric)),
     )
 
@@ -226,10 +226,15 @@ def resolve_protocol(
     return plan.model_copy(update=changes)
 
 
-def _load_extractor(
-    plan: Protocol, choices: Sequence[Choice], given: str | Extractor | None, device: str
+def load_extractor(
+    plan: Protocol, choices: Sequence[Choice], given: str | Extractor | None = None, device: str = "cpu"
 ) -> Extractor | None:
-    """Load the network only when a metric needs it, and check that it accepts the protocol's windows."""
+    """Load the network only when a metric needs it, and check that it accepts the protocol's windows.
+
+    Raises:
+        ConfigError: unknown name, too few frames for the network, or a device that is not there.
+        VgbenchError: its weights are not there.
+    """
     if not any(isinstance(choice.metric, SetMetric) for choice in choices):
         return None
     if isinstance(given, Extractor):

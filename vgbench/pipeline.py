@@ -153,6 +153,7 @@ def measure(
             found = dict(zip(share, _inspect(source, share, counts, workers), strict=True))
             for part in gather(found, world):
                 selection.add(part)
+        selection.require_enough()  # before hours of extraction, and again when clips prove damaged
         windows = selection.windows()
         keys = [window_key(selection.fingerprint(w), w.frames, protocol.resize) for w in windows]
         missing = [
@@ -195,7 +196,6 @@ def measure(
             break
         for clip, reason in all_bad:
             selection.reject(clip, reason)
-    selection.require_enough()
     return _collect(selection, windows, keys, tables, measures, computed)
 
 

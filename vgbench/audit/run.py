@@ -7,13 +7,12 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vgbench import extractors
 from vgbench.audit.halves import ALL_DISTORTIONS, KIND_OF, damage, has_modes, only, split_halves
 from vgbench.audit.reaction import react, summarise
 from vgbench.audit.result import AuditResult, MetricAudit, Omitted
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips
-from vgbench.evaluation import evaluate, resolve_protocol
+from vgbench.evaluation import evaluate, load_extractor, resolve_protocol
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
 from vgbench.metrics import parse_list
@@ -75,7 +74,7 @@ def audit(
     score = functools.partial(
         evaluate,
         protocol=plan,
-        extractor=_network(plan, extractor),
+        extractor=load_extractor(plan, parse_list(plan.metrics), extractor, device),
         batch_size=batch_size,
         workers=workers,
         device=device,
@@ -145,17 +144,6 @@ def _check(distortions: Sequence[str], strengths: Sequence[float], clips: int) -
 def _resize(plan: Protocol, clips: int) -> Protocol:
     counts = Counts(generated=clips, real=clips, least=min(plan.clips.least, clips))
     return plan.model_copy(update={"clips": counts})
-
-
-def _network(plan: Protocol, given: str | Extractor | None) -> Extractor | None:
-    """Load the network once for all evaluations."""
-    if isinstance(given, Extractor):
-        return given
-    if not any(isinstance(choice.metric, SetMetric) for choice in parse_list(plan.metrics)):
-        return None
-    wanted = plan.extractor
-    options = {} if wanted.preprocessing is None else {"preprocessing": wanted.preprocessing}
-    return extractors.load(wanted.name, wanted.weights, **options)
 
 
 def _audits(
