@@ -199,9 +199,10 @@ def find_records(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _is_record(path: Path) -> bool:
-    """Tell records from other JSON in a results folder by how they begin."""
+    """Tell records from other JSON in a results folder, such as audits, by how they begin."""
     with path.open("rb") as file:
-        return b'"schema"' in file.read(64)
+        start = file.read(64)
+    return b'"schema"' in start and b'"model"' in start
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

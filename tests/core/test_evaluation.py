@@ -202,8 +202,8 @@ def test_thumbnails_are_the_first_windows_drawn_and_the_extremes_by_features(tmp
 
 def test_a_metric_of_the_user_s_own_says_its_direction_in_the_record(tmp_path, monkeypatch):
     (tmp_path / "own_metrics.py").write_text(
-        "from vgbench.metrics import ClipMetric\n"
-        "brightness = ClipMetric('brightness', 'Brightness', lambda x: float(x.mean()), '1', 'higher', 'none')\n"
+        "import numpy as np\nfrom vgbench.metrics import ClipMetric\n"
+        "brightness = ClipMetric('brightness', 'Brightness', np.mean, '1', 'higher', '')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     record = _evaluate(metrics=["temporal_flicker", "own_metrics:brightness"])

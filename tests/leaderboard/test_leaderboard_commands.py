@@ -104,7 +104,7 @@ def test_watch_writes_again_and_ends_cleanly(results, tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         _wait_for(lambda: table.is_file())
-        (results / "broken.json").write_text('{"schema": 1}')
+        (results / "broken.json").write_text('{"schema": 1, "model": 1}')
         time.sleep(0.1)
         (results / "broken.json").unlink()
         make_record("newcomer", 50.0).save(results)

@@ -65,6 +65,7 @@ def test_outputs_inside_of_the_results_folder_are_no_records(results):
     first = load_groups([results])
     for _ in range(2):
         write_report([results], results, ["all"])
+    (results / "audit.json").write_text('{\n "schema": 1,\n "real": "clips"\n}')
     assert load_groups([results]) == first
 
 

@@ -8,7 +8,7 @@ from vgbench.errors import VgbenchError
 from vgbench.metrics.paired import ms_ssim, psnr, ssim, tof
 
 
-def clips(side=190, frames=2, seed=0):
+def clips(side=178, frames=1, seed=0):
     rng = np.random.default_rng(seed)
     coarse = rng.random((frames, 24, 24, 3))
     sharp = np.stack([cv2.resize(f, (side, side), interpolation=cv2.INTER_CUBIC) for f in coarse])
