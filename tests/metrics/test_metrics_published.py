@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from vgbench.metrics import average_content_distance, periodicity
-from vgbench.metrics import precision_recall_density_coverage as measure
 
 SHAPES = Path(__file__).parents[3] / "shared" / "data" / "mocogan-shapes"
 
@@ -32,11 +31,3 @@ def test_content_distance_of_the_real_shape_clips_is_zero():
 
 def test_moving_shapes_do_not_repeat():
     assert np.mean([periodicity(clip) for clip in strips(50)]) < 0.1
-
-
-@pytest.mark.slow
-def test_prdc_of_two_normal_sets():
-    """README of prdc 0.2, 10,000 + 10,000 clips × 1,000, k = 5, its seed not given."""
-    rng = np.random.default_rng(0)
-    found = measure(rng.standard_normal((10_000, 1000)), rng.standard_normal((10_000, 1000)))
-    assert found == pytest.approx((0.4772, 0.4705, 1.0555, 0.9735), abs=0.03)
