@@ -227,7 +227,7 @@ def main() -> None:
         metadata |= {key: stored.metadata[key] for key in ("steps", "validation")}
     if options.steps:
         metadata |= train(network, heads, options, metadata)
-    metadata["classifier"] = fit_classifier(network, options.seed, options.classifier_clips)
+    metadata["classifier"] = fit_classifier(network, options.seed + 3, options.classifier_clips)
     print("classifier, held out:", metadata["classifier"])
     save(options.output, network, metadata)
 

@@ -277,7 +277,7 @@ def load(
         weights: None for those in the cache under `name`; a file in any format that `vgbench weights add`
             takes; "random[:SEED]".
         preprocessing: a key of `PREPROCESSING`.
-        precision: "bfloat16" is several times as fast on CPUs that have it, moves features by about 1 %, and
+        precision: "bfloat16" is several times as fast on CPUs that have it, moves features by 1 to 2 %, and
             says so in the id.
         name: entry of the weights registry: "i3d-k400" or "i3d-k400-tats".
 

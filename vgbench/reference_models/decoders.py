@@ -15,6 +15,7 @@ from vgbench.reference_models.layers import (
     feature_norm,
     fold,
     halvings,
+    initialise,
     per_frame,
     unfold,
     widths,
@@ -102,19 +103,6 @@ def upsampling(inputs: int, outputs: int, kind: str, activated: bool = True) -> 
     layer = nn.Conv2d(inputs, outputs, 3, 1, 1)
     initialise(layer, fan_in=inputs * 9, activated=activated)
     return nn.Sequential(nn.Upsample(scale_factor=2), layer)
-
-
-def initialise(layer: nn.Module, fan_in: int, activated: bool = True) -> None:
-    """Normal weights with variance 2 / fan_in (1 / fan_in without a ReLU behind), zero bias.
-
-    `fan_in` counts what one output pixel sums over: a k=4, s=2 transposed convolution reaches it with 2×2 of
-    its 4×4 taps, which PyTorch's default does not know.
-    """
-    weight, bias = layer.weight, layer.bias
-    assert isinstance(weight, torch.Tensor)
-    nn.init.normal_(weight, std=math.sqrt((2.0 if activated else 1.0) / fan_in))
-    if isinstance(bias, torch.Tensor):
-        nn.init.zeros_(bias)
 
 
 class FrameDecoder(Decoder):

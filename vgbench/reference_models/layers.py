@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -69,3 +71,16 @@ def widths(channels: int, levels: int) -> list[int]:
 def halvings(size: int, smallest: int = 4) -> int:
     """How often `size` halves before it reaches `smallest`."""
     return max(0, (size // smallest).bit_length() - 1)
+
+
+def initialise(layer: nn.Module, fan_in: int, activated: bool = True) -> None:
+    """Normal weights with variance 2 / fan_in (1 / fan_in without a ReLU behind), zero bias.
+
+    `fan_in` counts what one output pixel sums over: a k=4, s=2 transposed convolution reaches it with 2×2 of
+    its 4×4 taps, which PyTorch's default does not know.
+    """
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, torch.Tensor)
+    nn.init.normal_(weight, std=math.sqrt((2.0 if activated else 1.0) / fan_in))
+    if isinstance(bias, torch.Tensor):
+        nn.init.zeros_(bias)

@@ -16,6 +16,7 @@ from torch import nn
 
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.config import MotionConfig
+from vgbench.reference_models.layers import initialise
 from vgbench.reference_models.parts import build_part
 
 
@@ -150,11 +151,16 @@ class TemporalDeconv(Motion):
         self.noise_dim, self.code_dim, self.horizon = config.noise_dim, config.code_dim, frames
         doublings = max(1, math.ceil(math.log2(frames)))
         width = 4 * self.code_dim
-        layers: list[nn.Module] = [nn.ConvTranspose1d(self.noise_dim, width, 1), nn.ReLU()]
+        first = nn.Conv1d(self.noise_dim, width, 1)
+        # PyTorch's default would leave codes that hardly differ between frames.
+        initialise(first, fan_in=self.noise_dim)
+        layers: list[nn.Module] = [first, nn.ReLU()]
         for level in range(doublings):
             last = level == doublings - 1
             out = self.code_dim if last else max(self.code_dim, width // 2)
-            layers += [nn.ConvTranspose1d(width, out, 4, 2, 1), nn.Tanh() if last else nn.ReLU()]
+            layer = nn.ConvTranspose1d(width, out, 4, 2, 1)
+            initialise(layer, fan_in=2 * width, activated=not last)
+            layers += [layer, nn.Tanh() if last else nn.ReLU()]
             width = out
         self.layers = nn.Sequential(*layers)
 
