@@ -152,7 +152,8 @@ def fit_classifier(network: EmbeddedNetwork, seed: int, clips: int, epochs: int 
         batch = [moving_shapes.render(options, "extractor", first + i) for i in range(48)]
         with torch.inference_mode():
             features.append(network(to_frames(torch.from_numpy(np.stack(batch))))[0])
-        labels += [(first + i) % len(moving_shapes.CLASSES) for i in range(48)]
+        named = (moving_shapes.label(options, "extractor", first + i) for i in range(48))
+        labels += [moving_shapes.CLASSES.index(name) for name in named]
     x, y = torch.cat(features).clone(), torch.tensor(labels)
     held_out = len(x) // 10
     head = network.classify
