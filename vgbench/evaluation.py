@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import json
 import tempfile
 import time
 import typing
@@ -27,7 +28,7 @@ from vgbench.metrics import METRICS, parse_list, score_names
 from vgbench.metrics.metric import Better, Choice, ClipMetric, SetMetric
 from vgbench.metrics.score import Score
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
-from vgbench.protocol import Protocol, load
+from vgbench.protocol import ExtractorChoice, Protocol, load
 from vgbench.results import Clips, ClipSet, ClipUse, ExtractorUse, Record, SkippedClip, environment
 from vgbench.signature import Signature
 from vgbench.statistics_file import is_statistics, load_statistics, save_statistics
@@ -215,14 +216,18 @@ def resolve_protocol(
     settings: Iterable[str] = (),
 ) -> Protocol:
     """Apply the caller's choices to a protocol; a changed protocol keeps its name, its signature differs."""
-    plan = load(protocol, settings) if isinstance(protocol, str) else protocol
+    if isinstance(protocol, Protocol):
+        plan = protocol
+        if isinstance(extractor, str):
+            plan = plan.model_copy(update={"extractor": ExtractorChoice(name=extractor)})
+    else:  # the protocol's preprocessing belongs to its own network; `--set` may give another
+        own = [f"extractor={json.dumps({'name': extractor})}"] if isinstance(extractor, str) else []
+        plan = load(protocol, [*own, *settings])
     changes: dict[str, Any] = {}
     if metrics:
         changes["metrics"] = tuple(metrics)
-    if isinstance(extractor, str):
-        changes["extractor"] = plan.extractor.model_copy(update={"name": extractor, "preprocessing": None})
-    elif extractor is not None:
-        changes["extractor"] = plan.extractor.model_copy(update={"name": extractor.spec.id})
+    if isinstance(extractor, Extractor):
+        changes["extractor"] = ExtractorChoice(name=extractor.spec.id)
     return plan.model_copy(update=changes)
 
 
@@ -241,8 +246,7 @@ def load_extractor(
         network = given
     else:
         wanted = plan.extractor
-        options = {} if wanted.preprocessing is None else {"preprocessing": wanted.preprocessing}
-        network = extractors.load(wanted.name, wanted.weights, **options)
+        network = extractors.load(wanted.name, wanted.weights, **wanted.options)
     if plan.windows.frames < network.spec.least_frames:
         raise ConfigError(
             f"extractor '{network.spec.id}' needs at least {network.spec.least_frames} frames, protocol "

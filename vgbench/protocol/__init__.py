@@ -78,11 +78,25 @@ class Windows(Config):
 
 
 class ExtractorChoice(Config):
-    """Which network makes the features; `preprocessing` where it offers several, `weights` for other ones."""
+    """Which network makes the features.
+
+    Attributes:
+        name: see `vgbench list extractors`.
+        preprocessing: where the network offers several.
+        precision: "bfloat16" where the network offers it; shows in its id.
+        weights: instead of its usual ones: a path, or "random:SEED".
+    """
 
     name: str
     preprocessing: str | None = None
+    precision: str | None = None
     weights: str | None = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the network's factory is given besides its weights."""
+        given = {"preprocessing": self.preprocessing, "precision": self.precision}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Protocol(Config):
