@@ -5,7 +5,7 @@
     python benchmarks/evaluation.py memory   # peak of 4,096 clips / of 256
     python benchmarks/evaluation.py ranks    # two single-threaded ranks of torchrun / one
 
-Options: --extractor (i3d-k400 with random weights for `cold` and `ranks`, else embedded), --clips.
+Options: --extractor (i3d-k400 for `cold` and `ranks`, untrained unless fetched; else embedded), --clips.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def cold(extractor_name: str, clips: int) -> None:
     from vgbench.clips import open_source, write_clips
     from vgbench.features import FeatureStore
 
-    network = extractors.load(extractor_name, weights="random" if extractor_name.startswith("i3d") else None)
+    network = extractors.load(extractor_name, weights=_weights(extractor_name))
     settings = [f"clips.generated={clips}", f"clips.real={clips}", "clips.least=2"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "clips"
@@ -86,7 +86,7 @@ def warm(extractor_name: str, clips: int) -> None:
     from vgbench import evaluate, extractors
     from vgbench.features import FeatureStore
 
-    network = extractors.load(extractor_name, weights="random" if extractor_name.startswith("i3d") else None)
+    network = extractors.load(extractor_name, weights=_weights(extractor_name))
     source = "builtin:moving-shapes/{}?size=64&clips=" + str(clips)
     settings = [f"clips.generated={clips}", f"clips.real={clips}"]
     metrics = ["fvd", "kvd", "prdc", "jedi_mmd", *(["is"] if network.spec.classes else [])]
@@ -131,8 +131,8 @@ def ranks(extractor_name: str, clips: int) -> None:
             command += ["--metrics", "fvd", "--json", "--extractor", extractor_name]
             for setting in settings:
                 command += ["--set", setting]
-            if extractor_name.startswith("i3d"):
-                command += ["--set", "extractor.weights=random"]
+            if weights := _weights(extractor_name):
+                command += ["--set", f"extractor.weights={weights}"]
             done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
             record = json.loads(done.stdout)
             rates[size] = 2 * clips / (record["seconds"]["real"] + record["seconds"]["generated"])
@@ -140,6 +140,15 @@ def ranks(extractor_name: str, clips: int) -> None:
             print(f"{size} rank(s): {rates[size]:.2f} clips/s, fvd {scores[size]!r}")
     print(f"ranks: {rates[2] / rates[1]:.2f} × the throughput of one single-threaded rank")
     print(f"relative difference of FVD {abs(scores[2] / scores[1] - 1):.1e}")
+
+
+def _weights(extractor_name: str) -> str | None:
+    """Path of fetched weights, since each run has a cache of its own; untrained ones where there are none."""
+    from vgbench.extractors.weights.registry import list_cached
+
+    if extractor_name == "embedded":
+        return None
+    return str(list_cached().get(extractor_name) or "random")
 
 
 def _cpu_seconds() -> float:
