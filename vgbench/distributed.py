@@ -64,11 +64,3 @@ def gather(value: T, world: World) -> list[T]:
     values: list[Any] = [None] * world.size
     dist.all_gather_object(values, value)
     return values
-
-
-def barrier(world: World) -> None:
-    """Wait for every rank."""
-    if world.size > 1:
-        import torch.distributed as dist
-
-        dist.barrier()

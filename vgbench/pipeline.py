@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from vgbench.clips.clip import ClipSource, Frames, Skipped
-from vgbench.distributed import World, barrier, gather
+from vgbench.distributed import World, gather
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore, Row, Table, window_key
@@ -156,14 +156,15 @@ def measure(
         selection.require_enough()  # before hours of extraction, and again when clips prove damaged
         windows = selection.windows()
         keys = [window_key(selection.fingerprint(w), w.frames, protocol.resize) for w in windows]
+        window_of = dict(zip(keys, windows, strict=True))  # equal clips are measured once
         missing = [
             (key, window)
-            for key, window in dict(zip(keys, windows, strict=True)).items()
+            for key, window in window_of.items()
             if any(key not in table for table in tables.values())
         ]
         if world.size > 1:  # ranks may see different stores; all must agree on what is missing
             anywhere = set().union(*gather({key for key, _ in missing}, world))
-            missing = [(k, w) for k, w in dict(zip(keys, windows, strict=True)).items() if k in anywhere]
+            missing = [(key, window) for key, window in window_of.items() if key in anywhere]
         share_missing = missing[world.rank :: world.size]
         clip_of = {key: window.clip for key, window in share_missing}
         bad: list[tuple[int, str]] = []
@@ -414,7 +415,6 @@ def _share_rows(computed: set[bytes], tables: dict[str, Table], world: World) ->
         name: {key: row for key in computed if (row := table.get(key)) is not None}
         for name, table in tables.items()
     }
-    barrier(world)
     for part in gather(mine, world):
         for name, rows in part.items():
             tables[name].refresh()
