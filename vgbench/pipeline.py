@@ -53,7 +53,8 @@ class Measures:
         tables = {m.name: store.table(f"{m.name}@{m.version}") for m in self.clip_metrics}
         if self.extractor is not None:
             spec = self.extractor.spec
-            tables[EXTRACTOR] = store.table(f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32")
+            producer = f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32"
+            tables[EXTRACTOR] = store.table(f"{producer}|frames" if spec.per_frame else producer)
         return tables
 
 
@@ -83,7 +84,7 @@ class Measured:
         found: clips in the source.
         windows: in the protocol's order, N of them.
         groups: int64 [N], number of the source clip.
-        samples: features and logits, or None without an extractor.
+        samples: what the extractor saw, or None without one.
         clip_values: clip metric name -> float64 [N].
         skipped: clips that could not be used.
         computed: windows that were decoded and measured now.
@@ -346,10 +347,9 @@ def run(extractor: Extractor, clips: torch.Tensor) -> Iterator[Row]:
     Raises:
         VgbenchError: the network gave a value that is not finite.
     """
-    features, logits = extractor(clips)
-    columns = {"features": features.float().cpu().numpy()}
-    if logits is not None:
-        columns["logits"] = logits.float().cpu().numpy()
+    extracted = extractor(clips)
+    given = {"features": extracted.features, "logits": extracted.logits, "frames": extracted.frames}
+    columns = {name: x.float().cpu().numpy() for name, x in given.items() if x is not None}
     for name, values in columns.items():
         if not np.isfinite(values).all():
             raise VgbenchError(
@@ -442,7 +442,7 @@ def _collect(
         columns: dict[str, Any] = {
             name: np.stack([row[name] for row in rows[EXTRACTOR]]) for name in rows[EXTRACTOR][0]
         }
-        samples = Samples(columns["features"], columns.get("logits"), groups)
+        samples = Samples(columns["features"], columns.get("logits"), groups, columns.get("frames"))
     return Measured(
         source=selection.source.name,
         found=len(clips),

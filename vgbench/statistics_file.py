@@ -50,6 +50,8 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
         arrays["features"] = measured.samples.features
         if measured.samples.logits is not None:
             arrays["logits"] = measured.samples.logits
+        if measured.samples.frames is not None:
+            arrays["frame_features"] = measured.samples.frames
     about = {
         "schema": SCHEMA,
         "source": measured.source,
@@ -93,7 +95,7 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
     groups = arrays["groups"]
     samples = None
     if measures.extractor is not None:
-        samples = Samples(arrays["features"], arrays.get("logits"), groups)
+        samples = Samples(arrays["features"], arrays.get("logits"), groups, arrays.get("frame_features"))
     measured = Measured(
         source=about["source"],
         found=about["found"],

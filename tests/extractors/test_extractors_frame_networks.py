@@ -109,7 +109,8 @@ def test_clip_features_are_the_mean_of_frame_features(name, saved):
     network, folder = saved(name)
     extractor = extractors.load(name, weights=folder)
     features, logits = extractor(CLIPS)
-    by_frame = extractor.frame_features(CLIPS)
+    by_frame = extractor(CLIPS).frames
+    assert extractor.spec.per_frame
     assert logits is None
     assert by_frame.shape == (2, 5, extractor.spec.feature_dimension)
     torch.testing.assert_close(features, by_frame.mean(dim=1))

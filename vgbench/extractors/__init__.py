@@ -24,6 +24,12 @@ def _embedded(weights: str | Path | None = None) -> Extractor:
     return embedded.load(weights)
 
 
+def _embedded_frames(weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import embedded_frames
+
+    return embedded_frames.load(weights)
+
+
 def _i3d(
     weights: str | Path | None = None,
     preprocessing: str = "tf1",
@@ -96,6 +102,7 @@ def _exported(path: str, least_frames: int = 1) -> Extractor:
 
 EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     "embedded": _embedded,
+    "embedded-frames": _embedded_frames,
     "i3d-k400": _i3d,
     "i3d-k400-tats": _i3d_tats,
     "i3d-k400-torchscript": _i3d_torchscript,

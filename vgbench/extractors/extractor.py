@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,29 @@ from torch import nn
 from vgbench.errors import VgbenchError
 
 
-class Extracted(NamedTuple):
-    """float32 [B, D] features, and float32 [B, K] class logits where the network has classes."""
-
+class _Extracted(NamedTuple):
     features: torch.Tensor
     logits: torch.Tensor | None
+
+
+class Extracted(_Extracted):
+    """What a network saw of clips; unpacks as (features, logits).
+
+    Attributes:
+        features: float32 [B, D].
+        logits: float32 [B, K], or None where the network has no classes.
+        frames: float32 [B, T, D], features of every frame, from networks that see frames one by one
+            (`spec.per_frame`); None from all others.
+    """
+
+    frames: torch.Tensor | None
+
+    def __new__(
+        cls, features: torch.Tensor, logits: torch.Tensor | None, frames: torch.Tensor | None = None
+    ) -> Self:
+        extracted = super().__new__(cls, features, logits)
+        extracted.frames = frames
+        return extracted
 
 
 class ExtractedArrays(NamedTuple):
@@ -25,6 +43,7 @@ class ExtractedArrays(NamedTuple):
 
     features: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32] | None
+    frames: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,7 @@ class ExtractorSpec:
         classes: names of the K logits, in order; empty without a class head.
         licence: of the weights.
         comparable_with: what numbers made with it may be compared with, in one phrase.
+        per_frame: whether it also gives features of every frame, which frame-level metrics need.
     """
 
     id: str
@@ -52,6 +72,7 @@ class ExtractorSpec:
     classes: tuple[str, ...]
     licence: str
     comparable_with: str
+    per_frame: bool = False
 
     def describe(self) -> str:
         """Signature text, such as `i3d-k400@2a5c91d0`."""
@@ -126,7 +147,7 @@ def extract(extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: int 
         batch_size: bounds the memory in use; does not change the features beyond rounding.
 
     Returns:
-        float32 [N, D] features and [N, K] logits (or None).
+        float32 [N, D] features, [N, K] logits (or None) and [N, T, D] frames (or None).
 
     Raises:
         VgbenchError: as `Extractor.__call__`.
@@ -135,4 +156,7 @@ def extract(extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: int 
     parts = [extractor(clips[start : start + batch_size]) for start in range(0, len(clips), batch_size)]
     features = np.concatenate([part.features.float().cpu().numpy() for part in parts])
     logits = [part.logits.float().cpu().numpy() for part in parts if part.logits is not None]
-    return ExtractedArrays(features, np.concatenate(logits) if logits else None)
+    frames = [part.frames.float().cpu().numpy() for part in parts if part.frames is not None]
+    return ExtractedArrays(
+        features, np.concatenate(logits) if logits else None, np.concatenate(frames) if frames else None
+    )

@@ -1,7 +1,7 @@
 """Image networks, frame by frame: DINOv2 and CLIP.
 
 They judge how frames look and know nothing of motion. A clip's features are the mean of its frames'; metrics
-that follow features over time take `frame_features`. Needs the optional extra `transformers`.
+that follow features over time take `Extracted.frames`. Needs the optional extra `transformers`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from vgbench.extractors import hugging_face
-from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec, check_clips
+from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
 from vgbench.extractors.hugging_face import IMAGENET_MEAN, IMAGENET_STD, Loaded, Published
 from vgbench.named import lookup
 from vgbench.protocol.pixels import Resize
@@ -94,25 +92,9 @@ class FrameNetwork(Extractor):
         self.spec = spec
 
     def forward(self, clips: torch.Tensor) -> Extracted:
-        """Mean over frames; see `Extractor.forward`."""
-        return Extracted(self._by_frame(clips).mean(dim=1), None)
-
-    def frame_features(self, clips: torch.Tensor | npt.NDArray[np.uint8]) -> torch.Tensor:
-        """Features of every frame.
-
-        Args:
-            clips: uint8 [B, T, H, W, 3].
-
-        Returns:
-            float32 [B, T, D].
-
-        Raises:
-            VgbenchError: wrong dtype or layout.
-        """
-        check_clips(clips, self.spec)
-        device = next(self.parameters()).device
-        with torch.inference_mode():
-            return self._by_frame(torch.as_tensor(clips).to(device))
+        """Features of every frame, and their mean; see `Extractor.forward`."""
+        frames = self._by_frame(clips)
+        return Extracted(frames.mean(dim=1), None, frames)
 
     def _by_frame(self, clips: torch.Tensor) -> torch.Tensor:
         batch, count = clips.shape[:2]
@@ -149,5 +131,6 @@ def load(name: str, weights: str | Path | None = None) -> FrameNetwork:
             classes=(),
             licence=loaded.licence,
             comparable_with="scores of the same weights and protocol; blind to motion",
+            per_frame=True,
         ),
     )

@@ -49,11 +49,13 @@ class Samples:
         features: float32 [N, D].
         logits: float32 [N, K], or None where the extractor has no classes.
         groups: int64 [N]; windows cut from one source clip share a number, because they are not independent.
+        frames: float32 [N, T, D], features of every frame, or None where the extractor sees clips whole.
     """
 
     features: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32] | None
     groups: npt.NDArray[np.int64]
+    frames: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
