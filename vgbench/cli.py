@@ -163,6 +163,66 @@ def eval_(
         _print_record(record, results, as_json)
 
 
+@app.command()
+def paired(
+    generated: Annotated[str, typer.Argument(help="Predicted or reconstructed clips, in any form.")],
+    against: Annotated[str, typer.Option("--against", "-a", help="Their references, paired by file stem.")],
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", "-m", help="Of psnr, ssim, ms_ssim, strred, tof, lpips, tlp; or all."),
+    ] = None,
+    skip: Annotated[int, typer.Option(min=0, help="Frames left out at the start, such as given ones.")] = 0,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames scored after them; all, of equal length, without it.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="The model's name in tables.")] = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", "-r", help="Folder to save the record in.")
+    ] = None,
+    layout: Annotated[
+        Literal["auto", "strips", "frames"],
+        typer.Option(help="What folders of pictures are: 'strips', 'frames' or 'auto'."),
+    ] = "auto",
+    value_range: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="What float arrays span, such as 0,1 or -1,1.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Decoding processes. Does not change scores.")] = 0,
+    device: Annotated[str, typer.Option(help="Where LPIPS runs.")] = "cpu",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when a clip was left out.")] = False,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score predicted or reconstructed clips, each against the reference of the same file stem.
+
+    [bold]vgbench paired predictions/ --against truth/ --skip 5[/]
+
+    [bold]vgbench paired rebuilt/ -a truth/ -m psnr,lpips,tlp --set resize.fit=crop --set resize.size=64[/]
+    """
+    from vgbench.clips import open_source
+    from vgbench.paired import evaluate_pairs, plan_pairs
+
+    span = _range(value_range)
+    plan = plan_pairs(metrics, skip, frames, settings or ())
+    clips, references = (open_source(spec, layout=layout, value_range=span) for spec in (generated, against))
+    if as_json:
+        console.verbosity.quiet = True
+    with console.progress() as report:
+        record = evaluate_pairs(
+            clips,
+            references,
+            plan,
+            name=name,
+            results=results,
+            workers=workers,
+            device=device,
+            strict=strict,
+            progress=report,
+        )
+    _print_record(record, results, as_json)
+
+
 def _range(text: str | None) -> tuple[float, float] | None:
     try:
         low, high = (float(part) for part in text.split(",")) if text else (0.0, 0.0)

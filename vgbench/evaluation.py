@@ -115,7 +115,7 @@ def evaluate(
         seconds["metrics"] = round(time.monotonic() - start, 3)
         seconds["total"] = round(time.monotonic() - began, 3)
         record = _record(
-            name or _model_name(measured["generated"].source),
+            name or model_name(measured["generated"].source),
             plan,
             choices,
             measures,
@@ -303,7 +303,7 @@ def _record(
         else ExtractorUse(
             id=spec.id, weights=spec.weights, licence=spec.licence, comparable_with=spec.comparable_with
         ),
-        clips=Clips(generated=_clip_set(measured["generated"]), real=_clip_set(measured["real"])),
+        clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
         environment=environment({"threads": str(torch.get_num_threads())}),
         seconds=seconds,
         warnings=tuple(_warnings(plan, measures, measured)),
@@ -368,7 +368,8 @@ def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[s
     return [(key, value) for key, value in fields if key not in unneeded]
 
 
-def _clip_set(side: Measured) -> ClipSet:
+def clip_set(side: Measured) -> ClipSet:
+    """What a record says of one side."""
     return ClipSet(
         source=side.source,
         used=len(side.windows),
@@ -404,7 +405,7 @@ def _warnings(
             yield "skipped-clips", f"{side}: {len(measured[side].skipped)} clips skipped"
 
 
-def _model_name(source: str) -> str:
+def model_name(source: str) -> str:
     """Last part of a path or URL, without query."""
     return PurePosixPath(source.split("?")[0].rstrip("/")).name or source
 

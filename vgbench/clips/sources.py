@@ -115,6 +115,16 @@ def subset(source: ClipSource, predicate: Callable[[Clip], bool]) -> ClipSource:
     return replace(source, clips=[clip for clip in source.clips if predicate(clip)])
 
 
+def stem(clip_id: str) -> str:
+    """Return a clip's id without the suffix of its file: `a/b.mp4` -> `a/b`, `c.npy#000007` -> `c#000007`."""
+    path, mark, index = clip_id.partition("#")
+    for suffix in (*VIDEOS, *ANIMATIONS, *STILLS, *ARRAYS):
+        if path.lower().endswith(suffix):
+            path = path[: -len(suffix)]
+            break
+    return path + mark + index
+
+
 class _Opener:
     """Turns the files below one path or URL into clips."""
 

@@ -151,7 +151,7 @@ def load(weights: str | Path | None = None) -> Lpips:
 
 
 def own_keys(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Keep what LPIPS needs of a state dict of the authors' `LPIPS` or of torchvision's AlexNet with heads."""
+    """Keep what LPIPS needs of a state dict: the authors', or torchvision's AlexNet with heads."""
     renamed = {re.sub(r"^net\.slice\d\.", "features.", key): value for key, value in tensors.items()}
     return {
         key: value

@@ -141,7 +141,16 @@ def verify(
     from vgbench.evaluation import evaluate
     from vgbench.protocol import Protocol
 
-    protocol = parse(Protocol, record.protocol, f"protocol of the record '{record.model}'")
+    where = f"protocol of the record '{record.model}'"
+    if record.protocol.get("name") == "paired":
+        from vgbench.paired import PairedProtocol, evaluate_pairs
+
+        pairs = parse(PairedProtocol, record.protocol, where)
+        again = evaluate_pairs(
+            generated, real, pairs, record.model, workers=workers, device=device, progress=progress
+        )
+        return _compared(record, again, problems, tolerance)
+    protocol = parse(Protocol, record.protocol, where)
     if not allow_code:
         _require_own_names(protocol.metrics if extractor else (*protocol.metrics, protocol.extractor.name))
     again = evaluate(
@@ -156,6 +165,11 @@ def verify(
         store=store,
         progress=progress,
     )
+    return _compared(record, again, problems, tolerance)
+
+
+def _compared(record: Record, again: Record, problems: list[str], tolerance: float) -> Verification:
+    """Hold a record against the one that the same clips give now."""
     problems += _clip_problems("generated", record.clips.generated, again.clips.generated)
     problems += _clip_problems("real", record.clips.real, again.clips.real)
     signatures = Signature(record.signature_fields), Signature(again.signature_fields)

@@ -1,12 +1,16 @@
 """Full-reference measurements: a predicted or reconstructed clip against the clip it should be.
 
 Both are uint8 [T, H, W, 3] of one shape; every function returns the mean over frames (or pairs of frames) as
-float64, and raises `VgbenchError` for another dtype, unequal shapes, or frames that are too small.
+float64, and raises `VgbenchError` for another dtype, unequal shapes, or frames that are too small. `PAIRED`
+is the table of them. Two compare by a network's distance of pictures, which the caller brings.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,23 +18,28 @@ import numpy.typing as npt
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import frames
+from vgbench.metrics.metric import Better
 
 Frames = npt.NDArray[np.uint8]
+Distance = Callable[[Frames, Frames], npt.NDArray[np.float64]]
+"""Distance of each frame of two clips uint8 [T, H, W, 3] as float64 [T], such as `Lpips.distance`."""
 
 _RADIUS = 5  # of the 11 × 11 Gaussian window, σ = 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_MOST_DB = 100.0  # of an equal frame in the mean of a set, as in common_metrics_on_video_quality
+_LEAST_SIDE_STRRED = 48  # below, its pyramid has no complete block and scikit-video answers 0
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
-def psnr(clip: Frames, reference: Frames) -> float:
-    """Peak signal-to-noise ratio in dB, 10 log₁₀(255² / MSE) of each frame; ∞ if any frame is equal.
+def psnr(clip: Frames, reference: Frames, most: float = np.inf) -> float:
+    """Peak signal-to-noise ratio in dB, 10 log₁₀(255² / MSE) of each frame, at most `most`.
 
-    In [0, ∞], higher is better.
+    In [0, ∞], higher is better; ∞ if any frame is equal and nothing limits it.
     """
     clip, reference = _pair(clip, reference)
     errors = np.mean((clip.astype(np.float64) - reference) ** 2, axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
-        return float(np.mean(10 * np.log10(255**2 / errors)))
+        return float(np.mean(np.minimum(10 * np.log10(255**2 / errors), most)))
 
 
 def ssim(clip: Frames, reference: Frames) -> float:
@@ -66,6 +75,84 @@ def tof(clip: Frames, reference: Frames) -> float:
     return float(np.mean(gaps))
 
 
+def strred(clip: Frames, reference: Frames) -> float:
+    """Spatio-temporal reduced-reference entropic difference (Soundararajan and Bovik 2013), by scikit-video.
+
+    In [0, ∞), lower is better, 0 for equal clips. On luma, over pairs of frames (0, 1), (2, 3), … Needs
+    48 × 48 pixels and 2 frames.
+    """
+    from vgbench.compat import skvideo
+
+    clip, reference = _pair(clip, reference, _LEAST_SIDE_STRRED, least_frames=2)
+    return skvideo.strred(np.stack(_grays(reference)), np.stack(_grays(clip)))
+
+
+def lpips(clip: Frames, reference: Frames, distance: Distance) -> float:
+    """Mean perceptual distance of the frames (Zhang et al. 2018); in [0, ∞), lower is better."""
+    clip, reference = _pair(clip, reference)
+    return float(distance(clip, reference).mean())
+
+
+def tlp(clip: Frames, reference: Frames, distance: Distance) -> float:
+    """Mean of 100 |d(g_t, g_{t+1}) − d(b_t, b_{t+1})|, d the perceptual distance (Chu et al. 2020, tLP).
+
+    In [0, ∞), lower is better: does the clip change from frame to frame as much as its reference does? Unlike
+    TecoGAN's script, no border and no frame is cut off.
+    """
+    clip, reference = _pair(clip, reference, least_frames=2)
+    changes, expected = (distance(side[:-1], side[1:]) for side in (clip, reference))
+    return float(100 * np.abs(changes - expected).mean())
+
+
+@dataclass(frozen=True)
+class PairedMetric:
+    """Measures a clip against its reference; the score of a set is the mean over its pairs.
+
+    Attributes:
+        name: as users type it, and the name of its score.
+        title: as tables print it.
+        measure: called as measure(clip, reference), with a `Distance` as third argument if `perceptual`.
+        version: changes whenever `measure` gives another number; part of the signature.
+        better: direction.
+        citation: the paper that defines it.
+        least_frames: shortest clip that it can measure.
+        perceptual: whether it needs a network's distance of pictures.
+    """
+
+    name: str
+    title: str
+    measure: Callable[..., float]
+    version: str
+    better: Better
+    citation: str
+    least_frames: int = 1
+    perceptual: bool = False
+
+
+_TECOGAN = "Chu et al. 2020, arXiv:1811.09393"
+_TABLE = (
+    PairedMetric(
+        "psnr",
+        "PSNR",
+        functools.partial(psnr, most=_MOST_DB),
+        "1",
+        "higher",
+        "10 log10(255² / MSE)",
+    ),
+    PairedMetric("ssim", "SSIM", ssim, "1", "higher", "Wang et al. 2004, IEEE TIP 13(4)"),
+    PairedMetric("ms_ssim", "MS-SSIM", ms_ssim, "1", "higher", "Wang et al. 2003, Asilomar"),
+    PairedMetric(
+        "strred", "ST-RRED", strred, "1", "lower", "Soundararajan and Bovik 2013, IEEE TCSVT 23(4)", 2
+    ),
+    PairedMetric("tof", "tOF", tof, "1", "lower", _TECOGAN, 2),
+    PairedMetric(
+        "lpips", "LPIPS", lpips, "1", "lower", "Zhang et al. 2018, arXiv:1801.03924", perceptual=True
+    ),
+    PairedMetric("tlp", "tLP", tlp, "1", "lower", _TECOGAN, 2, perceptual=True),
+)
+PAIRED: dict[str, PairedMetric] = {metric.name: metric for metric in _TABLE}
+
+
 def _pair(
     clip: Frames, reference: Frames, least_side: int = 1, least_frames: int = 1
 ) -> tuple[Frames, Frames]:
@@ -78,7 +165,7 @@ def _pair(
     if min(clip.shape[1:3]) < least_side:
         raise VgbenchError(
             f"frames of {clip.shape[2]} × {clip.shape[1]} are too small, both sides must be >= {least_side}",
-            "use ssim or psnr for small frames",
+            "use psnr for small frames, or ssim from 11 × 11",
         )
     return clip, reference
 
@@ -134,8 +221,17 @@ def _farneback(clip: Frames) -> list[npt.NDArray[np.float64]]:
         "poly_n": 5,
         "poly_sigma": 1.2,
     }
-    grays = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
     return [
         np.asarray(estimate(first, second, None, **parameters, flags=0), dtype=np.float64)
-        for first, second in itertools.pairwise(grays)
+        for first, second in itertools.pairwise(_grays(clip))
+    ]
+
+
+def _grays(clip: Frames) -> list[npt.NDArray[np.uint8]]:
+    """Luma of each frame, uint8 [H, W], weights of BT.601."""
+    import cv2
+
+    return [
+        np.asarray(cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        for frame in clip
     ]
