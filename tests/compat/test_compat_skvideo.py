@@ -72,11 +72,14 @@ def test_strred_is_nought_for_equal_clips_and_grows_with_noise(luma):
 
 
 def test_a_wrong_measure_is_refused(luma):
-    if skvideo.version() >= (1, 1, 16):
+    if skvideo.version() >= (1, 2):
         assert np.isfinite(skvideo.viideo_score(luma[0]))
     else:
         with pytest.raises(VgbenchError, match="VIIDEO wrong"):
             skvideo.viideo_score(luma[0])
+        with pytest.raises(VgbenchError, match=r"NIQE wrong") as caught:
+            skvideo.niqe(luma[0])
+        assert "1.2 or newer" in caught.value.remedy
 
 
 def test_numpy_itself_is_left_alone(luma):

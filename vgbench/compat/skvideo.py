@@ -4,10 +4,12 @@ The index still serves scikit-video 1.1.11 (2018), which breaks on numpy >= 1.24
 modules get a stand-in for their name `np`, and numpy itself stays untouched.
 
 Right, and offered: `mse`, `mae`, `psnr`, `ssim` and `strred` (per-frame or per-clip values on luma).
-`viideo_score` runs; upstream says that its values up to 1.1.15 were off (0.4990 where 1.3.0 gives 0.5115), so
-it is offered only from 1.1.16 on. Not offered, because 1.1.11 computes them wrong or not at all: NIQE,
-BRISQUE, Video-BLIINDS, MS-SSIM (fails on frames from about 384 pixels), `globalEdgeMotion`, `blockComp`. Its
-reader is not offered either: on a truncated file it returns uninitialised memory as frames.
+`viideo_score` runs; upstream says that its values before 1.2 were off (0.7218 where 1.3.0 gives 0.6994, on
+its own test clip), so it is offered only from 1.2 on. So is `niqe`, which rested on another model of natural
+pictures before. Not offered, because 1.1.11 computes them wrong or not at all: BRISQUE (features without the
+regression that makes a score), Video-BLIINDS, MS-SSIM (fails on frames from about 384 pixels),
+`globalEdgeMotion`, `blockComp`. Its reader is not offered either: on a truncated file it returns
+uninitialised memory as frames.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ Luma = npt.NDArray[Any]
 """Grey frames [T, H, W] or [T, H, W, 1], values 0..255."""
 
 _FIXED_NUMPY = (1, 1, 12)
-_FIXED_VIIDEO = (1, 1, 16)
+_FIXED_SCORES = (1, 2)
+"""NIQE and VIIDEO as their authors define them."""
 
 
 class _NumpyOfThen(types.ModuleType):
@@ -125,11 +128,28 @@ def viideo_score(frames: Luma) -> float:
     Raises:
         VgbenchError: the installed scikit-video computes it wrong.
     """
-    if version() < _FIXED_VIIDEO:
-        raise VgbenchError(
-            f"scikit-video {'.'.join(map(str, version()))} computes VIIDEO wrong", "install 1.1.16 or newer"
-        )
+    _require_fixed("VIIDEO")
     return float(_measure().viideo_score(np.asarray(frames)))
+
+
+def niqe(frames: Luma) -> npt.NDArray[np.float64]:
+    """Distance of each frame from natural pictures, [T] (Mittal, Soundararajan and Bovik 2013).
+
+    Frames of more than 192 pixels each way.
+
+    Raises:
+        VgbenchError: the installed scikit-video computes it wrong.
+    """
+    _require_fixed("NIQE")
+    return np.asarray(_measure().niqe(np.asarray(frames)), dtype=np.float64)
+
+
+def _require_fixed(name: str) -> None:
+    if version() < _FIXED_SCORES:
+        raise VgbenchError(
+            f"scikit-video {'.'.join(map(str, version()))} computes {name} wrong",
+            "install scikit-video 1.2 or newer, from its repository where the package index has none",
+        )
 
 
 def _per_frame(name: str, reference: Luma, distorted: Luma) -> npt.NDArray[np.float64]:

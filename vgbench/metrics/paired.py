@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import frames
+from vgbench.metrics.luma import luma
 from vgbench.metrics.metric import Better
 
 Frames = npt.NDArray[np.uint8]
@@ -84,7 +85,7 @@ def strred(clip: Frames, reference: Frames) -> float:
     from vgbench.compat import skvideo
 
     clip, reference = _pair(clip, reference, _LEAST_SIDE_STRRED, least_frames=2)
-    return skvideo.strred(np.stack(_grays(reference)), np.stack(_grays(clip)))
+    return skvideo.strred(luma(reference), luma(clip))
 
 
 def lpips(clip: Frames, reference: Frames, distance: Distance) -> float:
@@ -223,15 +224,5 @@ def _farneback(clip: Frames) -> list[npt.NDArray[np.float64]]:
     }
     return [
         np.asarray(estimate(first, second, None, **parameters, flags=0), dtype=np.float64)
-        for first, second in itertools.pairwise(_grays(clip))
-    ]
-
-
-def _grays(clip: Frames) -> list[npt.NDArray[np.uint8]]:
-    """Luma of each frame, uint8 [H, W], weights of BT.601."""
-    import cv2
-
-    return [
-        np.asarray(cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        for frame in clip
+        for first, second in itertools.pairwise(luma(clip))
     ]

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.metrics.checks import frames
+from vgbench.metrics.luma import luma
 
 Array = npt.NDArray[np.float64]
 
@@ -101,8 +102,7 @@ def _grays(clip: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
     import cv2
 
     found = []
-    for frame in clip:
-        gray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+    for gray in luma(clip):
         larger = gray.shape[0] > SIDE or gray.shape[1] > SIDE
         kernel = cv2.INTER_AREA if larger else cv2.INTER_CUBIC
         resized = gray if gray.shape == (SIDE, SIDE) else cv2.resize(gray, (SIDE, SIDE), interpolation=kernel)
