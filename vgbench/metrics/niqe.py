@@ -1,7 +1,7 @@
 """NIQE (Mittal, Soundararajan and Bovik 2013, IEEE SPL 20(3)) by scikit-video, from its version 1.2 on.
 
-Not in `METRICS`, because the scikit-video of the package index (1.1.11) computes it wrong. Whoever has a newer
-one names it as `vgbench.metrics.niqe:NIQE`.
+Not in `METRICS`, because the scikit-video of the package index (1.1.11) computes it wrong. Whoever has a
+newer one names it as `vgbench.metrics.niqe:NIQE`.
 """
 
 from __future__ import annotations
