@@ -24,7 +24,7 @@ from vgbench.distributed import joined_world
 from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
-from vgbench.metrics import METRICS, parse_list, score_names
+from vgbench.metrics import METRICS, parse_list, score_names, with_companions
 from vgbench.metrics.metric import Better, Choice, ClipMetric, SetMetric
 from vgbench.metrics.score import Score
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
@@ -214,8 +214,14 @@ def resolve_protocol(
     metrics: Sequence[str] | None,
     extractor: str | Extractor | None,
     settings: Iterable[str] = (),
+    *,
+    companions: bool = True,
 ) -> Protocol:
-    """Apply the caller's choices to a protocol; a changed protocol keeps its name, its signature differs."""
+    """Apply the caller's choices to a protocol; a changed protocol keeps its name, its signature differs.
+
+    Metrics that chosen ones must be read beside are added, unless `companions` is false or the protocol is
+    resolved already.
+    """
     if isinstance(protocol, Protocol):
         plan = protocol
         if isinstance(extractor, str):
@@ -228,6 +234,9 @@ def resolve_protocol(
         changes["metrics"] = tuple(metrics)
     if isinstance(extractor, Extractor):
         changes["extractor"] = ExtractorChoice(name=extractor.spec.id)
+    if companions and (metrics or not isinstance(protocol, Protocol)):
+        chosen = parse_list(changes.get("metrics", plan.metrics))
+        changes["metrics"] = tuple(map(str, with_companions(chosen)))
     return plan.model_copy(update=changes)
 
 
@@ -306,7 +315,7 @@ def _record(
         clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
         environment=environment({"threads": str(torch.get_num_threads())}),
         seconds=seconds,
-        warnings=tuple(_warnings(plan, measures, measured)),
+        warnings=(*_warnings(plan, measures, measured), *_below_real(choices, scores)),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         details=details,
     )
@@ -403,6 +412,17 @@ def _warnings(
             )
         if measured[side].skipped:
             yield "skipped-clips", f"{side}: {len(measured[side].skipped)} clips skipped"
+
+
+def _below_real(choices: Sequence[Choice], scores: Mapping[str, Score]) -> Iterable[tuple[str, str]]:
+    """What it means that a score's interval lies below the real clips' value, as (code, sentence)."""
+    for choice in choices:
+        sentence = getattr(choice.metric, "below_real", "")
+        score = scores[choice.metric.name] if sentence else None
+        if score is None or score.interval is None or score.real is None:
+            continue
+        if score.interval[1] < score.real:
+            yield "below-real", f"{choice.name} {score.value:.3g}, real {score.real:.3g}: {sentence}"
 
 
 def model_name(source: str) -> str:

@@ -222,3 +222,22 @@ def test_arrays_and_generators_are_sources():
 def test_short_windows_for_the_network_are_refused_before_work():
     with pytest.raises(ConfigError, match="at least 4 frames"):
         _evaluate(settings=[*SMALL, "windows.frames=3"])
+
+
+def test_dynamic_degree_stands_beside_every_score_that_a_frozen_clip_wins():
+    scores = _evaluate(metrics=["temporal_flicker"], extractor=None).scores
+    assert list(scores) == ["temporal_flicker", "dynamic_degree"]
+    assert list(_evaluate(metrics=["dynamic_degree", "viideo"], extractor=None).scores) == [
+        "dynamic_degree",
+        "viideo",
+    ]
+    assert list(_evaluate(metrics=["acd"], extractor=None).scores) == ["acd"]
+
+
+def test_a_model_that_moves_less_than_the_real_clips_is_flagged():
+    frozen = _evaluate(f"distort:freeze=1:{TRAIN}", metrics=["temporal_flicker"], extractor=None)
+    said = dict(frozen.warnings)["below-real"]
+    real = frozen.scores["dynamic_degree"].real
+    assert said.startswith(f"dynamic_degree 0, real {real:.3g}: ")
+    alike = _evaluate(metrics=["temporal_flicker"], extractor=None)
+    assert "below-real" not in dict(alike.warnings)

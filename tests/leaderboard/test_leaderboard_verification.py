@@ -57,6 +57,7 @@ def test_a_true_record_holds(record, results, tmp_path):
     assert [(metric.name, metric.equal) for metric in found.metrics] == [
         ("fvd", True),
         ("temporal_flicker", True),
+        ("dynamic_degree", True),
     ]
     assert (found.problems, found.holds, found.exit_code) == ((), True, 0)
 
@@ -78,6 +79,7 @@ def test_a_score_that_the_clips_do_not_give_is_found(check, record, forged):
     assert [(metric.name, metric.equal) for metric in found.metrics] == [
         ("fvd", False),
         ("temporal_flicker", True),
+        ("dynamic_degree", True),
     ]
     assert found.exit_code == 3
 

@@ -10,6 +10,7 @@ from vgbench.errors import VgbenchError
 from vgbench.metrics import (
     average_content_distance,
     dynamic_degree,
+    dynamic_share,
     flow,
     frechet_distance,
     motion_smoothness,
@@ -24,6 +25,7 @@ ALL = [
     motion_smoothness,
     warping_error,
     dynamic_degree,
+    dynamic_share,
     average_content_distance,
     periodicity,
     flow_histogram,
@@ -61,6 +63,7 @@ def test_frozen_clip_is_calm_smooth_consistent_and_lifeless():
     assert motion_smoothness(clip) == 1
     assert warping_error(clip) == 0
     assert dynamic_degree(clip) == 0
+    assert dynamic_share(clip) == 0
     assert average_content_distance(clip) == 0
     assert periodicity(clip) == 0
     assert flow_histogram(clip)[0] == 1
@@ -90,6 +93,13 @@ def test_translation_is_followed_and_leaves_no_warping_error(dx, dy):
 def test_speed_is_measured_in_shorter_sides():
     assert dynamic_degree(pan(dx=2)) == pytest.approx(2 / 48, rel=0.06)
     assert dynamic_degree(pan(dx=1)) == pytest.approx(1 / 48, rel=0.06)
+
+
+def test_vbench_calls_a_clip_dynamic_by_its_number_of_fast_pairs():
+    """6 / 256 of 48 pixels is 1.1, so a pan by 2 is fast; of 16 frames 4 pairs must be."""
+    fast = pan(dx=2, frames=5)
+    assert dynamic_share(np.concatenate([fast, np.repeat(fast[-1:], 11, axis=0)])) == 1
+    assert dynamic_share(np.concatenate([fast[:4], np.repeat(fast[3:4], 12, axis=0)])) == 0
 
 
 def test_speed_does_not_depend_on_the_resolution():

@@ -70,7 +70,7 @@ def audit(
             "speed-up" on clips that are only one window long) is omitted, with the reason.
     """
     _check(distortions, strengths, clips)
-    plan = _resize(resolve_protocol(protocol, metrics, extractor, settings), clips)
+    plan = _resize(resolve_protocol(protocol, metrics, extractor, settings, companions=False), clips)
     score = functools.partial(
         evaluate,
         protocol=plan,

@@ -19,12 +19,14 @@ from vgbench.metrics.score import Samples, Score
 from vgbench.metrics.temporal import (
     average_content_distance,
     dynamic_degree,
+    dynamic_share,
     motion_smoothness,
     periodicity,
     temporal_flicker,
     warping_error,
 )
 from vgbench.metrics.uncertainty import difference, score_clips
+from vgbench.metrics.viideo import viideo
 
 __all__ = [
     "METRICS",
@@ -41,6 +43,7 @@ __all__ = [
     "average_content_distance",
     "difference",
     "dynamic_degree",
+    "dynamic_share",
     "frechet_distance",
     "inception_score",
     "jedi_mmd",
@@ -53,7 +56,9 @@ __all__ = [
     "score_clips",
     "score_names",
     "temporal_flicker",
+    "viideo",
     "warping_error",
+    "with_companions",
 ]
 
 _TABLE: tuple[Metric, ...] = (
@@ -119,6 +124,7 @@ _TABLE: tuple[Metric, ...] = (
         version="1",
         better="lower",
         citation="Lai et al. 2018, arXiv:1808.00449; flow from the clip itself",
+        beside="dynamic_degree",
     ),
     ClipMetric(
         "temporal_flicker",
@@ -127,6 +133,7 @@ _TABLE: tuple[Metric, ...] = (
         version="1",
         better="lower",
         citation="1 − x of Huang et al. 2024, arXiv:2311.17982",
+        beside="dynamic_degree",
     ),
     ClipMetric(
         "motion_smoothness",
@@ -136,6 +143,7 @@ _TABLE: tuple[Metric, ...] = (
         better="higher",
         citation="idea of Huang et al. 2024, arXiv:2311.17982; DIS flow instead of AMT-S",
         least_frames=3,
+        beside="dynamic_degree",
     ),
     ClipMetric(
         "dynamic_degree",
@@ -144,6 +152,15 @@ _TABLE: tuple[Metric, ...] = (
         version="1",
         better="real",
         citation="idea of Huang et al. 2024, arXiv:2311.17982; DIS flow, no threshold",
+        below_real="the clips move less than the real ones, which favours every consistency score",
+    ),
+    ClipMetric(
+        "dynamic_share",
+        "Share of dynamic clips",
+        dynamic_share,
+        version="1",
+        better="real",
+        citation="Huang et al. 2024, arXiv:2311.17982; DIS flow",
     ),
     ClipMetric(
         "acd",
@@ -161,6 +178,16 @@ _TABLE: tuple[Metric, ...] = (
         better="real",
         citation="own definition",
         least_frames=4,
+    ),
+    ClipMetric(
+        "viideo",
+        "VIIDEO",
+        viideo,
+        version="1",
+        better="lower",
+        citation="Mittal, Saad and Bovik 2016, IEEE TIP 25(1)",
+        least_frames=4,
+        beside="dynamic_degree",
     ),
 )
 
@@ -183,3 +210,8 @@ def parse_list(texts: str | Iterable[str]) -> list[Choice]:
         ConfigError: as `parse`, or two entries would give scores of one name.
     """
     return metric.parse_list(texts, METRICS)
+
+
+def with_companions(choices: Iterable[Choice]) -> list[Choice]:
+    """Add the metrics that chosen ones must be read beside, such as `dynamic_degree` to `warping_error`."""
+    return metric.with_companions(choices, METRICS)

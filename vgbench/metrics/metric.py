@@ -72,6 +72,9 @@ class ClipMetric:
         better: direction.
         citation: the paper that defines it, or what it derives from.
         least_frames: shortest clip that it can measure.
+        beside: a metric that must be read beside it, and is measured with it.
+        below_real: what it means when the score lies below that of the real clips, as a warning; "" for
+            nothing.
     """
 
     name: str
@@ -82,6 +85,8 @@ class ClipMetric:
     citation: str
     least_frames: int = 2
     options: Mapping[str, Option] = field(default_factory=dict)
+    beside: str = ""
+    below_real: str = ""
 
     def score(self, values: npt.ArrayLike, groups: npt.ArrayLike) -> Score:
         """Mean over clips, see `uncertainty.score_clips`."""
@@ -171,6 +176,18 @@ def parse_list(texts: str | Iterable[str], known: Mapping[str, Metric]) -> list[
                 )
             owner[score_name] = choice
     return choices
+
+
+def with_companions(choices: Iterable[Choice], known: Mapping[str, Metric]) -> list[Choice]:
+    """Add the metrics that chosen ones must be read beside, at the end, each once."""
+    found = list(choices)
+    present = {choice.name for choice in found}
+    for choice in tuple(found):
+        companion = getattr(choice.metric, "beside", "")
+        if companion and companion not in present:
+            present.add(companion)
+            found.append(Choice(companion, known[companion]))
+    return found
 
 
 def score_names(metric: Metric) -> tuple[str, ...]:
