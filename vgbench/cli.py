@@ -364,14 +364,16 @@ def sample(
 
     [bold]vgbench sample my_package.gan:sample --out samples/mine[/]
     """
-    from vgbench.clips.write import write_clips
-    from vgbench.sampling import sample_clips
+    from vgbench.sampling import write_samples
 
     with console.progress() as report:
-        clips = sample_clips(
+        paths = write_samples(
             run,
+            out,
             count,
+            clip_format,
             seed=seed,
+            fps=fps,
             frames=frames,
             frame_step=1 / rate,
             label=label,
@@ -380,7 +382,6 @@ def sample(
             checkpoint=checkpoint,
             progress=report,
         )
-        paths = write_clips(clips, out, clip_format, fps=fps)
     typer.echo(f"{out}: {len(paths)} clips")
     console.note(f"next: vgbench eval {out} --against REAL --results results")
 

@@ -27,9 +27,11 @@ from vgbench.features import FeatureStore
 from vgbench.metrics import METRICS, parse_list, score_names, with_companions
 from vgbench.metrics.metric import Better, Choice, ClipMetric, SetMetric
 from vgbench.metrics.score import Score
+from vgbench.motion import describe_sets
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import ExtractorChoice, Protocol, load
 from vgbench.results import Clips, ClipSet, ClipUse, ExtractorUse, Record, SkippedClip, environment
+from vgbench.sample_card import read_card
 from vgbench.signature import Signature
 from vgbench.statistics_file import is_statistics, load_statistics, save_statistics
 
@@ -122,9 +124,12 @@ def evaluate(
             measured,
             scores,
             seconds,
-            {**_foreign_directions(choices), **(details or {})},
+            {**_foreign_directions(choices), **_sampling_details(opened), **(details or {})},
         )
         if results is not None and world.is_main:
+            motion = describe_sets(opened, measured, plan, store)
+            if motion:
+                record = record.model_copy(update={"details": {"motion": motion, **record.details}})
             record = _save(record, Path(results), plan, opened, measured)
         store.prune()
     skipped = sum(len(side.skipped) for side in measured.values())
@@ -330,6 +335,13 @@ def _foreign_directions(choices: Sequence[Choice]) -> dict[str, dict[str, Better
         for name in score_names(metric)
     }
     return {"better": better} if better else {}
+
+
+def _sampling_details(opened: Mapping[str, ClipSource]) -> dict[str, Any]:
+    """What the generated clips' sample card says of their cost and training, where they have one."""
+    source = opened.get("generated")
+    card = read_card(source.name) if source is not None and Path(source.name).is_dir() else None
+    return card.details() if card else {}
 
 
 def _signature_fields(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from vgbench import sample_card
 from vgbench.clips.clip import Frames
+from vgbench.clips.write import Format, write_clips
 from vgbench.errors import VgbenchError
 from vgbench.named import unknown_name
 from vgbench.reference_models import load
+from vgbench.reference_models.cost import generator_cost
 from vgbench.reference_models.foreign import ForeignGenerator
 from vgbench.reference_models.generator import Generator
 
@@ -30,7 +36,7 @@ def sample_clips(
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Iterator[Frames]:
-    """Yield clips of a generator, a chunk in memory at a time.
+    """Give clips of a generator one by one, a chunk in memory at a time.
 
     Args:
         run: run folder, `generator.safetensors`, or `package.module:sample` with
@@ -48,9 +54,64 @@ def sample_clips(
     Raises:
         VgbenchError: no such run or checkpoint, or a request that the model cannot serve.
     """
+    generator = _load(run, checkpoint)
+    return _sample(generator, count, seed, first_frame, progress, options)
+
+
+def write_samples(
+    run: str,
+    out: str | Path,
+    count: int,
+    clip_format: Format = "mkv",
+    *,
+    seed: int = 0,
+    fps: float = 8,
+    first_frame: Path | None = None,
+    checkpoint: Literal["best", "last", "first"] = "best",
+    progress: Callable[[str, int, int], None] | None = None,
+    **options: Any,
+) -> list[Path]:
+    """Sample clips into a folder, with a card of what that cost and how the model was trained.
+
+    Arguments as for `sample_clips` and `clips.write.write_clips`; the card is `sample_card.SampleCard`.
+    """
+    generator = _load(run, checkpoint)
+    seconds = [0.0]
+    clips = _timed(_sample(generator, count, seed, first_frame, progress, options), seconds)
+    paths = write_clips(clips, out, clip_format, fps=fps)
+    cost = generator_cost(generator) if isinstance(generator, Generator) else None
+    frames = generator.config.frames if isinstance(generator, Generator) else None
+    counted = cost is not None and options.get("frames") in (None, frames)  # macs are of the training length
+    folder = Path(run)
+    card = sample_card.SampleCard(
+        command=_command(run, out, count, seed, checkpoint, first_frame, options),
+        clips=len(paths),
+        seconds_per_clip=float(f"{seconds[0] / max(len(paths), 1):.4g}"),
+        device=f"cpu, {torch.get_num_threads()} threads",
+        gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
+        parameters=cost.parameters if cost else None,
+        training_seconds=sample_card.training_seconds(folder) if folder.is_dir() else None,
+        training=sample_card.training_curves(folder) if folder.is_dir() else {},
+        config=sample_card.run_config(folder) if folder.is_dir() else {},
+    )
+    sample_card.write_card(out, card)
+    return paths
+
+
+def _load(run: str, checkpoint: Literal["best", "last", "first"]) -> Generator | ForeignGenerator:
     if checkpoint not in ("best", "last", "first"):
         raise unknown_name("checkpoint", checkpoint, ("best", "last", "first"))
-    generator = load(run, checkpoint)
+    return load(run, checkpoint)
+
+
+def _sample(
+    generator: Generator | ForeignGenerator,
+    count: int,
+    seed: int,
+    first_frame: Path | None,
+    progress: Callable[[str, int, int], None] | None,
+    options: dict[str, Any],
+) -> Iterator[Frames]:
     wanted = {
         key: value for key, value in options.items() if value is not None and value != _NEUTRAL.get(key)
     }
@@ -65,6 +126,40 @@ def sample_clips(
 
 
 _NEUTRAL = {"frame_step": 1.0}
+
+
+def _timed(clips: Iterator[Frames], seconds: list[float]) -> Iterator[Frames]:
+    """Pass clips on and add up in `seconds[0]` how long each was waited for."""
+    while True:
+        start = time.perf_counter()
+        clip = next(clips, None)
+        seconds[0] += time.perf_counter() - start
+        if clip is None:
+            return
+        yield clip
+
+
+def _command(
+    run: str,
+    out: str | Path,
+    count: int,
+    seed: int,
+    checkpoint: str,
+    first_frame: Path | None,
+    options: dict[str, Any],
+) -> str:
+    """Spell `vgbench sample …`, quoted for a POSIX shell; what is the default is left out."""
+    words = ["vgbench", "sample", run, "--out", str(out), "--count", str(count), "--seed", str(seed)]
+    flags = {
+        "--checkpoint": None if checkpoint == "best" else checkpoint,
+        "--frames": options.get("frames"),
+        "--rate": 1 / step if (step := options.get("frame_step", 1.0)) != 1.0 else None,
+        "--class": options.get("label"),
+        "--fix": options.get("fix"),
+        "--first-frame": first_frame,
+    }
+    words += [word for flag, value in flags.items() if value is not None for word in (flag, f"{value}")]
+    return shlex.join(words)
 
 
 def _picture(path: Path, generator: Generator | ForeignGenerator) -> npt.NDArray[np.uint8]:
