@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,9 +16,23 @@ import vgbench
 from vgbench.leaderboard import thumbnails
 from vgbench.leaderboard.direction import ARROWS, WORDS, badness
 from vgbench.leaderboard.history import History, row_history
-from vgbench.leaderboard.plots import Curve, Trend, Whisker, column_axis, curves, is_number, trend, whisker
+from vgbench.leaderboard.plots import (
+    Bars,
+    Curve,
+    Trend,
+    Whisker,
+    column_axis,
+    curves,
+    flow_bars,
+    is_number,
+    motion_curves,
+    motion_tops,
+    short,
+    trend,
+    whisker,
+)
 from vgbench.leaderboard.ranking import Cell, Column, Group, Row, explain
-from vgbench.leaderboard.reproduce import eval_command
+from vgbench.leaderboard.reproduce import eval_command, sample_command, train_config
 from vgbench.leaderboard.rounding import interval_text, number, p_text, with_error
 from vgbench.leaderboard.table import column_decimals, footnotes, reading_notes
 from vgbench.leaderboard.thumbnails import Album, Picture
@@ -84,7 +98,13 @@ class RowView:
     runs: list[dict[str, str]]
     trend: Trend | None
     curves: list[Curve]
+    motion: list[Curve]
+    bars: list[Bars]
+    motion_windows: int
+    costs: list[tuple[str, str]]
     command: str
+    sample_command: str
+    train_config: str
     link: str
 
 
@@ -176,6 +196,7 @@ def _group(identity: str, group: Group, album: Album, links: Mapping[Path, str])
     key = group.signature.short_hash
     columns = [_column(group, column) for column in group.columns]
     newest = group.rows[0].record
+    tops, pictures = motion_tops(group.rows), album.generated
     return GroupView(
         id=identity,
         name=group.name,
@@ -185,7 +206,15 @@ def _group(identity: str, group: Group, album: Album, links: Mapping[Path, str])
         primary=group.primary,
         columns=columns,
         rows=[
-            _row(f"{identity}-{index}", group, row, columns, album.generated.get((key, row.model), []), links)
+            _row(
+                f"{identity}-{index}",
+                group,
+                row,
+                columns,
+                tops,
+                pictures[key, row.model],
+                links,
+            )
             for index, row in enumerate(group.rows, start=1)
         ],
         notes=reading_notes(group),
@@ -218,6 +247,7 @@ def _row(
     group: Group,
     row: Row,
     columns: Sequence[ColumnView],
+    tops: Mapping[str, float],
     pictures: list[Picture],
     links: Mapping[Path, str],
 ) -> RowView:
@@ -241,7 +271,13 @@ def _row(
         runs=_runs(past, columns[0].decimals) if row.history and columns else [],
         trend=trend(past),
         curves=curves(row.record.details),
+        motion=motion_curves(row.record.details, tops),
+        bars=flow_bars(row.record.details),
+        motion_windows=_motion_windows(row.record),
+        costs=[(_words(name), short(row.record.details[name])) for name in _costs([row])],
         command=eval_command(row.record),
+        sample_command=sample_command(row.record),
+        train_config=train_config(row.record),
         link=links.get(row.path, "") if row.path else "",
     )
 
@@ -301,11 +337,9 @@ def _pairs(group: Group) -> list[dict[str, Any]]:
 
 def _scatter(group: Group) -> dict[str, Any]:
     """Data for the trade-off plot: axes to choose from (metrics, then costs), and one point a row."""
-    costs = dict.fromkeys(
-        name for row in group.rows for name, value in row.record.details.items() if is_number(value)
-    )
+    costs = _costs(group.rows)
     axes = [{"key": c.name, "label": _title(c.name), "better": c.better} for c in group.columns]
-    axes += [{"key": cost, "label": cost.replace("_", " "), "better": "lower"} for cost in costs]
+    axes += [{"key": cost, "label": _words(cost), "better": "lower"} for cost in costs]
     points = []
     for row in group.rows:
         values = {name: _point(cell.score) for name, cell in row.cells.items()}
@@ -314,6 +348,23 @@ def _scatter(group: Group) -> dict[str, Any]:
         }
         points.append({"name": row.model, "role": row.role, "values": {k: v for k, v in values.items() if v}})
     return {"axes": axes, "points": points, "across": next(iter(costs), None)}
+
+
+def _costs(rows: Iterable[Row]) -> list[str]:
+    """Names of the plain numbers in the rows' details."""
+    named = (name for row in rows for name, value in row.record.details.items() if is_number(value))
+    return list(dict.fromkeys(named))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize().replace("gmac", "GMAC")
+
+
+def _motion_windows(record: Record) -> int:
+    motion = record.details.get("motion")
+    windows = motion.get("windows") if isinstance(motion, Mapping) else None
+    counts = windows.values() if isinstance(windows, Mapping) else ()
+    return max((int(count) for count in counts if is_number(count)), default=0)
 
 
 def _point(score: Score) -> list[float]:

@@ -27,6 +27,23 @@ def eval_command(record: Record) -> str:
     return " ".join(map(shlex.quote, [*words, "--name", record.model]))
 
 
+def sample_command(record: Record) -> str:
+    """The command that wrote the clips, as their sample card noted it; empty without one."""
+    sampled = record.details.get("sampled")
+    command = sampled.get("command") if isinstance(sampled, Mapping) else None
+    return command if isinstance(command, str) else ""
+
+
+def train_config(record: Record) -> str:
+    """Config of the training run that the clips came from, as YAML for `vgbench train`; empty without one."""
+    config = record.details.get("train_config")
+    if not isinstance(config, Mapping) or not config:
+        return ""
+    import yaml
+
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+
+
 def _shipped(name: str) -> Mapping[str, Any] | None:
     from vgbench.protocol import load, protocol_names
 

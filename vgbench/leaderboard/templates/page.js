@@ -114,7 +114,9 @@
     if (text !== undefined) node.textContent = text;
     return node;
   };
-  const W = 740, H = 430, LEFT = 70, RIGHT = 24, TOP = 14, BOTTOM = 48;
+  // One unit is about one pixel on either screen, so that the text keeps its size on a phone.
+  const phone = matchMedia("(max-width: 44rem)");
+  const H = 430, RIGHT = 24, TOP = 14, BOTTOM = 48;
 
   const linearTicks = (low, high) => {
     const rough = (high - low) / 5;
@@ -160,6 +162,7 @@
 
   const draw = (figure, group, x, y) => {
     const points = group.points.filter((p) => p.values[x.key] && p.values[y.key]);
+    const W = phone.matches ? 400 : 740, LEFT = phone.matches ? 58 : 70;
     const image = svg("svg", { viewBox: `0 0 ${W} ${H}` });
     figure.querySelector(".plot").replaceChildren(image);
     if (!points.length) {
@@ -231,6 +234,7 @@
     const redraw = () => draw(figure, group, ...[across, up].map((s) => group.axes.find((a) => a.key === s.value)));
     across.addEventListener("change", redraw);
     up.addEventListener("change", redraw);
+    phone.addEventListener("change", redraw);
     redraw();
   }
 
