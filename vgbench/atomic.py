@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that is being written, or was when its process was killed."""
+    return path.name.startswith(".")
+
+
+def remove_leftovers(folder: Path, older_than_seconds: float = 0.0) -> None:
+    """Remove what killed processes left behind in a folder (not in those below)."""
+    for path in folder.glob(".*"):
+        if re.fullmatch(r"\..+\.\d+\.[0-9a-f]{8}(\..+)?", path.name):
+            with contextlib.suppress(FileNotFoundError):  # renamed or removed by its owner meanwhile
+                if time.time() - path.stat().st_mtime >= older_than_seconds:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

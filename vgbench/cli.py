@@ -849,6 +849,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader of a pipe has left, for example `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_OK
+    except OSError as error:
+        code = console.fail_on_disk(error)
     except Exception as error:  # noqa: BLE001  the last line of defence
         show = getattr(error, "show", None)
         if callable(show):  # a usage error of the command line parser

@@ -5,6 +5,7 @@ An unknown key or a bad value is a `ConfigError` that names the file, the key, t
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vgbench.errors import ConfigError
 from vgbench.named import unknown_name
+
+MAX_VALUES = 100_000
+"""Values that one YAML file may hold, aliases written out."""
+
+NOT_YAML = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""Raised by the loader: for days that no calendar has, endless numbers, tags on what they do not fit."""
 
 
 class Config(BaseModel):
@@ -52,7 +59,7 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"'{key}' is missing"
-    return f"'{key}' = {problem['input']!r}: {message}" if key else message
+    return f"'{key}' = {reprlib.repr(problem['input'])}: {message}" if key else message
 
 
 def _fields_at(kind: type[BaseModel], path: Iterable[Any]) -> list[str]:
@@ -76,11 +83,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must hold a mapping of keys to values")
+    if _written_out(values, {}) > MAX_VALUES:
+        raise ConfigError(f"{path}: its aliases stand for more than {MAX_VALUES} values", "write them out")
     return values
+
+
+def _written_out(value: Any, known: dict[int, int]) -> int:
+    """Count the values below `value` as if every alias were a copy: a few lines can stand for billions."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MAX_VALUES + 1  # what an alias inside of its own anchor stands for
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_written_out(one, known) for one in inner)
+    return known[id(value)]
 
 
 def with_overrides(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -120,7 +140,7 @@ def _assign(node: Any, parts: list[str], value: Any, setting: str) -> None:
 def _scalar(text: str) -> Any:
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise ConfigError(f"--set: '{text}' is not a YAML value") from error
     if isinstance(value, str):
         try:  # YAML 1.1 reads 2e-4 as text, since it has no dot

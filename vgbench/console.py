@@ -5,6 +5,7 @@ Only `cli` imports this; libraries take a callback and never print.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -75,6 +76,29 @@ def fail(error: VgbenchError) -> int:
     if error.remedy:
         err.print(f"[bold]hint:[/] {escape(error.remedy)}", soft_wrap=True)
     return error.exit_code
+
+
+DISK = {
+    errno.ENOSPC: "free space there, or choose another folder",
+    errno.EDQUOT: "free space there, or choose another folder",
+    errno.EFBIG: "raise the limit of file sizes, or choose another folder",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EACCES: "choose a folder that you may use",
+    errno.EPERM: "choose a folder that you may use",
+    errno.EIO: "check the disk",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What a user can do about an error of the system."""
+
+
+def fail_on_disk(error: OSError) -> int:
+    """Print what the system refused as an error that the user can mend, where it is one."""
+    remedy = DISK.get(error.errno or 0)
+    if remedy is None:
+        return crash(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return fail(VgbenchError(f"{where}{error.strerror}", f"{remedy}; what was written before is whole"))
 
 
 def crash(error: BaseException) -> int:

@@ -34,6 +34,7 @@ DEFAULT_LIMIT_BYTES = 20 * 2**30
 _KEY_BYTES = 32
 _FLUSH_ROWS = 1024
 _FLUSH_SECONDS = 20.0
+_STALE_SECONDS = 86400.0  # no process takes a day to write a segment
 
 
 def window_key(fingerprint: str, frames: Sequence[int], resize: Resize) -> bytes:
@@ -77,6 +78,8 @@ class FeatureStore:
         """List (file, bytes, time of last use) of all segments, least recently used first."""
         found = []
         for path in self.folder.glob("*/*.safetensors"):
+            if atomic.is_temporary(path):  # another process is writing it
+                continue
             try:
                 status = path.stat()
             except FileNotFoundError:  # pruned by another process meanwhile
@@ -92,6 +95,8 @@ class FeatureStore:
         Returns:
             (files removed, bytes removed).
         """
+        for table in self.folder.glob("*"):
+            atomic.remove_leftovers(table, _STALE_SECONDS)
         limit = self.limit_bytes if limit_bytes is None else limit_bytes
         segments = self.segments()
         total = sum(size for _, size, _ in segments)
@@ -121,7 +126,7 @@ class Table:
     def refresh(self) -> None:
         """Take notice of segments that other processes have written since."""
         for path in sorted(self.folder.glob("*.safetensors")):
-            if path.name in self._listed:
+            if path.name in self._listed or atomic.is_temporary(path):
                 continue
             self._listed.add(path.name)
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -20,6 +21,10 @@ from vgbench.metrics.score import Score
 from vgbench.signature import Signature
 
 SCHEMA = 1
+HASH = "sha256"
+"""Key of a record's own hash in its JSON."""
+CHANGED = "changed-record"
+"""Code of the warning on a record whose content is not what was written."""
 
 
 class ClipUse(Config):
@@ -121,7 +126,8 @@ class Record(Config):
 
     def to_json(self) -> str:
         """Return the record as indented JSON with a trailing newline."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False) + "\n"
+        values = self.model_dump(mode="json", by_alias=True)
+        return json.dumps({**values, HASH: content_hash(values)}, indent=1, ensure_ascii=False) + "\n"
 
     def save(self, path: str | Path) -> Path:
         """Write to `path` (a file, or a folder, where the name is made of model, signature and time).
@@ -155,9 +161,10 @@ def load_record(path: str | Path) -> Record:
     path = Path(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(values, ensure_ascii=False).encode()  # half a character, as JSON may spell it, is no text
     except (OSError, UnicodeDecodeError) as error:
         raise VgbenchError(f"{path}: cannot be read ({error})") from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise VgbenchError(
             f"{path}: not valid JSON ({error})", "the file is damaged; evaluate again"
         ) from error
@@ -167,12 +174,35 @@ def load_record(path: str | Path) -> Record:
         raise VgbenchError(
             f"{path}: record schema {values['schema']!r}, this version reads {SCHEMA}", "update vgbench"
         )
+    return parse_record(values, str(path))
+
+
+def parse_record(values: Mapping[str, Any], where: str) -> Record:
+    """Make a record of what its JSON holds.
+
+    Content that is not what was written (its `sha256` differs: an edit, or a damaged disk) becomes a warning
+    of the record, `CHANGED`; every table shows it, and `submit` and `verify` refuse such a record.
+
+    Raises:
+        VgbenchError: not a record; names `where`, the key and what is wrong.
+    """
+    content = {key: value for key, value in values.items() if key != HASH}
     try:
-        return Record.model_validate(values)
+        record = Record.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise VgbenchError(f"{path}: damaged record: '{key}': {first['msg']}") from error
+        raise VgbenchError(f"{where}: damaged record: '{key}': {first['msg']}") from error
+    if HASH in values and values[HASH] != content_hash(content):
+        changed = (CHANGED, f"{where} was changed after it was written: its sha256 differs; evaluate again")
+        record = record.model_copy(update={"warnings": (*record.warnings, changed)})
+    return record
+
+
+def content_hash(values: Mapping[str, Any]) -> str:
+    """Sha256 over the content of a record, however its JSON is laid out."""
+    plain = json.loads(json.dumps(values))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def find_records(paths: Iterable[str | Path]) -> list[Path]:

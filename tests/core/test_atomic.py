@@ -30,3 +30,10 @@ def test_folders_are_replaced_whole(tmp_path):
             (temporary / text).write_text(text)
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["two"]
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    for name in ("a.txt", ".hidden", ".gitignore", ".a.1234.0123abcd.txt", ".run.7.00000000"):
+        (tmp_path / name).write_text("")
+    atomic.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", ".hidden", "a.txt"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -91,8 +92,6 @@ def test_concurrent_writers_lose_nothing(tmp_path):
 
 
 def test_prune_removes_least_recently_used_and_readers_recover(tmp_path):
-    import os
-
     store = FeatureStore(tmp_path)
     table = store.table("net@1")
     for k, when in ((1, 1000), (2, 3000), (3, 2000)):
@@ -117,3 +116,18 @@ def test_unwritable_store_is_a_clear_error(tmp_path):
     with pytest.raises(VgbenchError) as error:
         FeatureStore(tmp_path / "file").table("net@1")
     assert "VGBENCH_CACHE" in error.value.remedy
+
+
+def test_a_segment_that_another_process_is_writing_is_left_alone(tmp_path):
+    store = FeatureStore(tmp_path)
+    table = store.table("net@1")
+    half_written = table.folder / ".abc.123.0123abcd.safetensors"
+    half_written.write_bytes(b"half")
+    again = store.table("net@1")
+    assert again.damaged == []
+    assert store.segments() == []
+    store.prune(0)
+    assert half_written.exists(), "its writer may still be alive"
+    os.utime(half_written, (0, 0))
+    store.prune(0)
+    assert not half_written.exists(), "nobody has been writing it for a day"

@@ -69,3 +69,25 @@ def test_finding_records_ignores_other_json(record, tmp_path):
 def _empty(folder):
     (folder / "empty").mkdir()
     return folder / "empty"
+
+
+def test_a_changed_record_is_reported_however_it_is_laid_out(record, tmp_path):
+    path = record.save(tmp_path)
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document))
+    assert load_record(path) == record, "another layout is the same record"
+    document["scores"]["fvd"]["value"] = 2.0
+    path.write_text(json.dumps(document))
+    (code, sentence) = load_record(path).warnings[-1]
+    assert code == "changed-record"
+    assert path.name in sentence
+    del document["sha256"]
+    path.write_text(json.dumps(document))
+    assert load_record(path).warnings == (), "records without a hash are read as they are"
+
+
+@pytest.mark.parametrize("text", ['{"schema": 1, "x": ' + "[" * 100_000, '{"schema": 1, "model": "\\ud800"}'])
+def test_json_that_python_itself_cannot_take_is_damaged(tmp_path, text):
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(VgbenchError, match=r"r\.json"):
+        load_record(tmp_path / "r.json")

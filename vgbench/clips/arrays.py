@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -255,7 +256,9 @@ def _npy_header(file: StoredFile) -> tuple[np.dtype[Any], tuple[int, ...], int]:
         raise ValueError("stored in Fortran order; save numpy.ascontiguousarray(clips)")
     if dtype.hasobject:
         raise ValueError("holds Python objects, which are never unpickled")
-    if file.size < offset + dtype.itemsize * int(np.prod(shape)):
+    if any(length < 0 for length in shape):
+        raise ValueError("the header is damaged")
+    if file.size < offset + dtype.itemsize * math.prod(shape):  # Python's integers do not wrap around
         raise ValueError("ends before the last clip")
     return dtype, shape, offset
 
@@ -269,8 +272,9 @@ def _npz_member(file: StoredFile) -> tuple[StoredFile, list[str] | None]:
     clips = members.get("clips") or next(iter(members.values()))
     if labels is None:
         return clips, None
-    with labels.open() as stream:
-        return clips, [str(label) for label in np.load(stream, allow_pickle=False).reshape(-1)]
+    dtype, shape, offset = _npy_header(labels)
+    data = labels.read_range(offset, dtype.itemsize * math.prod(shape))
+    return clips, [str(label) for label in np.frombuffer(data, dtype)]
 
 
 @functools.lru_cache(maxsize=4)

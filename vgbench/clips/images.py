@@ -37,6 +37,9 @@ LEAST_STRIP_FRAMES = 4
 
 ImageKind = Literal["frame", "strip", "animation"]
 
+PILLOW_DAMAGE = (LookupError, TypeError, AttributeError, ArithmeticError)
+"""What Pillow's parsers raise on damaged headers besides `DAMAGE`: they use values before checking them."""
+
 
 @contextmanager
 def open_image(file: StoredFile) -> Iterator[Image]:
@@ -47,12 +50,12 @@ def open_image(file: StoredFile) -> Iterator[Image]:
     """
     import PIL.Image
 
-    # Pillow's parsers look into damaged headers without checking first: hence the last two.
-    with bad_clip_on_error(file.name, IndexError, KeyError), file.open() as stream:
+    with bad_clip_on_error(file.name, *PILLOW_DAMAGE), file.open() as stream:
         try:
             with warnings.catch_warnings():
                 # Long strips pass Pillow's advice on size; its hard limit, an error, still holds.
                 warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+                warnings.simplefilter("ignore", UserWarning)  # damaged EXIF, which no pixel depends on
                 with PIL.Image.open(stream, formats=FORMATS) as image:
                     yield image
         except PIL.UnidentifiedImageError as error:
@@ -245,6 +248,8 @@ class AnimationClip(Clip):
             for position in _positions(image):
                 if position in wanted:
                     pixels[position] = to_rgb(image)
+        if len({frame.shape for frame in pixels.values()}) > 1:
+            raise BadClip(self.file.name, "the frame size changes within the clip")
         return np.stack([pixels[position] for position in stored.tolist()])
 
     def _repeats(self) -> list[int]:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from vgbench.clips.clip import Skipped
 from vgbench.clips.files import (
+    DAMAGE,
     DeflatedMember,
     LocalFile,
     RemoteFile,
@@ -177,7 +178,7 @@ def list_archive(file: StoredFile) -> Listed:
                 skipped.append(Skipped(found.file.name, "a second member of the same name"))
             else:
                 entries[found.path] = found
-    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, NotImplementedError) as error:
+    except (*DAMAGE, zipfile.BadZipFile, tarfile.TarError, RuntimeError, LookupError) as error:
         if not entries:
             raise BadClip(file.name, f"not a readable archive: {error}") from error
         skipped.append(Skipped(file.name, f"damaged after member {len(entries)}: {error}"))
@@ -260,6 +261,10 @@ def _label(path: str, data: bytes) -> Sequence[_Label]:
     try:
         text = data.decode()
         value = json.loads(text).get("label") if path.lower().endswith(".json") else text.strip()
-    except (ValueError, AttributeError):  # not UTF-8, not JSON, or JSON that is no mapping: simply no label
+    except (
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ):  # not UTF-8, not JSON, or JSON that is no mapping: simply no label
         return []
     return [_Label(_key(path), str(value))] if value not in (None, "") else []

@@ -80,7 +80,11 @@ def read_manifest(file: StoredFile) -> list[Row]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file.name}: not UTF-8 text") from error
-    records = _csv_records(text) if file.name.lower().endswith(".csv") else _json_records(text, file.name)
+    records = (
+        _csv_records(text, file.name)
+        if file.name.lower().endswith(".csv")
+        else _json_records(text, file.name)
+    )
     rows: dict[str, Row] = {}
     for line, record in records:
         row = parse(Row, record, f"{file.name}, line {line}")
@@ -94,13 +98,16 @@ def read_manifest(file: StoredFile) -> list[Row]:
     return list(rows.values())
 
 
-def _csv_records(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_records(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="(beyond the last column)")
-    for record in reader:
-        yield (
-            reader.line_num,
-            {key.strip(): value for key, value in record.items() if value not in ("", None)},
-        )
+    try:
+        for record in reader:
+            yield (
+                reader.line_num,
+                {key.strip(): value for key, value in record.items() if value not in ("", None)},
+            )
+    except csv.Error as error:
+        raise ConfigError(f"{name}, line {reader.line_num}: not CSV: {error}") from error
 
 
 def _json_records(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -109,7 +116,7 @@ def _json_records(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             record = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{name}, line {line}: not JSON: {error}") from error
         if not isinstance(record, dict):
             raise ConfigError(f"{name}, line {line}: must be an object with a 'path'")

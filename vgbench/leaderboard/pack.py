@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -17,7 +19,7 @@ from vgbench import atomic
 from vgbench.config import Config
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.thumbnails import own_names
-from vgbench.results import Record, load_record
+from vgbench.results import CHANGED, Record, load_record, parse_record
 from vgbench.signature import Signature
 
 MANIFEST = "manifest.json"
@@ -51,6 +53,7 @@ def pack(record_path: str | Path, output: str | Path) -> Path:
     """
     record_path, output = Path(record_path), Path(output)
     record = load_record(record_path)
+    _require_unchanged(record)
     target = output if output.suffix == ".zip" else output / f"{record.stem}.zip"
     contents = {
         RECORD: record.to_json().encode(),
@@ -97,6 +100,7 @@ def read_checked(pack_path: str | Path) -> tuple[Record, dict[str, bytes]]:
     manifest = _manifest(pack_path, contents)
     record = _record(pack_path, contents[RECORD])
     _agree(pack_path, manifest, record, contents)
+    _require_unchanged(record)
     return record, contents
 
 
@@ -160,7 +164,16 @@ def _read(path: Path) -> dict[str, bytes]:
                     raise VgbenchError(f"{path}: {entry.filename} is too large")
                 room -= len(data)
                 contents[entry.filename] = data
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        struct.error,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise VgbenchError(f"{path}: not a readable pack ({error})", MADE_BY) from error
     return contents
 
@@ -188,11 +201,18 @@ def _manifest(path: Path, contents: Mapping[str, bytes]) -> Manifest:
 
 def _record(path: Path, data: bytes) -> Record:
     try:
-        return Record.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise VgbenchError(f"{path}: damaged record: '{key}': {first['msg']}") from error
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise VgbenchError(f"{path}: damaged record: {error}") from error
+    if not isinstance(values, dict):
+        raise VgbenchError(f"{path}: damaged record: not an object")
+    return parse_record(values, f"{path}/{RECORD}")
+
+
+def _require_unchanged(record: Record) -> None:
+    for code, sentence in record.warnings:
+        if code == CHANGED:
+            raise VgbenchError(sentence)
 
 
 def _agree(path: Path, manifest: Manifest, record: Record, contents: Mapping[str, bytes]) -> None:

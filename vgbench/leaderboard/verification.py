@@ -14,7 +14,7 @@ from vgbench.config import parse
 from vgbench.errors import EXIT_OK, ConfigError, VgbenchError
 from vgbench.leaderboard.pack import read_checked
 from vgbench.metrics.score import Score
-from vgbench.results import ClipSet, ClipUse, Record, load_record
+from vgbench.results import CHANGED, ClipSet, ClipUse, Record, load_record
 from vgbench.signature import Signature, differences
 
 if TYPE_CHECKING:
@@ -223,6 +223,7 @@ def _finite(value: float | None) -> float | None:
 
 def _own_contradictions(record: Record) -> Iterator[str]:
     """What the record says twice, and not alike."""
+    yield from (sentence for code, sentence in record.warnings if code == CHANGED)
     if str(Signature(record.signature_fields)) != record.signature:
         yield "the signature line is not what its fields spell"
     for side in ("generated", "real"):

@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from vgbench.atomic import replacing
 from vgbench.config import parse
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.config import ModelConfig
 from vgbench.reference_models.generator import Generator
+from vgbench.tensor_file import load_tensors, save_tensors
 
 SCHEMA = 1
 
@@ -34,30 +33,24 @@ def save_generator(
         weights: other weights of the same model, such as the moving average.
         facts: what else the metadata shall say (preset, steps, clips seen, score).
     """
-    tensors = {
-        name: tensor.detach().cpu().contiguous()
-        for name, tensor in (weights or generator.state_dict()).items()
-    }
     metadata = {
         "format": "vgbench-generator",
         "schema": str(SCHEMA),
         "config": generator.config.model_dump_json(),
         "facts": json.dumps(dict(facts or {}), sort_keys=True),
     }
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    save_tensors(path, weights or generator.state_dict(), metadata)
 
 
 def load_generator(path: Path) -> Generator:
     """Read what `save_generator` wrote, in eval mode.
 
     Raises:
-        VgbenchError: not there, not such a file, or of a newer schema.
+        VgbenchError: not there, not such a file, damaged, or of a newer schema.
     """
     config, _ = read_metadata(path)
     generator = build_generator(config)
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    tensors, _ = load_tensors(path)
     try:
         generator.load_state_dict(tensors)
     except RuntimeError as error:
@@ -80,9 +73,11 @@ def read_metadata(path: Path) -> tuple[ModelConfig, dict[str, Any]]:
         raise VgbenchError(f"{path}: not a generator saved by vgbench", "its metadata lacks the config")
     if int(metadata.get("schema", "0")) > SCHEMA:
         raise VgbenchError(f"{path}: made by a newer vgbench (schema {metadata['schema']})", "update vgbench")
-    config = parse(ModelConfig, json.loads(metadata["config"]), where=str(path))
-    facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
-    return config, facts
+    try:
+        values, facts = json.loads(metadata["config"]), json.loads(metadata.get("facts", "{}"))
+    except (KeyError, ValueError) as error:
+        raise VgbenchError(f"{path}: damaged, its config cannot be read", "use another checkpoint") from error
+    return parse(ModelConfig, values, where=str(path)), facts
 
 
 def build_generator(config: ModelConfig, seed: int = 0) -> Generator:

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from vgbench.atomic import replacing
 from vgbench.errors import VgbenchError
+from vgbench.tensor_file import load_tensors, save_tensors
 
 SCHEMA = 1
 
@@ -29,28 +27,22 @@ def save_state(path: Path, parts: Parts, counters: Mapping[str, Any]) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for name, part in parts.items():
         for key, tensor in _tensors(part).items():
-            tensors[f"{name}/{key}"] = tensor.detach().cpu().contiguous().clone()
+            tensors[f"{name}/{key}"] = tensor
     metadata = {
         "format": "vgbench-training-state",
         "schema": str(SCHEMA),
         "counters": json.dumps(dict(counters), sort_keys=True),
     }
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    save_tensors(path, tensors, metadata)
 
 
 def load_state(path: Path, parts: Parts) -> dict[str, Any]:
     """Load what `save_state` wrote into the same parts; returns the counters.
 
     Raises:
-        VgbenchError: not such a file, or its parts are of another shape than these.
+        VgbenchError: not such a file, damaged, or its parts are of another shape than these.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    except (OSError, SafetensorError) as error:
-        raise VgbenchError(f"{path}: cannot be read ({error})") from error
+    tensors, metadata = load_tensors(path)
     if metadata.get("format") != "vgbench-training-state":
         raise VgbenchError(f"{path}: not a training state of vgbench")
     if int(metadata["schema"]) > SCHEMA:

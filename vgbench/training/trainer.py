@@ -246,6 +246,9 @@ def signals() -> Iterator[threading.Event]:
 
 def begin(run: Run, players: Players, resume: bool) -> None:
     """Start a fresh run in the folder, or take up the one that is there."""
+    if run.world.is_main:  # the folder is locked: whatever is half written belongs to nobody
+        for folder in (run.folder, run.last.parent, run.folder / "samples"):
+            atomic.remove_leftovers(folder)
     if run.last.exists():
         if not resume:
             raise VgbenchError(

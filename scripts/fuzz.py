@@ -1,0 +1,103 @@
+"""Fuzz the readers of files that come from strangers, guided by coverage, one after the other.
+
+    pip install atheris
+    python scripts/fuzz.py                         # all readers, 10 minutes each
+    python scripts/fuzz.py --only npz archive --minutes 60
+
+An input that raises anything but an error of vgbench's own, or takes more than 20 s or 2 GiB, is printed and
+saved in `--output`; it belongs into tests/fuzz/found/NAME/ together with the mending.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1] / "tests" / "fuzz"
+NAMES = ("strip", "npz", "manifest", "record", "config", "archive")
+INSTRUMENTED = [
+    "vgbench.clips",
+    "vgbench.config",
+    "vgbench.results",
+    "vgbench.leaderboard.pack",
+    "zipfile",
+    "tarfile",
+    "csv",
+    "PIL",
+    "yaml",
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--minutes", type=float, default=10.0, help="for each reader")
+    parser.add_argument("--output", type=Path, default=Path("fuzz-findings"))
+    parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)  # the process that is fuzzed
+    arguments = parser.parse_args()
+    if arguments.one:
+        fuzz(arguments.one, arguments.minutes, arguments.output)
+        return
+    for name in arguments.only:
+        folder = arguments.output / name
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, __file__, "--one", name, "--output", str(folder)]
+        began, runs, log = time.monotonic(), 0, ""
+        while (left := arguments.minutes - (time.monotonic() - began) / 60) > 0:  # a finding ends a process
+            done = subprocess.run(  # noqa: S603
+                [*command, "--minutes", str(left)], capture_output=True, text=True, check=False
+            )
+            log += done.stderr
+            runs += max((_runs(line) for line in done.stderr.splitlines()), default=0)
+            if done.returncode == 0:
+                break
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            at = next((k for k, line in enumerate(lines) if "Uncaught Python exception" in line), -20)
+            print("\n".join(lines[at:][:40]), flush=True)
+            if not any(line.startswith("#") for line in lines):
+                sys.exit(f"{name}: the fuzzer did not start")
+        (folder / "log.txt").write_text(log)
+        findings = [path for path in folder.glob("*-*") if path.is_file()]
+        minutes = (time.monotonic() - began) / 60
+        print(f"{name}: {minutes:.1f} minutes, {runs:,} inputs, {len(findings)} findings", flush=True)
+
+
+def _runs(line: str) -> int:
+    """libFuzzer's counter, as in `#4096 pulse …` and `Done 123 runs in 4 second(s)`."""
+    word = line.split()[0].removeprefix("#") if line.startswith("#") else ""
+    return int(word) if word.isdecimal() else 0
+
+
+def fuzz(name: str, minutes: float, folder: Path) -> None:
+    """Fuzz one reader in this process."""
+    import atheris
+
+    with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
+        sys.path.insert(0, str(TESTS))
+        import fuzz_readers
+
+    corpus = folder / "corpus"
+    corpus.mkdir(exist_ok=True)
+    seeds = fuzz_readers.TARGETS[name][0]()
+    kept = fuzz_readers.FOUND / name
+    seeds += [path.read_bytes() for path in sorted(kept.glob("*"))] if kept.is_dir() else []
+    for seed in seeds:
+        (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+    options = [
+        f"-max_total_time={max(1, round(60 * minutes))}",
+        f"-artifact_prefix={folder}/",
+        "-timeout=20",
+        "-rss_limit_mb=2048",
+        f"-max_len={4 * max(map(len, seeds))}",
+        "-print_final_stats=1",
+    ]
+    atheris.Setup([sys.argv[0], *options, str(corpus)], lambda data: fuzz_readers.survive(data, name))
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

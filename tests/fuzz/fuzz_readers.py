@@ -1,0 +1,226 @@
+"""What may arrive from a stranger, as functions of bytes: each returns, or raises an error of vgbench's own.
+
+`TARGETS` maps a name to (seeds, read). `scripts/fuzz.py` drives them by coverage, `test_fuzz_readers.py` by
+chance, and what they found is kept in `found/NAME/` and read again by the suite.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import PIL.Image
+
+from vgbench import protocol
+from vgbench.clips.arrays import stored_array_clips
+from vgbench.clips.clip import Clip
+from vgbench.clips.files import StoredFile
+from vgbench.clips.images import AnimationClip, StripClip, image_kind
+from vgbench.clips.listing import list_archive
+from vgbench.clips.manifest import read_manifest
+from vgbench.errors import BadClip, VgbenchError
+from vgbench.leaderboard.pack import read_checked
+from vgbench.metrics.score import Score
+from vgbench.results import Clips, ClipSet, Record, load_record
+from vgbench.training.presets import preset_path, read_config
+
+FOUND = Path(__file__).parent / "found"
+CLIP = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
+
+
+class BytesFile(StoredFile):
+    """A stored file that lies in memory."""
+
+    name = ""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name, self.data, self.size = name, data, len(data)
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self.data)
+
+
+def survive(data: bytes, target: str) -> None:
+    """Read `data` as `target`; passes over vgbench's own errors, lets every other one out."""
+    try:
+        TARGETS[target][1](data)
+    except (VgbenchError, BadClip) as error:
+        assert str(error).strip(), "an error without a word"
+
+
+def read_strip(data: bytes) -> None:
+    file = BytesFile("a.png", data)
+    clips: list[Clip] = [StripClip("a", None, file), AnimationClip("a", None, file)]
+    if image_kind(file) == "animation":
+        clips.reverse()
+    for clip in clips:
+        _use(clip)
+
+
+def read_npz(data: bytes) -> None:
+    for suffix in ("npz", "npy"):
+        try:
+            clips = stored_array_clips(f"a.{suffix}", BytesFile(f"a.{suffix}", data), None, None)
+        except BadClip:
+            continue
+        for clip in clips[:3]:
+            _use(clip)
+
+
+def read_manifest_text(data: bytes) -> None:
+    for suffix in ("csv", "jsonl"):
+        try:
+            read_manifest(BytesFile(f"m.{suffix}", data))
+        except VgbenchError as error:
+            assert f"m.{suffix}" in error.message
+
+
+def read_record(data: bytes) -> None:
+    load_record(_on_disk(data, ".json")).to_json().encode()
+
+
+def read_configs(data: bytes) -> None:
+    path = str(_on_disk(data, ".yaml"))
+    for read in (read_config, protocol.load):
+        try:
+            read(path)
+        except VgbenchError as error:
+            assert ".yaml" in error.message
+    setting = data[:200].decode("utf-8", "replace")
+    protocol.load("quick", [f"clips.generated={setting}"])
+
+
+def read_archive(data: bytes) -> None:
+    for suffix in ("zip", "tar"):
+        try:
+            entries, _ = list_archive(BytesFile(f"a.{suffix}", data))
+        except BadClip:
+            continue
+        for entry in entries[:20]:
+            assert ".." not in entry.path.split("/")
+            assert not entry.path.startswith("/")
+            try:
+                with entry.file.open() as stream:
+                    stream.read(4096)
+                entry.file.read_range(1, 8)
+            except (OSError, EOFError, ValueError):  # what `bad_clip_on_error` turns into a skipped clip
+                pass
+            except Exception as error:
+                from vgbench.clips.files import DAMAGE
+
+                if not isinstance(error, DAMAGE):
+                    raise
+    read_checked(_on_disk(data, ".zip"))
+
+
+def _use(clip: Clip) -> None:
+    try:
+        last = clip.count_frames() - 1
+        frames = clip.read(sorted({0, last}))
+        assert frames.dtype == np.uint8
+        assert frames.ndim == 4
+        assert frames.shape[3] == 3
+        assert len(clip.fingerprint()) == 64
+    except BadClip as bad:
+        assert bad.reason
+        assert "\n" not in bad.reason
+
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="vgbench-fuzz-")
+
+
+def _on_disk(data: bytes, suffix: str) -> Path:
+    path = Path(_FOLDER.name) / f"a{suffix}"
+    path.write_bytes(data)
+    return path
+
+
+def strip_seeds() -> list[bytes]:
+    seeds = []
+    still = PIL.Image.fromarray(np.concatenate(list(CLIP), axis=1))
+    for kind in ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP"):
+        still.save(stream := io.BytesIO(), kind)
+        seeds.append(stream.getvalue())
+    first, *rest = [PIL.Image.fromarray(pixels) for pixels in CLIP]
+    for kind in ("GIF", "WEBP", "PNG"):
+        first.save(stream := io.BytesIO(), kind, save_all=True, append_images=rest, duration=40)
+        seeds.append(stream.getvalue())
+    return seeds
+
+
+def npz_seeds() -> list[bytes]:
+    seeds = []
+    for save, arrays in (
+        (np.savez, {"clips": CLIP[None], "labels": np.array(["run"])}),
+        (np.savez_compressed, {"clips": CLIP}),
+    ):
+        save(stream := io.BytesIO(), **arrays)
+        seeds.append(stream.getvalue())
+    np.save(stream := io.BytesIO(), CLIP)
+    return [*seeds, stream.getvalue()]
+
+
+def manifest_seeds() -> list[bytes]:
+    return [
+        b"path,start,frames,label,fps\na.mp4,,,run,8\na.mp4,1,3,run,\n",
+        b'{"path": "a.mp4", "start": 3, "frames": 3, "label": 4}\n{"path": "b"}\n',
+    ]
+
+
+def small_record() -> Record:
+    side = ClipSet(source="a", used=2, clips=2, found=3, manifest_hash="0" * 64)
+    return Record(
+        model="m",
+        signature="quick|clips:2+2",
+        signature_fields=(("protocol", "quick"), ("clips", "2+2")),
+        protocol={"name": "quick"},
+        scores={"fvd": Score(3.0, 0.5, (0.1, 2.2), 2, debiased=1.2, method="jackknife")},
+        signatures={"fvd": "fvd|clips:2+2"},
+        extractor=None,
+        clips=Clips(generated=side, real=side),
+        environment={},
+        seconds={"total": 1.0},
+        created="2026-01-02T03:04:05.678Z",
+    )
+
+
+def record_seeds() -> list[bytes]:
+    return [small_record().to_json().encode(), json.dumps({"schema": 1, "model": "m"}).encode()]
+
+
+def config_seeds() -> list[bytes]:
+    quick = Path(protocol.__file__).parent / "quick.yaml"
+    return [quick.read_bytes(), *(preset_path(name).read_bytes() for name in ("gru-hinge", "digan"))]
+
+
+def archive_seeds() -> list[bytes]:
+    files = {"run/a.npy": npz_seeds()[2], "b.png": strip_seeds()[0], "b.json": b'{"label": "x"}'}
+    seeds = []
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(stream := io.BytesIO(), "w", method) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        seeds.append(stream.getvalue())
+    with tarfile.open(fileobj=(stream := io.BytesIO()), mode="w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return [*seeds, stream.getvalue()]
+
+
+TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[bytes], None]]] = {
+    "strip": (strip_seeds, read_strip),
+    "npz": (npz_seeds, read_npz),
+    "manifest": (manifest_seeds, read_manifest_text),
+    "record": (record_seeds, read_record),
+    "config": (config_seeds, read_configs),
+    "archive": (archive_seeds, read_archive),
+}
