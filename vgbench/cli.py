@@ -691,6 +691,68 @@ def _numbers(flag: str, text: str) -> list[float]:
         raise ConfigError(f"{flag} {text}: not numbers with commas between them") from error
 
 
+@app.command()
+def bench(
+    suite: Annotated[Path, typer.Argument(help="YAML file, see docs/benchmark.md.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="NAME=PATH", help="Where a data set is; repeatable."),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Stop cleanly after so long; the same command goes on.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Rows at once, a process each.")] = 1,
+    work: Annotated[
+        Path | None, typer.Option("--work", help="Folder for runs and clips; bench/SUITE by default.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", "-r", help="Folder for records and tables.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; do nothing.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="With --dry-run: time a few steps of each model too.")
+    ] = False,
+    settings: Settings = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train, sample, score and rank a whole grid; stop and go on at any point.
+
+    [bold]vgbench bench suites/smoke.yaml[/]
+
+    [bold]vgbench bench suites/reference-cpu.yaml --jobs 2 --minutes 150 --data mocogan-shapes=PATH[/]
+    """
+    from vgbench.bench.run import describe, estimate, make_plan, measure_steps, require_something, run_plan
+    from vgbench.bench.suite import read_suite
+
+    plan = make_plan(read_suite(suite, settings, data), work, results)
+    if plan.tasks and (measure or not dry_run):
+        with console.progress() as report:
+            plan = measure_steps(plan, jobs, report)
+    if dry_run:
+        for name, text in describe(plan):
+            typer.echo(f"{name:<48}{text}")
+        typer.echo(f"# {estimate(plan, jobs)}")
+        return
+    require_something(plan)
+    console.note(estimate(plan, jobs))
+    with console.bench_panel() as show:
+        ending = run_plan(plan, jobs, minutes, show)
+    for path in ending.written:
+        typer.echo(str(path))
+    for name, count in plan.missing.items():
+        console.warn("left-out", f"{count} rows need --data {name}=PATH")
+    for trace in ending.traces.values():
+        console.note(trace)
+    if ending.left:
+        console.note(f"{ending.left} rows are left; the same command goes on")
+    if ending.failed:
+        raise VgbenchError(
+            "; ".join(f"{name}: {reason}" for name, reason in ending.failed.items()),
+            "the other rows are not concerned; the same command tries these again",
+        )
+
+
 @app.command("list")
 def list_(
     kind: Annotated[

@@ -15,7 +15,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -168,6 +169,37 @@ def training_panel(run_folder: Path) -> Iterator[Callable[[Any], None]]:
             err.print(f"step {state.step}  {_remaining(state)}  {facts}", soft_wrap=True, markup=False)
 
     yield line
+
+
+@contextmanager
+def bench_panel() -> Iterator[Callable[[Any], None]]:
+    """Show a whole grid on stderr: a bar for all of it and one a job on a terminal, lines elsewhere."""
+    if verbosity.quiet:
+        yield lambda state: None  # noqa: ARG005
+        return
+    begun, last = time.monotonic(), [0.0]
+    with Live(console=err, transient=True, auto_refresh=False) if err.is_terminal else nullcontext() as live:
+
+        def show(state: Any) -> None:
+            if state.message:
+                err.print(escape(f"[{state.finished}/{state.total}] {state.message}"), soft_wrap=True)
+            if time.monotonic() - last[0] < (0.2 if live else 30):
+                return
+            last[0] = time.monotonic()
+            spent = time.monotonic() - begun
+            left = f", {spent * (1 / state.share - 1) / 60:.0f} min left" if state.share > 0.01 else ""
+            head = f"{state.finished}/{state.total} rows, {spent / 60:.1f} min{left}"
+            rows = [f"{cell}: {stage} {done}/{total}" for cell, stage, done, total in state.now.values()]
+            if live is None:
+                err.print(escape("; ".join([head, *rows])), soft_wrap=True)
+                return
+            table = Table.grid(padding=(0, 2))
+            table.add_row(Text(head), ProgressBar(total=1, completed=state.share, width=30))
+            for row, (_, _, done, total) in zip(rows, state.now.values(), strict=True):
+                table.add_row(Text(row, style="dim"), ProgressBar(total=total, completed=done, width=30))
+            live.update(table, refresh=True)
+
+        yield show
 
 
 def _training_table(state: Any, run_folder: Path) -> Table:

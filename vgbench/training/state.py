@@ -64,6 +64,20 @@ def load_state(path: Path, parts: Parts) -> dict[str, Any]:
     return counters
 
 
+def read_counters(path: Path) -> dict[str, Any]:
+    """The counters of a training state alone: steps, seconds, best score.
+
+    Raises:
+        VgbenchError: not such a file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            counters: dict[str, Any] = json.loads((file.metadata() or {})["counters"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise VgbenchError(f"{path}: not a training state of vgbench ({error})") from error
+    return counters
+
+
 def _tensors(part: nn.Module | torch.optim.Optimizer | dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if isinstance(part, nn.Module):
         return dict(part.state_dict())

@@ -1,0 +1,187 @@
+"""Suites: what a file may say, and which cells it stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vgbench.bench.cells import expand, model_key, score_key
+from vgbench.bench.run import describe, estimate, make_plan
+from vgbench.bench.sources import held_back, open_reference, open_side
+from vgbench.bench.suite import Data, Suite, read_suite
+from vgbench.clips import open_source
+from vgbench.config import parse
+from vgbench.errors import ConfigError
+
+SUITES = Path(__file__).parents[2] / "suites"
+
+SMALL = {
+    "name": "small",
+    "data": {
+        "shapes": {"train": "builtin:moving-shapes/train?size=16&clips=12"},
+        "mine": {"about": "ask me"},
+    },
+    "steps": 5,
+    "losses": {"wgan-gp": {"loss.name": "wgan", "regularisers": [{"name": "gradient-penalty"}]}},
+    "models": [
+        {
+            "presets": ["gru-hinge"],
+            "losses": ["lsgan", "wgan-gp"],
+            "motions": ["gru", "fourier"],
+            "seeds": [0, 1],
+            "data": ["shapes"],
+        }
+    ],
+    "references": [{"name": "real", "source": "train", "role": "real", "data": ["shapes"]}],
+}
+
+
+def suite(**changes):
+    return parse(Suite, SMALL | changes, "small.yaml")
+
+
+def test_a_grid_is_the_product_of_its_lists():
+    cells = expand(suite())
+    assert len(cells) == 1 + 2 * 2 * 2
+    wgan = next(cell for cell in cells if cell.model == "fourier wgan-gp, seed 1")
+    assert wgan.config.loss.name == "wgan"
+    assert wgan.config.generator.motion.name == "fourier"
+    assert [one.name for one in wgan.config.regularisers] == ["gradient-penalty"]
+    assert (wgan.config.steps, wgan.config.minutes, wgan.config.seed) == (5, None, 1)
+    assert [cell.facts["seed"] for cell in cells[1:]] == [0] * 4 + [1] * 4, "seed 0 of all comes first"
+
+
+def test_a_plus_adds_to_a_list():
+    motions = {"fourier": {"generator.motion.name": "fourier", "regularisers+": [{"name": "mode-seeking"}]}}
+    cells = expand(suite(motions=motions))
+    one = next(cell for cell in cells if cell.model == "fourier wgan-gp, seed 0")
+    assert [r.name for r in one.config.regularisers] == ["gradient-penalty", "mode-seeking"]
+
+
+def test_what_two_grids_share_is_one_cell_and_must_be_alike():
+    grid = SMALL["models"][0]
+    again = grid | {"motions": ["gru"], "seeds": [0, 1, 2]}
+    assert len(expand(suite(models=[grid, again]))) == 1 + 8 + 2
+    with pytest.raises(ConfigError, match="not alike"):
+        expand(suite(models=[grid, again | {"steps": 6}]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"step": 5}, "unknown key 'step'"),
+        ({"models": [SMALL["models"][0] | {"loss": ["hinge"]}]}, "models.0.loss"),
+        ({"models": [SMALL["models"][0] | {"data": ["shape"]}]}, "data 'shape' is not one of shapes, mine"),
+        ({"data": {"shapes": {"path": "x"}}}, "data.shapes.path"),
+        ({"steps": 0}, "steps"),
+        ({"models": [], "references": []}, "nothing to score"),
+        ({"name": "../up"}, "name"),
+    ],
+)
+def test_a_mistake_is_named(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        suite(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"losses": ["wgan"]}, "exactly one way to keep every critic Lipschitz"),
+        ({"motions": ["grue"]}, "unknown motion module 'grue'"),
+        ({"presets": ["gru-hing"]}, "unknown preset 'gru-hing'"),
+        ({"settings": {"batchsize": 3}}, "unknown key 'batchsize'"),
+    ],
+)
+def test_a_cell_that_cannot_train_is_found_before_anything_runs(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        expand(suite(models=[SMALL["models"][0] | changes]))
+
+
+def test_paths_come_from_the_command_line(tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SMALL))
+    assert read_suite(file, data=["mine=clips/"]).data["mine"].train == "clips/"
+    assert read_suite(file, data=["mine=a", "mine.test=b"]).data["mine"].test == "b"
+    assert read_suite(file, ["steps=7"]).steps == 7
+    for name in ("train.csv", "test.csv"):
+        (tmp_path / name).write_text("path\na.mp4\n")
+    prepared = read_suite(file, data=[f"mine={tmp_path}"]).data["mine"]
+    assert (Path(prepared.train).name, Path(prepared.test).name) == ("train.csv", "test.csv")
+    with pytest.raises(ConfigError, match="no data 'yours'"):
+        read_suite(file, data=["yours=a"])
+    with pytest.raises(ConfigError, match="expected NAME=PATH"):
+        read_suite(file, data=["mine"])
+
+
+def test_rows_without_their_data_wait(tmp_path):
+    waiting = suite(models=[SMALL["models"][0] | {"data": ["shapes", "mine"]}])
+    plan = make_plan(waiting, tmp_path / "work", tmp_path / "results")
+    assert plan.missing == {"mine": 8}
+    assert len(plan.tasks) == 9
+    assert dict(describe(plan))["mine/gru-lsgan-seed-0"] == "needs --data mine=PATH"
+    with pytest.raises(ConfigError, match="'mine' is not given") as caught:
+        open_side("mine", waiting.data["mine"], "train")
+    assert caught.value.remedy == "--data mine=PATH; ask me"
+
+
+def test_keys_change_with_what_moves_a_score_and_with_nothing_else():
+    one = suite()
+    cell = next(cell for cell in expand(one) if cell.model == "gru lsgan, seed 0")
+
+    def key(changed, which=cell.model):
+        cell = next(cell for cell in expand(changed) if cell.model == which)
+        return score_key(changed, cell, changed.evaluations[0])
+
+    same = [suite(title="x"), suite(device="cpu"), suite(settings={"log_steps": 3})]
+    other = [suite(steps=6), suite(settings={"batch": 4}), suite(sampling={"clips": 9})]
+    assert {key(changed) for changed in same} == {key(one)}
+    assert key(one) not in {key(changed) for changed in other}
+    assert key(one) != key(one, "gru lsgan, seed 1")
+    configs = {c.model: c.config for c in expand(one) if c.config}
+    assert model_key(configs["gru lsgan, seed 0"]) == model_key(configs["gru lsgan, seed 1"])
+    assert model_key(configs["gru lsgan, seed 0"]) != model_key(configs["fourier lsgan, seed 0"])
+
+
+def test_the_held_back_side_is_the_end_of_each_class():
+    source = open_source("builtin:moving-shapes/train?size=16&clips=200")
+    data = Data(train=source.name, test_share=0.25)
+    train, test = open_side("x", data, "train"), open_side("x", data, "test")
+    ids = {side: {clip.id for clip in one.clips} for side, one in (("train", train), ("test", test))}
+    assert not ids["train"] & ids["test"]
+    assert ids["train"] | ids["test"] == {clip.id for clip in source.clips}
+    for label in {clip.label for clip in source.clips}:
+        of_train = [clip.id for clip in train.clips if clip.label == label]
+        of_test = [clip.id for clip in test.clips if clip.label == label]
+        assert of_train, "never all of a class"
+        assert max(of_train) < min(of_test, default="~")
+    assert held_back(source, 0.25) == ids["test"]
+    everything = Data(train=source.name, test="train")
+    assert len(open_side("x", everything, "test").clips) == 200
+
+
+def test_references_are_sides_damaged_or_not():
+    data = Data(train="builtin:moving-shapes/train?size=16&clips=60")
+    frozen = open_reference("distort:freeze=1:train", "x", data).clips[0].read(range(16))
+    assert (frozen == frozen[:1]).all()
+    assert len(open_reference("builtin:noise?clips=3", "x", data).clips) == 3
+
+
+def test_records_carry_no_path_of_the_machine(tmp_path):
+    from vgbench.clips import write_clips
+
+    write_clips(
+        (clip.read(range(4)) for clip in open_source("builtin:noise?size=16&clips=4").clips), tmp_path, "npz"
+    )
+    assert open_side("mine", Data(train=str(tmp_path)), "test").name == "mine/test"
+
+
+@pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_suite_has_a_plan(path, tmp_path):
+    plan = make_plan(read_suite(path), tmp_path / "work", tmp_path / "results")
+    assert plan.suite.name == path.stem
+    assert len(describe(plan)) == len(plan.cells)
+    assert len(plan.tasks) + sum(plan.missing.values()) == len(plan.cells)
+    assert f"{len(plan.tasks)} of {len(plan.cells)} rows to do" in estimate(plan, 2)
+    assert not list(tmp_path.iterdir()), "a plan writes nothing"

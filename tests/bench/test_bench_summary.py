@@ -1,0 +1,104 @@
+"""The summary against scipy, counting by hand and a simulation whose variances are known."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from leaderboard.leaderboard_records import make_record, make_score
+from scipy import stats
+
+from vgbench.bench.summary import components, render, seed_agreement, summarise, variance_of
+from vgbench.leaderboard.ranking import rank
+
+
+def trained(motion, loss, seed, fvd, precision=None, role=None):
+    scores = {"fvd": make_score(fvd, 2.0)}
+    if precision is not None:
+        scores["precision"] = make_score(precision, 0.1)
+    bench = {"suite": "s", "key": f"{motion}{loss}{seed}", "data": "shapes", "steps": 1, "preset": "p"}
+    bench |= {"motion": motion, "loss": loss, "model": f"{motion} {loss}", "seed": seed}
+    details = {"bench": bench} | ({"role": role} if role else {})
+    return make_record(f"{motion} {loss}, seed {seed}", scores, details=details)
+
+
+RECORDS = [
+    trained("gru", "hinge", 0, 10.0, 0.9),
+    trained("gru", "hinge", 1, 14.0, 0.7),
+    trained("gru", "lsgan", 0, 20.0, 0.8),
+    trained("gru", "lsgan", 1, 24.0, 0.4),
+    trained("lstm", "hinge", 0, 30.0, 0.6),
+    trained("lstm", "hinge", 1, 22.0, 0.5),
+    trained("static", "hinge", 0, 90.0, 0.1, role="control"),
+    make_record("real", {"fvd": make_score(1.0), "precision": make_score(1.0)}, details={"role": "real"}),
+]
+
+
+def summary():
+    (group,) = rank(RECORDS)
+    return summarise(group)
+
+
+def test_matrix_is_the_mean_over_seeds():
+    matrix = summary().matrix
+    assert matrix["gru"] == {"hinge": (12.0, 2), "lsgan": (22.0, 2)}
+    assert matrix["lstm"] == {"hinge": (26.0, 2)}
+    assert matrix["static"] == {"hinge": (90.0, 1)}, "controls are in the matrix"
+
+
+def test_agreement_of_metrics_is_scipys_with_better_turned_down():
+    (one,) = summary().metrics
+    ranked = RECORDS[:6]  # neither controls nor rows of reference
+    fvd = [r.scores["fvd"].value for r in ranked]
+    precision = [r.scores["precision"].value for r in ranked]
+    assert {one.first, one.second} == {"fvd", "precision"}
+    assert one.models == 6
+    assert one.kendall == pytest.approx(-stats.kendalltau(fvd, precision).statistic)
+    assert one.spearman == pytest.approx(-stats.spearmanr(fvd, precision).statistic)
+    pairs = list(combinations(range(6), 2))
+    signs = [np.sign(fvd[i] - fvd[j]) * np.sign(precision[j] - precision[i]) for i, j in pairs]
+    assert one.kendall == pytest.approx(sum(signs) / len(pairs)), "counted by hand; there are no ties"
+
+
+def test_agreement_of_seeds_compares_the_same_models():
+    (one,) = seed_agreement(RECORDS[:6], "fvd")
+    assert (one.first, one.second, one.models) == ("seed 0", "seed 1", 3)
+    assert one.kendall == pytest.approx(1 / 3)  # 10 20 30 against 14 24 22: one of three pairs turned round
+    assert one.spearman == pytest.approx(0.5)
+    assert seed_agreement(RECORDS[:4], "fvd") == (), "two models have no rank correlation worth a number"
+
+
+def test_components_of_a_hand_made_case():
+    # Means 12, 22, 26; within: (8 + 8 + 32) / 3 = 16; between mean square: 2 · 104 / 2 = 104; (104 − 16) / 2.
+    assert components([[10, 14], [20, 24], [30, 22]]) == pytest.approx((44.0, 16.0))
+    one = variance_of(RECORDS[:6], "fvd")
+    assert (one.models, one.runs, one.between, one.within) == (3, 6, pytest.approx(44), pytest.approx(16))
+    assert one.share == pytest.approx(44 / 60)
+    assert one.scoring == pytest.approx(4.0)
+    assert variance_of(RECORDS[:2], "fvd") is None, "one model says nothing of models"
+
+
+def test_components_find_what_was_put_in_also_with_unequal_groups():
+    random = np.random.default_rng(0)
+    groups = [list(random.normal(random.normal(0, 3.0), 1.5, size)) for size in random.integers(2, 6, 4000)]
+    between, within = components(groups)
+    assert between == pytest.approx(9.0, rel=0.1)
+    assert within == pytest.approx(2.25, rel=0.1)
+    assert components([[1.0, 3.0], [1.0, 3.0]])[0] == 0.0, "a variance is never negative"
+
+
+def test_page_says_it_in_words():
+    text = render([summary()], "A | B")
+    assert "# A \\| B: summary" in text
+    assert "| gru | 12.0 (2) | 22.0 (2) |" in text
+    assert "| fvd, precision | 6 |" in text
+    assert "| fvd | seed 0, seed 1 | 3 | 0.33 | 0.50 |" in text
+    assert "| fvd | 3 | 6 | 6.63 | 4 | 2 | 73% |" in text
+
+
+def test_a_group_without_trained_rows_has_an_empty_summary():
+    (group,) = rank([make_record("a", 1.0), make_record("b", 2.0)])
+    one = summarise(group)
+    assert (one.matrix, one.metrics, one.variance) == ({}, (), ())
+    assert render([one], "t").count("#") == 3

@@ -1,0 +1,180 @@
+"""A suite → its cells: every row of the table, each with the config, the data and a key of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from vgbench.bench.suite import Evaluation, Models, Overrides, Suite
+from vgbench.config import Config, parse, read_yaml, with_overrides
+from vgbench.errors import ConfigError, VgbenchError
+from vgbench.results import Record, find_records, load_record
+from vgbench.training.config import TrainConfig
+from vgbench.training.presets import preset_path
+
+DOES_NOT_MATTER = {
+    "data",
+    "device",
+    "cache_gigabytes",
+    "log_steps",
+    "checkpoint_minutes",
+    "sample_minutes",
+    "score_minutes",
+    "tensorboard",
+    "minutes",
+}
+"""Keys of a training config that do not change what the weights become; "data" is named apart."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the table, to be trained or only to be scored.
+
+    Attributes:
+        name: unique in the suite; also the folder of its run.
+        model: its name in tables.
+        data: name of the data set.
+        role: see `vgbench.leaderboard.ranking.Role`.
+        config: of training; None for rows of reference.
+        source: of rows of reference; None for trained ones.
+        facts: preset, loss, motion and seed of trained ones, for the summary.
+    """
+
+    name: str
+    model: str
+    data: str
+    role: Literal["model", "real", "control"]
+    config: TrainConfig | None
+    source: str | None
+    facts: Mapping[str, str | int]
+
+    @property
+    def steps(self) -> int:
+        """Generator steps of training; 0 for rows of reference."""
+        return (self.config.steps or 0) if self.config else 0
+
+
+def expand(suite: Suite) -> list[Cell]:
+    """Spell out all cells: rows of reference first, then models seed by seed, so that a table fills evenly.
+
+    Cells that several grids have in common are one cell.
+
+    Raises:
+        ConfigError: a config that does not hold together, or two different cells of one name.
+    """
+    cells: dict[str, Cell] = {}
+    for cell in (*_references(suite), *sorted(_models(suite), key=lambda one: one.facts["seed"])):
+        if cells.setdefault(cell.name, cell) != cell:
+            raise ConfigError(
+                f"suite {suite.name}: two grids make '{cell.name}', and not alike",
+                "give both the same steps, settings and role, or different presets",
+            )
+    return list(cells.values())
+
+
+def _references(suite: Suite) -> Iterator[Cell]:
+    for row in suite.references:
+        for data in row.data or suite.data:
+            yield Cell(f"{data}/{_slug(row.name)}", row.name, data, row.role, None, row.source, {})
+
+
+def _models(suite: Suite) -> Iterator[Cell]:
+    several_seeds = len({seed for grid in suite.models for seed in grid.seeds}) > 1
+    for grid in suite.models:
+        for preset, loss, motion, data, seed in product(
+            grid.presets, grid.losses or (None,), grid.motions or (None,), grid.data, grid.seeds
+        ):
+            config = _config(suite, grid, preset, loss, motion, seed)
+            named = [Path(preset).stem] if len(grid.presets) > 1 or not (loss or motion) else []
+            model = " ".join([*named, *filter(None, (motion, loss))])
+            row = f"{model}, seed {seed}" if several_seeds else model
+            facts: dict[str, str | int] = {
+                "preset": Path(preset).stem,
+                "loss": loss or config.loss.name,
+                "motion": motion or config.generator.motion.name,
+                "model": model,
+                "seed": seed,
+            }
+            yield Cell(f"{data}/{_slug(row)}", row, data, grid.role, config, None, facts)
+
+
+def _config(
+    suite: Suite, grid: Models, preset: str, loss: str | None, motion: str | None, seed: int
+) -> TrainConfig:
+    """Preset, then the suite's settings, the loss, the motion module, the grid's settings."""
+    path = Path(preset) if preset.endswith((".yaml", ".yml")) else preset_path(preset)
+    values = read_yaml(path)
+    layers: list[Overrides] = [suite.settings]
+    if loss is not None:
+        layers.append(suite.losses.get(loss, {"loss.name": loss}))
+    if motion is not None:
+        layers.append(suite.motions.get(motion, {"generator.motion.name": motion}))
+    for layer in (*layers, grid.settings):
+        values = _apply(values, layer)
+    values |= {"steps": grid.steps or suite.steps, "minutes": None, "seed": seed, "device": suite.device}
+    where = " + ".join(filter(None, (Path(preset).stem, motion, loss)))
+    return parse(TrainConfig, values, f"suite {suite.name}, {where}")
+
+
+def _apply(values: dict[str, Any], layer: Overrides) -> dict[str, Any]:
+    for key, value in layer.items():
+        if key.endswith("+"):
+            key = key[:-1]
+            value = [*values.get(key, []), *value]
+        values = with_overrides(values, [f"{key}={json.dumps(value)}"])
+    return values
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")
+
+
+def model_key(config: TrainConfig) -> str:
+    """Equal for configs whose training step costs the same."""
+    return _digest(config, {"steps", "seed"} | DOES_NOT_MATTER)
+
+
+def score_key(suite: Suite, cell: Cell, evaluation: Evaluation) -> str:
+    """Everything that a score of this cell depends on, but for the bytes of the data."""
+    data = suite.data[cell.data]
+    built_in = [spec for spec in (data.train, data.test) if spec and spec.startswith("builtin:")]
+    parts = {
+        "model": cell.model,
+        "data": [cell.data, data.test_share, *built_in],
+        "source": cell.source,
+        "training": cell.config and _digest(cell.config, DOES_NOT_MATTER),
+        "sampling": suite.sampling.model_dump(mode="json") if cell.config else None,
+        "evaluation": evaluation.model_dump(mode="json"),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _digest(config: Config, without: Iterable[str]) -> str:
+    values = config.model_dump(mode="json", exclude=set(without))
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def recorded(folder: Path) -> dict[str, Record]:
+    """Score key -> record, for all records of a suite below `folder`.
+
+    Raises:
+        VgbenchError: a record is damaged.
+    """
+    try:
+        records = [load_record(path) for path in find_records([folder])]
+    except VgbenchError:
+        if folder.is_dir() and any(folder.rglob("*.json")):
+            raise
+        return {}
+    found = {}
+    for record in records:
+        key = record.details.get("bench", {}).get("key")
+        if key:
+            found[str(key)] = record
+    return found

@@ -1,0 +1,185 @@
+"""Work shared out over processes, so that a failure or a full memory takes down one item and no other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+from vgbench.errors import VgbenchError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Report = Callable[[str, int, int], None]
+
+SECONDS_TO_STOP = 120
+"""How long a process may take over its checkpoint when it is asked to stop."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """How one item ended: with a result, or with a reason why there is none.
+
+    Attributes:
+        index: of the item.
+        result: what the function returned; None where it failed.
+        error: one sentence; "" where it did not fail.
+        trace: of an error that is not the user's to mend.
+    """
+
+    index: int
+    result: Result | None
+    error: str = ""
+    trace: str = ""
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: Connection
+    index: int | None = None
+
+
+def over_processes(
+    function: Callable[[Item, Report], Result],
+    items: Sequence[Item],
+    jobs: int,
+    progress: Callable[[int, int, str, int, int], None],
+    deadline: float | None = None,
+) -> Iterator[Outcome[Result]]:
+    """Apply `function` to all items in up to `jobs` processes; yields outcomes in the order they come.
+
+    A process that dies costs its item and no other. When the iterator is left or the deadline passes,
+    processes are asked to stop (SIGTERM, on which a trainer writes its checkpoint).
+
+    Args:
+        function: importable; gets an item and a callback (stage, done, total).
+        items: picklable.
+        jobs: processes, of one thread each (see `_one_thread`).
+        progress: called as (job, index, stage, done, total).
+        deadline: `time.monotonic()` at which nothing goes on; items under way then have no outcome.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers: list[_Worker] = []
+    waiting = list(range(len(items)))[::-1]
+
+    def start() -> _Worker:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, function), daemon=False)
+        with _one_thread():
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    try:
+        workers += [start() for _ in range(min(jobs, len(items)))]
+        while waiting or any(worker.index is not None for worker in workers):
+            for worker in workers:
+                if worker.index is None and waiting:
+                    worker.index = waiting.pop()
+                    worker.pipe.send(items[worker.index])
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            busy = {worker.pipe: job for job, worker in enumerate(workers) if worker.index is not None}
+            for pipe in wait(list(busy), left):
+                job = busy[pipe]  # type: ignore[index]
+                worker = workers[job]
+                assert worker.index is not None
+                try:
+                    message = worker.pipe.recv()
+                except EOFError:
+                    worker.process.join()
+                    yield Outcome(
+                        worker.index, None, f"its process ended ({_ending(worker.process.exitcode)})"
+                    )
+                    worker.pipe.close()
+                    workers[job] = start()
+                    continue
+                if isinstance(message, Outcome):
+                    yield Outcome(worker.index, message.result, message.error, message.trace)
+                    worker.index = None
+                else:
+                    progress(job, worker.index, *message)
+    finally:
+        _stop(workers)
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            return f"{signal.Signals(-code).name}; out of memory?"
+    return f"exit code {code}"
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        if worker.index is None:
+            worker.pipe.close()  # idle: it ends by itself
+        elif worker.process.is_alive():
+            worker.process.terminate()
+    for worker in workers:
+        _drain(worker)
+        worker.process.join(SECONDS_TO_STOP)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.pipe.close()
+
+
+def _drain(worker: _Worker) -> None:
+    """Read on until the process has ended, so that it never waits for a full pipe."""
+    limit = time.monotonic() + SECONDS_TO_STOP
+    with suppress(EOFError, OSError):
+        while worker.index is not None and worker.pipe.poll(max(0.0, limit - time.monotonic())):
+            if isinstance(worker.pipe.recv(), Outcome):
+                worker.pipe.close()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes begun inside compute with one thread, unless the user's environment has an opinion.
+
+    Small models gain little from a second thread, and threads that wait for each other on busy cores are many
+    times slower. numpy and torch read this once, when they are loaded.
+    """
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    added = {name: "1" for name in names if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+def _serve(pipe: Connection, function: Callable[[Any, Report], Any]) -> None:
+    """The life of a process: take an item, send what comes of it, until nobody listens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which asks to stop
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    with suppress(EOFError, OSError):
+        while True:
+            item = pipe.recv()
+            try:
+                outcome = Outcome(0, function(item, lambda *facts: pipe.send(facts)))
+            except VgbenchError as error:
+                outcome = Outcome(0, None, error.message)
+            except Exception as error:  # noqa: BLE001  reported by the parent, with the trace
+                outcome = Outcome(0, None, f"{type(error).__name__}: {error}", traceback.format_exc())
+            pipe.send(outcome)
+
+
+def _follow(parent: Any) -> None:
+    """End with the parent, also when it was killed: else an orphan would train on and hold its run's lock."""
+    parent.join()
+    os._exit(1)
