@@ -25,8 +25,8 @@ from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
 from vgbench.metrics import METRICS, parse_list, score_names, with_companions
-from vgbench.metrics.metric import Better, Choice, ClipMetric, SetMetric
-from vgbench.metrics.score import Score
+from vgbench.metrics.metric import Better, Choice, ClipMetric, DescriptorMetric, PixelMetric, SetMetric
+from vgbench.metrics.score import Samples, Score
 from vgbench.motion import describe_sets
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import ExtractorChoice, Protocol, load
@@ -178,7 +178,7 @@ def _measures(
 ) -> Measures:
     return Measures(
         extractor=load_extractor(plan, choices, extractor, device),
-        clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, ClipMetric)),
+        clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, PixelMetric)),
     )
 
 
@@ -283,10 +283,32 @@ def _score(choices: Sequence[Choice], generated: Measured, real: Measured) -> di
             score = metric.score(generated.clip_values[metric.name], generated.groups)
             scores[metric.name] = dataclasses.replace(score, real=reference.value)
             continue
-        if generated.samples is None or real.samples is None:
-            raise AssertionError("features are measured whenever a metric needs them")
-        scores.update(metric.score(generated.samples, real.samples, **choice.options))
+        sides = [_samples(metric, side) for side in (generated, real)]
+        scores.update(metric.score(*sides, **choice.options))
     return scores
+
+
+def _samples(metric: SetMetric | DescriptorMetric, side: Measured) -> Samples:
+    """What a metric compares of one side.
+
+    Raises:
+        VgbenchError: the metric needs features of single frames, or class labels, and there are none.
+    """
+    if isinstance(metric, DescriptorMetric):
+        return side.described(metric.name)
+    if side.samples is None:
+        raise AssertionError("features are measured whenever a metric needs them")
+    if metric.needs == "frames" and side.samples.frames is None:
+        raise VgbenchError(
+            f"metric '{metric.name}' needs features of single frames, and this extractor gives none",
+            "choose one that does, such as --extractor embedded, or leave the metric out",
+        )
+    if metric.labels and None in side.samples.labels:
+        raise VgbenchError(
+            f"metric '{metric.name}' needs a class label of every clip, and clips of {side.source} have none",
+            "put the clips into one folder for each class, or name the classes in a manifest",
+        )
+    return side.samples
 
 
 def _record(
@@ -385,7 +407,7 @@ def _counts(side: Measured) -> str:
 
 def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[str, str]]:
     """Leave out what a metric cannot depend on: pixels know no network, and options are its own name."""
-    unneeded = {"options"} | ({"feat"} if isinstance(choice.metric, ClipMetric) else set())
+    unneeded = {"options"} | ({"feat"} if isinstance(choice.metric, PixelMetric) else set())
     return [(key, value) for key, value in fields if key not in unneeded]
 
 
@@ -422,6 +444,9 @@ def _warnings(
                 f"{side}: {used} windows for {spec.feature_dimension} feature dimensions; the plain Fréchet "
                 "distance is biased upwards here, read the corrected value",
             )
+        for name, values in measured[side].clip_values.items():
+            if values.ndim == 2 and used < 2 * values.shape[1]:
+                yield "small-sample", f"{side}: {used} windows for the {values.shape[1]} numbers of {name}"
         if measured[side].skipped:
             yield "skipped-clips", f"{side}: {len(measured[side].skipped)} clips skipped"
 

@@ -9,6 +9,7 @@ batch size or ranks.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from vgbench.distributed import World, gather
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore, Row, Table, window_key
-from vgbench.metrics.metric import ClipMetric
+from vgbench.metrics.metric import PixelMetric
 from vgbench.metrics.score import Samples
 from vgbench.protocol import Protocol
 from vgbench.protocol.pixels import Resize, resize
@@ -46,7 +47,7 @@ class Measures:
     """
 
     extractor: Extractor | None
-    clip_metrics: tuple[ClipMetric, ...]
+    clip_metrics: tuple[PixelMetric, ...]
 
     def tables(self, store: FeatureStore) -> dict[str, Table]:
         """Open one table of the store for each measure."""
@@ -74,6 +75,9 @@ class UsedWindow:
     fingerprint: str
     window: Window
 
+    def __str__(self) -> str:
+        return f"{self.id} from frame {self.window.frames[0]}"
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -84,8 +88,8 @@ class Measured:
         found: clips in the source.
         windows: in the protocol's order, N of them.
         groups: int64 [N], number of the source clip.
-        samples: what the extractor saw, or None without one.
-        clip_values: clip metric name -> float64 [N].
+        samples: features and logits, or None without an extractor.
+        clip_values: clip metric name -> float64 [N], or [N, D] of a metric that describes by vectors.
         skipped: clips that could not be used.
         computed: windows that were decoded and measured now.
         reused: windows that came whole from the store.
@@ -101,6 +105,10 @@ class Measured:
     computed: int
     reused: int
 
+    def described(self, metric: str) -> Samples:
+        """The vectors of one `DescriptorMetric` in place of an extractor's features."""
+        return label_samples(Samples(self.clip_values[metric], None, self.groups), self.windows)
+
     @property
     def manifest_hash(self) -> str:
         """Sha256 over every window's content hash and frame indices, in order."""
@@ -108,6 +116,12 @@ class Measured:
         for used in self.windows:
             digest.update(f"{used.fingerprint}|{','.join(map(str, used.window.frames))}\n".encode())
         return digest.hexdigest()
+
+
+def label_samples(samples: Samples, windows: Sequence[UsedWindow]) -> Samples:
+    """Add what is known of the windows: their class labels and names."""
+    labels = tuple(used.label for used in windows)
+    return dataclasses.replace(samples, labels=labels, names=tuple(map(str, windows)))
 
 
 def measure(
@@ -364,7 +378,7 @@ def _shape(entry: tuple[bytes, torch.Tensor]) -> tuple[int, ...]:
     return tuple(entry[1].shape)
 
 
-_Decoded = tuple[torch.Tensor, dict[str, float], str | None]
+_Decoded = tuple[torch.Tensor, dict[str, float | npt.NDArray[np.float64]], str | None]
 
 
 class _Decoding(Dataset[_Decoded]):
@@ -375,7 +389,7 @@ class _Decoding(Dataset[_Decoded]):
         source: ClipSource,
         windows: Sequence[Window],
         policy: Resize,
-        clip_metrics: Sequence[ClipMetric],
+        clip_metrics: Sequence[PixelMetric],
     ) -> None:
         self.source, self.windows, self.policy, self.clip_metrics = source, windows, policy, clip_metrics
 
@@ -437,22 +451,25 @@ def _collect(
     # Numbered by first use, since a clip's position in a listing must not matter.
     number = {clip: k for k, clip in enumerate(dict.fromkeys(window.clip for window in windows))}
     groups = np.array([number[window.clip] for window in windows], dtype=np.int64)
+    used = tuple(
+        UsedWindow(clips[w.clip].id, clips[w.clip].label, selection.fingerprint(w), w) for w in windows
+    )
     samples = None
     if EXTRACTOR in rows:
         columns: dict[str, Any] = {
             name: np.stack([row[name] for row in rows[EXTRACTOR]]) for name in rows[EXTRACTOR][0]
         }
         samples = Samples(columns["features"], columns.get("logits"), groups, columns.get("frames"))
+        samples = label_samples(samples, used)
     return Measured(
         source=selection.source.name,
         found=len(clips),
-        windows=tuple(
-            UsedWindow(clips[w.clip].id, clips[w.clip].label, selection.fingerprint(w), w) for w in windows
-        ),
+        windows=used,
         groups=groups,
         samples=samples,
         clip_values={
-            m.name: np.array([float(row["value"]) for row in rows[m.name]]) for m in measures.clip_metrics
+            m.name: np.stack([row["value"].astype(np.float64) for row in rows[m.name]])
+            for m in measures.clip_metrics
         },
         skipped=tuple(sorted(selection.skipped, key=lambda entry: entry.path)),
         computed=len(computed),

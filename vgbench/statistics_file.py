@@ -18,7 +18,7 @@ import safetensors.numpy
 from vgbench import atomic
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.metrics.score import Samples
-from vgbench.pipeline import Measured, Measures, UsedWindow
+from vgbench.pipeline import Measured, Measures, UsedWindow, label_samples
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window
 
@@ -93,16 +93,19 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
                 f"it holds {', '.join(about['clip_metrics']) or 'none'}; choose metrics with --metrics",
             )
     groups = arrays["groups"]
+    windows = tuple(
+        UsedWindow(name, label, fingerprint, Window(-1, tuple(int(index) for index in frames)))
+        for (name, label, fingerprint), frames in zip(about["windows"], arrays["frames"], strict=True)
+    )
     samples = None
     if measures.extractor is not None:
-        samples = Samples(arrays["features"], arrays.get("logits"), groups, arrays.get("frame_features"))
+        samples = label_samples(
+            Samples(arrays["features"], arrays.get("logits"), groups, arrays.get("frame_features")), windows
+        )
     measured = Measured(
         source=about["source"],
         found=about["found"],
-        windows=tuple(
-            UsedWindow(name, label, fingerprint, Window(-1, tuple(int(index) for index in frames)))
-            for (name, label, fingerprint), frames in zip(about["windows"], arrays["frames"], strict=True)
-        ),
+        windows=windows,
         groups=groups,
         samples=samples,
         clip_values={metric.name: arrays[_VALUES + metric.name] for metric in measures.clip_metrics},

@@ -7,7 +7,7 @@ from stub_extractor import StubExtractor
 
 import vgbench
 from vgbench.clips import ClipSource, open_source
-from vgbench.errors import ConfigError, NotEnoughClips, SkippedClips
+from vgbench.errors import ConfigError, NotEnoughClips, SkippedClips, VgbenchError
 from vgbench.features import FeatureStore
 from vgbench.results import load_record
 
@@ -209,6 +209,54 @@ def test_a_metric_of_the_user_s_own_says_its_direction_in_the_record(tmp_path, m
     record = _evaluate(metrics=["temporal_flicker", "own_metrics:brightness"])
     assert record.details["better"] == {"brightness": "higher"}
     assert "better" not in _evaluate(metrics=["temporal_flicker"]).details
+
+
+@pytest.fixture
+def own_metrics(tmp_path, monkeypatch):
+    (tmp_path / "own_set_metrics.py").write_text(
+        "import numpy as np\n"
+        "from vgbench.metrics import DescriptorMetric, Score, SetMetric\n"
+        "def sums(generated, real):\n"
+        "    details = {'label': generated.labels[0], 'name': generated.names[0], 'real': real.labels[0]}\n"
+        "    gap = np.sum(generated.features.mean(0) - real.features.mean(0))\n"
+        "    return {'gap': Score(float(gap), None, None, len(generated), details=details)}\n"
+        "colour = DescriptorMetric('colour', 'Colour', lambda clip: clip.mean((0, 1, 2)), sums, '1',\n"
+        "                          {'gap': 'lower'}, '')\n"
+        "named = SetMetric('named', 'Named', sums, 'features', {'gap': 'lower'}, '', labels=True)\n"
+        "framed = SetMetric('framed', 'Framed', sums, 'frames', {'gap': 'lower'}, '')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("own_metrics")
+def test_a_metric_that_describes_clips_sees_every_clip_once(tmp_path):
+    rng = np.random.default_rng(0)
+    generated, real = rng.integers(0, 256, (2, 24, 16, 32, 32, 3), dtype=np.uint8)
+    options = {"metrics": ["own_set_metrics:colour"], "extractor": None, "store": FeatureStore(tmp_path)}
+    score = _evaluate(generated, real, **options).scores["gap"]
+    colours = [side.mean((1, 2, 3)).mean(0) for side in (generated, real)]
+    assert score.value == pytest.approx(np.sum(colours[0] - colours[1]), rel=1e-9)
+    again = _evaluate(generated, real, **options)
+    assert again.scores["gap"] == score
+    assert "feat" not in dict(again.signature_fields)
+
+
+@pytest.mark.usefixtures("own_metrics")
+def test_labels_and_names_reach_the_metrics_and_come_back_as_details(tmp_path):
+    record = _evaluate(metrics=["own_set_metrics:named"], results=tmp_path)
+    found = load_record(next(tmp_path.glob("*.json"))).scores["gap"].details
+    first = record.clips.generated.windows[0]
+    assert found["label"] == first.label is not None
+    assert found["name"] == f"{first.id} from frame {first.frames[0]}"
+    assert found["real"] == record.clips.real.windows[0].label
+    with pytest.raises(VgbenchError, match="'named' needs a class label of every clip"):
+        _evaluate(np.zeros((24, 16, 32, 32, 3), np.uint8), metrics=["own_set_metrics:named"])
+
+
+@pytest.mark.usefixtures("own_metrics")
+def test_a_metric_of_frames_refuses_a_network_that_gives_none():
+    with pytest.raises(VgbenchError, match="'framed' needs features of single frames"):
+        _evaluate(metrics=["own_set_metrics:framed"])
 
 
 def test_arrays_and_generators_are_sources():

@@ -12,7 +12,10 @@ from vgbench.evaluation import export_statistics
 SETTINGS = ["clips.generated=20", "clips.real=20", "clips.least=4"]
 TRAIN = "builtin:moving-shapes/train?size=32&clips=20"
 TEST = "builtin:moving-shapes/test?size=32&clips=20"
-OPTIONS = {"metrics": ["fvd", "kvd", "prdc", "is", "temporal_flicker"], "extractor": StubExtractor()}
+OPTIONS = {
+    "metrics": ["fvd", "kvd", "prdc", "is", "temporal_flicker", "flow_distance"],
+    "extractor": StubExtractor(),
+}
 
 
 @pytest.fixture

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgbench.errors import ConfigError
-from vgbench.metrics import METRICS, ClipMetric, Samples, Score, SetMetric, parse, parse_list, score_names
+from vgbench.metrics import (
+    METRICS,
+    ClipMetric,
+    DescriptorMetric,
+    Samples,
+    Score,
+    SetMetric,
+    parse,
+    parse_list,
+    score_names,
+)
 
 
 def test_names_are_their_keys_and_scores_do_not_collide():
@@ -57,6 +67,17 @@ def test_clip_metrics_measure_their_shortest_clip(name):
     clip = np.random.default_rng(0).integers(0, 256, (metric.least_frames, 16, 16, 3), dtype=np.uint8)
     assert isinstance(metric.measure(clip), float)
     assert metric.score([1.0, 2.0, 3.0], [0, 1, 2]).value == 2
+
+
+@pytest.mark.parametrize("name", [n for n, metric in METRICS.items() if isinstance(metric, DescriptorMetric)])
+def test_descriptor_metrics_describe_their_shortest_clip(name):
+    metric = METRICS[name]
+    clips = np.random.default_rng(0).integers(0, 256, (8, metric.least_frames, 32, 32, 3), dtype=np.uint8)
+    rows = np.stack([metric.describe(clip) for clip in clips])
+    assert rows.dtype == np.float64
+    assert rows.ndim == 2
+    found = metric.score(Samples(rows, None, np.arange(8)), Samples(rows, None, np.arange(8)))
+    assert set(found) == set(score_names(metric))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from vgbench.evaluation import evaluate, load_extractor, resolve_protocol
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
 from vgbench.metrics import parse_list
-from vgbench.metrics.metric import ClipMetric, Metric, SetMetric, score_names
+from vgbench.metrics.metric import ClipMetric, Metric, score_names
 from vgbench.metrics.score import Score
 from vgbench.named import unknown_name
 from vgbench.pipeline import Progress
@@ -89,7 +89,7 @@ def audit(
     rising = sorted(set(map(float, strengths)))
     choices = parse_list(plan.metrics)
     wanted = list(dict.fromkeys(distortions))
-    if not any(isinstance(choice.metric, SetMetric) for choice in choices):
+    if all(isinstance(choice.metric, ClipMetric) for choice in choices):
         wanted = [name for name in wanted if KIND_OF[name] != "set"]
     steps = _Steps(progress, len(wanted) * len(rising), baseline.clips.generated.used)
     found: dict[str, dict[float, Mapping[str, Score]]] = {}

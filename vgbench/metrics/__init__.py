@@ -8,18 +8,28 @@ on first use.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from vgbench.metrics import frechet, inception, kernel, metric, prdc
 from vgbench.metrics.frechet import FrechetMoments, frechet_distance
 from vgbench.metrics.inception import InceptionScore, inception_score
 from vgbench.metrics.kernel import jedi_mmd, kernel_distance
-from vgbench.metrics.metric import Choice, ClipMetric, Metric, Option, SetMetric, score_names
+from vgbench.metrics.metric import (
+    Choice,
+    ClipMetric,
+    DescriptorMetric,
+    Metric,
+    Option,
+    SetMetric,
+    score_names,
+)
 from vgbench.metrics.prdc import PRDC, precision_recall_density_coverage
 from vgbench.metrics.score import Samples, Score
 from vgbench.metrics.temporal import (
     average_content_distance,
     dynamic_degree,
     dynamic_share,
+    flow_histogram,
     motion_smoothness,
     periodicity,
     temporal_flicker,
@@ -33,6 +43,7 @@ __all__ = [
     "PRDC",
     "Choice",
     "ClipMetric",
+    "DescriptorMetric",
     "FrechetMoments",
     "InceptionScore",
     "Metric",
@@ -116,6 +127,15 @@ _TABLE: tuple[Metric, ...] = (
         needs="features",
         better={"jedi_mmd": "lower"},
         citation="Luo et al. 2024, arXiv:2410.05203",
+    ),
+    DescriptorMetric(
+        "flow_distance",
+        "Flow statistics distance",
+        flow_histogram,
+        partial(frechet.score, name="flow_distance"),
+        version="1",
+        better={"flow_distance": "lower"},
+        citation="own definition; Fréchet distance as in arXiv:1812.01717",
     ),
     ClipMetric(
         "warping_error",

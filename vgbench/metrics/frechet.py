@@ -46,9 +46,11 @@ def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike, *, covariance: Covarian
     return _distance(_Gaussian.of(first, _DDOF[covariance]), _Gaussian.of(second, _DDOF[covariance]))
 
 
-def score(generated: Samples, real: Samples, *, covariance: Covariance = "unbiased") -> Mapping[str, Score]:
-    """FVD with a jackknife error and a bias-corrected value."""
-    return {"fvd": frechet_jackknife(generated, real, covariance=covariance).score(len(generated))}
+def score(
+    generated: Samples, real: Samples, *, covariance: Covariance = "unbiased", name: str = "fvd"
+) -> Mapping[str, Score]:
+    """The distance with a jackknife error and a bias-corrected value, under the given name."""
+    return {name: frechet_jackknife(generated, real, covariance=covariance).score(len(generated))}
 
 
 def frechet_jackknife(generated: Samples, real: Samples, *, covariance: Covariance = "unbiased") -> Jackknife:

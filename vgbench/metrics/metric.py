@@ -45,19 +45,52 @@ class SetMetric:
         name: as users type it.
         title: as tables and papers print it.
         score: called as score(generated, real, **options); gives one `Score` for each name in `better`.
-        needs: "features" or "logits" of the extractor.
+        needs: "features", "logits" or "frames" (features of single frames) of the extractor.
         better: score name -> direction.
         citation: the paper that defines it.
         options: parameters, in the order in which they print.
+        labels: whether every clip of both sets must have a class label.
     """
 
     name: str
     title: str
     score: Callable[..., Mapping[str, Score]]
-    needs: Literal["features", "logits"]
+    needs: Literal["features", "logits", "frames"]
     better: Mapping[str, Better]
     citation: str
     options: Mapping[str, Option] = field(default_factory=dict)
+    labels: bool = False
+
+
+@dataclass(frozen=True)
+class DescriptorMetric:
+    """Describes each clip by a vector of numbers made from its pixels, then compares the two sets of vectors.
+
+    Attributes:
+        name: as users type it.
+        title: as tables and papers print it.
+        describe: uint8 [T, H, W, 3] -> float64 [D], the same D for clips of one length.
+        score: as `SetMetric.score`; the vectors are the features of its `Samples`.
+        version: changes whenever `describe` gives another vector for a clip; part of the signature.
+        better: score name -> direction.
+        citation: the paper that defines it, or what it derives from.
+        options: parameters of `score`, in the order in which they print.
+        least_frames: shortest clip that it can describe.
+    """
+
+    name: str
+    title: str
+    describe: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
+    score: Callable[..., Mapping[str, Score]]
+    version: str
+    better: Mapping[str, Better]
+    citation: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    least_frames: int = 2
+
+    def measure(self, clip: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """As `ClipMetric.measure`, so that both are measured and stored alike."""
+        return self.describe(clip)
 
 
 @dataclass(frozen=True)
@@ -93,7 +126,9 @@ class ClipMetric:
         return score_clips(values, groups)
 
 
-Metric = SetMetric | ClipMetric
+PixelMetric = ClipMetric | DescriptorMetric
+"""What is measured on the pixels of each clip, without a network."""
+Metric = SetMetric | PixelMetric
 
 
 @dataclass(frozen=True)
@@ -135,10 +170,10 @@ def parse(text: str, known: Mapping[str, Metric]) -> Choice:
         raise ConfigError(f"metric '{text}': the bracket is not closed", "write it as name(option=value)")
     name = name.strip()
     metric = lookup("metric", name, known)
-    if not isinstance(metric, SetMetric | ClipMetric):
+    if not isinstance(metric, Metric):
         raise ConfigError(
             f"'{name}' is a {type(metric).__name__}, not a metric",
-            "it must be a vgbench.metrics.SetMetric or ClipMetric",
+            "it must be a vgbench.metrics.SetMetric, DescriptorMetric or ClipMetric",
         )
     given: dict[str, Value] = {}
     for part in filter(None, (part.strip() for part in rest.removesuffix(")").split(","))):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ class Score:
         deviations: what each block of (generated, real) source clips adds to the error; the squares of all
             sum to standard_error². Two scores against one real set share its part, and
             `uncertainty.difference` needs that. None where the score was not jackknifed.
+        details: what else the metric found, such as a value for each class; only what JSON can hold.
     """
 
     value: float
@@ -34,6 +36,7 @@ class Score:
     method: str = ""
     real: float | None = None
     deviations: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def best_estimate(self) -> float:
@@ -43,19 +46,23 @@ class Score:
 
 @dataclass(frozen=True)
 class Samples:
-    """What an extractor saw of one set of clips.
+    """What an extractor, or a function of the pixels, saw of one set of clips.
 
     Attributes:
-        features: float32 [N, D].
+        features: float [N, D].
         logits: float32 [N, K], or None where the extractor has no classes.
         groups: int64 [N]; windows cut from one source clip share a number, because they are not independent.
-        frames: float32 [N, T, D], features of every frame, or None where the extractor sees clips whole.
+        frames: float32 [N, T, D'], features of single frames, or None where the extractor has none.
+        labels: N class names, None for a clip without one; empty where nobody asked.
+        names: N names of windows, for details; empty where nobody asked.
     """
 
-    features: npt.NDArray[np.float32]
+    features: npt.NDArray[np.floating]
     logits: npt.NDArray[np.float32] | None
     groups: npt.NDArray[np.int64]
     frames: npt.NDArray[np.float32] | None = None
+    labels: tuple[str | None, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.features)
