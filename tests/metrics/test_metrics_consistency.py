@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vgbench.errors import VgbenchError
-from vgbench.metrics.consistency import consistency
+from vgbench.metrics import Samples
+from vgbench.metrics.consistency import consistency, score
 
 
 def test_by_hand():
@@ -43,3 +44,15 @@ def test_length_and_rotation_of_the_features_do_not_matter(features, lengths, se
 def test_refuses_what_is_not_features_of_frames(bad):
     with pytest.raises(VgbenchError, match=r"finite features \[T, D\]"):
         consistency(bad)
+
+
+def test_a_set_has_the_mean_of_its_clips_beside_the_real_ones():
+    rng = np.random.default_rng(0)
+    clips, real = (rng.normal(size=(6, 4, 5)).astype(np.float32) for _ in range(2))
+    sides = [Samples(side.mean(axis=1), None, np.arange(6) // 2, side) for side in (clips, real)]
+    found = score(*sides)["frame_consistency"]
+    # VBench averages over all frames or over clips: equal where clips are equally long.
+    assert found.value == pytest.approx(np.mean([consistency(clip) for clip in clips]))
+    assert found.real == pytest.approx(np.mean([consistency(clip) for clip in real]))
+    assert found.n == 6
+    assert "3 source clips" in found.method

@@ -38,6 +38,7 @@ def test_set_metrics_give_the_scores_that_they_declare(name):
             rng.standard_normal((40, 5)).astype(np.float32),
             rng.standard_normal((40, 7)).astype(np.float32),
             np.arange(40) // 2,
+            rng.standard_normal((40, 3, 4)).astype(np.float32),
         )
         for _ in range(2)
     ]
@@ -48,10 +49,15 @@ def test_set_metrics_give_the_scores_that_they_declare(name):
         assert isinstance(score, Score)
         assert score.n == 40
         assert score.interval[0] <= score.best_estimate <= score.interval[1]
-        assert np.sum(np.square(np.concatenate(score.deviations))) == pytest.approx(score.standard_error**2)
+        if score.method.startswith("jackknife"):
+            variance = np.sum(np.square(np.concatenate(score.deviations)))
+            assert variance == pytest.approx(score.standard_error**2)
 
 
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if isinstance(metric, SetMetric)])
+DISTANCES = [name for name, m in METRICS.items() if isinstance(m, SetMetric) and m.needs != "frames"]
+
+
+@pytest.mark.parametrize("name", DISTANCES)
 def test_set_metrics_say_when_there_are_too_few_clips_for_an_error(name):
     rows = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
     few, many = Samples(rows, rows, np.arange(12) // 4), Samples(rows, rows, np.arange(12))

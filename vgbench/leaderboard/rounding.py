@@ -14,14 +14,14 @@ def decimals_for(scores: Iterable[Score]) -> int:
     """Choose one number of decimals for a column, so that its decimal points line up.
 
     The largest standard error shows two significant digits and the smallest at least one. Scores without an
-    error show four digits of the largest value.
+    error show four digits of the largest value, that of the real clips among them.
     """
     scores = [score for score in scores if math.isfinite(score.best_estimate)]
     errors = [s.standard_error for s in scores if s.standard_error and math.isfinite(s.standard_error)]
     if errors:
         wanted = max(1 - _magnitude(max(errors)), -_magnitude(min(errors)))
     else:
-        largest = max((abs(score.best_estimate) for score in scores), default=1.0)
+        largest = max((abs(v) for s in scores for v in (s.best_estimate, s.real or 0.0)), default=1.0)
         wanted = 3 - _magnitude(largest) if largest else 0
     return min(max(wanted, 0), MOST_DECIMALS)
 

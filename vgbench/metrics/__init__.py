@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from vgbench.metrics import frechet, inception, kernel, metric, prdc
+from vgbench.metrics import consistency, frechet, inception, kernel, metric, point_motion, prdc
 from vgbench.metrics.frechet import FrechetMoments, frechet_distance
 from vgbench.metrics.inception import InceptionScore, inception_score
 from vgbench.metrics.kernel import jedi_mmd, kernel_distance
@@ -127,6 +127,25 @@ _TABLE: tuple[Metric, ...] = (
         needs="features",
         better={"jedi_mmd": "lower"},
         citation="Luo et al. 2024, arXiv:2410.05203",
+    ),
+    SetMetric(
+        "frame_consistency",
+        "Frame consistency",
+        consistency.score,
+        needs="frames",
+        better={"frame_consistency": "higher"},
+        citation="subject and background consistency of Huang et al. 2024, arXiv:2311.17982",
+        beside="dynamic_degree",
+    ),
+    DescriptorMetric(
+        "fvmd",
+        "FVMD (Lucas–Kanade)",
+        point_motion.describe,
+        partial(frechet.score, name="fvmd"),
+        version="1",
+        better={"fvmd": "lower"},
+        citation="Liu et al. 2024, arXiv:2407.16124; tracks of Lucas–Kanade instead of PIPs++",
+        least_frames=point_motion.WINDOW,
     ),
     DescriptorMetric(
         "flow_distance",

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.errors import VgbenchError
+from vgbench.metrics.score import Samples, Score
+from vgbench.metrics.uncertainty import score_clips
 
 
 def consistency(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -39,3 +41,15 @@ def consistency(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
     before = np.sum(unit[1:] * unit[:-1], axis=1)
     first = unit[1:] @ unit[0]
     return np.asarray((np.clip(before, 0, 1) + np.clip(first, 0, 1)) / 2, dtype=np.float64)
+
+
+def score(generated: Samples, real: Samples) -> dict[str, Score]:
+    """Mean over clips, with the real clips' own as `real`; both need features of single frames."""
+    ours, theirs = (_means(side) for side in (generated, real))
+    return {"frame_consistency": score_clips(ours, generated.groups, theirs)}
+
+
+def _means(side: Samples) -> npt.NDArray[np.float64]:
+    if side.frames is None:
+        raise VgbenchError("frame_consistency needs features of single frames", "use another extractor")
+    return np.array([consistency(clip).mean() for clip in side.frames])

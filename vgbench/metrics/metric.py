@@ -50,6 +50,7 @@ class SetMetric:
         citation: the paper that defines it.
         options: parameters, in the order in which they print.
         labels: whether every clip of both sets must have a class label.
+        beside: a metric that must be read beside it, and is measured with it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class SetMetric:
     citation: str
     options: Mapping[str, Option] = field(default_factory=dict)
     labels: bool = False
+    beside: str = ""
 
 
 @dataclass(frozen=True)
