@@ -251,7 +251,8 @@ def load_extractor(
     """Load the network only when a metric needs it, and check that it accepts the protocol's windows.
 
     Raises:
-        ConfigError: unknown name, too few frames for the network, or a device that is not there.
+        ConfigError: unknown name, a metric needs features of every frame and the network has none, too few
+            frames for the network, or a device that is not there.
         VgbenchError: its weights are not there.
     """
     if not any(isinstance(choice.metric, SetMetric) for choice in choices):
@@ -261,6 +262,14 @@ def load_extractor(
     else:
         wanted = plan.extractor
         network = extractors.load(wanted.name, wanted.weights, **wanted.options)
+    for choice in choices:
+        needs_frames = isinstance(choice.metric, SetMetric) and choice.metric.needs == "frames"
+        if needs_frames and not network.spec.per_frame:
+            raise ConfigError(
+                f"metric '{choice.name}' needs features of every frame, and extractor '{network.spec.id}' "
+                "sees clips whole",
+                "--extractor embedded-frames, or an image network such as dinov2-vitb14",
+            )
     if plan.windows.frames < network.spec.least_frames:
         raise ConfigError(
             f"extractor '{network.spec.id}' needs at least {network.spec.least_frames} frames, protocol "
@@ -292,17 +301,12 @@ def _samples(metric: SetMetric | DescriptorMetric, side: Measured) -> Samples:
     """What a metric compares of one side.
 
     Raises:
-        VgbenchError: the metric needs features of single frames, or class labels, and there are none.
+        VgbenchError: the metric needs class labels, and there are none.
     """
     if isinstance(metric, DescriptorMetric):
         return side.described(metric.name)
     if side.samples is None:
         raise AssertionError("features are measured whenever a metric needs them")
-    if metric.needs == "frames" and side.samples.frames is None:
-        raise VgbenchError(
-            f"metric '{metric.name}' needs features of single frames, and this extractor gives none",
-            "choose one that does, such as --extractor embedded, or leave the metric out",
-        )
     if metric.labels and None in side.samples.labels:
         raise VgbenchError(
             f"metric '{metric.name}' needs a class label of every clip, and clips of {side.source} have none",

@@ -255,7 +255,7 @@ def test_labels_and_names_reach_the_metrics_and_come_back_as_details(tmp_path):
 
 @pytest.mark.usefixtures("own_metrics")
 def test_a_metric_of_frames_refuses_a_network_that_gives_none():
-    with pytest.raises(VgbenchError, match="'framed' needs features of single frames"):
+    with pytest.raises(ConfigError, match="framed' needs features of every frame"):
         _evaluate(metrics=["own_set_metrics:framed"])
 
 
