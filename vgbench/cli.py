@@ -404,6 +404,10 @@ def report(
     ] = False,
     primary: Annotated[str, typer.Option(help="Metric that orders the table.")] = "fvd",
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Leaderboard",
+    published: Annotated[
+        str | None,
+        typer.Option(help="Data sets (such as ucf101,sky) or YAML files of published scores to show apart."),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say in which fields the groups' signatures differ.")
     ] = False,
@@ -418,17 +422,23 @@ def report(
     [bold]vgbench report results/ --output site/ --site --watch[/]
     """
     from vgbench.leaderboard.json_document import render_json
+    from vgbench.leaderboard.published import load_published, published_lines
     from vgbench.leaderboard.ranking import explain as explain_groups
     from vgbench.leaderboard.report import changes, load_groups, write_report
     from vgbench.leaderboard.site import write_site
-    from vgbench.leaderboard.terminal import table
+    from vgbench.leaderboard.terminal import published_table, table
+
+    cited = [name.strip() for name in published.split(",")] if published else []
 
     def show() -> None:
         groups = load_groups(records, primary)
+        lines = published_lines(load_published(cited), groups)
         if as_json:
-            console.print_json(render_json(groups, title))
+            console.print_json(render_json(groups, title, lines))
         else:
             console.out.print(table(groups))
+            if lines:
+                console.out.print(published_table(lines))
         if explain:
             for field, values in explain_groups(groups).items():
                 typer.echo(f"{field}: {' / '.join(values)}")
@@ -437,9 +447,9 @@ def report(
         if output is None:
             return
         if site:
-            console.note(f"wrote {output}: {len(write_site(records, output, primary, title))} files")
+            console.note(f"wrote {output}: {len(write_site(records, output, primary, title, cited))} files")
         else:
-            for path in write_report(records, output, formats.split(","), primary, title):
+            for path in write_report(records, output, formats.split(","), primary, title, cited):
                 console.note(f"wrote {path}")
 
     if site and output is None:

@@ -21,6 +21,8 @@ from vgbench.results import SkippedClip
 
 pytestmark = needs_browser
 
+MOTION = {"mean": [0.1, 0.2, 0.3], "error": [0.01, 0.02, 0.01]}
+
 RUN_AXE = """
 for (const part of document.querySelectorAll("details")) part.open = true;
 axe.run(document, {resultTypes: ["violations"]}).then(({violations, passes}) => {
@@ -63,7 +65,18 @@ def page(tmp_path_factory, axe):
         "alpha",
         scores,
         warnings=(("few-clips", "generated: 9 windows"),),
-        details={"training": {"fvd": [[0, 400.0], [1000, 100.0]]}, "sampling_seconds_per_clip": 0.5},
+        details={
+            "training": {"fvd": [[0, 400.0], [1000, 100.0]]},
+            "sampling_seconds_per_clip": 0.5,
+            "sampled": {"command": "vgbench sample a"},
+            "train_config": {"size": 32},
+            "motion": {
+                "schema": 1,
+                "windows": {"generated": 8},
+                "curves": {"flow": dict.fromkeys(("generated", "real"), MOTION)},
+                "flow_histogram": {side: [1 / 41] * 41 for side in ("generated", "real")},
+            },
+        },
     )
     skipped = (SkippedClip(path="a.mp4", reason="ends in the middle of a frame"),)
     sides = rich.clips.model_copy(
@@ -75,7 +88,7 @@ def page(tmp_path_factory, axe):
     make_record("alpha", 130.0, created="2026-11-01T00:00:00Z").save(folder)
     make_record("noise", 900.0, details={"role": "control"}).save(folder)
     make_record("alpha", 90.0, fields=(*FIELDS[:1], ("clips", "9+9"), *FIELDS[2:])).save(folder)
-    (path,) = write_report([folder], folder / "page" / "board.html", ["html"])
+    (path,) = write_report([folder], folder / "page" / "board.html", ["html"], published=["sky"])
     bare = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", path.read_text())
     script = (axe + RUN_AXE).replace("</script", r"<\/script")
     path.write_text(bare.replace("</body>", f"<script>{script}</script></body>"))

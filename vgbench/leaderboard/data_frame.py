@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vgbench.errors import VgbenchError
+from vgbench.leaderboard.published import PublishedLine
 from vgbench.leaderboard.ranking import Cell, Group, Row
 
 if TYPE_CHECKING:
@@ -31,12 +32,13 @@ def data_frame(groups: Sequence[Group]) -> pd.DataFrame:
     return frame.astype({name: kinds[part] for name, part in parts.items() if part in kinds})
 
 
-def render_csv(groups: Sequence[Group], title: str = "") -> str:
+def render_csv(groups: Sequence[Group], title: str = "", published: Sequence[PublishedLine] = ()) -> str:
     """Write the data frame as CSV, its text safe to open in a spreadsheet: none of it runs as a formula.
 
-    `title` has no place in a table and is taken only so that every format is called alike.
+    `title` and `published` have no place in a table of measured scores and are taken only so that every
+    format is called alike.
     """
-    del title
+    del title, published
     frame = data_frame(groups).rename(columns=_no_formula)
     text = frame.select_dtypes(exclude="number")
     frame[text.columns] = text.map(_no_formula)
@@ -48,13 +50,15 @@ def has_parquet() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def render_parquet(groups: Sequence[Group], title: str = "") -> bytes:
-    """Write the data frame as Parquet; `title` as for `render_csv`.
+def render_parquet(
+    groups: Sequence[Group], title: str = "", published: Sequence[PublishedLine] = ()
+) -> bytes:
+    """Write the data frame as Parquet; `title` and `published` as for `render_csv`.
 
     Raises:
         VgbenchError: pyarrow is not installed.
     """
-    del title
+    del title, published
     if not has_parquet():
         raise VgbenchError("format 'parquet' needs the package pyarrow", "pip install 'vgbench[parquet]'")
     stream = io.BytesIO()

@@ -31,6 +31,7 @@ from vgbench.leaderboard.plots import (
     trend,
     whisker,
 )
+from vgbench.leaderboard.published import HOW_TO_READ, PublishedLine
 from vgbench.leaderboard.ranking import Cell, Column, Group, Row, explain
 from vgbench.leaderboard.reproduce import eval_command, sample_command, train_config
 from vgbench.leaderboard.rounding import interval_text, number, p_text, with_error
@@ -132,6 +133,7 @@ class GroupView:
 def render_html(
     groups: Sequence[Group],
     title: str = "Leaderboard",
+    published: Sequence[PublishedLine] = (),
     links: Mapping[Path, str] | None = None,
     downloads: Sequence[str] = (),
 ) -> str:
@@ -140,6 +142,7 @@ def render_html(
     Args:
         groups: of `ranking.rank`.
         title: heading.
+        published: scores as others printed them, shown in a section of their own.
         links: record file -> URL relative to the page, where it is published beside its records; without
             it, and without `downloads`, the page stands alone and names no other file.
         downloads: URLs of the same tables as files.
@@ -161,6 +164,8 @@ def render_html(
             over_budget=album.over_budget,
             unusable=album.unusable,
             downloads=downloads,
+            published=published,
+            published_note=HOW_TO_READ,
             most_skipped=MOST_SKIPPED,
             style=style,
             script=script,

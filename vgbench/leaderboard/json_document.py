@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from vgbench.leaderboard.published import PublishedLine
 from vgbench.leaderboard.ranking import Group, Pair, Row, explain
 from vgbench.metrics.score import Score
 
@@ -15,14 +16,18 @@ SCHEMA = 1
 """Not under the key "schema", by which records are told from other files of a results folder."""
 
 
-def render_json(groups: Sequence[Group], title: str = "Leaderboard") -> str:
+def render_json(
+    groups: Sequence[Group], title: str = "Leaderboard", published: Sequence[PublishedLine] = ()
+) -> str:
     """Write groups, rows, scores and pairwise tests; numbers that are not finite become null."""
-    document = {
+    document: dict[str, Any] = {
         "leaderboard_schema": SCHEMA,
         "title": title,
         "groups": [_group(group) for group in groups],
         "differing_fields": explain(groups),
     }
+    if published:
+        document["as_published"] = [asdict(line) for line in published]
     return json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

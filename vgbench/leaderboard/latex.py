@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from vgbench.leaderboard.published import HEADER, HOW_TO_READ, PublishedLine, numbered_sources, origin
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.table import TextCell, footnotes, reading_notes, text_table
 
@@ -42,10 +43,15 @@ _SPECIAL = {
 }
 
 
-def render_latex(groups: Sequence[Group], title: str = "Leaderboard") -> str:
+def render_latex(
+    groups: Sequence[Group], title: str = "Leaderboard", published: Sequence[PublishedLine] = ()
+) -> str:
     """Write one `table` environment a group; needs the packages booktabs and textcomp, with T1 fonts."""
     head = r"% needs \usepackage{booktabs,textcomp} and \usepackage[T1]{fontenc}"
-    return "\n\n".join([head, *(_table(group, title) for group in groups)]) + "\n"
+    tables = [_table(group, title) for group in groups]
+    if published:
+        tables.append(_published(title, published))
+    return "\n\n".join([head, *tables]) + "\n"
 
 
 def escape(text: str) -> str:
@@ -74,6 +80,33 @@ def _table(group: Group, title: str) -> str:
             r"\par\medskip\footnotesize\raggedright",
             *(rf"{escape(note)}\par" for note in notes),
             rf"Signature: {{\ttfamily {signature}}}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _published(title: str, lines: Sequence[PublishedLine]) -> str:
+    """A table of its own; sources are numbered below it, since they are long."""
+    sources = numbered_sources(lines)
+    rows = [
+        (line.dataset, line.metric, line.model, line.score, str(sources[origin(line)]), line.comparable)
+        for line in lines
+    ]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escape(title)}: as published.}}",
+            r"\begin{tabular}{lllrrl}",
+            r"\toprule",
+            _line(escape(text) for text in ("data set", "metric", "model", "score", "source", HEADER[-1])),
+            r"\midrule",
+            *(_line(map(escape, row)) for row in rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\par\medskip\footnotesize\raggedright",
+            rf"{escape(HOW_TO_READ)}\par",
+            *(rf"{place}: {escape(source)}\par" for source, place in sources.items()),
             r"\end{table}",
         ]
     )

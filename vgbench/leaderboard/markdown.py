@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 
+from vgbench.leaderboard.published import HEADER, HOW_TO_READ, PublishedLine
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.table import TextCell, difference_notes, footnotes, reading_notes, text_table
 
 
-def render_markdown(groups: Sequence[Group], title: str = "Leaderboard") -> str:
+def render_markdown(
+    groups: Sequence[Group], title: str = "Leaderboard", published: Sequence[PublishedLine] = ()
+) -> str:
     """Write one table a group, with its signature and notes; text from records is escaped."""
     parts = [f"# {escape(title)}"]
     for group in groups:
@@ -25,6 +29,10 @@ def render_markdown(groups: Sequence[Group], title: str = "Leaderboard") -> str:
     if len(groups) > 1:
         parts += ["## Why these are separate tables"]
         parts += ["\n".join(f"- {escape(note)}" for note in difference_notes(groups))]
+    if published:
+        rows = [tuple(map(escape, astuple(line))) for line in published]
+        lines = [_line(HEADER), _line(["---"] * 3 + ["---:"] + ["---"] * 3), *map(_line, rows)]
+        parts += ["## As published", escape(HOW_TO_READ), "\n".join(lines)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -14,11 +14,13 @@ from vgbench.leaderboard.html_page import render_html
 from vgbench.leaderboard.json_document import render_json
 from vgbench.leaderboard.latex import render_latex
 from vgbench.leaderboard.markdown import render_markdown
+from vgbench.leaderboard.published import PublishedLine, load_published, published_lines
 from vgbench.leaderboard.ranking import Group, rank
 from vgbench.named import lookup
 from vgbench.results import Record, find_records, load_record
 
-FORMATS: dict[str, tuple[str, Callable[[Sequence[Group], str], str | bytes]]] = {
+Render = Callable[[Sequence[Group], str, Sequence[PublishedLine]], str | bytes]
+FORMATS: dict[str, tuple[str, Render]] = {
     "html": ("leaderboard.html", render_html),
     "md": ("leaderboard.md", render_markdown),
     "csv": ("leaderboard.csv", render_csv),
@@ -60,6 +62,7 @@ def write_report(
     formats: Sequence[str] = ("html", "md", "csv", "latex", "json"),
     primary: str = "fvd",
     title: str = "Leaderboard",
+    published: Sequence[str] = (),
 ) -> list[Path]:
     """Write a leaderboard in each format; every file appears whole or not at all.
 
@@ -69,6 +72,7 @@ def write_report(
         formats: any of `FORMATS`, "badges", and "all".
         primary: metric that orders the tables.
         title: heading of the page.
+        published: data sets, or YAML files, whose published scores are shown apart; see `load_published`.
 
     Returns:
         The files, in the order of `formats`.
@@ -80,13 +84,14 @@ def write_report(
     output = Path(output)
     formats = _spelled_out(formats)
     groups = load_groups(records_paths, primary)
+    lines = published_lines(load_published(published), groups)
     files: dict[Path, str | bytes] = {}
     for name in formats:
         if name == BADGES:
             files |= {output / BADGES / file: text for file, text in badge_files(groups).items()}
         else:
             file, render = FORMATS[name]
-            files[_target(output, file, formats)] = render(groups, title)
+            files[_target(output, file, formats)] = render(groups, title, lines)
     return write_files(files, output)
 
 

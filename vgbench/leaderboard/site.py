@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vgbench.errors import VgbenchError
@@ -12,6 +12,7 @@ from vgbench.leaderboard.data_frame import render_csv
 from vgbench.leaderboard.html_page import render_html
 from vgbench.leaderboard.json_document import render_json
 from vgbench.leaderboard.markdown import render_markdown
+from vgbench.leaderboard.published import load_published, published_lines
 from vgbench.leaderboard.report import load_groups, write_files
 from vgbench.leaderboard.thumbnails import own_names
 from vgbench.results import Record, load_record
@@ -24,6 +25,7 @@ def write_site(
     output: str | Path,
     primary: str = "fvd",
     title: str = "Leaderboard",
+    published: Sequence[str] = (),
 ) -> list[Path]:
     """Write a static site: `index.html`, the tables as CSV, JSON and Markdown, `badges/`, `records/`.
 
@@ -35,6 +37,7 @@ def write_site(
         output: the folder.
         primary: metric that orders the tables.
         title: heading of the page.
+        published: data sets, or YAML files, whose published scores are shown apart; see `load_published`.
 
     Returns:
         The files of the site.
@@ -45,16 +48,17 @@ def write_site(
     output = Path(output)
     groups = load_groups(records_paths, primary)
     rows = [row for group in groups for row in group.rows]
-    published = {path: load_record(path) for row in rows for path in row.paths}
-    links = {path: f"{RECORDS}/{record.stem}.json" for path, record in published.items()}
+    lines = published_lines(load_published(published), groups)
+    shown = {path: load_record(path) for row in rows for path in row.paths}
+    links = {path: f"{RECORDS}/{record.stem}.json" for path, record in shown.items()}
     tables: dict[str, str | bytes] = {
         "leaderboard.csv": render_csv(groups),
-        "leaderboard.json": render_json(groups, title),
-        "leaderboard.md": render_markdown(groups, title),
+        "leaderboard.json": render_json(groups, title, lines),
+        "leaderboard.md": render_markdown(groups, title, lines),
     }
-    files = {"index.html": render_html(groups, title, links, list(tables)), **tables}
+    files = {"index.html": render_html(groups, title, lines, links, list(tables)), **tables}
     files |= {f"badges/{name}": text for name, text in badge_files(groups).items()}
-    for path, record in published.items():
+    for path, record in shown.items():
         for name, data in _record_files(path, record):
             if files.setdefault(f"{RECORDS}/{name}", data) != data:
                 raise VgbenchError(f"{path}: another record is also named {name}", "remove or rename a model")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vgbench.leaderboard.compare import Comparison
 from vgbench.leaderboard.direction import ARROWS, direction
 from vgbench.leaderboard.history import History
+from vgbench.leaderboard.published import HEADER, HOW_TO_READ, PublishedLine, numbered_sources, origin
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.rounding import decimals_for, interval_text, number, p_text, with_error
 from vgbench.leaderboard.table import TextCell, TextTable, text_table
@@ -38,6 +39,23 @@ def table(groups: Sequence[Group]) -> RenderableType:
             _Sheet(text_table(group), front=2, words=(1,)),
         ]
     return Stack(*parts)
+
+
+def published_table(lines: Sequence[PublishedLine]) -> RenderableType:
+    """Lay out scores as others printed them, under what to know of them."""
+    from rich.console import Group as Stack
+    from rich.text import Text
+
+    sources = numbered_sources(lines)
+    rows = [
+        (line.dataset, line.metric, line.model, line.score, str(sources[origin(line)]), line.comparable)
+        for line in lines
+    ]
+    header = ("as published: data set", "metric", "model", "score", "source", HEADER[-1])
+    content = TextTable(header, tuple(tuple(map(TextCell, row)) for row in rows))
+    texts = (HOW_TO_READ, *(f"{place}: {source}" for source, place in sources.items()))
+    notes = (Text(_printable(text), style="dim") for text in texts)
+    return Stack(_Sheet(content, front=3, words=(0, 1, 2)), *notes)
 
 
 def record_table(record: Record) -> RenderableType:
