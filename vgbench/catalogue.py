@@ -39,6 +39,12 @@ def _metrics() -> Entries:
     return [(name, f"{metric.title} ({metric.citation})") for name, metric in METRICS.items()]
 
 
+def _paired() -> Entries:
+    from vgbench.metrics.paired import PAIRED
+
+    return [(name, f"{metric.title} ({metric.citation})") for name, metric in PAIRED.items()]
+
+
 def _extractors() -> Entries:
     from vgbench.extractors import EXTRACTORS
 
@@ -66,6 +72,7 @@ def _sources() -> Entries:
 SECTIONS: dict[str, Callable[[], Entries]] = {
     "protocols": _protocols,
     "metrics": _metrics,
+    "paired": _paired,
     "extractors": _extractors,
     "presets": _presets,
     "models": _models,

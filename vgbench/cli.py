@@ -201,8 +201,11 @@ def paired(
     [bold]vgbench paired rebuilt/ -a truth/ -m psnr,lpips,tlp --set resize.fit=crop --set resize.size=64[/]
     """
     from vgbench.clips import open_source
+    from vgbench.distributed import launched_world
     from vgbench.paired import evaluate_pairs, plan_pairs
 
+    if not launched_world().is_main:  # one process does it all
+        return
     span = _range(value_range)
     plan = plan_pairs(metrics, skip, frames, settings or ())
     clips, references = (open_source(spec, layout=layout, value_range=span) for spec in (generated, against))
@@ -766,7 +769,10 @@ def bench(
 @app.command("list")
 def list_(
     kind: Annotated[
-        str, typer.Argument(help="protocols, metrics, extractors, models, presets, sources, parts or all.")
+        str,
+        typer.Argument(
+            help="protocols, metrics, paired, extractors, models, presets, sources, parts or all."
+        ),
     ] = "all",
     measure: Annotated[
         bool, typer.Option("--measure", help="Time a training step of each model on this machine.")

@@ -1,8 +1,12 @@
 """Full-reference measurements against closed forms and torchmetrics' maps."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics.paired import ms_ssim, psnr, ssim, strred, tof
@@ -113,3 +117,30 @@ def test_psnr_may_be_limited():
     other = clip.copy()
     other[1] = 255
     assert psnr(clip, other, most=100) == 50
+
+
+def test_tof_is_tecogan_s_formula():
+    """Farnebäck on gray frames with (0.5, 3, 15, 3, 5, 1.2), then the mean length of the difference."""
+    frames = [
+        [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in clip] for clip in (clips(64, 3)[0], clips(64, 3)[1])
+    ]
+    flows = [
+        [
+            cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+            for a, b in itertools.pairwise(side)
+        ]
+        for side in frames
+    ]
+    lengths = np.sqrt(np.sum((np.float64(flows[0]) - np.float64(flows[1])) ** 2, axis=-1))
+    assert tof(*clips(64, 3)) == pytest.approx(lengths.mean(), rel=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=10)
+def test_which_is_the_reference_and_which_way_up_does_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 256, (2, 2, 16, 20, 3), dtype=np.uint8)
+    for measure in (psnr, ssim):
+        assert measure(b, a) == pytest.approx(measure(a, b), rel=1e-12)
+        assert measure(a[:, ::-1, ::-1], b[:, ::-1, ::-1]) == pytest.approx(measure(a, b), rel=1e-12)
+        assert measure(a[::-1], b[::-1]) == pytest.approx(measure(a, b), rel=1e-12)
