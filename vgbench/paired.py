@@ -155,8 +155,9 @@ def evaluate_pairs(
         progress: called as (stage, done, total).
 
     Returns:
-        The record. Its scores are means over pairs with the error and interval of a mean; `real` is the
-        reference side.
+        The record. Its scores are means over pairs with the error and interval of a mean; `clips.real` is
+        the reference side; `details["values"]` holds each metric's value of every pair, in the order of the
+        windows.
 
     Raises:
         ConfigError: unknown metric.
@@ -234,7 +235,11 @@ def evaluate_pairs(
         seconds={"total": round(time.monotonic() - began, 3)},
         warnings=tuple(_warnings(sides)),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        details={"better": {metric.name: metric.better for metric in metrics}, **(details or {})},
+        details={
+            "better": {metric.name: metric.better for metric in metrics},
+            "values": values,
+            **(details or {}),
+        },
     )
     if results is not None:
         record.save(Path(results))
