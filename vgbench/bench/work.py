@@ -12,8 +12,9 @@ from vgbench.atomic import replacing
 from vgbench.bench.cells import Cell, score_key
 from vgbench.bench.sources import open_reference, open_side
 from vgbench.bench.suite import Evaluation, Suite
-from vgbench.clips import open_source, write_clips
+from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource
+from vgbench.sample_card import read_card
 from vgbench.training.config import TrainConfig
 
 Report = Callable[[str, int, int], None]
@@ -48,20 +49,17 @@ def do(task: Task, report: Report) -> bool:
     if cell.config is None:
         generated = open_reference(cell.source or "", cell.data, data)
     else:
-        training = trained(task, cell.config, open_side(cell.data, data, "train"), report)
-        if training is None:
+        if not trained(task, cell.config, open_side(cell.data, data, "train"), report):
             return False
-        details |= training
-        generated = sampled(task, report)
+        folder = sampled(task, report)
+        details |= cost(folder, suite)
+        generated = replace(open_source(folder), name=cell.name)
     score(task, generated, open_side(cell.data, data, "test"), details, report)
     return True
 
 
-def trained(task: Task, config: TrainConfig, source: ClipSource, report: Report) -> dict[str, Any] | None:
-    """Train, or go on training; returns what the record shall say of it, None when asked to stop."""
-    from vgbench.reference_models import load
-    from vgbench.reference_models.cost import parameters_of
-    from vgbench.reference_models.generator import Generator
+def trained(task: Task, config: TrainConfig, source: ClipSource, report: Report) -> bool:
+    """Train, or go on training; False when asked to stop."""
     from vgbench.training import train
 
     folder = task.folder / "run"
@@ -72,48 +70,35 @@ def trained(task: Task, config: TrainConfig, source: ClipSource, report: Report)
         progress=lambda state: report("training", state.step, task.cell.steps),
         source=source,
     )
-    if summary.stopped == "interrupted":
-        return None
-    generator = load(folder, "last")
-    assert isinstance(generator, Generator)
-    return {
-        "training_minutes": round(summary.seconds / 60, 2),
-        "generator_parameters": parameters_of(generator),
-        "training": _curves(folder / "log.jsonl"),
-    }
+    return summary.stopped != "interrupted"
 
 
-CURVE_POINTS = 60
-"""Points kept of each training curve."""
-
-
-def _curves(log: Path) -> dict[str, list[list[float]]]:
-    """Losses of a run, thinned out: name -> [[step, value], …]."""
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    kept = lines[:: -(-len(lines) // CURVE_POINTS) or 1]
-    names = [name for name in (lines[-1] if lines else ()) if "loss" in name]
-    return {name: [[line["step"], line[name]] for line in kept if name in line] for name in names}
-
-
-def sampled(task: Task, report: Report) -> ClipSource:
+def sampled(task: Task, report: Report) -> Path:
     """Clips of the trained generator; the folder appears whole or not at all."""
-    from vgbench.sampling import sample_clips
+    from vgbench.sampling import write_samples
 
     folder = task.folder / "clips"
     wanted = task.suite.sampling
     if not folder.is_dir():
         with replacing(folder) as temporary:
-            write_clips(
-                sample_clips(
-                    str(task.folder / "run"),
-                    wanted.clips,
-                    seed=wanted.seed,
-                    checkpoint="last",
-                    progress=report,
-                ),
+            write_samples(
+                str(task.folder / "run"),
                 temporary,
+                wanted.clips,
+                seed=wanted.seed,
+                checkpoint="last",
+                progress=report,
             )
-    return replace(open_source(folder), name=task.cell.name)
+    return folder
+
+
+def cost(clips: Path, suite: Suite) -> dict[str, Any]:
+    """What sampling and training cost and how training went, for the record; names no place on this machine."""
+    card = read_card(clips)
+    details = card.details() if card else {}
+    if "sampled" in details:
+        details["sampled"]["command"] = f"vgbench bench {suite.name}.yaml"
+    return details
 
 
 def score(
