@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vgbench import __version__, console
-from vgbench.errors import EXIT_INTERRUPTED, EXIT_OK, ConfigError, VgbenchError
+from vgbench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SKIPPED_UNDER_STRICT, ConfigError, VgbenchError
 
 if TYPE_CHECKING:
     from vgbench.results import Record
@@ -884,6 +884,56 @@ def stats_export(
             progress=report,
         )
     typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+
+
+data_ = typer.Typer(no_args_is_help=True, help="Look at clips, and check downloaded data sets.")
+app.add_typer(data_, name="data")
+
+
+@data_.command("inspect")
+def data_inspect(
+    source: Annotated[str, typer.Argument(help="Clips in any form that eval takes.")],
+    decode: Annotated[bool, typer.Option("--decode", help="Decode every frame; finds all damage.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Count clips, classes, frames, sizes and frame rates, and name the bad clips."""
+    import dataclasses
+
+    from vgbench.datasets.inspect import inspect_source
+
+    with console.progress() as report:
+        found = inspect_source(source, decode=decode, progress=report)
+    if as_json:
+        console.print_json(dataclasses.asdict(found))
+        return
+    for line in found.lines():
+        typer.echo(line)
+
+
+@data_.command("prepare")
+def data_prepare(
+    name: Annotated[str, typer.Argument(help="ucf101, kth, weizmann, sky, faceforensics or taichi.")],
+    folder: Annotated[Path, typer.Argument(help="Where the unpacked files are.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the manifests; FOLDER by default.")
+    ] = None,
+    split: Annotated[int, typer.Option(min=1, help="Official split, where a set has several.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 unless the copy is whole.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check a downloaded data set and write train.csv and test.csv; copies and converts nothing."""
+    from vgbench.datasets.prepare import prepare
+
+    done = prepare(name, folder, output, split)
+    for side, path in done.manifests.items():
+        typer.echo(f"{path}: {done.counts[side]} of {done.expected[side]} clips")
+    for problem in done.problems:
+        console.warn("incomplete", problem)
+    if done.problems and strict:
+        raise typer.Exit(EXIT_SKIPPED_UNDER_STRICT)
 
 
 cache = typer.Typer(no_args_is_help=True, help="Look at and bound the feature store.")

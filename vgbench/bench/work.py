@@ -93,7 +93,7 @@ def sampled(task: Task, report: Report) -> Path:
 
 
 def cost(clips: Path, suite: Suite) -> dict[str, Any]:
-    """What sampling and training cost and how training went, for the record; names no place on this machine."""
+    """What sampling and training cost and how training went, for the record; names no folder."""
     card = read_card(clips)
     details = card.details() if card else {}
     if "sampled" in details:

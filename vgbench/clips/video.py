@@ -85,6 +85,11 @@ class VideoClip(Clip):
             raise BadClip(self.file.name, "no frame can be decoded")
         return count
 
+    def frame_rate(self) -> float | None:
+        """Mean frames per second by the header, for people to read; nothing here depends on it."""
+        with _opened(self.file) as (_, stream):
+            return float(stream.average_rate) if stream.average_rate else None
+
     def read(self, indices: Sequence[int]) -> Frames:
         frames = self._read_by_seeking(indices) if indices[0] > WORTH_SEEKING else None
         if frames is None:

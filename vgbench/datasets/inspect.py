@@ -1,0 +1,97 @@
+"""What a source of clips holds, before anything is trained on it or scored against it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from vgbench.clips import open_source
+from vgbench.clips.video import VideoClip
+from vgbench.errors import BadClip
+
+MOST = 12
+"""Kinds that a summary names; the rest are counted together."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Counts over all clips of a source.
+
+    Attributes:
+        source: as it was named.
+        clips: that can be used.
+        classes: label -> clips; empty without classes.
+        frames: (fewest, median, most) of a clip; None without any clip.
+        sizes: "WIDTHxHEIGHT" of the first frame -> clips, the most frequent first.
+        rates: frames per second, rounded to 0.01 -> videos; pictures and arrays have none.
+        bad: clip or file -> why it cannot be used.
+    """
+
+    source: str
+    clips: int
+    classes: dict[str, int]
+    frames: tuple[int, float, int] | None
+    sizes: dict[str, int]
+    rates: dict[str, int]
+    bad: dict[str, str]
+
+    def lines(self) -> list[str]:
+        """The inspection in words."""
+        lines = [f"{self.source}: {self.clips} clips, {len(self.bad)} bad"]
+        if self.frames:
+            fewest, middle, most = self.frames
+            lines.append(f"frames   {fewest} to {most}, median {middle:g}")
+        for name, counts in (("sizes", self.sizes), ("fps", self.rates), ("classes", self.classes)):
+            if counts:
+                shown = [f"{key} ({count})" for key, count in list(counts.items())[:MOST]]
+                more = f", and {len(counts) - MOST} more" if len(counts) > MOST else ""
+                lines.append(f"{name:<9}{', '.join(shown)}{more}")
+        lines += [f"bad      {name}: {reason}" for name, reason in list(self.bad.items())[:MOST]]
+        return lines + ([f"bad      and {len(self.bad) - MOST} more"] if len(self.bad) > MOST else [])
+
+
+def inspect_source(
+    spec: Any, *, decode: bool = False, progress: Callable[[str, int, int], None] | None = None
+) -> Inspection:
+    """Look at every clip of a source: count its frames, decode the first one.
+
+    Args:
+        spec: what `open_source` takes.
+        decode: decode every frame, which finds damage in the middle of a clip too.
+        progress: called as (stage, done, total).
+
+    Raises:
+        VgbenchError: nothing there that looks like a clip.
+    """
+    source = open_source(spec)
+    bad = {entry.path: entry.reason for entry in source.skipped}
+    lengths: list[int] = []
+    sizes: Counter[str] = Counter()
+    rates: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    for number, clip in enumerate(source.clips, 1):
+        try:
+            length = clip.count_frames()
+            height, width = clip.read(range(length) if decode else [0]).shape[1:3]
+        except BadClip as problem:
+            bad[clip.id] = problem.reason
+        else:
+            lengths.append(length)
+            sizes[f"{width}x{height}"] += 1
+            rate = clip.frame_rate() if isinstance(clip, VideoClip) else None
+            rates.update([f"{rate:.5g}"] if rate else [])
+            classes.update([clip.label] if clip.label is not None else [])
+        if progress is not None:
+            progress("looking at clips", number, len(source.clips))
+    return Inspection(
+        source=source.name,
+        clips=len(lengths),
+        classes=dict(sorted(classes.items())),
+        frames=(min(lengths), median(lengths), max(lengths)) if lengths else None,
+        sizes=dict(sizes.most_common()),
+        rates=dict(rates.most_common()),
+        bad=bad,
+    )

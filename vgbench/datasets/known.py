@@ -1,0 +1,210 @@
+"""What is known of public data sets: where they come from, how many videos they have, how they are split.
+
+Counts are those of the papers and of the official archives; the source of each stands beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vgbench.clips.images import ANIMATIONS, STILLS, natural_key
+from vgbench.clips.video import VIDEOS
+from vgbench.errors import VgbenchError
+
+Split = dict[str, list[tuple[Path, str | None]]]
+""""train" and "test" -> (clip, class) pairs."""
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """One public data set.
+
+    Attributes:
+        title: what it is.
+        where: to get it; vgbench downloads none of them.
+        source: of the counts and of the split.
+        layout: what has to be below the folder, one line.
+        find: folder and split number -> its clips.
+        counts: side -> clips, for split 1.
+        classes: number of classes; 0 without.
+        other_counts: split number -> counts, where there are several official splits.
+        fewer: why a copy may rightly have fewer; "" where it may not.
+    """
+
+    title: str
+    where: str
+    source: str
+    layout: str
+    find: Callable[[Path, int], Split]
+    counts: Mapping[str, int]
+    classes: int = 0
+    other_counts: Mapping[int, Mapping[str, int]] | None = None
+    fewer: str = ""
+
+    def expected(self, split: int) -> Mapping[str, int]:
+        """Clips a side under a split.
+
+        Raises:
+            VgbenchError: there is no such split.
+        """
+        known = {1: self.counts, **(self.other_counts or {})}
+        if split not in known:
+            raise VgbenchError(
+                f"--split {split}: {self.title} has no such split",
+                f"known: {', '.join(map(str, sorted(known)))}",
+            )
+        return known[split]
+
+
+def _files(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
+    """Files below a folder whose name matches in full, in natural order; empty files are left for the count."""
+    found = []
+    for path in folder.rglob("*"):
+        match = re.fullmatch(pattern, path.name, re.IGNORECASE)
+        if match and path.is_file() and path.stat().st_size:
+            found.append((path, match))
+    return sorted(found, key=lambda entry: natural_key(entry[0].name))
+
+
+def ucf101(folder: Path, split: int) -> Split:
+    """Groups 1-7, 8-14, 15-21 are the test sides of the three official splits."""
+    held_back = range(7 * split - 6, 7 * split + 1)
+    found: Split = {"train": [], "test": []}
+    for path, match in _files(folder, r"v_([A-Za-z]+)_g(\d\d)_c\d\d\.(avi|mp4|webm|mkv)"):
+        found["test" if int(match[2]) in held_back else "train"].append((path, match[1]))
+    return found
+
+
+KTH_TEST = {2, 3, 5, 6, 7, 8, 9, 10, 22}
+
+
+def kth(folder: Path, _: int) -> Split:
+    """Nine of the 25 people are the test side; training and validation people are one side here."""
+    found: Split = {"train": [], "test": []}
+    for path, match in _files(folder, r"person(\d\d)_([a-z]+)_d[1-4](_uncomp)?\.(avi|mp4|mkv)"):
+        found["test" if int(match[1]) in KTH_TEST else "train"].append((path, match[2]))
+    return found
+
+
+WEIZMANN_TEST = {"lyova", "moshe", "shahar"}
+WEIZMANN_PEOPLE = "daria|denis|eli|ido|ira|lena|lyova|moshe|shahar"
+
+
+def weizmann(folder: Path, _: int) -> Split:
+    """No official split: the last three of the nine people by name are the test side."""
+    found: Split = {"train": [], "test": []}
+    pattern = (
+        rf"({WEIZMANN_PEOPLE})_(bend|jack|jump|pjump|run|side|skip|walk|wave1|wave2)[12]?\.(avi|mp4|mkv)"
+    )
+    for path, match in _files(folder, pattern):
+        found["test" if match[1].lower() in WEIZMANN_TEST else "train"].append((path, match[2]))
+    return found
+
+
+def sky(folder: Path, _: int) -> Split:
+    """Folders of frames below sky_train and sky_test."""
+    return {side: _clips_below(folder, f"sky_{side}") for side in ("train", "test")}
+
+
+def taichi(folder: Path, _: int) -> Split:
+    """Videos or folders of frames below train and test."""
+    return {side: _clips_below(folder, side) for side in ("train", "test")}
+
+
+def faceforensics(folder: Path, _: int) -> Split:
+    """FaceForensics++: videos 000 to 999, split by the authors' JSON files of pairs; val belongs to neither side.
+
+    Raises:
+        VgbenchError: the JSON files are not there.
+    """
+    videos = {match[1]: path for path, match in _files(folder, r"(\d{3})\.(mp4|avi|mkv)")}
+    found: Split = {"train": [], "test": []}
+    for side in found if videos else ():
+        path = next(iter(sorted(folder.rglob(f"{side}.json"))), None)
+        if path is None:
+            raise VgbenchError(
+                f"{folder}: {side}.json is not there",
+                "put the three files of dataset/splits of github.com/ondyari/FaceForensics below the folder",
+            )
+        names = sorted(name for pair in json.loads(path.read_text(encoding="utf-8")) for name in pair)
+        found[side] = [(videos[name], None) for name in names if name in videos]
+    return found
+
+
+def _clips_below(folder: Path, name: str) -> list[tuple[Path, str | None]]:
+    """Videos, and folders that hold pictures, below the folder of that name; no classes."""
+    base = folder if folder.name == name else next(iter(sorted(folder.rglob(name))), None)
+    if base is None or not base.is_dir():
+        return []
+    clips: dict[Path, None] = {}
+    for path in base.rglob("*"):
+        if path.name.startswith("."):
+            continue
+        suffix = path.suffix.lower()
+        if suffix in (*VIDEOS, *ANIMATIONS) and path.stat().st_size:
+            clips[path] = None
+        elif suffix in STILLS:
+            clips[path.parent] = None
+    return [(path, None) for path in sorted(clips, key=lambda clip: natural_key(str(clip)))]
+
+
+KNOWN: dict[str, KnownSet] = {
+    "ucf101": KnownSet(
+        title="UCF-101, human actions",
+        where="https://www.crcv.ucf.edu/data/UCF101.php (UCF101.rar; unpack it)",
+        source="Soomro, Zamir and Shah 2012, arXiv 1212.0402; train and test lists of the official archive",
+        layout="v_CLASS_gNN_cNN.avi, 101 folders",
+        find=ucf101,
+        counts={"train": 9537, "test": 3783},
+        classes=101,
+        other_counts={2: {"train": 9586, "test": 3734}, 3: {"train": 9624, "test": 3696}},
+    ),
+    "kth": KnownSet(
+        title="KTH actions",
+        where="https://www.csc.kth.se/cvap/actions/ (six zip files; unpack them)",
+        source="Schuldt, Laptev and Caputo 2004; 25 people × 6 actions × 4 scenes, less one missing video",
+        layout="personNN_ACTION_dN_uncomp.avi",
+        find=kth,
+        counts={"train": 383, "test": 216},
+        classes=6,
+    ),
+    "weizmann": KnownSet(
+        title="Weizmann actions",
+        where="https://www.wisdom.weizmann.ac.il/~vision/SpaceTimeActions.html (ten zip files; unpack them)",
+        source="Gorelick et al. 2007: nine people, ten actions, three of which one person does twice",
+        layout="PERSON_ACTION.avi",
+        find=weizmann,
+        counts={"train": 63, "test": 30},
+        classes=10,
+    ),
+    "sky": KnownSet(
+        title="Sky Time-lapse",
+        where="https://github.com/weixiong-ur/mdgan (sky_timelapse.tar; unpack it)",
+        source="Xiong et al. 2018, arXiv 1709.07592, section 4: clips of 32 frames",
+        layout="sky_train/ and sky_test/ with folders of frames",
+        find=sky,
+        counts={"train": 35392, "test": 2815},
+        fewer="copies that join the clips of a video have fewer, longer ones",
+    ),
+    "faceforensics": KnownSet(
+        title="FaceForensics++, original videos",
+        where="https://github.com/ondyari/FaceForensics (on request; original_sequences/youtube)",
+        source="Rössler et al. 2019, arXiv 1901.08971; dataset/splits of the repository",
+        layout="NNN.mp4, and train.json and test.json of dataset/splits",
+        find=faceforensics,
+        counts={"train": 720, "test": 140},
+    ),
+    "taichi": KnownSet(
+        title="TaiChi-HD",
+        where="https://github.com/AliaksandrSiarohin/first-order-model (data/taichi-loading)",
+        source="Siarohin et al. 2019, arXiv 2003.00196, section 4",
+        layout="train/ and test/ with videos or folders of frames",
+        find=taichi,
+        counts={"train": 3049, "test": 285},
+        fewer="it is fetched from the web, where videos disappear",
+    ),
+}
