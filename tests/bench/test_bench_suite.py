@@ -99,6 +99,19 @@ def test_a_cell_that_cannot_train_is_found_before_anything_runs(changes, words):
         expand(suite(models=[SMALL["models"][0] | changes]))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"protocol": "quik"}, "unknown protocol 'quik'"),
+        ({"metrics": ["fvdd"]}, "unknown metric 'fvdd'"),
+        ({"settings": {"clips.genrated": 3}}, "clips.genrated"),
+    ],
+)
+def test_a_protocol_that_does_not_exist_is_found_before_anything_runs(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        expand(suite(evaluations=[changes]))
+
+
 def test_paths_come_from_the_command_line(tmp_path):
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump(SMALL))

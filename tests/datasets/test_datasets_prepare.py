@@ -93,9 +93,8 @@ def test_faceforensics_needs_the_authors_split(tmp_path):
 
 def test_taichi_takes_videos_and_folders_of_frames(tmp_path):
     touch(
-        tmp_path / "train" / "one.mp4", tmp_path / "train" / "two" / "0001.png", tmp_path / "test" / "x.mp4"
+        *(tmp_path / name for name in ("train/one.mp4", "train/two/1.png", "train/two/2.png", "test/x.mp4"))
     )
-    touch(tmp_path / "train" / "two" / "0002.png")
     done = prepare("taichi", tmp_path)
     assert rows(done.manifests["train"]) == ["train/one.mp4,", "train/two,"]
     assert any("disappear" in problem for problem in done.problems)

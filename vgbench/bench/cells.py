@@ -14,6 +14,9 @@ from typing import Any, Literal
 from vgbench.bench.suite import Evaluation, Models, Overrides, Suite
 from vgbench.config import Config, parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.metrics import parse_list
+from vgbench.protocol import Protocol
+from vgbench.protocol import load as load_protocol
 from vgbench.results import Record, find_records, load_record
 from vgbench.training.config import TrainConfig
 from vgbench.training.presets import preset_path
@@ -60,14 +63,32 @@ class Cell:
         return (self.config.steps or 0) if self.config else 0
 
 
+def protocol_of(evaluation: Evaluation) -> Protocol:
+    """The protocol of one entry of a suite, with its changes.
+
+    Raises:
+        ConfigError: unknown protocol, metric or key, or a value that is not allowed.
+    """
+    settings = [f"{key}={json.dumps(value)}" for key, value in evaluation.settings.items()]
+    if evaluation.extractor:
+        settings.insert(0, f"extractor={json.dumps({'name': evaluation.extractor})}")
+    if evaluation.metrics:
+        settings.append(f"metrics={json.dumps(evaluation.metrics)}")
+    protocol = load_protocol(evaluation.protocol, settings)
+    parse_list(protocol.metrics)
+    return protocol
+
+
 def expand(suite: Suite) -> list[Cell]:
     """Spell out all cells: rows of reference first, then models seed by seed, so that a table fills evenly.
 
     Cells that several grids have in common are one cell.
 
     Raises:
-        ConfigError: a config that does not hold together, or two different cells of one name.
+        ConfigError: a config or protocol that does not hold together, or two different cells of one name.
     """
+    for evaluation in suite.evaluations:
+        protocol_of(evaluation)
     cells: dict[str, Cell] = {}
     for cell in (*_references(suite), *sorted(_models(suite), key=lambda one: one.facts["seed"])):
         if cells.setdefault(cell.name, cell) != cell:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vgbench.atomic import replacing
-from vgbench.bench.cells import Cell, score_key
+from vgbench.bench.cells import Cell, protocol_of, score_key
 from vgbench.bench.sources import open_reference, open_side
 from vgbench.bench.suite import Evaluation, Suite
 from vgbench.clips import open_source
@@ -118,12 +117,9 @@ def score(
         evaluate(
             generated,
             real,
-            evaluation.protocol,
-            list(evaluation.metrics) or None,
-            evaluation.extractor,
+            protocol_of(evaluation),
             name=task.cell.model,
             results=task.records,
-            settings=[f"{key}={json.dumps(value)}" for key, value in evaluation.settings.items()],
             device=device(task.suite.device),
             details={**details, "bench": bench},
             progress=report,

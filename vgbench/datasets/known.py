@@ -61,7 +61,7 @@ class KnownSet:
 
 
 def _files(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
-    """Files below a folder whose name matches in full, in natural order; empty files are left for the count."""
+    """Files below a folder whose name matches in full, in natural order; empty files do not count."""
     found = []
     for path in folder.rglob("*"):
         match = re.fullmatch(pattern, path.name, re.IGNORECASE)
@@ -116,7 +116,7 @@ def taichi(folder: Path, _: int) -> Split:
 
 
 def faceforensics(folder: Path, _: int) -> Split:
-    """FaceForensics++: videos 000 to 999, split by the authors' JSON files of pairs; val belongs to neither side.
+    """FaceForensics++: videos 000 to 999, split by the authors' JSON files of pairs; val is neither side.
 
     Raises:
         VgbenchError: the JSON files are not there.

@@ -89,11 +89,9 @@ def _problems(
 
 def _nothing(known: KnownSet, folder: Path) -> VgbenchError:
     packed = (*ARCHIVES, *COMPRESSED_TARS, ".rar", ".7z")
-    archive = next(
-        (path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith(packed)), None
-    )
-    if archive:
-        return VgbenchError(f"{folder}: only archives are here, such as {archive}", "unpack them first")
+    archives = [path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith(packed)]
+    if archives:
+        return VgbenchError(f"{folder}: only archives are here, such as {archives[0]}", "unpack them first")
     return VgbenchError(
         f"{folder}: nothing here is of {known.title}; looked for {known.layout}", f"get it from {known.where}"
     )
