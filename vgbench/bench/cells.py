@@ -144,12 +144,10 @@ def _config(
 
 
 def _apply(values: dict[str, Any], layer: Overrides) -> dict[str, Any]:
-    for key, value in layer.items():
-        if key.endswith("+"):
-            key = key[:-1]
-            value = [*values.get(key, []), *value]
-        values = with_overrides(values, [f"{key}={json.dumps(value)}"])
-    return values
+    changes = {key: value for key, value in layer.items() if not key.endswith("+")}
+    values = with_overrides(values, [f"{key}={json.dumps(value)}" for key, value in changes.items()])
+    added = {key[:-1]: value for key, value in layer.items() if key.endswith("+")}
+    return values | {key: [*values.get(key, []), *value] for key, value in added.items()}
 
 
 def _slug(name: str) -> str:

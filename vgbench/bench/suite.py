@@ -13,7 +13,7 @@ from vgbench.errors import ConfigError
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Overrides = dict[str, Any]
-"""Dotted key of `TrainConfig` -> value; a key that ends in `+` adds to the list that is there."""
+"""Dotted key of `TrainConfig` -> value; `regularisers+` adds to the list that is there."""
 
 
 class Data(Config):
