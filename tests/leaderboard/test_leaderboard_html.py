@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from leaderboard_browser import browse, needs_browser
+from leaderboard_browser import browse, console, needs_browser
 from leaderboard_records import FIELDS, make_record, make_score, save_with_thumbnails, webp
 from PIL import Image
 
@@ -342,7 +342,11 @@ def test_eval_command_is_quoted_and_names_what_differs_from_the_shipped_protocol
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
+    moving = motion([0.02, 0.03, 0.01], [0.02, 0.02, 0.02], [0.6, *([0.01] * 40)])
+    training = {"fvd": [[0, 400.0], [500, 150.0], [1000, 110.0]]}
     for record in records():
+        shown = {"motion": moving, "training": training, "sampling_seconds_per_clip": 0.01}
+        record = record.model_copy(update={"details": shown})
         save_with_thumbnails(record, folder, [webp(n) for n in range(4)])
     nasty_record(ATTACKS[1]).save(folder)
     (path,) = write_report([folder], folder / "page" / "board.html", ["html"])
@@ -366,6 +370,43 @@ def models(dom: str) -> list[str]:
 def test_sorting_and_filtering(page, tmp_path, fragment, expected):
     found = models(browse(page, tmp_path, fragment, "--dump-dom"))
     assert [name for name in found if name not in ATTACKS] == expected
+
+
+@needs_browser
+def test_the_console_stays_empty(page, tmp_path):
+    assert console(page, tmp_path / "a", "#sort=kvd&filter=a&theme=dark&motion=off") == []
+    loud = tmp_path / "loud.html"
+    loud.write_text("<script>nothing.here()</script>")
+    assert console(loud, tmp_path / "b")  # it would have been seen
+
+
+@needs_browser
+def test_a_reader_clicks_and_types(page, tmp_path):
+    """The page's own policy lets no script in, so a page around it does what a reader's hands do."""
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f"""<iframe id=f src="{page.as_uri()}"></iframe><pre id=seen></pre><script>
+        f.onload = () => {{
+          const inner = f.contentDocument, steps = [];
+          const shown = () => [...inner.querySelectorAll(".board tbody tr")].filter((row) => !row.hidden)
+            .map((row) => row.dataset.model).filter((name) => !name.includes("<")).join("|");
+          const heading = inner.querySelector('.board th[data-sort="kvd"] button');
+          heading.click(); steps.push(shown());
+          heading.click(); steps.push(shown());
+          const event = new f.contentWindow.KeyboardEvent("keydown", {{key: "/", bubbles: true}});
+          inner.body.dispatchEvent(event); steps.push(inner.activeElement.id);
+          const box = inner.getElementById("filter");
+          box.value = "MA"; box.dispatchEvent(new f.contentWindow.Event("input")); steps.push(shown());
+          inner.getElementById("theme").click(); steps.push(inner.documentElement.dataset.theme);
+          seen.textContent = steps.join(" / ");
+        }};</script>"""
+    )
+    dom = browse(frame, tmp_path / "profile", "", "--dump-dom", "--allow-file-access-from-files")
+    found = re.search(r'<pre id="seen">(.*?)</pre>', dom)
+    assert found is not None
+    steps = html.unescape(found[1]).split(" / ")
+    assert steps[:2] == ["beta|real (test split)|alpha|gamma", "alpha|real (test split)|beta|gamma"]
+    assert steps[-3:] == ["filter", "gamma", "dark"]
 
 
 @needs_browser

@@ -67,6 +67,16 @@ def test_published_scores_change_no_rank_and_no_table_of_measured_ones():
     assert {line.comparable for line in lines} == {"none here"}
 
 
+def test_latex_of_published_scores_balances():
+    lines = published_lines(load_published(["ucf101"]), [])
+    text = render_latex([], "a & b", lines)
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    assert text.replace(r"\{", "").replace(r"\}", "").count("{") == text.count("}")
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert len(body) == len(lines)
+    assert all(line.replace(r"\&", "").count("&") == 5 and line.endswith(r" \\") for line in body)
+
+
 def test_only_an_equal_signature_lets_a_number_be_read_beside_measured_ones(tmp_path):
     groups = rank([make_record("a", 100.0)])
     for signature, expected in (

@@ -274,7 +274,12 @@ def flow_bars(details: Mapping[str, Any]) -> list[Bars]:
     unit = "1/512 of the shorter side a frame"
     return [
         _bars("Pixels by speed", SPEEDS, speeds, f"in {unit}; {still} stand still"),
-        _bars("Pixels by direction", DIRECTIONS, turns, "of the pixels that move"),
+        _bars(
+            "Pixels by direction",
+            DIRECTIONS,
+            turns,
+            "share of all pixels; those that stand still have no direction",
+        ),
     ]
 
 
