@@ -54,7 +54,7 @@ def test_a_place_that_cannot_be_written_to(results, tmp_path):
 @pytest.mark.parametrize("parquet", [True, False])
 def test_all_formats_are_those_that_can_be_written_here(results, tmp_path, monkeypatch, parquet):
     monkeypatch.setattr(report, "has_parquet", lambda: parquet)
-    monkeypatch.setitem(report.FORMATS, "parquet", ("leaderboard.parquet", lambda groups, title: b"PAR1"))
+    monkeypatch.setitem(report.FORMATS, "parquet", ("leaderboard.parquet", lambda *_: b"PAR1"))
     names = [path.name for path in write_report([results], tmp_path / "out", ["md", "all"])]
     assert names[0] == "leaderboard.md"
     assert len(names) == len(set(names)) == len(FORMATS) - 1 + parquet + 2
