@@ -227,7 +227,7 @@ def evaluate_pairs(
         else ExtractorUse(
             id=lpips.NAME,
             weights=network.weights,
-            licence="BSD",
+            licence=network.licence,
             comparable_with="LPIPS 0.1 (alex) of frames of the same size",
         ),
         clips=Clips(generated=clip_set(sides[0]), real=clip_set(sides[1])),

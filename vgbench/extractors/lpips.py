@@ -49,11 +49,12 @@ class Lpips(nn.Module):
 
     Attributes:
         weights: sha256 of the weights' source file, or "random:SEED".
+        licence: of the weights, as far as it is known.
     """
 
-    def __init__(self, weights: str) -> None:
+    def __init__(self, weights: str, licence: str) -> None:
         super().__init__()
-        self.weights = weights
+        self.weights, self.licence = weights, licence
         self.features = nn.Sequential(
             nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
             nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
@@ -139,13 +140,14 @@ def load(weights: str | Path | None = None) -> Lpips:
     if seed is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = Lpips(f"random:{seed}")
+            network = Lpips(f"random:{seed}", "none (untrained)")
         for name, parameter in network.named_parameters():
             if name.startswith("lin"):  # as in training, which keeps a distance from being negative
                 parameter.data.abs_()
         return network.eval().requires_grad_(False)
     loaded = registry.stored(NAME) if weights is None else registry.convert(NAME, Path(weights))
-    network = Lpips(json.loads(loaded.metadata["vgbench"])["source_sha256"])
+    source = json.loads(loaded.metadata["vgbench"])
+    network = Lpips(source["source_sha256"], source["licence"])
     file.load_into(network, own_keys(loaded.tensors), str(weights or f"weights {NAME}"))
     return network.eval().requires_grad_(False)
 
