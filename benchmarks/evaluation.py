@@ -104,8 +104,11 @@ def warm(extractor_name: str, clips: int) -> None:
             )
             times.append(time.perf_counter() - start)
             processor.append(_cpu_seconds() - used)
-    print(f"cold {times[0]:.1f} s, warm {times[1]:.1f} s ({processor[1]:.1f} s of CPU)")
-    print(f"warm: {times[0] / times[1]:.0f} × faster than cold ({clips} + {clips} clips, {extractor_name})")
+    print(f"cold {times[0]:.1f} s ({processor[0]:.1f} s of CPU), warm {times[1]:.1f} s ({processor[1]:.1f} s)")
+    print(
+        f"warm: {times[0] / times[1]:.0f} × faster than cold, {processor[0] / processor[1]:.0f} × less CPU "
+        f"({clips} + {clips} clips, {extractor_name})"
+    )
 
 
 def memory() -> None:
