@@ -104,7 +104,8 @@ def warm(extractor_name: str, clips: int) -> None:
             )
             times.append(time.perf_counter() - start)
             processor.append(_cpu_seconds() - used)
-    print(f"cold {times[0]:.1f} s ({processor[0]:.1f} s of CPU), warm {times[1]:.1f} s ({processor[1]:.1f} s)")
+    for name, seconds, used in zip(("cold", "warm"), times, processor, strict=True):
+        print(f"{name} {seconds:.1f} s, {used:.1f} s of CPU")
     print(
         f"warm: {times[0] / times[1]:.0f} × faster than cold, {processor[0] / processor[1]:.0f} × less CPU "
         f"({clips} + {clips} clips, {extractor_name})"
