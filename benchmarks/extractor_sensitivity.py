@@ -2,6 +2,7 @@
 
     python benchmarks/extractor_sensitivity.py embedded embedded,weights=random
     python benchmarks/extractor_sensitivity.py i3d-k400,precision=bfloat16 --clips 48 --strengths 1
+    python benchmarks/extractor_sensitivity.py embedded --sets weizmann --classes 4 --damage reverse shuffle
 
 Real clips are split in two halves; one half is damaged and compared with the other, so the undamaged distance
 is what this number of clips costs by itself. None of the clips was used to train the embedded extractor.
@@ -12,7 +13,8 @@ correlation (Spearman's) of distance with strength.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -42,10 +44,10 @@ def shape_motion(count: int) -> Iterator[tuple[int, Clips]]:
         yield i % 2, strip(paths[index])[:LONG]
 
 
-def weizmann(count: int) -> Iterator[tuple[int, Clips]]:
-    """Windows of the first half of each clip against windows of its second half."""
+def weizmann(count: int, classes: Sequence[str] = "*") -> Iterator[tuple[int, Clips]]:
+    """Windows of the first half of each clip against windows of its second half; of these folders only."""
     windows: tuple[list[Clips], list[Clips]] = ([], [])
-    for path in sorted((DATA / "mocogan-actions").glob("*/*")):
+    for path in sorted(p for label in classes for p in (DATA / "mocogan-actions").glob(f"{label}/*")):
         frames = strip(path)
         middle = len(frames) // 2
         # The overlap holds frames that only the speed-up reaches; undamaged windows share none.
@@ -110,7 +112,19 @@ def damaged(windows: Clips, name: str, strength: float) -> Clips:
 KINDS = (*FRAME_DISTORTIONS, "speed-up", "mode-drop")
 
 
-def report(extractor: Extractor, title: str, halves: tuple[Clips, Clips], strengths: list[float]) -> None:
+def load(choice: str) -> Extractor:
+    """`NAME[,option=value]...` as given on the command line."""
+    name, *given = choice.split(",")
+    return extractors.load(name, **dict(option.split("=", 1) for option in given))
+
+
+def report(
+    extractor: Extractor,
+    title: str,
+    halves: tuple[Clips, Clips],
+    kinds: list[str],
+    strengths: list[float],
+) -> None:
     real = extract(extractor, halves[0][:, :FRAMES]).features
     other = extract(extractor, halves[1][:, :FRAMES]).features
     floor = frechet_distance(real, other)
@@ -118,7 +132,7 @@ def report(extractor: Extractor, title: str, halves: tuple[Clips, Clips], streng
     print(f"{len(real)} + {len(other)} clips, undamaged {floor:.3g}\n")
     print("| damage | " + " | ".join(f"{s:g}" for s in strengths) + " | Spearman |")
     print("| --- |" + " ---: |" * (len(strengths) + 1))
-    for kind in KINDS:
+    for kind in kinds:
         distances = [floor]
         for strength in strengths:
             features = extract(extractor, damaged(halves[1], kind, strength)).features
@@ -134,16 +148,17 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--clips", type=int, default=400, help="in each half")
     parser.add_argument("--strengths", nargs="+", type=float, default=[0.2, 0.4, 0.6, 0.8, 1.0])
+    parser.add_argument("--damage", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--classes", nargs="+", default="*", help="folders of the Weizmann actions")
     options = parser.parse_args()
+    sets = SETS | {"weizmann": functools.partial(weizmann, classes=options.classes)}
     for name in options.sets:
         windows: tuple[list[Clips], list[Clips]] = ([], [])
-        for half, window in SETS[name](options.clips):
+        for half, window in sets[name](options.clips):
             windows[half].append(window)
         halves = np.stack(windows[0]), np.stack(windows[1])
         for choice in options.extractors:
-            extractor, *given = choice.split(",")
-            loaded = extractors.load(extractor, **dict(option.split("=", 1) for option in given))
-            report(loaded, name, halves, options.strengths)
+            report(load(choice), name, halves, options.damage, options.strengths)
 
 
 if __name__ == "__main__":

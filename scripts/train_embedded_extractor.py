@@ -4,8 +4,11 @@
 
 Many tasks share one embedding, most of them read from it by one linear map: what moves, how fast, which way,
 how regularly; what damage was done, how strongly; where things are and where they move; and the classes of
-`vgbench.clips.moving_shapes`. Data are a function of the seed, whatever the number of workers; weights repeat
-on one machine with one thread count.
+`vgbench.clips.moving_shapes`. Then the class head is fitted anew on the finished features. Data are a
+function of the seed, whatever the number of workers; weights repeat on one machine with one thread count.
+
+A checkpoint is written beside the output every 200 steps; the same command goes on from it, with the same
+result as without an interruption.
 """
 
 from __future__ import annotations
@@ -24,14 +27,17 @@ import torch
 import torch.nn.functional as F
 from procedural_clips import FACTORS, FAMILIES, SPATIAL, TEMPORAL
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from vgbench.clips import moving_shapes
+from vgbench.errors import ConfigError
 from vgbench.extractors.embedded import FEATURES, EmbeddedNetwork, to_frames
 from vgbench.extractors.weights import file
+from vgbench.training.state import load_state, save_state
 
 Batch = dict[str, torch.Tensor]
 LENGTHS, LENGTH_SHARES = (16, 8, 12, 24), (0.6, 0.1, 0.15, 0.15)
+CHECKPOINT_STEPS = 200
 
 
 class Batches(Dataset[Batch]):
@@ -144,6 +150,7 @@ def fit_classifier(network: EmbeddedNetwork, seed: int, clips: int, epochs: int 
 
     During training the head chases features that still move, and most clips it sees are damaged.
     """
+    torch.manual_seed(seed)  # not what training left, which an interruption changes
     network.eval()
     features, labels = [], []
     for first in range(0, clips, 48):
@@ -189,22 +196,28 @@ def recipe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
     parts = ["python scripts/train_embedded_extractor.py"]
     for name, value in vars(options).items():
         if name not in ("output", "initial") and value != parser.get_default(name):
-            flag = f"--{name.replace('_', '-')}"
-            parts.append(flag if value is True else f"{flag} {value}")
+            flag = name.replace("_", "-")
+            switch = {True: f"--{flag}", False: f"--no-{flag}"}
+            parts.append(switch[value] if isinstance(value, bool) else f"--{flag} {value}")
     return " ".join(parts)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=20000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=20260)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--bf16", action="store_true", help="train in bfloat16 where the CPU is fast at it")
+    parser.add_argument(
+        "--bf16",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="train in bfloat16; --no-bf16 is faster on CPUs without instructions for it",
+    )
     parser.add_argument("--initial", type=Path, help="go on from these weights (heads start anew)")
-    parser.add_argument("--classifier-clips", type=int, default=14400)
+    parser.add_argument("--classifier-clips", type=int, default=9600)
     parser.add_argument("--version", default="1")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
@@ -231,26 +244,48 @@ def main() -> None:
     metadata["classifier"] = fit_classifier(network, options.seed + 3, options.classifier_clips)
     print("classifier, held out:", metadata["classifier"])
     save(options.output, network, metadata)
+    checkpoint(options.output).unlink(missing_ok=True)
+
+
+def checkpoint(output: Path) -> Path:
+    return output.with_name(f"{output.stem}.checkpoint.safetensors")
 
 
 def train(
     network: EmbeddedNetwork, heads: Heads, options: argparse.Namespace, metadata: dict[str, Any]
 ) -> dict[str, Any]:
-    """Train all tasks together; saves every 2000 steps, returns what belongs into the metadata."""
+    """Train all tasks together, from the checkpoint if there is one; returns what belongs into the metadata.
+
+    Raises:
+        ConfigError: the checkpoint was made by another command.
+    """
     scales = factor_scales(options.seed + 2)
     parameters = [*network.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, options.lr, total_steps=options.steps, pct_start=0.05, div_factor=10, final_div_factor=100
     )
+    parts = {"network": network, "heads": heads, "optimiser": optimiser}
+    state, done = checkpoint(options.output), 0
+    if state.exists():
+        counters = load_state(state, parts)
+        if counters["command"] != metadata["command"]:
+            raise ConfigError(
+                f"{state} was made by `{counters['command']}`", "give its options, or delete it"
+            )
+        done = counters["step"]
+        # The rate is a function of the step alone: put the counter back by one and step.
+        schedule.load_state_dict(schedule.state_dict() | {"last_epoch": done - 1, "_step_count": done})
+        schedule.step()
+        print("going on after step", done, flush=True)
     loader = DataLoader(
-        Batches(options.seed, options.batch, options.steps),
+        Subset(Batches(options.seed, options.batch, options.steps), range(done, options.steps)),
         batch_size=None,
         num_workers=options.workers,
         prefetch_factor=8 if options.workers else None,
     )
-    begun, running, result = time.monotonic(), {}, {}
-    for step, batch in enumerate(loader, 1):
+    begun, running = time.monotonic(), {}
+    for step, batch in enumerate(loader, done + 1):
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
             terms, _ = losses(network, heads, batch, scales)
         optimiser.zero_grad(set_to_none=True)
@@ -261,12 +296,12 @@ def train(
         for name, value in terms.items():
             running[name] = 0.98 * running.get(name, value.item()) + 0.02 * value.item()
         if step % 200 == 0:
-            rate = step * options.batch / (time.monotonic() - begun)
+            rate = (step - done) * options.batch / (time.monotonic() - begun)
             print(step, f"{rate:.0f} clips/s", {k: round(v, 3) for k, v in running.items()}, flush=True)
-        if step % 2000 == 0 or step == options.steps:
-            result = validate(network, heads, scales, options.seed + 1, 16)
-            print("validation", result, flush=True)
-            save(options.output, network, metadata | {"steps": step, "validation": result})
+        if step % CHECKPOINT_STEPS == 0 or step == options.steps:
+            save_state(state, parts, {"step": step, "command": metadata["command"]})
+    result = validate(network, heads, scales, options.seed + 1, 16)
+    print("validation", result, flush=True)
     return {"steps": options.steps, "validation": result}
 
 
