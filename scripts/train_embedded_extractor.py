@@ -284,7 +284,7 @@ def train(
         num_workers=options.workers,
         prefetch_factor=8 if options.workers else None,
     )
-    begun, running = time.monotonic(), {}
+    begun, spent, running = time.monotonic(), time.process_time(), {}
     for step, batch in enumerate(loader, done + 1):
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
             terms, _ = losses(network, heads, batch, scales)
@@ -295,10 +295,11 @@ def train(
         schedule.step()
         for name, value in terms.items():
             running[name] = 0.98 * running.get(name, value.item()) + 0.02 * value.item()
-        if step % 200 == 0:
-            rate = (step - done) * options.batch / (time.monotonic() - begun)
-            print(step, f"{rate:.0f} clips/s", {k: round(v, 3) for k, v in running.items()}, flush=True)
         if step % CHECKPOINT_STEPS == 0 or step == options.steps:
+            rate = (step - done) * options.batch / (time.monotonic() - begun)
+            cost = (time.process_time() - spent) / (step - done)
+            shown = {name: round(value, 3) for name, value in running.items()}
+            print(step, f"{rate:.0f} clips/s, {cost:.2f} s of CPU a step", shown, flush=True)
             save_state(state, parts, {"step": step, "command": metadata["command"]})
     result = validate(network, heads, scales, options.seed + 1, 16)
     print("validation", result, flush=True)
