@@ -16,7 +16,8 @@ from vgbench.clips.clip import ClipSource, Frames
 from vgbench.errors import BadClip
 from vgbench.features import FeatureStore, Row, window_key
 from vgbench.metrics import flow
-from vgbench.metrics.temporal import flow_histogram
+from vgbench.metrics.checks import frames
+from vgbench.metrics.temporal import histogram_of
 from vgbench.pipeline import Measured
 from vgbench.protocol import Protocol
 from vgbench.protocol.pixels import resize
@@ -42,18 +43,28 @@ def describe(clip: Frames) -> Row:
     Raises:
         VgbenchError: another dtype or shape, or a single frame.
     """
-    histogram = flow_histogram(clip)
-    values = clip.astype(np.float64) / 255
-    lengths = [np.sqrt(flow.squared_length(step.astype(np.float64))).mean() for step in flow.forward(clip)]
-    axes = (1, 2, 3)
-    down, right = (np.abs(np.diff(values, axis=axis)) for axis in (1, 2))
+    values = frames(clip)
+    field = np.stack(list(flow.forward(values))).astype(np.float64) / min(values.shape[1:3])
+    steps = values.astype(np.int16)  # wide enough for differences, a quarter of float64
+    down, right = np.diff(steps, axis=1), np.diff(steps, axis=2)
+    neighbours = max(down[0].size + right[0].size, 1) * 255
     return {
-        "flow": np.array(lengths) / min(clip.shape[1:3]),
-        "change": np.abs(np.diff(values, axis=0)).mean(axis=axes),
-        "drift": np.abs(values - values[:1]).mean(axis=axes),
-        "sharpness": (down.sum(axis=axes) + right.sum(axis=axes)) / max(down[0].size + right[0].size, 1),
-        "histogram": histogram,
+        "flow": np.sqrt(flow.squared_length(field)).mean(axis=(1, 2)),
+        "change": _mean_size(np.diff(steps, axis=0)),
+        "drift": _mean_size(steps - steps[:1]),
+        "sharpness": (_total_size(down) + _total_size(right)) / neighbours,
+        "histogram": histogram_of(field),
     }
+
+
+def _total_size(values: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
+    """Sum of |values| over all but the first axis."""
+    return np.asarray(np.abs(values).sum(axis=(1, 2, 3), dtype=np.int64), dtype=np.float64)
+
+
+def _mean_size(values: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
+    """Mean of |values| over all but the first axis, as a share of 255."""
+    return np.asarray(_total_size(values) / (values[0].size * 255), dtype=np.float64)
 
 
 def describe_sets(
@@ -103,10 +114,10 @@ def _rows(
         row = table.get(key)
         if row is None:
             try:
-                frames = source.clips[used.window.clip].read(used.window.frames)
+                pixels = source.clips[used.window.clip].read(used.window.frames)
             except BadClip:
                 continue
-            row = describe(resize(frames, plan.resize))
+            row = describe(resize(pixels, plan.resize))
             table.put(key, row)
         rows.append(row)
         groups.append(group)

@@ -121,7 +121,11 @@ def flow_histogram(clip: Frames) -> npt.NDArray[np.float64]:
     `frechet_distance` or `kernel_distance` of these rows.
     """
     values = frames(clip)
-    field = np.stack(list(flow.forward(values))).astype(np.float64) / min(values.shape[1:3])
+    return histogram_of(np.stack(list(flow.forward(values))).astype(np.float64) / min(values.shape[1:3]))
+
+
+def histogram_of(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`flow_histogram` of flow that is there already, [..., 2] in shorter sides of the frame."""
     speed = np.searchsorted(_SPEEDS, np.sqrt(flow.squared_length(field)), side="right")
     turn = np.arctan2(field[..., 1], field[..., 0]) / (2 * np.pi) * _DIRECTIONS
     direction = np.floor(turn + 0.5).astype(np.intp) % _DIRECTIONS  # bins centred on the axes
