@@ -187,7 +187,7 @@ def bench_panel() -> Iterator[Callable[[Any], None]]:
                 return
             last[0] = time.monotonic()
             spent = time.monotonic() - begun
-            left = f", {spent * (1 / state.share - 1) / 60:.0f} min left" if state.share > 0.01 else ""
+            left = f", {spent * (1 / state.share - 1) / 60:.0f} min left" if state.share > 0.02 else ""
             head = f"{state.finished}/{state.total} rows, {spent / 60:.1f} min{left}"
             rows = [f"{cell}: {stage} {done}/{total}" for cell, stage, done, total in state.now.values()]
             if live is None:

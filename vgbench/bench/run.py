@@ -90,6 +90,10 @@ class Ending:
     written: list[Path] = field(default_factory=list)
 
 
+GUESSED_SCORING_SECONDS = 20.0
+"""Of one evaluation, for the share of the work that is done, until a record says better."""
+
+
 def make_plan(suite: Suite, work: Path | None = None, results: Path | None = None) -> Plan:
     """Spell out a suite and look at what is there already. Opens no data.
 
@@ -159,7 +163,9 @@ def run_plan(
         VgbenchError: the results cannot be written.
     """
     ending = Ending()
-    weights = [1.0 + plan.training_seconds(task) for task in plan.tasks]
+    scoring = scoring_seconds(plan) or GUESSED_SCORING_SECONDS
+    training = [plan.training_seconds(task) for task in plan.tasks]
+    weights = [scoring + seconds for seconds in training]
     shares = [0.0] * len(weights)
     now: dict[int, tuple[str, str, int, int]] = {}
     begun = len(plan.cells) - len(plan.tasks) - sum(plan.missing.values())
@@ -173,7 +179,7 @@ def run_plan(
         now[job] = (plan.tasks[index].cell.name, stage, done, total)
         if stage == "training":
             first = steps_at_start.setdefault(index, done)
-            shares[index] = max(0, done - first) / max(1, total - first)
+            shares[index] = max(0, done - first) / max(1, total - first) * training[index] / weights[index]
         tell()
 
     steps_at_start: dict[int, int] = {}
@@ -205,6 +211,12 @@ def write_tables(plan: Plan) -> list[Path]:
     return written + write_summary(plan.records, plan.results, suite.primary, suite.title)
 
 
+def scoring_seconds(plan: Plan) -> float:
+    """Mean seconds of one evaluation among the records that there are; 0 while there is none."""
+    found = [record.seconds["total"] for record in recorded(plan.records).values()]
+    return sum(found) / len(found) if found else 0.0
+
+
 def describe(plan: Plan) -> list[tuple[str, str]]:
     """One line a cell: its name, and what is left of it."""
     left: dict[str, Task] = {task.cell.name: task for task in plan.tasks}
@@ -227,9 +239,8 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
 def estimate(plan: Plan, jobs: int) -> str:
     """What is left to do, in words."""
     timed: Sequence[float] = [plan.training_seconds(task) for task in plan.tasks]
-    scoring = [record.seconds["total"] for record in recorded(plan.records).values()]
-    rest = len(plan.tasks) * (sum(scoring) / len(scoring) if scoring else 0.0)
-    hours = (sum(timed) + rest) / 3600
+    scoring = scoring_seconds(plan)
+    hours = (sum(timed) + len(plan.tasks) * scoring) / 3600
     text = f"{len(plan.tasks)} of {len(plan.cells)} rows to do"
     if sum(timed):
         text += f", about {hours:.2f} hours of work, {hours / jobs:.2f} with --jobs {jobs}"
