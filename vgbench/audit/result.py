@@ -190,7 +190,9 @@ def write_audit(result: AuditResult, folder: str | Path) -> list[Path]:
         try:
             atomic.write_text(path, text)
         except OSError as error:
-            raise VgbenchError(f"{path}: cannot be written ({error.strerror})") from error
+            raise VgbenchError(
+                f"{path}: cannot be written ({error.strerror})", "free space there, or choose another folder"
+            ) from error
         paths.append(path)
     return paths
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.clips import limits
 from vgbench.clips.clip import Clip, Frames
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices
@@ -218,7 +219,11 @@ def _batched(
 ) -> tuple[tuple[int, ...], int]:
     check_kind(dtype, shape, value_range)
     shape = shape if len(shape) == 5 else (1, *shape)
-    return shape, channel_axis(shape[1:])
+    axis = channel_axis(shape[1:])
+    time_length, height, width = (length for at, length in enumerate(shape[1:]) if at != axis)
+    if height * width > limits.MAX_FRAME_PIXELS or time_length > limits.MAX_FRAMES:
+        raise ValueError(f"shape {shape} exceeds the limits (VGBENCH_MAX_PIXELS, VGBENCH_MAX_FRAMES)")
+    return shape, axis
 
 
 def _ids(path: str, axes: int, count: int) -> list[str]:

@@ -13,6 +13,11 @@ Frames = npt.NDArray[np.uint8]
 """Decoded pixels: uint8 [T, H, W, 3], RGB, sRGB."""
 
 
+def printable(name: str) -> str:
+    """Spell bytes of a file name that are not UTF-8 as backslash escapes, so that records can hold it."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 @dataclass(frozen=True)
 class Clip(ABC):
     """One clip. Small, frozen and picklable: decoding workers receive it by pickle.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from vgbench.clips.clip import Clip, Frames
 from vgbench.clips.files import StoredFile, bad_clip_on_error
+from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -25,12 +27,6 @@ if TYPE_CHECKING:
 STILLS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 ANIMATIONS = (".gif", ".apng")
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM", "TIFF")
-
-MAX_FRAME_PIXELS = 2**26
-"""Pixels that one frame may have (8K has half of that)."""
-
-MAX_FRAMES = 2**20
-"""Frames that one clip may have."""
 
 LEAST_STRIP_FRAMES = 4
 """An image this many times as wide as high, and a whole multiple, is taken for a frame strip."""
@@ -119,16 +115,6 @@ def flatten_alpha(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return ((product + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
 
 
-def check_frame_size(name: str, width: int, height: int) -> None:
-    """Refuse frames that are larger than `MAX_FRAME_PIXELS`.
-
-    Raises:
-        BadClip: the frame is too large.
-    """
-    if width * height > MAX_FRAME_PIXELS:
-        raise BadClip(name, f"frames of {width}×{height} exceed the limit of {MAX_FRAME_PIXELS} pixels")
-
-
 def check_indices(name: str, indices: Sequence[int], count: int) -> None:
     """Refuse indices past the end.
 
@@ -165,8 +151,7 @@ class FrameFolderClip(Clip):
         return digest.hexdigest()
 
     def count_frames(self) -> int:
-        if len(self.files) > MAX_FRAMES:
-            raise BadClip(self.folder, f"more than {MAX_FRAMES} frames")
+        check_frame_count(self.folder, len(self.files))
         for file in self.files:
             if file.size == 0:
                 raise BadClip(file.name, "zero bytes")
@@ -245,7 +230,7 @@ class AnimationClip(Clip):
         wanted = set(stored.tolist())
         pixels: dict[int, npt.NDArray[np.uint8]] = {}
         with open_image(self.file) as image:
-            for position in _positions(image):
+            for position in _positions(image, self.file.name):
                 if position in wanted:
                     pixels[position] = to_rgb(image)
         if len({frame.shape for frame in pixels.values()}) > 1:
@@ -259,20 +244,21 @@ class AnimationClip(Clip):
                 raise BadClip(self.file.name, "cut off: shorter than its header says")
         with open_image(self.file) as image:
             check_frame_size(self.file.name, *image.size)
-            for _ in _positions(image):
+            for _ in _positions(image, self.file.name):
                 image.load()
                 durations.append(round(image.info.get("duration", 0)))
         repeats = repeats_of(durations)
-        if sum(repeats) > MAX_FRAMES:
-            raise BadClip(self.file.name, f"more than {MAX_FRAMES} frames")
+        check_frame_count(self.file.name, sum(repeats))
         return repeats
 
 
-def _positions(image: Image) -> Iterator[int]:
+def _positions(image: Image, name: str) -> Iterator[int]:
     """Seek through the frames one after the other, yielding 0, 1, …"""
+    began = time.monotonic()
     first = 1 if getattr(image, "default_image", False) else 0  # a PNG's still stand-in is no frame
     for position in range(first, getattr(image, "n_frames", 1)):
         image.seek(position)
+        check_time(name, began)
         yield position - first
 
 

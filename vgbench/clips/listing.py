@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, Any
 
-from vgbench.clips.clip import Skipped
+from vgbench.clips.clip import Skipped, printable
 from vgbench.clips.files import (
     DAMAGE,
     DeflatedMember,
@@ -101,9 +101,11 @@ def list_local(folder: str) -> Listed:
                 if child.is_dir():
                     (linked if child.is_symlink() else pending).append(path)
                 elif child.is_file():
-                    entries.append(Entry(path, LocalFile(folder, path, child.stat().st_size)))
+                    entries.append(Entry(printable(path), LocalFile(folder, path, child.stat().st_size)))
                 elif child.is_symlink():
                     skipped.append(Skipped(child.path, "link to nothing"))
+                else:
+                    skipped.append(Skipped(child.path, "not a plain file"))
             except OSError as error:
                 skipped.append(Skipped(child.path, error.strerror or str(error)))
     return entries, skipped

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vgbench.clips.arrays import ARRAYS, ValueRange, is_array, memory_clips, stored_array_clips
-from vgbench.clips.clip import Clip, ClipSource, Skipped
+from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.files import LocalFile, StoredFile
 from vgbench.clips.images import (
     ANIMATIONS,
@@ -154,7 +154,7 @@ class _Opener:
             path = Path(self.spec)
             if path.is_file():
                 size = path.stat().st_size
-                return [Entry(path.name, LocalFile(str(path.parent), path.name, size))]
+                return [Entry(printable(path.name), LocalFile(str(path.parent), path.name, size))]
             if not path.is_dir():
                 raise VgbenchError(f"{self.spec}: no such file or folder", f"looked for {LOOKED_FOR}")
             entries, skipped = list_local(str(path))

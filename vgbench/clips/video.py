@@ -2,11 +2,13 @@
 
 A frame is a coded frame: frames are never repeated or dropped to reach a constant rate, so a clip with a
 variable frame rate has exactly the frames that were encoded. Pixels are those of the coded picture (sample
-aspect ratio ignored), turned upright where the file says that it was filmed sideways.
+aspect ratio ignored), turned upright where the file says that it was filmed sideways. 10 and 12 bits become 8
+by FFmpeg's scaler; fields of interlaced film stay woven; HDR is refused.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.clips import limits
 from vgbench.clips.clip import Clip, Frames
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
-from vgbench.clips.images import MAX_FRAMES, check_frame_size, check_indices, flatten_alpha
+from vgbench.clips.images import check_indices, flatten_alpha
+from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -59,6 +63,9 @@ ONE_PACKET_A_FRAME = {
     "prores",
 }
 INDEXED_CONTAINERS = {"mov", "matroska"}
+
+HDR = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
+"""Transfer curves (ITU-T H.273, table 3) whose values are not sRGB's; there are many ways to map them."""
 
 WORTH_SEEKING = 48
 """Frames that a seek must save; below, decoding through is as fast."""
@@ -167,6 +174,9 @@ def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
             if stream.codec_context is None:
                 raise BadClip(file.name, "its video codec is unknown, or its header is damaged")
             check_frame_size(file.name, stream.codec_context.width, stream.codec_context.height)
+            if stream.codec_context.color_trc in HDR:
+                curve = HDR[stream.codec_context.color_trc]
+                raise BadClip(file.name, f"HDR ({curve}), and scores are of SDR: tone-map it first")
             # Clips are decoded in parallel by processes; threads within one short clip only cost.
             stream.codec_context.thread_count = 1
             yield container, stream
@@ -203,7 +213,7 @@ def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[i
             continue  # PyAV's end-of-stream packet
         if packet.size == 0 or packet.pts is None or packet.is_corrupt or packet.is_discard:
             return None
-        if (not times and not packet.is_keyframe) or len(times) == MAX_FRAMES:
+        if (not times and not packet.is_keyframe) or len(times) == limits.MAX_FRAMES:
             return None
         times.append((packet.pts, packet.is_keyframe))
     if not times or len(times) < stream.frames:  # the last: cut off before what the index promises
@@ -220,9 +230,10 @@ PROGRESSIVE = (0, 1)
 
 
 def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    began = time.monotonic()
     for position, frame in enumerate(container.decode(stream)):
-        if position >= MAX_FRAMES:
-            raise BadClip(name, f"more than {MAX_FRAMES} frames")
+        check_frame_count(name, position + 1)
+        check_time(name, began)
         if frame.is_corrupt:
             raise BadClip(name, f"frame {position} is damaged")
         check_frame_size(name, frame.width, frame.height)

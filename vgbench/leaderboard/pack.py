@@ -81,7 +81,10 @@ def pack(record_path: str | Path, output: str | Path) -> Path:
     try:
         atomic.write_bytes(target, _zip(first | dict(sorted(contents.items()))))
     except OSError as error:
-        raise VgbenchError(f"{target}: cannot write the pack ({error.strerror})") from error
+        raise VgbenchError(
+            f"{target}: cannot write the pack ({error.strerror})",
+            "free space there, or choose another folder",
+        ) from error
     return target
 
 
@@ -125,7 +128,9 @@ def unpack_checked(pack_path: str | Path, folder: str | Path) -> Path:
             atomic.write_bytes(folder / name, contents[name])
         atomic.write_bytes(target, contents[RECORD])  # last, so that a record never points at nothing
     except OSError as error:
-        raise VgbenchError(f"{folder}: cannot be written to ({error.strerror})") from error
+        raise VgbenchError(
+            f"{folder}: cannot be written to ({error.strerror})", "free space there, or choose another folder"
+        ) from error
     return target
 
 

@@ -107,7 +107,10 @@ def write_files(files: dict[Path, str | bytes], output: Path) -> list[Path]:
             if not path.is_file() or path.read_bytes() != data:
                 atomic.write_bytes(path, data)
     except OSError as error:
-        raise VgbenchError(f"{output}: cannot write the report ({error.strerror})") from error
+        raise VgbenchError(
+            f"{output}: cannot write the report ({error.strerror})",
+            "free space there, or choose another folder",
+        ) from error
     return list(files)
 
 

@@ -1,0 +1,30 @@
+"""kill -9 at random moments; the same command again ends with what an undisturbed run leaves."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from chaos.kills import JOBS, Chaos
+
+
+@pytest.fixture(scope="module")
+def chaos(tmp_path_factory):
+    return Chaos(tmp_path_factory.mktemp("chaos"))
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_killed_command_ends_like_an_undisturbed_one(name, chaos):
+    for _ in range(20):  # a kill may come too late on a machine that has just become faster
+        if chaos.kill_and_finish(name, most_kills=2):
+            return
+    raise AssertionError("never killed in time")
+
+
+@pytest.mark.slow
+def test_a_hundred_kills(tmp_path_factory, capsys):
+    chaos = Chaos(tmp_path_factory.mktemp("chaos"), seed=1)
+    while sum(chaos.kills.values()) < 100 or min(chaos.kills.values()) < 20:
+        chaos.kill_and_finish(min(chaos.kills, key=lambda name: chaos.kills[name]))
+    with capsys.disabled():
+        sys.stderr.write(f"\nkills survived: {chaos.kills}\n")

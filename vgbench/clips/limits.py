@@ -1,0 +1,64 @@
+"""What one clip may ask of a decoder at most, so that a hostile or broken file costs little.
+
+Each can be raised, or lowered, by an environment variable, which decoding workers inherit. A clip beyond a
+limit is skipped with the limit's name; no limit changes the pixels of the clips within.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from vgbench.errors import BadClip, ConfigError
+
+
+def _limit(variable: str, default: float) -> float:
+    text = os.environ.get(variable, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise ConfigError(f"{variable} = {text!r}: must be a positive number", f"the default is {default:g}")
+    return value
+
+
+MAX_FRAME_PIXELS = int(_limit("VGBENCH_MAX_PIXELS", 2**26))
+"""Pixels of one frame (8K has half of that)."""
+
+MAX_FRAMES = int(_limit("VGBENCH_MAX_FRAMES", 2**20))
+"""Frames of one clip."""
+
+MAX_SECONDS = _limit("VGBENCH_MAX_SECONDS", 600.0)
+"""Wall time for one pass of a decoder over one clip."""
+
+
+def check_frame_size(name: str, width: int, height: int) -> None:
+    """Refuse frames of more than `MAX_FRAME_PIXELS`.
+
+    Raises:
+        BadClip: the frame is too large.
+    """
+    if width * height > MAX_FRAME_PIXELS:
+        limit = f"{MAX_FRAME_PIXELS} pixels (VGBENCH_MAX_PIXELS)"
+        raise BadClip(name, f"frames of {width}×{height} exceed the limit of {limit}")
+
+
+def check_frame_count(name: str, count: int) -> None:
+    """Refuse clips of more than `MAX_FRAMES`.
+
+    Raises:
+        BadClip: the clip is too long.
+    """
+    if count > MAX_FRAMES:
+        raise BadClip(name, f"more than {MAX_FRAMES} frames (VGBENCH_MAX_FRAMES)")
+
+
+def check_time(name: str, began: float) -> None:
+    """Refuse clips that a decoder has been at since `began` (of `time.monotonic`) for too long.
+
+    Raises:
+        BadClip: more than `MAX_SECONDS` have passed.
+    """
+    if time.monotonic() - began > MAX_SECONDS:
+        raise BadClip(name, f"decoding takes more than {MAX_SECONDS:g} s (VGBENCH_MAX_SECONDS)")
