@@ -65,6 +65,15 @@ class FailsOnRankOne(StubExtractor):
         return super().forward(clips)
 
 
+class HangsOnRankOne(StubExtractor):
+    """Rank 0 does its work; rank 1 never comes back from its first batch."""
+
+    def forward(self, clips: torch.Tensor) -> Extracted:
+        if os.environ.get("RANK") == "1":
+            time.sleep(3600)
+        return super().forward(clips)
+
+
 class SlowExtractor(StubExtractor):
     """Takes its time, and has every batch written to the store at once, so that a test can kill it midway."""
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from vgbench.errors import ConfigError, VgbenchError
 
 T = TypeVar("T")
 
@@ -29,11 +32,31 @@ def launched_world() -> World:
     return World(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
+TIMEOUT = "VGBENCH_TIMEOUT_MINUTES"
+
+
+def timeout_minutes() -> float:
+    """How long a rank waits for the others: 30, or `VGBENCH_TIMEOUT_MINUTES`.
+
+    Raises:
+        ConfigError: not a positive number.
+    """
+    text = os.environ.get(TIMEOUT, "30")
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not minutes > 0:
+        raise ConfigError(f"{TIMEOUT} = {text!r}: must be a positive number of minutes")
+    return minutes
+
+
 @contextmanager
-def joined_world(timeout_minutes: float = 30.0) -> Iterator[World]:
+def joined_world() -> Iterator[World]:
     """Join the process group that `torchrun` announced, and leave it at the end.
 
-    A rank that dies makes the others fail at their next collective after at most `timeout_minutes`.
+    Raises:
+        VgbenchError: another rank died, or did not answer within `timeout_minutes`.
     """
     world = launched_world()
     if world.size == 1:
@@ -48,9 +71,18 @@ def joined_world(timeout_minutes: float = 30.0) -> Iterator[World]:
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     if backend == "nccl":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group(backend, timeout=dt.timedelta(minutes=timeout_minutes))
+    minutes = timeout_minutes()
+    dist.init_process_group(backend, timeout=dt.timedelta(minutes=minutes))
     try:
         yield world
+    except RuntimeError as error:  # of gloo and NCCL alike; told apart from others by their words
+        if not re.search("timed? ?out|connection (closed|reset)|peer", str(error), re.IGNORECASE):
+            raise
+        raise VgbenchError(
+            f"rank {world.rank} of {world.size}: another rank died, or did not answer for "
+            f"{minutes:g} minutes ({str(error).splitlines()[0]})",
+            f"see what the other ranks say; the same command again goes on. {TIMEOUT} sets the patience",
+        ) from error
     finally:
         dist.destroy_process_group()
 

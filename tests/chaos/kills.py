@@ -171,6 +171,12 @@ class Chaos:
         self.kills[name] += killed
         return killed
 
+    def start(self, arguments: list[str], folder: Path) -> Any:
+        """Start `vgbench ARGUMENTS` with a cache in `folder` and leave it running."""
+        process = self._server.Process(target=command, args=(arguments, folder, None))
+        process.start()
+        return process
+
     def _prepared(self, name: str, kind: str) -> Path:
         folder = self.folder / f"{name}-{kind}"
         shutil.rmtree(folder, ignore_errors=True)

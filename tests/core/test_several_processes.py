@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vgbench.distributed import timeout_minutes
+from vgbench.errors import ConfigError
+
 TESTS = Path(__file__).parents[1]
 COMMAND = [
     "eval",
@@ -24,7 +27,9 @@ COMMAND = [
 ]
 
 
-def _run(ranks: int, cache: Path, extractor: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    ranks: int, cache: Path, extractor: str, **environment_of_its_own: str
+) -> subprocess.CompletedProcess[str]:
     launcher = [] if ranks == 1 else ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
     environment = {
         **os.environ,
@@ -32,6 +37,7 @@ def _run(ranks: int, cache: Path, extractor: str) -> subprocess.CompletedProcess
         "VGBENCH_CACHE": str(cache),
         "OMP_NUM_THREADS": "1",
         "VGBENCH_RANK_FILE": str(cache / "ranks"),
+        **environment_of_its_own,
     }
     command = [sys.executable, *launcher, "-m", "vgbench", *COMMAND, "--extractor", extractor]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
@@ -65,3 +71,15 @@ def test_a_rank_that_fails_ends_the_run_with_a_message_and_the_next_run_resumes(
     assert scores["fvd"]["value"] == pytest.approx(single["scores"]["fvd"]["value"], rel=1e-6)
     done_now = sum(int(line) for line in (tmp_path / "ranks").read_text().split())
     assert done_now < 80, "what the living rank had stored was not extracted again"
+
+
+def test_a_rank_that_hangs_ends_the_run_with_a_message(tmp_path):
+    failed = _run(2, tmp_path, "stub_extractor:HangsOnRankOne", VGBENCH_TIMEOUT_MINUTES="0.1")
+    assert failed.returncode != 0
+    assert "another rank died, or did not answer for 0.1 minutes" in failed.stderr
+
+
+def test_patience_must_be_a_number(monkeypatch):
+    monkeypatch.setenv("VGBENCH_TIMEOUT_MINUTES", "soon")
+    with pytest.raises(ConfigError, match="VGBENCH_TIMEOUT_MINUTES"):
+        timeout_minutes()
