@@ -749,8 +749,12 @@ def bench(
         return
     require_something(plan)
     console.note(estimate(plan, jobs))
-    with console.bench_panel() as show:
-        ending = run_plan(plan, jobs, minutes, show)
+    try:
+        with console.bench_panel() as show:
+            ending = run_plan(plan, jobs, minutes, show)
+    except KeyboardInterrupt:
+        console.note("stopped; the same command goes on")
+        raise
     for path in ending.written:
         typer.echo(str(path))
     for name, count in plan.missing.items():

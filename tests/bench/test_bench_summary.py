@@ -101,4 +101,4 @@ def test_a_group_without_trained_rows_has_an_empty_summary():
     (group,) = rank([make_record("a", 1.0), make_record("b", 2.0)])
     one = summarise(group)
     assert (one.matrix, one.metrics, one.variance) == ({}, (), ())
-    assert render([one], "t").count("#") == 3
+    assert "##" not in render([one], "t")

@@ -243,7 +243,7 @@ def estimate(plan: Plan, jobs: int) -> str:
     hours = (sum(timed) + len(plan.tasks) * scoring) / 3600
     text = f"{len(plan.tasks)} of {len(plan.cells)} rows to do"
     if sum(timed):
-        text += f", about {hours:.2f} hours of work, {hours / jobs:.2f} with --jobs {jobs}"
+        text += f", about {hours:.2f} hours of one core, {hours / jobs:.2f} with --jobs {jobs} on free cores"
         text += "" if scoring else " (scoring not counted: none has been timed yet)"
     return text
 

@@ -226,7 +226,7 @@ def render(summaries: Sequence[GroupSummary], title: str) -> str:
         f"# {escape(title)}: summary",
         "Made by `vgbench bench` from the records.",
     ]
-    for one in summaries:
+    for one in filter(_says_something, summaries):
         parts += [f"## {escape(one.data or 'records')}", f"`{one.signature}`"]
         if one.matrix:
             parts += [f"### {escape(one.primary)}: motion module × loss", _matrix_table(one)]
@@ -256,6 +256,10 @@ def render(summaries: Sequence[GroupSummary], title: str) -> str:
                 ),
             ]
     return "\n\n".join(parts) + "\n"
+
+
+def _says_something(one: GroupSummary) -> bool:
+    return bool(one.matrix or one.metrics or one.variance)
 
 
 def _matrix_table(one: GroupSummary) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,11 +135,15 @@ def device(asked: str) -> str:
 
 
 def time_step(config: TrainConfig, report: Report) -> float:
-    """Seconds of one training step on this machine, from a few of them."""
+    """Seconds of one training step on this machine, from a few of them.
+
+    On a CPU these are seconds of the processor, which other work on the machine hardly changes.
+    """
     from vgbench.training.catalogue import seconds_per_step
 
     report("timing", 0, 1)
-    return seconds_per_step(config, TIMED_STEPS)
+    clock = time.process_time if device(config.device) == "cpu" else time.perf_counter
+    return seconds_per_step(config, TIMED_STEPS, clock)
 
 
 TIMED_STEPS = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vgbench.training.config import TrainConfig
@@ -84,8 +84,10 @@ def describe_config(
     )
 
 
-def seconds_per_step(config: TrainConfig, steps: int) -> float:
-    """Mean time of a training step on random clips, data loading included."""
+def seconds_per_step(
+    config: TrainConfig, steps: int, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Mean time of a training step on random clips, data loading included, by any clock."""
     import numpy as np
 
     from vgbench.clips import open_source
@@ -101,9 +103,9 @@ def seconds_per_step(config: TrainConfig, steps: int) -> float:
     players = build_players(config)
     try:
         training_step(config, players, World(), windows, 0)
-        before = time.perf_counter()
+        before = clock()
         for step in range(1, steps + 1):
             training_step(config, players, World(), windows, step)
-        return (time.perf_counter() - before) / steps
+        return (clock() - before) / steps
     finally:
         windows.close()
