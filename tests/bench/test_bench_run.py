@@ -9,10 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import yaml
+
 from vgbench.bench.processes import over_processes
 from vgbench.bench.run import make_plan, run_plan
 from vgbench.bench.suite import read_suite
 from vgbench.bench.work import steps_done
+from vgbench.cli import app
+from vgbench.errors import VgbenchError
 from vgbench.results import find_records, load_record
 
 SMOKE = Path(__file__).parents[2] / "suites" / "smoke.yaml"
@@ -60,6 +65,27 @@ def test_killed_bench_goes_on_and_a_finished_one_does_nothing(tmp_path):
     ending = run_plan(plan)
     assert (ending.done, ending.left, ending.failed) == (0, 0, {})
     assert _stamps(tmp_path / "results") == everything
+
+
+def test_a_row_that_fails_is_named_and_the_others_are_done(tmp_path, capsys):
+    suite = {
+        "name": "broken",
+        "data": {"shapes": {"train": "builtin:moving-shapes?size=16&clips=40"}},
+        "steps": 1,
+        "evaluations": [{"metrics": ["temporal_flicker"], "settings": {"clips.least": 4, "resize.size": 16}}],
+        "references": [
+            {"name": "nowhere", "source": str(tmp_path / "nowhere")},
+            {"name": "real", "source": "train", "role": "real"},
+        ],
+    }
+    file = tmp_path / "broken.yaml"
+    file.write_text(yaml.safe_dump(suite))
+    command = ["bench", str(file), "--work", str(tmp_path / "work"), "--results", str(tmp_path / "results")]
+    with pytest.raises(VgbenchError, match=r"shapes/nowhere: .*no such file or folder") as caught:
+        app(command, standalone_mode=False)
+    assert caught.value.exit_code == 2
+    assert [load_record(path).model for path in find_records([tmp_path / "results"])] == ["real"]
+    assert "summary.md" in capsys.readouterr().out, "the tables of what there is are written all the same"
 
 
 def _work(item, report):
