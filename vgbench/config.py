@@ -8,7 +8,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -64,13 +64,18 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
 
 def _fields_at(kind: type[BaseModel], path: Iterable[Any]) -> list[str]:
     """Names allowed below `path`; falls back to the root's where the path leaves plain models."""
+    node: Any = kind
     for part in path:
-        field = kind.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return sorted(kind.model_fields)
-        kind = inner
-    return sorted(kind.model_fields)
+        if _is_model(node):
+            field = node.model_fields.get(str(part))
+            node = field.annotation if field else None
+        else:  # a list or mapping of models
+            node = next(filter(_is_model, get_args(node)), None)
+    return sorted((node if _is_model(node) else kind).model_fields)
+
+
+def _is_model(node: Any) -> bool:
+    return isinstance(node, type) and issubclass(node, BaseModel)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_what_two_grids_share_is_one_cell_and_must_be_alike():
     ("changes", "words"),
     [
         ({"step": 5}, "unknown key 'step'"),
-        ({"models": [SMALL["models"][0] | {"loss": ["hinge"]}]}, "models.0.loss"),
+        ({"models": [SMALL["models"][0] | {"loss": ["hinge"]}]}, "models.0.loss' .did you mean losses"),
         ({"models": [SMALL["models"][0] | {"data": ["shape"]}]}, "data 'shape' is not one of shapes, mine"),
         ({"data": {"shapes": {"path": "x"}}}, "data.shapes.path"),
         ({"steps": 0}, "steps"),
