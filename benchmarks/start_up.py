@@ -1,6 +1,6 @@
 """How long `vgbench --help` takes, as a share of `python -c "import torch"`; both in turn, medians.
 
-    python benchmarks/start_up.py
+python benchmarks/start_up.py
 """
 
 from __future__ import annotations
