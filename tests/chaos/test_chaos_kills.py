@@ -8,11 +8,6 @@ import pytest
 from chaos.kills import JOBS, Chaos
 
 
-@pytest.fixture(scope="module")
-def chaos(tmp_path_factory):
-    return Chaos(tmp_path_factory.mktemp("chaos"))
-
-
 @pytest.mark.parametrize("name", JOBS)
 def test_a_killed_command_ends_like_an_undisturbed_one(name, chaos):
     for _ in range(20):  # a kill may come too late on a machine that has just become faster

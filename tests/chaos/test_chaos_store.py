@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from chaos.kills import JOBS, Chaos
+from chaos.kills import JOBS
 
 from vgbench.features import FeatureStore
 from vgbench.results import find_records, load_record
 
 
-def test_four_evaluations_and_a_prune(tmp_path):
-    chaos = Chaos(tmp_path)
+def test_four_evaluations_and_a_prune(chaos, tmp_path):
     calm, _, _ = chaos.calm("eval")
     (expected,) = [load_record(path).scores for path in find_records([calm / "results"])]
     shared = tmp_path / "shared"

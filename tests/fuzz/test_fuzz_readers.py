@@ -21,7 +21,7 @@ BY_HAND = {
         b"a: 2001-99-99",
         b"a: !!timestamp x",
         b"a: " + b"9" * 5000,
-        b"[" * 3000,
+        b"[" * 600,
         b"a: &a [1, *a]",
         b"!!python/object/apply:os.system [exit 1]",
     ],
