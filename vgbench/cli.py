@@ -805,7 +805,7 @@ app.add_typer(weights, name="weights")
 
 @weights.command("list")
 def weights_list(as_json: AsJson = False) -> None:
-    """List known weights, and which of them the cache has."""
+    """List known weights: which of them the cache has, size, licence, hash and source."""
     from vgbench.extractors.weights.registry import REGISTRY, list_cached
 
     cached = list_cached()
@@ -813,7 +813,13 @@ def weights_list(as_json: AsJson = False) -> None:
         console.print_json({name: str(path) if path else None for name, path in cached.items()})
         return
     for name, path in cached.items():
-        typer.echo(f"{name:<24}{'here' if path else '-':<6}{REGISTRY[name].summary}")
+        entry = REGISTRY[name]
+        size = f"{entry.size / 1e6:.0f} MB" if entry.size else "size not known"
+        published = f"sha256 {entry.sha256}" if entry.sha256 else f"git blob {entry.git_blob}"
+        known = published if entry.has_public_hash else "no public hash: the first file is trusted"
+        typer.echo(f"{name:<24}{'here' if path else '-':<6}{entry.summary}")
+        typer.echo(f"{'':<30}{size}, licence: {entry.licence}, {known}")
+        typer.echo(f"{'':<30}{' '.join(entry.urls)}")
 
 
 @weights.command("fetch")

@@ -82,6 +82,12 @@ def _frame_network(name: str, weights: str | Path | None = None) -> Extractor:
     return frame_networks.load(name, weights)
 
 
+def _inception_v3(weights: str | Path | None = None) -> Extractor:
+    from vgbench.extractors import inception_v3
+
+    return inception_v3.load(weights)
+
+
 def _videomae(weights: str | Path | None = None) -> Extractor:
     from vgbench.extractors import transformers_video
 
@@ -112,6 +118,7 @@ EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     "r3d-18-k400": partial(_resnet3d, "r3d-18-k400"),
     "videomae-vitb16-k400": _videomae,
     "vjepa2-vitl": _v_jepa_2,
+    "inception-v3-fid": _inception_v3,
     "dinov2-vitb14": partial(_frame_network, "dinov2-vitb14"),
     "clip-vitb32": partial(_frame_network, "clip-vitb32"),
 }

@@ -194,6 +194,21 @@ REGISTRY: dict[str, Entry] = {
         package=None,
         urls=("https://download.pytorch.org/models/r3d_18-b3b3357e.pth",),
     ),
+    "inception-v3-fid": Entry(
+        kind="state-dict",
+        summary="Inception-v3 of 2015-12-05 in pytorch-fid's and torch-fidelity's layout: the network of FID",
+        eps=1e-3,
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        git_blob=None,
+        size=None,
+        licence="Apache-2.0",
+        citation="Szegedy et al., Rethinking the Inception Architecture. CVPR 2016, arXiv 1512.00567",
+        package=None,
+        urls=(
+            "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+            "weights-inception-2015-12-05-6726825d.pth",
+        ),
+    ),
     "lpips-alex": Entry(
         kind="state-dict",
         summary="LPIPS 0.1: AlexNet of torchvision, ImageNet, with the authors' linear layers",
