@@ -29,7 +29,6 @@ INSTRUMENTED = [
     "tarfile",
     "csv",
     "PIL",
-    "yaml",
 ]
 
 

@@ -25,6 +25,7 @@ from vgbench.clips.files import StoredFile
 from vgbench.clips.images import AnimationClip, StripClip, image_kind
 from vgbench.clips.listing import list_archive
 from vgbench.clips.manifest import read_manifest
+from vgbench.config import with_overrides
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.leaderboard.pack import read_checked
 from vgbench.metrics.score import Score
@@ -94,7 +95,7 @@ def read_configs(data: bytes) -> None:
         except VgbenchError as error:
             assert ".yaml" in error.message
     setting = data[:200].decode("utf-8", "replace")
-    protocol.load("quick", [f"clips.generated={setting}"])
+    with_overrides({"clips": {"real": 1}, "list": [1]}, [f"clips.real={setting}", setting])
 
 
 def read_archive(data: bytes) -> None:
@@ -196,8 +197,10 @@ def record_seeds() -> list[bytes]:
 
 
 def config_seeds() -> list[bytes]:
-    quick = Path(protocol.__file__).parent / "quick.yaml"
-    return [quick.read_bytes(), *(preset_path(name).read_bytes() for name in ("gru-hinge", "digan"))]
+    quick = (Path(protocol.__file__).parent / "quick.yaml").read_bytes()
+    preset = preset_path("gru-hinge").read_bytes()
+    pieces = [b"size: 32\nloss: {name: hinge}\n", b"clips: {real: all}\nmetrics: [fvd]\nseed: 0\n"]
+    return [*pieces, b"a: &a {b: [1, 2e-4, .inf, null, 2001-01-01]}\nc: *a\n", quick, preset]
 
 
 def archive_seeds() -> list[bytes]:
