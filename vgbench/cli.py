@@ -430,6 +430,7 @@ def report(
     from vgbench.leaderboard.report import changes, load_groups, write_report
     from vgbench.leaderboard.site import write_site
     from vgbench.leaderboard.terminal import published_table, table
+    from vgbench.results import CHANGED
 
     cited = [name.strip() for name in published.split(",")] if published else []
 
@@ -442,6 +443,9 @@ def report(
             console.out.print(table(groups))
             if lines:
                 console.out.print(published_table(lines))
+        for code, text in (w for group in groups for row in group.rows for w in row.record.warnings):
+            if code == CHANGED:
+                console.warn(code, text)
         if explain:
             for field, values in explain_groups(groups).items():
                 typer.echo(f"{field}: {' / '.join(values)}")

@@ -9,7 +9,7 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -197,7 +197,8 @@ def parse_record(values: Mapping[str, Any], where: str) -> Record:
         key = ".".join(str(part) for part in first["loc"])
         raise VgbenchError(f"{where}: damaged record: '{key}': {first['msg']}") from error
     if HASH in values and values[HASH] != content_hash(content):
-        changed = (CHANGED, f"{where} was changed after it was written: its sha256 differs; evaluate again")
+        name = PurePath(where).name  # the sentence is published
+        changed = (CHANGED, f"{name} was changed after it was written: its sha256 differs; evaluate again")
         record = record.model_copy(update={"warnings": (*record.warnings, changed)})
     return record
 
