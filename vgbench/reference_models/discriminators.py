@@ -91,7 +91,11 @@ class Layers(nn.Module):
     """Convolutions with LeakyReLU 0.2, k=4 and stride 2, no norm on the first; returns every feature map."""
 
     def __init__(self, config: DiscriminatorConfig, size: int, frames: int | None, inputs: int = 3) -> None:
-        """Build 2-D layers, or 3-D ones for clips of `frames`. Time is halved while it is longer than two."""
+        """Build 2-D layers, or 3-D ones for clips of `frames`.
+
+        Time is halved while it is longer than two; with `time_stride` 1 each layer takes four frames, without
+        padding, as long as there are as many.
+        """
         super().__init__()
         dimensions = 2 if frames is None else 3
         levels = halvings(size)
@@ -102,9 +106,9 @@ class Layers(nn.Module):
             if dimensions == 2:
                 layer: nn.Module = nn.Conv2d(now, out, 4, 2, 1)
             else:
-                halve = self.time > 2
-                layer = nn.Conv3d(now, out, (4 if halve else 3, 4, 4), (2 if halve else 1, 2, 2), 1)
-                self.time = self.time // 2 if halve else self.time
+                kernel, stride, padding = time_layer(self.time, config.time_stride)
+                layer = nn.Conv3d(now, out, (kernel, 4, 4), (stride, 2, 2), (padding, 1, 1))
+                self.time = (self.time + 2 * padding - kernel) // stride + 1
             norm = config.norm if level else "none"
             self.layers.append(
                 nn.Sequential(
@@ -120,6 +124,13 @@ class Layers(nn.Module):
             x = layer(x)
             features.append(x)
         return features
+
+
+def time_layer(frames: int, stride: int) -> tuple[int, int, int]:
+    """Kernel, stride and padding in time of a 3-D layer that gets `frames`."""
+    if stride == 1:
+        return min(4, frames), 1, 0
+    return (4, 2, 1) if frames > 2 else (3, 1, 1)
 
 
 class ImageDiscriminator(Discriminator):
