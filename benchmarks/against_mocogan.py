@@ -36,7 +36,7 @@ from vgbench.training.players import build_players
 from vgbench.training.trainer import training_step
 
 FRAMES, SIZE = 16, 64
-SAME_NETWORKS = "discriminators.0.time_stride=1"
+SAME_NETWORKS = "discriminators.0.options.time_stride=1"
 
 
 def original_module(folder: Path, name: str) -> types.ModuleType:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from vgbench.errors import ConfigError
 from vgbench.named import lookup
 
 Entries = list[tuple[str, str]]
 """(name, one line about it)."""
 
 
-def catalogue(kind: str = "all", measure: bool = False) -> dict[str, Entries]:
+def catalogue(
+    kind: str = "all",
+    measure: bool = False,
+    names: Sequence[str] = (),
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Entries]:
     """List what exists.
 
     Args:
         kind: a key of `SECTIONS`, or "all".
-        measure: time a training step of each preset on this machine (minutes).
+        measure: time a training step of each preset on this machine, at most about 20 s each.
+        names: of "models", only these.
+        progress: called as (stage, done, total) while models are counted or timed.
 
     Raises:
         ConfigError: unknown kind.
     """
     if kind == "all":
         return {name: section() for name, section in SECTIONS.items() if name != "models"}
-    if kind == "models" and measure:
-        return {"models": _models(measure=True)}
+    if kind == "models":
+        return {"models": _models(measure, names, progress)}
+    if names:
+        raise ConfigError(f"list {kind} takes no names", "names pick models: vgbench list models gru-hinge")
     return {kind: lookup("kind of list", kind, SECTIONS)()}
 
 
@@ -57,10 +67,15 @@ def _presets() -> Entries:
     return [(name, describe(name)) for name in preset_names()]
 
 
-def _models(measure: bool = False) -> Entries:
+def _models(
+    measure: bool = False,
+    names: Sequence[str] = (),
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Entries:
     from vgbench.training.catalogue import list_models
 
-    return [(facts.name, str(facts)) for facts in list_models(measured_steps=3 if measure else 0)]
+    found = list_models(names or None, measured_steps=3 if measure else 0, progress=progress)
+    return [(facts.name, str(facts)) for facts in found]
 
 
 def _sources() -> Entries:

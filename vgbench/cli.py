@@ -264,6 +264,9 @@ def train(
     data: Annotated[str | None, typer.Option("--data", "-d", help="Clips to train on.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Limit of training time.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Limit of generator steps.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; fewer are faster beside another busy process.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
     score: Annotated[
         bool, typer.Option(help="Score now and then against the data, and keep the best checkpoint.")
@@ -287,7 +290,7 @@ def train(
     from vgbench.config import to_yaml
     from vgbench.training.presets import read_config
 
-    given = {"data": data, "minutes": minutes, "steps": steps}
+    given = {"data": data, "minutes": minutes, "steps": steps, "threads": threads}
     config = read_config(preset, settings or (), given)
     if dry_run:
         from vgbench.training.catalogue import describe_config
@@ -333,8 +336,14 @@ def train(
 
 @app.command()
 def sample(
-    run: Annotated[str, typer.Argument(help="Run folder, generator.safetensors, or package.module:sample.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the clips.")],
+    run: Annotated[
+        str | None, typer.Argument(help="Run folder, generator.safetensors, or package.module:sample.")
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODULE:OBJECT", help="The same, for a sampler of your own."),
+    ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of clips.")] = 256,
     clip_format: Annotated[
         Literal["mkv", "mp4", "gif", "webp", "frames", "strip", "npz"],
@@ -365,13 +374,16 @@ def sample(
 
     [bold]vgbench sample runs/gru-hinge --out samples/gru --count 256[/]
 
-    [bold]vgbench sample my_package.gan:sample --out samples/mine[/]
+    [bold]vgbench sample --from my_package.gan:sample --out samples/mine[/]
     """
     from vgbench.sampling import write_samples
 
+    if (run is None) == (sampler is None):
+        raise ConfigError("sample takes a run or --from", "such as vgbench sample runs/x --out samples")
+    source = run or sampler or ""
     with console.progress() as report:
         paths = write_samples(
-            run,
+            source,
             out,
             count,
             clip_format,
@@ -782,8 +794,12 @@ def list_(
             help="protocols, metrics, paired, extractors, models, presets, sources, parts or all."
         ),
     ] = "all",
+    names: Annotated[
+        list[str] | None, typer.Argument(help="With models: only these, such as gru-hinge.")
+    ] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Time a training step of each model on this machine.")
+        bool,
+        typer.Option("--measure", help="Time a training step of each model, within 20 s each."),
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -792,7 +808,8 @@ def list_(
     """List what exists: names to use in commands and configs."""
     from vgbench.catalogue import catalogue
 
-    sections = catalogue(kind, measure)
+    with console.progress() as report:
+        sections = catalogue(kind, measure, names or (), report)
     if as_json:
         console.print_json({section: dict(entries) for section, entries in sections.items()})
         return

@@ -277,3 +277,26 @@ def test_config_names_are_the_shipped_ones():
     assert set(DECODER_NAMES) == set(DECODERS)
     assert set(DISCRIMINATOR_NAMES) == set(DISCRIMINATORS)
     assert ModelConfig().size == 32
+
+
+def test_critic_with_stride_one_in_time_is_mocogans():
+    """16 frames become 13, 10, 7 and 4, and one score."""
+    config = DiscriminatorConfig(name="video3d", channels=4, norm="batch", options={"time_stride": 1})
+    critic = build_discriminator(config, 64, 16)
+    video = torch.zeros(2, 3, 16, 64, 64)
+    maps = critic.trunk(video, needed_times(16, 2))
+    assert [tuple(one.shape[1:]) for one in maps] == [
+        (4, 13, 32, 32),
+        (8, 10, 16, 16),
+        (16, 7, 8, 8),
+        (32, 4, 4, 4),
+    ]
+    assert critic(video, needed_times(16, 2)).shape == (2, 1)
+
+
+def test_label_and_first_frame_go_together():
+    network = model(first_frame=True, classes=("walk", "run"))
+    black, white = (np.full((16, 16, 3), value, np.uint8) for value in (0, 255))
+    clips = network.sample(2, label="run", first_frame=black)
+    assert (clips != network.sample(2, label="walk", first_frame=black)).any()
+    assert (clips != network.sample(2, label="run", first_frame=white)).any()

@@ -1,5 +1,8 @@
 """Augmentation, moving average, grids, users' own parts, the catalogue."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +14,11 @@ from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models import load
 from vgbench.training import list_models, train
 from vgbench.training.augment import AUGMENTATIONS, augment, draw
+from vgbench.training.boards import strips
+from vgbench.training.catalogue import bounded_seconds_per_step
 from vgbench.training.ema import decay, update
 from vgbench.training.grid import tile, write_gif
+from vgbench.training.players import learning_rate_share
 
 
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
@@ -181,3 +187,71 @@ def test_catalogue_counts_and_measures():
     assert gru.seconds_per_step is None
     assert gru.size == 32
     assert gru.frames > FRAMES
+
+
+def test_steps_beyond_the_limit_are_foreseen_from_two_clips():
+    one = config(batch=8)
+    measured, estimated = bounded_seconds_per_step(one, 1, seconds_limit=1e6)
+    assert measured > 0
+    assert not estimated
+    foreseen, estimated = bounded_seconds_per_step(one, 1, seconds_limit=0)
+    assert foreseen > 0
+    assert estimated
+
+
+def test_schedules_end_at_zero():
+    def shares(kind):
+        one = config(steps=100, optimiser={"schedule": kind})
+        return [learning_rate_share(one, step) for step in (0, 50, 100)]
+
+    assert shares("constant") == [1, 1, 1]
+    assert shares("linear") == pytest.approx([1, 0.5, 0])
+    assert shares("cosine") == pytest.approx([1, 0.5, 0])
+
+
+def test_threads_are_limited_while_training_only(tmp_path):
+    before, seen = torch.get_num_threads(), []
+    train(
+        config(threads=1),
+        tmp_path,
+        source=moving_squares(),
+        progress=lambda _: seen.append(torch.get_num_threads()),
+    )
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
+
+
+def test_weights_and_biases_gets_numbers_and_clips(tmp_path, monkeypatch):
+    logged, ended = [], []
+    run = types.SimpleNamespace(
+        log=lambda values, step: logged.append((step, values)), finish=lambda: ended.append(1)
+    )
+    fake = types.ModuleType("wandb")
+    fake.init = lambda **options: logged.append((0, options)) or run
+    fake.Video = lambda video, **options: video
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    train(config(wandb="gans"), tmp_path, source=moving_squares())
+    assert logged[0][1]["project"] == "gans"
+    assert [step for step, values in logged if "generator_loss" in values] == [1, 2]
+    clips = [values["samples"].shape for _, values in logged if "samples" in values]
+    assert clips == [(FRAMES, 3, 4 * SIZE, 4 * SIZE)]
+    assert ended == [1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "module", "words"),
+    [
+        ({"wandb": "gans"}, "wandb", "wandb is not installed"),
+        ({"tensorboard": True}, "torch.utils.tensorboard", "TensorBoard is not installed"),
+    ],
+)
+def test_boards_that_are_not_installed_say_so(changes, module, words, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(VgbenchError, match=words) as caught:
+        train(config(**changes), tmp_path, source=moving_squares())
+    assert "pip install" in caught.value.remedy
+
+
+def test_strips_put_the_frames_of_a_clip_in_a_row():
+    clips = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1, 1) * np.ones((1, 1, 2, 2, 3), np.uint8)
+    assert strips(clips)[::2, ::2, 0].tolist() == [[0, 1, 2], [3, 4, 5]]

@@ -24,12 +24,14 @@ from vgbench.training.presets import preset_path
 DOES_NOT_MATTER = {
     "data",
     "device",
+    "threads",
     "cache_gigabytes",
     "log_steps",
     "checkpoint_minutes",
     "sample_minutes",
     "score_minutes",
     "tensorboard",
+    "wandb",
     "minutes",
 }
 """Keys of a training config that do not change what the weights become; "data" is named apart."""

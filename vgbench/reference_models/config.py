@@ -159,9 +159,7 @@ class DiscriminatorConfig(Config):
         frames: frames that "image", "spatial" and "time-conditioned" draw from each clip.
         weight: factor of this discriminator's loss in the generator's loss.
         motion_from: what "embedding-motion" estimates motion from.
-        time_stride: of 3-D layers. 2 halves time at each; 1 takes kernels of four frames without padding, as
-            MoCoGAN's D_V does, for 2.5 times the arithmetic.
-        options: further keyword arguments for a class of your own.
+        options: further keyword arguments of the class; "video3d" and "temporal" take `time_stride`.
     """
 
     name: str = "video3d"
@@ -170,7 +168,6 @@ class DiscriminatorConfig(Config):
     frames: Positive | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0
     motion_from: Literal["embedding", "frame-difference", "optical-flow"] = "embedding"
-    time_stride: Literal[1, 2] = 2
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("name")

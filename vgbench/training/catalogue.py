@@ -24,6 +24,7 @@ class PresetFacts:
         discriminator_parameters: trainable numbers of all discriminators.
         discriminator_macs: multiply-accumulates of all discriminators for what they see of one clip, forward.
         seconds_per_step: of training on this machine; None when not measured.
+        estimated: the seconds are those of two clips, scaled to the batch, as a whole step takes too long.
     """
 
     name: str
@@ -35,6 +36,7 @@ class PresetFacts:
     discriminator_parameters: int
     discriminator_macs: int
     seconds_per_step: float | None = None
+    estimated: bool = False
 
     def __str__(self) -> str:
         parts = [
@@ -43,26 +45,50 @@ class PresetFacts:
             f"critics {self.discriminator_parameters / 1e6:.2f} M, {self.discriminator_macs / 1e9:.2f} GMAC",
         ]
         if self.seconds_per_step is not None:
-            parts.append(f"{self.seconds_per_step:.2f} s a step")
+            scaled = " (estimated from two clips)" if self.estimated else ""
+            parts.append(f"{self.seconds_per_step:.2f} s a step{scaled}")
         return "; ".join(parts)
 
 
-def list_models(names: Iterable[str] | None = None, measured_steps: int = 0) -> list[PresetFacts]:
+MEASURED_CLIPS = 2
+"""Clips of the small step from which the time of a whole one is foreseen."""
+
+
+def list_models(
+    names: Iterable[str] | None = None,
+    measured_steps: int = 0,
+    *,
+    seconds_limit: float = 20.0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[PresetFacts]:
     """Describe presets.
 
     Args:
         names: which ones; all unless given.
         measured_steps: time that many training steps of each on random clips, after one to warm up.
+        seconds_limit: per preset. Where whole steps are foreseen to take longer, a step of two clips is timed
+            and scaled to the batch, and the facts say so.
+        progress: called as (stage, done, total) before each preset.
 
     Raises:
         ConfigError: unknown preset.
     """
-    wanted = preset_names() if names is None else names
-    return [describe_config(read_config(name), name, describe(name), measured_steps) for name in wanted]
+    wanted = preset_names() if names is None else list(names)
+    configs = [read_config(name) for name in wanted]  # an unknown name is an error before any work
+    facts = []
+    for done, (name, config) in enumerate(zip(wanted, configs, strict=True)):
+        if progress:
+            progress(f"measuring {name}" if measured_steps else f"counting {name}", done, len(wanted))
+        facts.append(describe_config(config, name, describe(name), measured_steps, seconds_limit))
+    return facts
 
 
 def describe_config(
-    config: TrainConfig, name: str, description: str = "", measured_steps: int = 0
+    config: TrainConfig,
+    name: str,
+    description: str = "",
+    measured_steps: int = 0,
+    seconds_limit: float = 20.0,
 ) -> PresetFacts:
     """Count a config's networks, and time its training step if asked to."""
     from vgbench.reference_models.cost import discriminator_cost, generator_cost
@@ -71,6 +97,9 @@ def describe_config(
     players = build_players(config.model_copy(update={"device": "cpu"}))
     generator = generator_cost(players.generator)
     critics = [discriminator_cost(one, config.size, config.frames) for one in players.discriminators]
+    seconds, estimated = None, False
+    if measured_steps:
+        seconds, estimated = bounded_seconds_per_step(config, measured_steps, seconds_limit)
     return PresetFacts(
         name=name,
         description=description,
@@ -80,8 +109,22 @@ def describe_config(
         generator_macs=generator.macs,
         discriminator_parameters=sum(cost.parameters for cost in critics),
         discriminator_macs=sum(cost.macs for cost in critics),
-        seconds_per_step=seconds_per_step(config, measured_steps) if measured_steps else None,
+        seconds_per_step=seconds,
+        estimated=estimated,
     )
+
+
+def bounded_seconds_per_step(
+    config: TrainConfig, steps: int, seconds_limit: float = 20.0
+) -> tuple[float, bool]:
+    """Time of a training step, and whether it was scaled up from two clips to stay under the limit."""
+    if config.batch <= MEASURED_CLIPS:
+        return seconds_per_step(config, steps), False
+    small = config.model_copy(update={"batch": MEASURED_CLIPS, "micro_batch": None})
+    foreseen = seconds_per_step(small, 1) * config.batch / MEASURED_CLIPS
+    if foreseen * (steps + 1) > seconds_limit:
+        return foreseen, True
+    return seconds_per_step(config, steps), False
 
 
 def seconds_per_step(

@@ -30,7 +30,7 @@ class OptimiserConfig(Config):
 
     Attributes:
         betas: of Adam; for RMSprop the second is its smoothing.
-        schedule: "linear" goes to zero over `steps`, which must then be set.
+        schedule: "linear" and "cosine" go to zero over `steps`, which must then be set.
         gradient_clip: largest norm of a network's gradient; not clipped without it.
     """
 
@@ -39,7 +39,7 @@ class OptimiserConfig(Config):
     discriminator_lr: PositiveFloat = 2e-4
     betas: tuple[Share, Share] = (0.0, 0.9)
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    schedule: Literal["constant", "linear"] = "constant"
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
     gradient_clip: PositiveFloat | None = None
 
 
@@ -75,12 +75,15 @@ class TrainConfig(ModelConfig):
             2020); every frame of a clip gets the same change.
         precision: "bf16" runs convolutions in bfloat16; gradient penalties stay in float32.
         device: "auto" takes a GPU where there is one.
+        threads: of the CPU; PyTorch's own choice (all cores this process may use) without it. Threads wait
+            for each other busily, so beside another busy process fewer are faster.
         cache_gigabytes: decoded clips kept in memory; others are decoded again at every use.
         log_steps: steps between two lines of log.jsonl.
         checkpoint_minutes: between two checkpoints.
         sample_minutes: between two grids of samples.
         score_minutes: between two calls of the score function, where one is given.
-        tensorboard: write the log for TensorBoard too.
+        tensorboard: write the log and the samples for TensorBoard too.
+        wandb: name of a Weights & Biases project to send the log and the samples to.
     """
 
     data: str = "builtin:moving-shapes"
@@ -101,12 +104,14 @@ class TrainConfig(ModelConfig):
     augment: tuple[Augmentation, ...] = ()
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "auto"
+    threads: Positive | None = None
     cache_gigabytes: Annotated[float, Field(ge=0)] = 2.0
     log_steps: Positive = 20
     checkpoint_minutes: PositiveFloat = 1.0
     sample_minutes: PositiveFloat = 0.5
     score_minutes: PositiveFloat = 5.0
     tensorboard: bool = False
+    wandb: str | None = None
 
     def regularised_by(self, *names: str) -> bool:
         return any(one.name in names for one in self.regularisers)
@@ -127,8 +132,8 @@ class TrainConfig(ModelConfig):
             )
         if self.loss.name == "wgan":
             self._check_wasserstein(names, norms)
-        if self.optimiser.schedule == "linear" and self.steps is None:
-            raise ValueError("optimiser.schedule = linear needs steps, since it ends at the last one")
+        if (schedule := self.optimiser.schedule) != "constant" and self.steps is None:
+            raise ValueError(f"optimiser.schedule = {schedule} needs steps, since it ends at the last one")
         if self.micro_batch and self.batch % self.micro_batch:
             raise ValueError(f"batch = {self.batch} is not a multiple of micro_batch = {self.micro_batch}")
         if "mode-seeking" in names and (self.micro_batch or self.batch) < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -89,12 +90,19 @@ def build_optimiser(
     )
 
 
+def learning_rate_share(config: TrainConfig, step: int) -> float:
+    """Factor of the learning rates at a step, by the schedule."""
+    schedule = config.optimiser.schedule
+    if schedule == "constant":
+        return 1.0
+    assert config.steps is not None
+    left = max(0.0, 1 - step / config.steps)
+    return left if schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left))
+
+
 def set_learning_rates(config: TrainConfig, players: Players, step: int) -> None:
     """Learning rates of this step, by the schedule."""
-    share = 1.0
-    if config.optimiser.schedule == "linear":
-        assert config.steps is not None
-        share = max(0.0, 1 - step / config.steps)
+    share = learning_rate_share(config, step)
     for optimiser, lr in (
         (players.generator_optimiser, config.optimiser.generator_lr),
         (players.discriminator_optimiser, config.optimiser.discriminator_lr),

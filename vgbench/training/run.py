@@ -16,9 +16,9 @@ from typing import Any, Literal
 from vgbench import atomic
 from vgbench.clips.clip import Frames
 from vgbench.distributed import World
-from vgbench.errors import VgbenchError
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
+from vgbench.training.boards import Board, TensorBoard, WeightsAndBiases
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Windows
 from vgbench.training.grid import write_gif
@@ -80,7 +80,7 @@ class Run:
     _reported: tuple[int, float] = (0, 0.0)
     _due: dict[str, float] = field(default_factory=dict)
     _stills: Frames | None = None
-    _board: Any = None
+    _boards: list[Board] = field(default_factory=list)
 
     @property
     def clips(self) -> int:
@@ -95,7 +95,9 @@ class Run:
         self._started, self._earlier = time.monotonic(), self.seconds
         self._reported = (self.step, self.seconds)
         if self.config.tensorboard and self.world.is_main:
-            self._board = tensorboard(self.folder / "tensorboard")
+            self._boards.append(TensorBoard(self.folder / "tensorboard"))
+        if self.config.wandb and self.world.is_main:
+            self._boards.append(WeightsAndBiases(self.folder, self.config))
         for name in ("checkpoint", "sample", "score"):
             self._due[name] = self.seconds + 60 * getattr(self.config, f"{name}_minutes")
 
@@ -138,8 +140,8 @@ class Run:
         self.write_samples(players)
         if self.score and stopped != "interrupted":
             self.take_score(players)
-        if self._board:
-            self._board.close()
+        for board in self._boards:
+            board.close()
 
     def report(self, facts: Mapping[str, float]) -> None:
         """One line in log.jsonl, one call of the progress callback."""
@@ -155,9 +157,8 @@ class Run:
             **{name: float(f"{value:.6g}") for name, value in facts.items()},
         }
         append_line(self.folder / "log.jsonl", line)
-        if self._board:
-            for name, value in facts.items():
-                self._board.add_scalar(name, value, self.step)
+        for board in self._boards:
+            board.scalars(facts, self.step)
         if self.progress:
             self.progress(
                 Progress(
@@ -178,6 +179,8 @@ class Run:
         clips = players.average.sample(16, seed=0, first_frame=self._stills)
         self.sample = self.folder / "samples" / f"{self.step:07d}.gif"
         write_gif(self.sample, clips, columns=4, scale=max(1, 96 // self.config.size))
+        for board in self._boards:
+            board.clips(clips, self.step)
 
     def show_real(self, windows: Windows) -> None:
         """samples/real.gif: what samples should come to look like; conditional ones begin with its frames."""
@@ -210,21 +213,6 @@ class Run:
         if math.isfinite(value) and (self.best_score is None or value < self.best_score):
             self.best_score = value
             self.share(players, self.folder / "checkpoints" / "best.safetensors", score=value)
-
-
-def tensorboard(folder: Path) -> Any:
-    """A TensorBoard writer.
-
-    Raises:
-        VgbenchError: it is not installed.
-    """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise VgbenchError(
-            "tensorboard = true, and TensorBoard is not installed", "pip install 'vgbench[tensorboard]'"
-        ) from error
-    return SummaryWriter(folder)
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vgbench import atomic
 from vgbench.clips.clip import ClipSource
 from vgbench.config import parse, read_yaml, to_yaml
@@ -42,12 +44,14 @@ MAY_CHANGE = {  # "data" because folders move
     "minutes",
     "micro_batch",
     "device",
+    "threads",
     "cache_gigabytes",
     "log_steps",
     "checkpoint_minutes",
     "sample_minutes",
     "score_minutes",
     "tensorboard",
+    "wandb",
 }
 """Keys that a resumed run may set anew; the others decide what the weights become."""
 
@@ -121,6 +125,7 @@ def train(
             stack.enter_context(locked(folder))
         config = resolved(config, minutes, steps, source := source or open_data(config))
         check(config, world)
+        stack.enter_context(limited_threads(config.threads))
         run = Run(folder, config, world, progress, score)
         players = build_players(config)
         begin(run, players, resume)
@@ -202,6 +207,17 @@ def check(config: TrainConfig, world: World) -> None:
         )
     for one in config.regularisers:
         check_options(one.name, one.options)
+
+
+@contextmanager
+def limited_threads(threads: int | None) -> Iterator[None]:
+    """PyTorch uses that many CPU threads while inside; its own choice for None."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
