@@ -101,6 +101,10 @@ def _v_jepa_2(weights: str | Path | None = None) -> Extractor:
 
 
 def _exported(path: str, least_frames: int = 1) -> Extractor:
+    if Path(path).suffix == ".onnx":
+        from vgbench.extractors import onnx_file
+
+        return onnx_file.load(Path(path), least_frames)
     from vgbench.extractors import exported
 
     return exported.load(Path(path), least_frames)
@@ -125,7 +129,7 @@ EXTRACTORS: dict[str, Callable[..., Extractor]] = {
 """Name to factory. A factory takes `weights` (a path, "random", "random:SEED", or None for the usual ones)
 and the options that its network knows."""
 
-FILE_SUFFIXES = (".pt", ".pth", ".ts", ".jit", ".pt2")
+FILE_SUFFIXES = (".pt", ".pth", ".ts", ".jit", ".pt2", ".onnx")
 
 
 def load(name: str, weights: str | Path | None = None, **options: Any) -> Extractor:

@@ -75,7 +75,7 @@ def load(path: Path, least_frames: int = 1) -> Exported:
         VgbenchError: not there, or not such a program.
     """
     program, sha256 = _program(path)
-    return Exported(program, _spec(path.name, sha256, least_frames))
+    return Exported(program, user_spec(path.name, sha256, least_frames))
 
 
 def load_i3d_torchscript(weights: str | Path | None = None) -> I3dTorchScript:
@@ -86,7 +86,7 @@ def load_i3d_torchscript(weights: str | Path | None = None) -> I3dTorchScript:
     """
     name = "i3d-k400-torchscript"
     program, sha256 = _program(registry.require(name) if weights is None else Path(weights))
-    return I3dTorchScript(program, _spec(name, sha256, least_frames=10))
+    return I3dTorchScript(program, user_spec(name, sha256, least_frames=10))
 
 
 def _program(path: Path) -> tuple[torch.nn.Module, str]:
@@ -104,7 +104,8 @@ def _program(path: Path) -> tuple[torch.nn.Module, str]:
         ) from error
 
 
-def _spec(name: str, sha256: str, least_frames: int) -> ExtractorSpec:
+def user_spec(name: str, sha256: str, least_frames: int) -> ExtractorSpec:
+    """What can be said of a file that a user exported."""
     return ExtractorSpec(
         id=name,
         weights=sha256,
