@@ -26,7 +26,8 @@ def normal(n, d, seed=0):
 
 
 def samples(features):
-    return Samples(features, np.abs(features[:, :3]) + 1, np.arange(len(features)))
+    frames = np.stack([features, features, 2 * features], axis=1)
+    return Samples(features, np.abs(features[:, :3]) + 1, np.arange(len(features)), frames)
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
