@@ -209,3 +209,17 @@ def test_moments_refuse_what_does_not_fit():
         one.distance(one)
     with pytest.raises(VgbenchError, match="3 and 2"):
         one.merge(FrechetMoments.from_features(np.zeros((4, 2))))
+
+
+def test_a_ridge_is_added_to_both_diagonals():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((30, 4)), rng.standard_normal((40, 4)) * 2
+    cov_x, cov_y = (np.cov(z.T) + 0.3 * np.eye(4) for z in (x, y))
+    root = np.sqrt(np.linalg.eigvals(cov_x @ cov_y).real).sum()
+    expected = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(cov_x) + np.trace(cov_y) - 2 * root
+    assert frechet_distance(x, y, ridge=0.3) == pytest.approx(expected, rel=1e-9)
+    sides = [Samples(z, None, np.arange(len(z))) for z in (x, y)]
+    plain, ridged = (score(*sides, ridge=ridge)["fvd"] for ridge in (0.0, 0.3))
+    assert ridged.value == pytest.approx(expected, rel=1e-9)
+    assert ridged.standard_error == pytest.approx(plain.standard_error)
+    assert ridged.value - ridged.debiased == pytest.approx(plain.value - plain.debiased)

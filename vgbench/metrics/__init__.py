@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from vgbench.metrics import consistency, frechet, inception, kernel, metric, point_motion, prdc
+from vgbench.metrics import (
+    conditional,
+    consistency,
+    frame_level,
+    frechet,
+    inception,
+    infinite,
+    kernel,
+    memorisation,
+    metric,
+    point_motion,
+    prdc,
+)
 from vgbench.metrics.frechet import FrechetMoments, frechet_distance
 from vgbench.metrics.inception import InceptionScore, inception_score
 from vgbench.metrics.kernel import jedi_mmd, kernel_distance
@@ -82,6 +94,7 @@ _TABLE: tuple[Metric, ...] = (
         citation="Unterthiner et al. 2018, arXiv:1812.01717",
         options={
             "covariance": Option("unbiased", "divisor N − 1 or N", allowed=("unbiased", "biased")),
+            "ridge": Option(0.0, "added to both diagonals", least=0),
         },
     ),
     SetMetric(
@@ -127,6 +140,82 @@ _TABLE: tuple[Metric, ...] = (
         needs="features",
         better={"jedi_mmd": "lower"},
         citation="Luo et al. 2024, arXiv:2410.05203",
+    ),
+    SetMetric(
+        "fvd_infinite",
+        "FVD∞",
+        infinite.score_frechet,
+        needs="features",
+        better={"fvd_infinite": "lower"},
+        citation="Chong and Forsyth 2020, arXiv:1911.07023, with both sets shrunk",
+    ),
+    SetMetric(
+        "is_infinite",
+        "IS∞",
+        infinite.score_inception,
+        needs="logits",
+        better={"is_infinite": "higher"},
+        citation="Chong and Forsyth 2020, arXiv:1911.07023",
+    ),
+    SetMetric(
+        "intra_fvd",
+        "Intra-class FVD",
+        conditional.score_intra,
+        needs="features",
+        better={"intra_fvd": "lower"},
+        citation="intra-FID of Miyato and Koyama 2018, arXiv:1802.05637",
+        labels=True,
+    ),
+    SetMetric(
+        "class_accuracy",
+        "Class accuracy",
+        conditional.score_accuracy,
+        needs="features",
+        better={"class_accuracy": "higher"},
+        citation="idea of MCS, arXiv:1707.04993; linear discriminant fitted on real clips",
+        labels=True,
+    ),
+    SetMetric(
+        "copies",
+        "Copies of real clips",
+        memorisation.score_copies,
+        needs="features",
+        better={"copied": "lower", "authenticity": "higher"},
+        citation="Alaa et al. 2022, arXiv:2102.08921; Meehan et al. 2020, arXiv:2004.05675",
+        options={"quantile": Option(0.01, "of the distances between real clips", least=0)},
+    ),
+    SetMetric(
+        "diversity",
+        "Diversity",
+        memorisation.score_diversity,
+        needs="features",
+        better={"diversity": "real"},
+        citation="idea of Zhu et al. 2017, arXiv:1711.11586; distance of features instead of LPIPS",
+    ),
+    SetMetric(
+        "frame_fid",
+        "Frame-level FID",
+        frame_level.score_fid,
+        needs="frames",
+        better={"frame_fid": "lower"},
+        citation="Heusel et al. 2017, arXiv:1706.08500, on every frame",
+    ),
+    SetMetric(
+        "stream",
+        "STREAM-T, -F, -D",
+        frame_level.score_stream,
+        needs="frames",
+        better={"stream_t": "higher", "stream_f": "higher", "stream_d": "higher"},
+        citation="Kim et al. 2024, arXiv:2403.09669",
+        options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+    ),
+    SetMetric(
+        "drift",
+        "Long-range drift",
+        frame_level.score_drift,
+        needs="frames",
+        better={"drift": "real"},
+        citation="own definition",
     ),
     SetMetric(
         "frame_consistency",

@@ -28,13 +28,17 @@ _DDOF = {"unbiased": 1, "biased": 0}
 _MANY = 1024
 
 
-def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike, *, covariance: Covariance = "unbiased") -> float:
+def frechet_distance(
+    x: npt.ArrayLike, y: npt.ArrayLike, *, covariance: Covariance = "unbiased", ridge: float = 0.0
+) -> float:
     """Fréchet distance (squared, as FID and FVD report it) between two sets of features.
 
     Args:
         x: [N, D], N >= 2.
         y: [M, D], M >= 2.
         covariance: "unbiased" divides by N − 1, "biased" by N.
+        ridge: added to the diagonal of both covariances, as some code does to help a matrix root; with fewer
+            clips than dimensions it lowers the value visibly.
 
     Returns:
         Value in [0, ∞); 0 means equal means and covariances. Computed in float64.
@@ -43,14 +47,28 @@ def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike, *, covariance: Covarian
         VgbenchError: wrong shapes, different D, or values that are not finite.
     """
     first, second = matrices(x, y)
-    return _distance(_Gaussian.of(first, _DDOF[covariance]), _Gaussian.of(second, _DDOF[covariance]))
+    ddof = _DDOF[covariance]
+    return _distance(_Gaussian.of(first, ddof, ridge), _Gaussian.of(second, ddof, ridge))
 
 
 def score(
-    generated: Samples, real: Samples, *, covariance: Covariance = "unbiased", name: str = "fvd"
+    generated: Samples,
+    real: Samples,
+    *,
+    covariance: Covariance = "unbiased",
+    ridge: float = 0.0,
+    name: str = "fvd",
 ) -> Mapping[str, Score]:
-    """The distance with a jackknife error and a bias-corrected value, under the given name."""
-    return {name: frechet_jackknife(generated, real, covariance=covariance).score(len(generated))}
+    """The distance with a jackknife error and a bias-corrected value, under the given name.
+
+    A ridge moves the value by nearly the same for all replicates, so error and bias are those without it.
+    """
+    jackknife = frechet_jackknife(generated, real, covariance=covariance)
+    if ridge:
+        x, y = generated.features, real.features
+        ridged = frechet_distance(x, y, covariance=covariance, ridge=ridge)
+        jackknife = jackknife.shifted(ridged - jackknife.value)
+    return {name: jackknife.score(len(generated))}
 
 
 def frechet_jackknife(generated: Samples, real: Samples, *, covariance: Covariance = "unbiased") -> Jackknife:
@@ -83,9 +101,11 @@ class _Gaussian:
     trace: float
 
     @classmethod
-    def of(cls, features: Matrix, ddof: int) -> _Gaussian:
+    def of(cls, features: Matrix, ddof: int, ridge: float = 0.0) -> _Gaussian:
         mean = features.mean(axis=0)
         factor = (features - mean) / np.sqrt(len(features) - ddof)
+        if ridge:
+            factor = np.vstack([factor, math.sqrt(ridge) * np.eye(features.shape[1])])
         trace = float(np.sum(factor**2))
         if len(factor) > factor.shape[1]:
             factor = np.linalg.qr(factor, mode="r")

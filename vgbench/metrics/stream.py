@@ -49,9 +49,15 @@ def stream(real: npt.ArrayLike, generated: npt.ArrayLike, k: int = 5) -> Stream:
             "use one extractor and one length",
         )
     (mean_r, skew_r), (mean_g, skew_g) = _spectrum(r), _spectrum(g)
-    agreement = [_histogram_correlation(a, b) ** 2 for a, b in zip(skew_r.T, skew_g.T, strict=True)]
     spatial = precision_recall_density_coverage(mean_r, mean_g, k)
-    return Stream(float(np.mean(agreement)), spatial.precision, spatial.recall)
+    return Stream(temporal_agreement(skew_r, skew_g), spatial.precision, spatial.recall)
+
+
+def temporal_agreement(skew_r: npt.NDArray[np.float64], skew_g: npt.NDArray[np.float64]) -> float:
+    """STREAM-T of skewnesses [N, D] and [M, D]."""
+    return float(
+        np.mean([_histogram_correlation(a, b) ** 2 for a, b in zip(skew_r.T, skew_g.T, strict=True)])
+    )
 
 
 def _signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:

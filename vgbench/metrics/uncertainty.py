@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +112,11 @@ class Jackknife:
     real: Side | None = None
     biased: bool = True
     from_pairs: float = 0.0
+
+    def shifted(self, by: float) -> Jackknife:
+        """The same with a constant added to the value and to every replicate."""
+        sides = [replace(side, replicates=side.replicates + by) for side in self.sides]
+        return replace(self, value=self.value + by, generated=sides[0], real=sides[1] if sides[1:] else None)
 
     @property
     def sides(self) -> tuple[Side, ...]:

@@ -1,0 +1,59 @@
+"""Scores of single frames' features, by hand."""
+
+import numpy as np
+import pytest
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics import Samples, frechet_distance
+from vgbench.metrics.frame_level import drift_curve, score_drift, score_fid, score_stream
+from vgbench.metrics.stream import stream
+
+
+def samples(seed, n=40, frames=8, d=3):
+    walks = np.random.default_rng(seed).standard_normal((n, frames, d)).cumsum(axis=1).astype(np.float32)
+    return Samples(walks.mean(axis=1), None, np.arange(n), walks)
+
+
+def test_frame_fid_is_the_distance_of_all_frames_whatever_their_order():
+    x, y = samples(1), samples(2)
+    score = score_fid(x, y)["frame_fid"]
+    assert score.value == pytest.approx(frechet_distance(x.frames.reshape(-1, 3), y.frames.reshape(-1, 3)))
+    assert score.n == 40
+    shuffled = Samples(x.features, None, x.groups, x.frames[:, ::-1])
+    assert score_fid(shuffled, y)["frame_fid"].value == pytest.approx(score.value)
+
+
+def test_frames_of_one_clip_stay_together_in_the_error():
+    still = np.repeat(np.random.default_rng(0).standard_normal((40, 1, 3)), 8, axis=1)
+    repeated = Samples(still[:, 0], None, np.arange(40), still)
+    once = Samples(still[:, 0], None, np.arange(40), still[:, :4])
+    errors = [score_fid(side, samples(2))["frame_fid"].standard_error for side in (repeated, once)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.05)
+
+
+def test_stream_scores_are_those_of_the_function_and_of_its_replicates():
+    x, y = samples(1), samples(2)
+    found = score_stream(x, y)
+    assert tuple(score.value for score in found.values()) == stream(y.frames, x.frames)
+    assert all(score.interval is not None for score in found.values())
+
+
+def test_drift_of_a_straight_walk():
+    step = np.arange(8.0)[None, :, None] * np.array([3.0, 4.0])
+    speed = np.array([1.0, 2.0, 1.0, 2.0])[:, None, None]
+    clips = speed * step
+    assert drift_curve(clips) == pytest.approx(5 * speed[:, 0] * np.arange(1, 8))
+    side = Samples(clips[:, 0], None, np.arange(4), clips)
+    still = Samples(clips[:, 0], None, np.arange(4), np.zeros_like(clips))
+    score = score_drift(side, still)["drift"]
+    assert score.value == pytest.approx(5 * 1.5 * np.mean([4, 5, 6, 7]))
+    assert score.real == 0
+    assert score.details["curve"][0] == {"frames_apart": 1, "generated": pytest.approx(7.5), "real": 0.0}
+    assert len(score.details["curve"]) == 7
+
+
+def test_without_frames_there_is_no_score():
+    whole = Samples(np.zeros((4, 2)), None, np.arange(4))
+    for score in (score_fid, score_stream, score_drift):
+        with pytest.raises(VgbenchError, match="every frame"):
+            score(whole, whole)

@@ -1,0 +1,62 @@
+"""Extrapolation to infinitely many clips: lines, and Gaussians whose distance is known."""
+
+import numpy as np
+import pytest
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics import Samples, frechet_distance, inception_score
+from vgbench.metrics.infinite import extrapolate, frechet_extrapolated, score_frechet, score_inception
+
+
+def test_a_line_in_one_over_n_is_extrapolated_exactly():
+    fit = extrapolate(lambda share: 7.0 + 3.0 / share, 0.25)
+    assert fit.value == pytest.approx(7, abs=1e-9)
+    assert fit.standard_error == pytest.approx(0, abs=1e-9)
+    assert [share for share, _ in fit.points] == pytest.approx(np.linspace(0.25, 1, 15))
+
+
+def test_error_of_the_fit_is_that_of_least_squares():
+    stats = pytest.importorskip("scipy.stats")
+    noise = iter(np.random.default_rng(0).standard_normal(15))
+    fit = extrapolate(lambda share: 1 / share + next(noise), 0.2)
+    shares, values = np.array(fit.points).T
+    line = stats.linregress(1 / shares, values)
+    assert (fit.value, fit.standard_error) == pytest.approx((line.intercept, line.intercept_stderr))
+
+
+def test_bias_of_few_clips_goes():
+    rng = np.random.default_rng(0)
+    shift, d = 0.3, 16
+    truth = d * shift**2
+    pairs = [(rng.standard_normal((200, d)), rng.standard_normal((300, d)) + shift) for _ in range(12)]
+    plain = np.mean([frechet_distance(x, y) for x, y in pairs])
+    infinite = np.mean([frechet_extrapolated(x, y).value for x, y in pairs])
+    assert plain - truth > 0.5
+    assert abs(infinite - truth) < (plain - truth) / 2
+
+
+def test_intervals_hold_the_truth_and_say_how_they_were_made():
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(20):
+        x, y = rng.standard_normal((2, 120, 6))
+        score = score_frechet(Samples(x, None, np.arange(120)), Samples(y + 0.5, None, np.arange(120)))
+        held += score["fvd_infinite"].interval[0] <= 6 * 0.25 <= score["fvd_infinite"].interval[1]
+    assert held >= 17
+    found = score["fvd_infinite"]
+    assert found.debiased is None
+    assert found.standard_error > found.details["error_of_fit"] > 0
+    assert np.sum(np.square(np.concatenate(found.deviations))) == pytest.approx(found.standard_error**2)
+
+
+def test_inception_score_at_infinity_is_nearer_to_that_of_many_clips():
+    rng = np.random.default_rng(0)
+    logits = 3 * rng.standard_normal((8000, 20))
+    many, few = inception_score(logits).mean, Samples(logits[:200], logits[:200], np.arange(200))
+    plain = inception_score(logits[:200]).mean
+    assert abs(score_inception(few, few)["is_infinite"].value - many) < abs(plain - many)
+
+
+def test_refuses_too_few():
+    with pytest.raises(VgbenchError, match="at least 8"):
+        frechet_extrapolated(np.zeros((7, 2)), np.zeros((9, 2)))

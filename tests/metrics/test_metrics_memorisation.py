@@ -1,0 +1,79 @@
+"""Copies and diversity: hand-made cases, and what fresh clips of the same distribution give."""
+
+import numpy as np
+import pytest
+
+from vgbench.errors import VgbenchError
+from vgbench.metrics import Samples
+from vgbench.metrics.memorisation import score_copies, score_diversity
+
+
+def samples(rows, groups=None, names=()):
+    rows = np.asarray(rows, dtype=np.float64)
+    return Samples(rows, None, np.arange(len(rows)) if groups is None else np.asarray(groups), names=names)
+
+
+def draws(n, seed):
+    return np.random.default_rng(seed).standard_normal((n, 8))
+
+
+def test_points_on_a_line():
+    # Real clips at 0, 1, 3: nearest other real clip at 1, 1, 2. Quantile ½ is 1.
+    real = samples([[0.0], [1.0], [3.0]], names=("a", "b", "c"))
+    generated = samples([[0.4], [2.1], [6.0], [-1.8]], names=("p", "q", "r", "s"))
+    found = score_copies(generated, real, quantile=0.5)
+    assert found["copied"].value == 0.5  # p at 0.4 and q at 0.9 are below 1
+    assert found["authenticity"].value == 0.5  # r at 3 from c (2), s at 1.8 from a (1)
+    first = found["copied"].details["nearest"][0]
+    assert (first["generated"], first["real"]) == ("p", "a")
+    assert (first["distance"], first["real_to_real"]) == pytest.approx((0.4, 1.0))
+    assert [pair["generated"] for pair in found["copied"].details["nearest"]] == ["p", "q", "r", "s"]
+
+
+def test_fresh_clips_are_no_copies_and_copies_are():
+    real, fresh = samples(draws(300, 1)), samples(draws(300, 2))
+    honest = score_copies(fresh, real)
+    assert honest["copied"].value < 0.03
+    assert 0.3 < honest["authenticity"].value < 0.7
+    half = samples(np.concatenate([real.features[:150], fresh.features[:150]]))
+    assert 0.5 <= score_copies(half, real)["copied"].value < 0.53
+    everything = score_copies(real, real)
+    assert (everything["copied"].value, everything["authenticity"].value) == (1, 0)
+
+
+def test_windows_of_one_clip_are_no_neighbours_of_each_other():
+    twice = np.repeat(draws(40, 0), 2, axis=0) + 1e-3 * draws(80, 1)
+    apart = score_copies(samples(draws(40, 2)), samples(twice, np.repeat(np.arange(40), 2)))
+    assert apart["authenticity"].value < 0.8
+    assert score_copies(samples(draws(40, 2)), samples(twice))["authenticity"].value == 1
+
+
+def test_diversity_is_the_mean_over_pairs():
+    rows, groups = draws(20, 0), np.arange(20) // 2
+    found = score_diversity(samples(rows, groups), samples(2 * rows, groups))["diversity"]
+    pairs = [
+        np.linalg.norm(rows[i] - rows[j]) for i in range(20) for j in range(20) if groups[i] != groups[j]
+    ]
+    assert found.value == pytest.approx(np.mean(pairs))
+    assert found.real == pytest.approx(2 * found.value)
+    assert np.sum(np.square(found.deviations[0])) == pytest.approx(found.standard_error**2)
+
+
+def test_error_of_diversity_is_that_of_other_draws():
+    found = [score_diversity(samples(draws(60, s)), samples(draws(4, 0)))["diversity"] for s in range(200)]
+    spread = np.std([score.value for score in found])
+    claimed = np.mean([score.standard_error for score in found])
+    assert 0.85 < claimed / spread < 1.25
+
+
+def test_repeating_one_clip_has_no_diversity():
+    same = samples(np.ones((8, 3)))
+    assert score_diversity(same, samples(draws(8, 0)[:, :3]))["diversity"].value == 0
+
+
+def test_single_source_clips_are_refused():
+    one = samples(draws(6, 0), np.zeros(6, dtype=int))
+    with pytest.raises(VgbenchError, match="two real source clips"):
+        score_copies(samples(draws(6, 1)), one)
+    with pytest.raises(VgbenchError, match="two source clips"):
+        score_diversity(one, samples(draws(6, 1)))
