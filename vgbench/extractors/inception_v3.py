@@ -7,7 +7,6 @@ takes a maximum where the paper takes an average. Keys are those of pytorch-fid 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
-from vgbench.extractors.weights import file, registry
+from vgbench.extractors.weights.resolve import resolve
 from vgbench.protocol.pixels import Resize, resize_float
 
 NAME = "inception-v3-fid"
@@ -240,32 +239,20 @@ def load(weights: str | Path | None = None) -> InceptionFrames:
         VgbenchError: the weights are not in the cache (the remedy says where to get them) or another
             network's.
     """
-    seed = file.random_seed(weights)
-    if seed is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = InceptionV3()
-        identity, licence = f"random:{seed}", "none (untrained)"
-        comparable = "the same untrained network only"
-    else:
-        stored = registry.stored(NAME) if weights is None else registry.convert(NAME, Path(weights))
-        network = InceptionV3()
-        file.load_into(network, stored.tensors, f"weights {weights or NAME}")
-        source = json.loads(stored.metadata["vgbench"])
-        identity, licence = source["source_sha256"], source["licence"]
-        comparable = "FID-like scores of the same weights and protocol; blind to motion"
+    comparable = "FID-like scores of the same weights and protocol; blind to motion"
+    loaded = resolve(InceptionV3, NAME, weights, comparable)
     return InceptionFrames(
-        network,
+        loaded.network,
         ExtractorSpec(
             id=NAME,
-            weights=identity,
+            weights=loaded.identity,
             least_frames=1,
             input_size=RESIZE.size,
             preprocessing=f"{RESIZE.describe()}; (x - 128) / 128; mean over frames",
             feature_dimension=FEATURES,
             classes=tuple(f"inception-{index}" for index in range(CLASSES)),
-            licence=licence,
-            comparable_with=comparable,
+            licence=loaded.licence,
+            comparable_with=loaded.comparable_with,
             per_frame=True,
         ),
     )

@@ -7,7 +7,6 @@ itself is not needed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
-from vgbench.extractors.weights import file, registry
+from vgbench.extractors.weights.resolve import resolve
 from vgbench.named import lookup
 from vgbench.protocol.pixels import Resize, interpolate
 
@@ -166,31 +165,18 @@ def load(name: str, weights: str | Path | None = None) -> ResNet3d:
             network's.
     """
     build = lookup("network", name, NETWORKS)
-    seed = file.random_seed(weights)
-    if seed is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = build()
-        identity, licence = f"random:{seed}", "none (untrained)"
-        comparable = "the same untrained network only"
-    else:
-        stored = registry.stored(name) if weights is None else registry.convert(name, Path(weights))
-        network = build()
-        file.load_into(network, stored.tensors, f"weights {weights or name}")
-        source = json.loads(stored.metadata["vgbench"])
-        identity, licence = source["source_sha256"], source["licence"]
-        comparable = "scores of the same weights and protocol; not I3D-based FVD"
+    loaded = resolve(build, name, weights, "scores of the same weights and protocol; not I3D-based FVD")
     return ResNet3d(
-        network,
+        loaded.network,
         ExtractorSpec(
             id=name,
-            weights=identity,
+            weights=loaded.identity,
             least_frames=LEAST_FRAMES,
             input_size=SIZE,
             preprocessing=f"{RESIZED[0]}x{RESIZED[1]},squash,bilinear; crop {SIZE}; Kinetics mean and std",
             feature_dimension=FEATURES,
             classes=tuple(f"kinetics-{index}" for index in range(CLASSES)),
-            licence=licence,
-            comparable_with=comparable,
+            licence=loaded.licence,
+            comparable_with=loaded.comparable_with,
         ),
     )

@@ -1,0 +1,70 @@
+"""A network with the weights that a user asked for: untrained, from the cache, or from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from torch import nn
+
+from vgbench.extractors.weights import file, registry
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[Network]):
+    """A network that holds its weights, and what a signature says of them.
+
+    Attributes:
+        network: as `build` made it, with the weights loaded.
+        trained: whether the weights are not random.
+        eps: of the batch norms, as those weights want it; None where they do not say.
+        identity: sha256 of the weights' source file, or "random:SEED".
+        licence: of the weights.
+        comparable_with: whose scores may be compared.
+    """
+
+    network: Network
+    trained: bool
+    eps: float | None
+    identity: str
+    licence: str
+    comparable_with: str
+
+
+def resolve(
+    build: Callable[[], Network], name: str, weights: str | Path | None, comparable_with: str
+) -> Resolved[Network]:
+    """Build a network and load its weights.
+
+    Args:
+        build: makes the network.
+        name: its entry of the weights registry.
+        weights: None for those in the cache under `name`; a file in any format that `vgbench weights add`
+            takes; "random[:SEED]".
+        comparable_with: what holds for trained weights.
+
+    Raises:
+        ConfigError: a seed that is none.
+        VgbenchError: the weights are not in the cache (the remedy says where to get them) or another
+            network's.
+    """
+    seed = file.random_seed(weights)
+    if seed is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build()
+        identity, licence = f"random:{seed}", "none (untrained)"
+        return Resolved(network, False, None, identity, licence, "the same untrained network only")
+    stored = registry.stored(name) if weights is None else registry.convert(name, Path(weights))
+    network = build()
+    file.load_into(network, stored.tensors, f"weights {weights or name}")
+    source = json.loads(stored.metadata["vgbench"])
+    return Resolved(
+        network, True, source.get("eps"), source["source_sha256"], source["licence"], comparable_with
+    )
