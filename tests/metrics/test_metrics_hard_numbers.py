@@ -26,8 +26,9 @@ def normal(n, d, seed=0):
 
 
 def samples(features):
-    frames = np.stack([features, features, 2 * features], axis=1)
-    return Samples(features, np.abs(features[:, :3]) + 1, np.arange(len(features)), frames)
+    frames = np.stack([features, features, 2 * features, features, features], axis=1)
+    labels = tuple("ab"[i % 2] for i in range(len(features)))
+    return Samples(features, np.abs(features[:, :3]) + 1, np.arange(len(features)), frames, labels)
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
