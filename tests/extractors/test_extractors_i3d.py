@@ -191,3 +191,30 @@ def test_black_against_white_gives_the_published_distances():
     assert distance(30) == pytest.approx(PUBLISHED_30, rel=2e-6)
     for frames in (10, 16):
         assert distance(frames) == pytest.approx(PUBLISHED[frames], rel=2e-3)
+
+
+def test_weights_that_are_not_fvds_own_say_so(tmp_path):
+    torch.manual_seed(0)
+    torch.save(InceptionI3d().state_dict(), tmp_path / "rgb_imagenet.pt")
+    other, same = (
+        extractors.load(name, weights=tmp_path / "rgb_imagenet.pt").spec
+        for name in ("i3d-k400-piergiaj", "i3d-k400")
+    )
+    assert "not comparable with FVD" in other.comparable_with
+    assert other.id != same.id
+    assert "not comparable" not in same.comparable_with
+
+
+def test_each_ports_weights_run_with_its_own_eps(tmp_path):
+    torch.manual_seed(0)
+    network = InceptionI3d()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_var.fill_(1e-4)  # where eps shows
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    gains = {}
+    for name, eps in {"i3d-k400": 1e-3, "i3d-k400-piergiaj": 1e-3, "i3d-k400-tats": 1e-5}.items():
+        loaded = extractors.load(name, weights=tmp_path / "w.pt")
+        folded, plain = loaded.network.Conv3d_2b_1x1.conv3d.weight, network.Conv3d_2b_1x1.conv3d.weight
+        gains[name] = (folded / plain).mean().item() * (1e-4 + eps) ** 0.5
+    assert list(gains.values()) == pytest.approx([1, 1, 1], rel=1e-4)

@@ -50,6 +50,16 @@ def _i3d_tats(
     return i3d.load(weights, preprocessing, precision, name="i3d-k400-tats")
 
 
+def _i3d_piergiaj(
+    weights: str | Path | None = None,
+    preprocessing: str = "tf1",
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> Extractor:
+    from vgbench.extractors import i3d
+
+    return i3d.load(weights, preprocessing, precision, name="i3d-k400-piergiaj")
+
+
 def _i3d_torchscript(weights: str | Path | None = None) -> Extractor:
     from vgbench.extractors import exported
 
@@ -115,6 +125,7 @@ EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     "embedded-frames": _embedded_frames,
     "i3d-k400": _i3d,
     "i3d-k400-tats": _i3d_tats,
+    "i3d-k400-piergiaj": _i3d_piergiaj,
     "i3d-k400-torchscript": _i3d_torchscript,
     "c3d-ucf101": _c3d,
     "c3d-ucf101-torchscript": _c3d_torchscript,

@@ -278,7 +278,7 @@ def load(
         preprocessing: a key of `PREPROCESSING`.
         precision: "bfloat16" is several times as fast on CPUs that have it, moves features by 1 to 2 %, and
             says so in the id.
-        name: entry of the weights registry: "i3d-k400" or "i3d-k400-tats".
+        name: entry of the weights registry: "i3d-k400", "i3d-k400-tats" or "i3d-k400-piergiaj".
 
     Raises:
         ConfigError: unknown preprocessing or precision.
@@ -287,7 +287,9 @@ def load(
     chosen = lookup("preprocessing", preprocessing, PREPROCESSING)
     if precision not in get_args(Precision):
         raise unknown_name("precision", precision, get_args(Precision))
-    loaded = resolve(InceptionI3d, name, weights, "FVD of the same weights, preprocessing and protocol")
+    same = "the same weights, preprocessing and protocol"
+    comparable = f"{same} only; not comparable with FVD" if name == "i3d-k400-piergiaj" else f"FVD of {same}"
+    loaded = resolve(InceptionI3d, name, weights, comparable)
     if loaded.eps is not None:
         loaded.network.set_eps(loaded.eps)
     return I3d(

