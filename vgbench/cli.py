@@ -91,6 +91,12 @@ def eval_(
     value_range: Annotated[
         str | None, typer.Option(metavar="LOW,HIGH", help="What float arrays span, such as 0,1 or -1,1.")
     ] = None,
+    over_time: Annotated[
+        int | None,
+        typer.Option(
+            "--over-time", metavar="STEP", min=1, help="Score long clips anew every STEP frames: a curve."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Does not change scores.")] = 16,
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes. Does not change scores.")] = 0,
     device: Annotated[str, typer.Option(help="Where the extractor runs.")] = "cpu",
@@ -110,16 +116,20 @@ def eval_(
 
     [bold]vgbench eval samples/ -a builtin:moving-shapes/test -m fvd,kvd --json[/]
 
+    [bold]vgbench eval long/ -a real/ --over-time 16[/]
+
     [bold]torchrun --nproc-per-node 2 -m vgbench eval samples/ -a s3://bucket/real[/]
     """
     import contextlib
     import tempfile
+    from functools import partial
 
     from vgbench.clips import open_source
     from vgbench.config import to_yaml
     from vgbench.evaluation import evaluate, resolve_protocol
     from vgbench.features import FeatureStore
     from vgbench.metrics import parse_list
+    from vgbench.over_time import evaluate_over_time
     from vgbench.statistics_file import is_statistics
 
     chosen = [str(choice) for choice in parse_list(metrics)] if metrics else None
@@ -145,10 +155,11 @@ def eval_(
         if not store:
             feature_store = FeatureStore(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         report = stack.enter_context(console.progress())
-        record = evaluate(
+        score = evaluate if over_time is None else partial(evaluate_over_time, step=over_time)
+        found = score(
             sides["generated"],
             sides["real"],
-            plan,
+            protocol=plan,
             name=name,
             results=results,
             batch_size=batch_size,
@@ -159,8 +170,12 @@ def eval_(
             details={"role": role} if role else None,
             progress=report,
         )
-    if int(os.environ.get("RANK", "0")) == 0:
-        _print_record(record, results, as_json)
+    if int(os.environ.get("RANK", "0")) > 0:
+        return
+    if isinstance(found, dict):
+        _print_curve(found, as_json)
+    else:
+        _print_record(found, results, as_json)
 
 
 @app.command()
@@ -253,6 +268,18 @@ def _print_record(record: Record, results: Path | None, as_json: bool) -> None:
             console.warn("skipped", f"… and {len(side.skipped) - 5} more, named in the record")
     if results is not None:
         console.note(f"compare: vgbench report {results}")
+
+
+def _print_curve(records: dict[int, Record], as_json: bool) -> None:
+    from vgbench.leaderboard.terminal import curve_table
+    from vgbench.over_time import curve
+
+    if as_json:
+        console.print_json(curve(records))
+        return
+    console.out.print(curve_table(records))
+    for code, text in dict.fromkeys(warning for record in records.values() for warning in record.warnings):
+        console.warn(code, text)
 
 
 @app.command()

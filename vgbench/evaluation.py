@@ -380,12 +380,13 @@ def _signature_fields(
         if plan.start_for("generated") == windows.start
         else (f"{windows.start}+{plan.start_for('generated')}")
     )
+    offset = f"+{windows.offset}frames" if windows.offset else ""
     options = ",".join(sorted(_spelled(choice) for choice in choices if _spelled(choice) != choice.name))
     fields = [
         ("protocol", plan.name),
         ("clips", f"{_counts(measured['generated'])}+{_counts(measured['real'])}"),
         ("frames", f"{windows.frames}/s{windows.stride}"),
-        ("start", f"{start},seed{plan.seed}{',sorted' if windows.order == 'sorted' else ''}"),
+        ("start", f"{start}{offset},seed{plan.seed}{',sorted' if windows.order == 'sorted' else ''}"),
         ("size", plan.resize.describe()),
     ]
     if measures.extractor is not None:

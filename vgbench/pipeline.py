@@ -255,7 +255,7 @@ class _Selection:
                 self._starts[clip] = starts
                 self._fingerprints[clip] = fingerprint
             else:
-                self.reject(clip, f"has {n_frames} frames, {windows.span} are needed")
+                self.reject(clip, f"has {n_frames} frames, {windows.offset + windows.span} are needed")
 
     def reject(self, clip: int, reason: str) -> None:
         self._starts.pop(clip, None)

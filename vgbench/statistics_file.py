@@ -124,8 +124,10 @@ def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
     """Everything on the protocol's side that the numbers of the real set depend on."""
     spec = measures.extractor.spec if measures.extractor else None
     windows = plan.windows
+    offset = f",+{windows.offset}" if windows.offset else ""
+    chosen = f"{windows.start},{windows.order},{windows.per_clip}{offset}"
     return {
-        "windows": f"{windows.frames}/s{windows.stride},{windows.start},{windows.order},{windows.per_clip}",
+        "windows": f"{windows.frames}/s{windows.stride},{chosen}",
         "seed": str(plan.seed),
         "real clips": str(plan.clips.real),
         "resize": plan.resize.describe(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,6 +76,25 @@ def record_table(record: Record) -> RenderableType:
         )
         rows.append(tuple(map(TextCell, texts)))
     header = ("metric", "score", "95 % interval", "beside")
+    return _Sheet(TextTable(header, tuple(rows)), front=1, words=(0,))
+
+
+def curve_table(records: Mapping[int, Record]) -> RenderableType:
+    """Lay out records over time, first frame -> record: each score with its interval and the windows used."""
+    rows = []
+    for name in next(iter(records.values())).scores:
+        places = decimals_for([record.scores[name] for record in records.values()])
+        for offset, record in records.items():
+            score, used = record.scores[name], record.clips
+            texts = (
+                f"{ARROWS[direction(name, record.details)][0]} {name}",
+                str(offset),
+                with_error(score, places),
+                interval_text(score.interval, places),
+                f"{used.generated.used} + {used.real.used}",
+            )
+            rows.append(tuple(map(TextCell, texts)))
+    header = ("metric", "from frame", "score", "95 % interval", "windows")
     return _Sheet(TextTable(header, tuple(rows)), front=1, words=(0,))
 
 

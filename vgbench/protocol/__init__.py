@@ -62,6 +62,8 @@ class Windows(Config):
             "sorted" by id, as code that takes the first N does.
         per_clip: most windows that one clip gives. Further ones come only after every clip gave one, and
             never overlap an earlier window of the same clip.
+        offset: frames of the clip that are left out in front, with start "first" only: the windows of a later
+            time of long clips.
     """
 
     frames: int = Field(ge=2)
@@ -70,6 +72,13 @@ class Windows(Config):
     generated_start: Start | None = None
     order: Order = "drawn"
     per_clip: int = Field(default=1, ge=1)
+    offset: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _offset_has_a_place(self) -> Windows:
+        if self.offset and {self.start, self.generated_start or self.start} != {"first"}:
+            raise ValueError(f"offset = {self.offset} needs start = first on both sides")
+        return self
 
     @property
     def span(self) -> int:

@@ -44,7 +44,7 @@ def window_starts(n_frames: int, windows: Windows, start: Start, seed: int, clip
 
     The k-th entry does not depend on how many are asked for. "uniform" draws the first window from all
     positions, and each further one from the positions that overlap none before it. "first" and "centre" give
-    that window, then the ones that follow it without overlap.
+    that window, then the ones that follow it without overlap; nothing starts before `windows.offset`.
 
     Args:
         n_frames: length of the clip.
@@ -57,7 +57,7 @@ def window_starts(n_frames: int, windows: Windows, start: Start, seed: int, clip
         At most `windows.per_clip` starts; empty when the clip is too short.
     """
     span = windows.span
-    free = np.arange(n_frames - span + 1)
+    free = np.arange(windows.offset, n_frames - span + 1)
     rng = np.random.default_rng(int.from_bytes(_digest(seed, clip_id)[:8], "big"))
     starts: list[int] = []
     while len(free) and len(starts) < windows.per_clip:
