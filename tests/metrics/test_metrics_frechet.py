@@ -157,7 +157,7 @@ def test_refuses_what_has_no_distance(x, word):
         frechet_distance(x, np.zeros((4, 2)))
 
 
-@pytest.mark.parametrize("shape", [(300, 40), (45, 60), (70, 60)])
+@pytest.mark.parametrize("shape", [(300, 40), (45, 60), (70, 60), (300, 5)])
 @pytest.mark.parametrize("covariance", ["unbiased", "biased"])
 def test_replicates_are_the_distances_without_each_block(shape, covariance):
     n, d = shape

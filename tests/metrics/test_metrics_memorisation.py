@@ -37,6 +37,9 @@ def test_fresh_clips_are_no_copies_and_copies_are():
     assert 0.3 < honest["authenticity"].value < 0.7
     half = samples(np.concatenate([real.features[:150], fresh.features[:150]]))
     assert 0.5 <= score_copies(half, real)["copied"].value < 0.53
+    none = score_copies(samples(100 + fresh.features), real)["copied"]
+    assert none.value == 0
+    assert 0.01 < none.interval[1] < 0.02  # 300 clips without one copy do not rule out one in a hundred
     everything = score_copies(real, real)
     assert (everything["copied"].value, everything["authenticity"].value) == (1, 0)
 

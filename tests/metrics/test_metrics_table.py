@@ -78,7 +78,7 @@ def test_clip_metrics_measure_their_shortest_clip(name):
     metric = METRICS[name]
     clip = np.random.default_rng(0).integers(0, 256, (metric.least_frames, 16, 16, 3), dtype=np.uint8)
     assert isinstance(metric.measure(clip), float)
-    assert metric.score([1.0, 2.0, 3.0], [0, 1, 2]).value == 2
+    assert metric.score([0.0, 1.0, 0.0, 1.0], [0, 1, 2, 3]).value == 0.5
 
 
 @pytest.mark.parametrize("name", [n for n, metric in METRICS.items() if isinstance(metric, DescriptorMetric)])

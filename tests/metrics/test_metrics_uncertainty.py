@@ -9,7 +9,7 @@ from scipy import stats
 from vgbench.errors import VgbenchError
 from vgbench.metrics import Samples, Score, difference, score_clips
 from vgbench.metrics.frechet import score as score_fvd
-from vgbench.metrics.uncertainty import Jackknife, Side, deal, resample
+from vgbench.metrics.uncertainty import Jackknife, Side, deal, resample, score_share
 
 
 def jackknife_of(statistic, x, blocks):
@@ -81,6 +81,47 @@ def test_windows_of_one_clip_do_not_make_the_error_smaller():
 def test_clip_scores_of_a_single_clip_have_no_error():
     found = score_clips([1.0, 2.0], [7, 7], real=[3.0, 5.0])
     assert (found.value, found.standard_error, found.interval, found.n, found.real) == (1.5, None, None, 2, 4)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 30), (1, 30), (15, 30), (40, 40), (3, 1000)])
+def test_a_share_of_independent_clips_has_wilsons_interval(hits, n):
+    found = score_share(np.arange(n) < hits)
+    expected = stats.binomtest(hits, n).proportion_ci(method="wilson")
+    assert found.value == hits / n
+    assert found.interval == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert found.standard_error > 0
+
+
+def test_no_hit_at_all_leaves_room_for_some():
+    z = stats.norm.ppf(0.975)
+    assert score_share(np.zeros(100, dtype=bool)).interval == pytest.approx((0, z**2 / (100 + z**2)))
+    clustered = score_share(np.zeros(100, dtype=bool), np.repeat(np.arange(20), 5))
+    assert clustered.interval == pytest.approx((0, z**2 / (20 + z**2)))  # 20 clips, not 100
+    uneven = score_share(np.zeros(8, dtype=bool), [0, 0, 0, 0, 0, 1, 2, 3])
+    assert uneven.interval[1] == pytest.approx(z**2 / (64 / 28 + z**2))
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_effective_number_of_clips_lies_between_clips_and_windows(alike):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(200), 4)
+    hits = (rng.random(200) < 0.3)[groups] if alike else rng.random(800) < 0.3
+    n = 200 if alike else 800
+    ours, textbook = score_share(hits, groups).interval, score_share(np.arange(n) < hits.mean() * n).interval
+    assert np.diff(ours) == pytest.approx(np.diff(textbook), rel=0.1)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.05, 0.5])
+def test_a_share_s_interval_covers_the_truth(p):
+    counts = np.random.default_rng(5).binomial(150, p, 600)
+    covers = {k: score_share(np.arange(150) < k).interval for k in set(counts.tolist())}
+    assert np.mean([covers[k][0] <= p <= covers[k][1] for k in counts.tolist()]) > 0.92
+
+
+def test_the_difference_of_two_shares_of_none_is_not_certain():
+    none = score_share(np.zeros(50, dtype=bool))
+    apart = difference(none, none).interval
+    assert apart[0] < 0 < apart[1]
 
 
 @pytest.mark.parametrize("values", [[], [np.nan, 1.0], [[1.0]]])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from vgbench.errors import ConfigError
@@ -58,3 +59,11 @@ def _shipped_text(name: str) -> str:
     from importlib import resources
 
     return resources.files("vgbench.protocol").joinpath(f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_truncating_scaled_bytes_gives_back_the_bytes(dtype):
+    """What `fvd-common-metrics` says of the two methods of that code base."""
+    given = np.arange(256, dtype=np.uint8)
+    scaled = given.astype(dtype) / dtype(255)
+    assert np.array_equal((scaled * dtype(255)).astype(np.uint8), given)

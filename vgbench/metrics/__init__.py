@@ -289,6 +289,7 @@ _TABLE: tuple[Metric, ...] = (
         version="1",
         better="real",
         citation="Huang et al. 2024, arXiv:2311.17982; DIS flow",
+        is_share=True,
     ),
     ClipMetric(
         "acd",

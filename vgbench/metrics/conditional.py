@@ -11,7 +11,7 @@ from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrices
 from vgbench.metrics.frechet import frechet_jackknife
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import LEAST_BLOCKS, _spread, _welch, deal, score_clips
+from vgbench.metrics.uncertainty import LEAST_BLOCKS, _spread, _welch, deal, score_share
 
 SHRINKAGE = 0.1
 
@@ -90,7 +90,7 @@ def score_accuracy(generated: Samples, real: Samples) -> Mapping[str, Score]:
     for block in blocks:
         rest = np.setdiff1d(np.arange(len(y)), block)
         unseen[block] = classify(y[rest], truth[rest], y[block]) == truth[block]
-    score = score_clips(right, generated.groups, unseen)
+    score = score_share(right, generated.groups, unseen)
     shares = {label: float(right[asked == k].mean()) for k, label in enumerate(classes) if (asked == k).any()}
     score.details["classes"] = shares
     return {"class_accuracy": score}

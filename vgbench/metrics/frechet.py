@@ -152,7 +152,7 @@ class _Rest:
 
 @dataclass(frozen=True)
 class _Deletion:
-    """The Gaussian of one set without some blocks of rows, at a cost that does not grow with the set.
+    """The Gaussian of one set without some blocks of rows; its roots are of the smaller of block and D.
 
     With X − μ = Q R, deleting the rows b and centring the rest leaves the scatter Rᵀ (I − BᵀB) R, where B
     stacks the rows Q_b and one row for the shift of the mean. With BBᵀ = P diag(λ) Pᵀ its root is
@@ -184,6 +184,8 @@ class _Deletion:
         if len(rows):
             kept = self.q.sum(axis=0) - b.sum(axis=0)
             b = np.vstack([b, kept / np.sqrt(rest)])
+        if len(b) > b.shape[1]:  # only BᵀB matters: at most D rows say all, as for many frames of one clip
+            b = np.linalg.qr(b, mode="r")
         eigenvalues, p = np.linalg.eigh(b @ b.T)
         left = 1 - np.clip(eigenvalues, 0, 1)
         left[left < 1e-13] = 0  # directions that only these rows had; rounding would leave √ε of them

@@ -14,7 +14,7 @@ from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import matrices
 from vgbench.metrics.prdc import _distances
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import Jackknife, Side, deal, score_clips
+from vgbench.metrics.uncertainty import Jackknife, Side, deal, score_share
 
 SHOWN = 10
 
@@ -49,8 +49,8 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
     copied = distance < np.quantile(own, quantile)
     authentic = distance > radius
     scores = {
-        "copied": score_clips(copied.astype(np.float64), generated.groups),
-        "authenticity": score_clips(authentic.astype(np.float64), generated.groups),
+        "copied": score_share(copied, generated.groups),
+        "authenticity": score_share(authentic, generated.groups),
     }
     ratio = np.divide(distance, radius, out=np.full(len(x), np.inf), where=radius > 0)
     ratio[(distance == 0) & (radius == 0)] = 1.0

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vgbench.errors import ConfigError
 from vgbench.metrics.score import Score
-from vgbench.metrics.uncertainty import score_clips
+from vgbench.metrics.uncertainty import score_clips, score_share
 from vgbench.named import lookup, unknown_name
 
 Value = bool | int | float | str
@@ -110,6 +110,7 @@ class ClipMetric:
         beside: a metric that must be read beside it, and is measured with it.
         below_real: what it means when the score lies below that of the real clips, as a warning; "" for
             nothing.
+        is_share: `measure` gives 0 or 1, and the mean is a share.
     """
 
     name: str
@@ -122,10 +123,11 @@ class ClipMetric:
     options: Mapping[str, Option] = field(default_factory=dict)
     beside: str = ""
     below_real: str = ""
+    is_share: bool = False
 
     def score(self, values: npt.ArrayLike, groups: npt.ArrayLike) -> Score:
-        """Mean over clips, see `uncertainty.score_clips`."""
-        return score_clips(values, groups)
+        """Mean over clips, see `uncertainty.score_clips` and `score_share`."""
+        return score_share(values, groups) if self.is_share else score_clips(values, groups)
 
 
 PixelMetric = ClipMetric | DescriptorMetric

@@ -257,6 +257,45 @@ def score_clips(
     )
 
 
+def score_share(
+    hits: npt.ArrayLike, groups: npt.ArrayLike | None = None, real: npt.ArrayLike | None = None
+) -> Score:
+    """Share of windows with a property; its interval does not vanish where no window, or every one, has it.
+
+    Wilson's interval (1927), the p with (p̂ − p)² ≤ z² p (1 − p) / n. For n independent clips it is the
+    textbook one; where clips give several windows, n = p̂ (1 − p̂) / SE² of `score_clips` (Korn and Graubard
+    1998), kept between (Σ m)² / Σ m², as if the m windows of a clip were one, and N. The standard error is
+    half of the interval over z: it does not vanish either, so that a difference of two shares near 0 has an
+    interval.
+
+    Args:
+        hits: booleans [N], one for each window.
+        groups: as in `score_clips`.
+        real: as in `score_clips`.
+
+    Raises:
+        VgbenchError: no windows.
+    """
+    from scipy.special import ndtri
+
+    plain = score_clips(hits, groups, real)
+    if plain.standard_error is None:
+        return plain
+    p = plain.value
+    numbers = np.arange(plain.n) if groups is None else np.asarray(groups)
+    sizes = np.unique(numbers, return_counts=True)[1]
+    n = clusters = plain.n**2 / float(np.sum(sizes**2))
+    if plain.standard_error > 0:
+        n = min(max(p * (1 - p) / plain.standard_error**2, clusters), plain.n)
+    z = float(ndtri(0.5 + CONFIDENCE / 2))
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2) / (1 + z**2 / n)
+    interval = (max(0.0, centre - half), min(1.0, centre + half))
+    return replace(
+        plain, standard_error=half / z, interval=interval, method=f"Wilson({n:.4g} effective clips)"
+    )
+
+
 def difference(a: Score, b: Score, same_real: bool = False) -> Score:
     """Difference a − b of two models' scores, with its interval.
 
