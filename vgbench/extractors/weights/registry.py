@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -31,11 +31,12 @@ from vgbench.extractors.weights.arrays_pickle import load_arrays
 from vgbench.extractors.weights.file import WeightsFile
 from vgbench.named import lookup
 
+if TYPE_CHECKING:
+    from vgbench.extractors.weights.download import Report
+
 Tensors = dict[str, torch.Tensor]
 Progress = Callable[[str], None]
 """Called with one line of text at each stage of a fetch."""
-Report = Callable[[str, int, int], None]
-"""Called with a stage, what is done of it, and its total."""
 
 
 @dataclass(frozen=True)
