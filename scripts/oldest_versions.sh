@@ -3,7 +3,7 @@
 # the suite there. Floors are exact: `numpy>=1.26` becomes `numpy~=1.26.0`. TORCH replaces torch's floor.
 #
 #   scripts/oldest_versions.sh [FOLDER] [pytest arguments…]
-#   TORCH=2.13.0 scripts/oldest_versions.sh /tmp/oldest tests/core tests/metrics
+#   TORCH=2.7.0 scripts/oldest_versions.sh /tmp/oldest tests/core tests/metrics
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-/tmp/vgbench-oldest}

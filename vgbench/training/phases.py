@@ -66,7 +66,7 @@ def draw(config: TrainConfig, players: Players, step: int, phase: int) -> Draws:
     resumed run needs no random state.
     """
     sequence = np.random.SeedSequence([config.seed, step, phase])
-    random = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+    random = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
     return Draws(
         latents=players.generator.draw(config.batch, config.frames, random),
         times=tuple(one.choose_times(config.batch, config.frames, random) for one in players.discriminators),
