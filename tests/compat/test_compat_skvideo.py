@@ -85,7 +85,7 @@ def test_a_wrong_measure_is_refused(luma):
 def test_numpy_itself_is_left_alone(luma):
     before = set(dir(np))
     skvideo.ssim(luma[0][:1], luma[1][:1])
-    assert set(dir(np)) - before <= {"char", "rec", "f2py"}  # submodules that numpy loads when first asked for
+    assert set(dir(np)) - before <= {"char", "rec", "f2py"}  # submodules that numpy loads when asked for
     assert not hasattr(np, "float")
 
 
