@@ -47,6 +47,28 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the protocol or config; repeatable."),
 ]
 
+RealClips = Annotated[str, typer.Argument(help="The real clips, in any form that eval takes.")]
+RecordPaths = Annotated[list[Path], typer.Argument(help="Record files, or folders that hold them.")]
+ProtocolName = Annotated[
+    str, typer.Option("--protocol", "-p", help="Name (see `vgbench list protocols`) or YAML file.")
+]
+MetricNames = Annotated[
+    str | None, typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated.")
+]
+MetricName = Annotated[str, typer.Option("--metric", "-m")]
+ExtractorName = Annotated[str | None, typer.Option("--extractor", "-e", help="Instead of the protocol's.")]
+ModelName = Annotated[str | None, typer.Option("--name", "-n", help="The model's name in tables.")]
+Layout = Annotated[
+    Literal["auto", "strips", "frames"],
+    typer.Option(help="What folders of pictures are: 'strips', 'frames' or 'auto'."),
+]
+ValueRange = Annotated[
+    str | None, typer.Option(metavar="LOW,HIGH", help="What float arrays span, such as 0,1 or -1,1.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Does not change scores.")]
+Workers = Annotated[int, typer.Option(min=0, help="Decoding processes. Does not change scores.")]
+Device = Annotated[str, typer.Option(help="Where the extractor runs.")]
+
 
 def _version(value: bool) -> None:
     if value:
@@ -67,16 +89,10 @@ def _root(
 def eval_(
     generated: Annotated[str, typer.Argument(help="Folder, archive, URL, array file or builtin:NAME.")],
     against: Annotated[str, typer.Option("--against", "-a", help="The real clips, in any of these forms.")],
-    protocol: Annotated[
-        str, typer.Option("--protocol", "-p", help="Name (see `vgbench list protocols`) or YAML file.")
-    ] = "quick",
-    metrics: Annotated[
-        str | None, typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated.")
-    ] = None,
-    extractor: Annotated[
-        str | None, typer.Option("--extractor", "-e", help="Instead of the protocol's.")
-    ] = None,
-    name: Annotated[str | None, typer.Option("--name", "-n", help="The model's name in tables.")] = None,
+    protocol: ProtocolName = "quick",
+    metrics: MetricNames = None,
+    extractor: ExtractorName = None,
+    name: ModelName = None,
     results: Annotated[
         Path | None, typer.Option("--results", "-r", help="Folder to save the record and thumbnails in.")
     ] = None,
@@ -84,22 +100,17 @@ def eval_(
         Literal["real", "control"] | None,
         typer.Option("--role", help="Listed in tables without a rank."),
     ] = None,
-    layout: Annotated[
-        Literal["auto", "strips", "frames"],
-        typer.Option(help="What folders of pictures are: 'strips', 'frames' or 'auto'."),
-    ] = "auto",
-    value_range: Annotated[
-        str | None, typer.Option(metavar="LOW,HIGH", help="What float arrays span, such as 0,1 or -1,1.")
-    ] = None,
+    layout: Layout = "auto",
+    value_range: ValueRange = None,
     over_time: Annotated[
         int | None,
         typer.Option(
             "--over-time", metavar="STEP", min=1, help="Score long clips anew every STEP frames: a curve."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Does not change scores.")] = 16,
-    workers: Annotated[int, typer.Option(min=0, help="Decoding processes. Does not change scores.")] = 0,
-    device: Annotated[str, typer.Option(help="Where the extractor runs.")] = "cpu",
+    batch_size: BatchSize = 16,
+    workers: Workers = 0,
+    device: Device = "cpu",
     store: Annotated[bool, typer.Option(help="Keep features for the next run, and use those kept.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when a clip had to be skipped.")] = False,
     dry_run: Annotated[
@@ -190,18 +201,13 @@ def paired(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames scored after them; all, of equal length, without it.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", "-n", help="The model's name in tables.")] = None,
+    name: ModelName = None,
     results: Annotated[
         Path | None, typer.Option("--results", "-r", help="Folder to save the record in.")
     ] = None,
-    layout: Annotated[
-        Literal["auto", "strips", "frames"],
-        typer.Option(help="What folders of pictures are: 'strips', 'frames' or 'auto'."),
-    ] = "auto",
-    value_range: Annotated[
-        str | None, typer.Option(metavar="LOW,HIGH", help="What float arrays span, such as 0,1 or -1,1.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Decoding processes. Does not change scores.")] = 0,
+    layout: Layout = "auto",
+    value_range: ValueRange = None,
+    workers: Workers = 0,
     device: Annotated[str, typer.Option(help="Where LPIPS runs.")] = "cpu",
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when a clip was left out.")] = False,
     settings: Settings = None,
@@ -430,7 +436,7 @@ def sample(
 
 @app.command()
 def report(
-    records: Annotated[list[Path], typer.Argument(help="Record files, or folders that hold them.")],
+    records: RecordPaths,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder (or file) to write; terminal only without it."),
@@ -515,9 +521,9 @@ def report(
 
 @app.command()
 def history(
-    records: Annotated[list[Path], typer.Argument(help="Record files, or folders that hold them.")],
+    records: RecordPaths,
     model: Annotated[str, typer.Option("--model", "-n", help="Name of the model in the tables.")],
-    metric: Annotated[str, typer.Option("--metric", "-m")] = "fvd",
+    metric: MetricName = "fvd",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -554,7 +560,7 @@ def gate(
     candidate: Annotated[Path, typer.Argument(help="Record to judge.")],
     baseline: Annotated[Path, typer.Option("--baseline", "-b", help="Record to judge it by.")],
     max_worse: Annotated[str, typer.Option(help="Tolerated change, such as 2%.")] = "2%",
-    metric: Annotated[str, typer.Option("--metric", "-m")] = "fvd",
+    metric: MetricName = "fvd",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -610,9 +616,9 @@ def verify(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Greatest difference that counts as equal, as a share of the score.")
     ] = 1e-6,
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
-    workers: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option()] = "cpu",
+    batch_size: BatchSize = 16,
+    workers: Workers = 0,
+    device: Device = "cpu",
     store: Annotated[bool, typer.Option(help="Take features from earlier runs instead of anew.")] = False,
     unpack: Annotated[
         Path | None, typer.Option("--unpack", help="Results folder to put the record in if nothing differs.")
@@ -671,14 +677,10 @@ def verify(
 
 @app.command()
 def audit(
-    real: Annotated[str, typer.Argument(help="The real clips, in any form that eval takes.")],
-    protocol: Annotated[str, typer.Option("--protocol", "-p")] = "quick",
-    metrics: Annotated[
-        str | None, typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated.")
-    ] = None,
-    extractor: Annotated[
-        str | None, typer.Option("--extractor", "-e", help="Instead of the protocol's.")
-    ] = None,
+    real: RealClips,
+    protocol: ProtocolName = "quick",
+    metrics: MetricNames = None,
+    extractor: ExtractorName = None,
     distortions: Annotated[
         str | None, typer.Option(help="Comma-separated; all of them by default, see docs/audit.md.")
     ] = None,
@@ -689,9 +691,9 @@ def audit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for audit.html and audit.json.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
-    workers: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option()] = "cpu",
+    batch_size: BatchSize = 16,
+    workers: Workers = 0,
+    device: Device = "cpu",
     settings: Settings = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -921,14 +923,14 @@ app.add_typer(stats, name="stats")
 
 @stats.command("export")
 def stats_export(
-    real: Annotated[str, typer.Argument(help="The real clips, in any form that eval takes.")],
+    real: RealClips,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .safetensors.")],
-    protocol: Annotated[str, typer.Option("--protocol", "-p")] = "quick",
+    protocol: ProtocolName = "quick",
     metrics: Annotated[str | None, typer.Option("--metrics", "-m")] = None,
     extractor: Annotated[str | None, typer.Option("--extractor", "-e")] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
-    workers: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option()] = "cpu",
+    batch_size: BatchSize = 16,
+    workers: Workers = 0,
+    device: Device = "cpu",
     settings: Settings = None,
     quiet: Quiet = False,
     debug: Debug = False,
