@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import hashlib
 import json
 import tempfile
@@ -30,7 +29,7 @@ from vgbench.metrics.score import Samples, Score
 from vgbench.motion import describe_sets
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import ExtractorChoice, Protocol, load
-from vgbench.results import Clips, ClipSet, ClipUse, ExtractorUse, Record, SkippedClip, environment
+from vgbench.results import Clips, ClipSet, ClipUse, ExtractorUse, Record, SkippedClip, environment, now
 from vgbench.sample_card import read_card
 from vgbench.signature import Signature
 from vgbench.statistics_file import is_statistics, load_statistics, save_statistics
@@ -347,7 +346,7 @@ def _record(
         environment=environment({"threads": str(torch.get_num_threads())}),
         seconds=seconds,
         warnings=(*_warnings(plan, measures, measured), *_below_real(choices, scores)),
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        created=now(),
         details=details,
     )
 

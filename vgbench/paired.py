@@ -6,7 +6,6 @@ For prediction and reconstruction, where every clip has its own reference. Sets 
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from vgbench.named import unknown_name
 from vgbench.pipeline import Measured, Progress, UsedWindow
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.protocol.sampler import Window
-from vgbench.results import Clips, ExtractorUse, Record, environment
+from vgbench.results import Clips, ExtractorUse, Record, environment, now
 from vgbench.signature import Signature
 
 DEFAULT_METRICS = ("psnr", "ssim", "tof")
@@ -234,7 +233,7 @@ def evaluate_pairs(
         environment=environment({"threads": str(torch.get_num_threads())}),
         seconds={"total": round(time.monotonic() - began, 3)},
         warnings=tuple(_warnings(sides)),
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        created=now(),
         details={
             "better": {metric.name: metric.better for metric in metrics},
             "values": values,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -237,6 +238,11 @@ def _is_record(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(64)
     return b'"schema"' in start and b'"model"' in start
+
+
+def now() -> str:
+    """The time as records write it: UTC, to the millisecond, such as 2026-01-02T03:04:05.678Z."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

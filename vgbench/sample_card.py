@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, ValidationError
 
 from vgbench import atomic
-from vgbench.config import Config
-from vgbench.errors import VgbenchError
+from vgbench.config import Config, read_yaml
+from vgbench.errors import ConfigError, VgbenchError
 
 NAME = "sampling.json"
 """Name of the file in the folder of clips; readers of clips pass over it."""
@@ -124,10 +123,9 @@ def training_seconds(run: Path) -> float | None:
 def run_config(run: Path) -> dict[str, Any]:
     """Resolved config of a run folder; empty where it is not there."""
     try:
-        values = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        return read_yaml(run / "config.yaml")
+    except ConfigError:
         return {}
-    return values if isinstance(values, dict) else {}
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> Curve:

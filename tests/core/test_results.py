@@ -3,29 +3,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from small_record import small_record
 
 from vgbench.errors import VgbenchError
-from vgbench.metrics.score import Score
-from vgbench.results import Clips, ClipSet, Record, find_records, load_record
+from vgbench.results import find_records, load_record
 
 
 @pytest.fixture
 def record():
-    side = ClipSet(source="a", used=2, clips=2, found=3, manifest_hash="0" * 64)
-    fields = (("protocol", "quick"), ("clips", "2+2"))
-    return Record(
-        model="../../my model <b>",
-        signature="quick|clips:2+2",
-        signature_fields=fields,
-        protocol={"name": "quick"},
-        scores={"fvd": Score(3.0, 0.5, (0.1, 2.2), 2, debiased=1.2, method="jackknife")},
-        signatures={"fvd": "fvd|clips:2+2"},
-        extractor=None,
-        clips=Clips(generated=side, real=side),
-        environment={},
-        seconds={"total": 1.0},
-        created="2026-01-02T03:04:05.678Z",
-    )
+    return small_record().model_copy(update={"model": "../../my model <b>"})
 
 
 def test_saved_record_is_the_same_record(record, tmp_path):

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
+from small_record import small_record
 
 from vgbench import protocol
 from vgbench.clips.arrays import stored_array_clips
@@ -28,8 +29,7 @@ from vgbench.clips.manifest import read_manifest
 from vgbench.config import with_overrides
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.leaderboard.pack import read_checked
-from vgbench.metrics.score import Score
-from vgbench.results import Clips, ClipSet, Record, load_record
+from vgbench.results import load_record
 from vgbench.training.presets import preset_path, read_config
 
 FOUND = Path(__file__).parent / "found"
@@ -173,23 +173,6 @@ def manifest_seeds() -> list[bytes]:
         b"path,start,frames,label,fps\na.mp4,,,run,8\na.mp4,1,3,run,\n",
         b'{"path": "a.mp4", "start": 3, "frames": 3, "label": 4}\n{"path": "b"}\n',
     ]
-
-
-def small_record() -> Record:
-    side = ClipSet(source="a", used=2, clips=2, found=3, manifest_hash="0" * 64)
-    return Record(
-        model="m",
-        signature="quick|clips:2+2",
-        signature_fields=(("protocol", "quick"), ("clips", "2+2")),
-        protocol={"name": "quick"},
-        scores={"fvd": Score(3.0, 0.5, (0.1, 2.2), 2, debiased=1.2, method="jackknife")},
-        signatures={"fvd": "fvd|clips:2+2"},
-        extractor=None,
-        clips=Clips(generated=side, real=side),
-        environment={},
-        seconds={"total": 1.0},
-        created="2026-01-02T03:04:05.678Z",
-    )
 
 
 def record_seeds() -> list[bytes]:

@@ -18,22 +18,10 @@ from vgbench.metrics import parse_list
 from vgbench.protocol import Protocol
 from vgbench.protocol import load as load_protocol
 from vgbench.results import Record, find_records, load_record
-from vgbench.training.config import TrainConfig
+from vgbench.training.config import MAY_CHANGE, TrainConfig
 from vgbench.training.presets import preset_path
 
-DOES_NOT_MATTER = {
-    "data",
-    "device",
-    "threads",
-    "cache_gigabytes",
-    "log_steps",
-    "checkpoint_minutes",
-    "sample_minutes",
-    "score_minutes",
-    "tensorboard",
-    "wandb",
-    "minutes",
-}
+DOES_NOT_MATTER = MAY_CHANGE - {"steps", "micro_batch"}
 """Keys of a training config that do not change what the weights become; "data" is named apart."""
 
 

@@ -1,11 +1,11 @@
-"""`run_suite`: the plan, what it will cost, the work, the tables."""
+"""`make_plan` and `run_plan`: what a suite stands for, what it will cost, the work, the tables."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vgbench import atomic
@@ -142,7 +142,7 @@ def measure_steps(plan: Plan, jobs: int, progress: Callable[[str, int, int], Non
             seconds[key] = outcome.result
         progress("timing steps", len(seconds), len(configs.keys() | plan.step_seconds.keys()))
         atomic.write_text(plan.work / "timings.json", json.dumps(seconds, indent=1) + "\n")
-    return Plan(plan.suite, plan.work, plan.results, plan.cells, plan.tasks, plan.missing, seconds)
+    return replace(plan, step_seconds=seconds)
 
 
 def run_plan(

@@ -17,7 +17,7 @@ from statistics import mean
 import numpy as np
 
 from vgbench.leaderboard.direction import badness, direction
-from vgbench.leaderboard.markdown import escape
+from vgbench.leaderboard.markdown import code, escape
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.report import load_groups, write_files
 from vgbench.leaderboard.rounding import number
@@ -227,7 +227,7 @@ def render(summaries: Sequence[GroupSummary], title: str) -> str:
         "Made by `vgbench bench` from the records.",
     ]
     for one in filter(_says_something, summaries):
-        parts += [f"## {escape(one.data or 'records')}", f"`{one.signature}`"]
+        parts += [f"## {escape(one.data or 'records')}", code(one.signature)]
         if one.matrix:
             parts += [f"### {escape(one.primary)}: motion module × loss", _matrix_table(one)]
         if one.metrics:

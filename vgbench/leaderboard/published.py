@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
-from vgbench.config import Config, parse
+from vgbench.config import NOT_YAML, Config, parse
 from vgbench.errors import ConfigError
 from vgbench.leaderboard.direction import ARROWS
 from vgbench.leaderboard.ranking import Group
@@ -100,7 +100,7 @@ def load_published(names: Iterable[str]) -> tuple[PublishedTable, ...]:
 def _tables(text: str, where: str) -> tuple[PublishedTable, ...]:
     try:
         values: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise ConfigError(f"{where}: not valid YAML ({error})") from error
     return parse(_File, {"tables": values}, where).tables
 

@@ -22,6 +22,23 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 GRADIENT_PENALTIES = {"gradient-penalty", "r1", "r2"}
 CONSTRAINT_NAMES = {"weight-clipping", "singular-value-clipping"}
 
+MAY_CHANGE = {  # "data" because folders move
+    "data",
+    "steps",
+    "minutes",
+    "micro_batch",
+    "device",
+    "threads",
+    "cache_gigabytes",
+    "log_steps",
+    "checkpoint_minutes",
+    "sample_minutes",
+    "score_minutes",
+    "tensorboard",
+    "wandb",
+}
+"""Keys that a resumed run may set anew; the others decide what the weights become."""
+
 Augmentation = Literal["colour", "translation", "cutout"]
 
 

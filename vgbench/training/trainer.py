@@ -26,7 +26,7 @@ from vgbench.errors import VgbenchError
 from vgbench.reference_models.generator import Generator
 from vgbench.reference_models.penalties import check_options
 from vgbench.training import ema
-from vgbench.training.config import TrainConfig
+from vgbench.training.config import MAY_CHANGE, TrainConfig
 from vgbench.training.data import Windows, class_names
 from vgbench.training.lock import locked
 from vgbench.training.parallel import share_weights
@@ -37,23 +37,6 @@ from vgbench.training.state import load_state
 
 WILD_SCORE = 1e5
 """A mean discriminator score beyond this is divergence, although it is still a number."""
-
-MAY_CHANGE = {  # "data" because folders move
-    "data",
-    "steps",
-    "minutes",
-    "micro_batch",
-    "device",
-    "threads",
-    "cache_gigabytes",
-    "log_steps",
-    "checkpoint_minutes",
-    "sample_minutes",
-    "score_minutes",
-    "tensorboard",
-    "wandb",
-}
-"""Keys that a resumed run may set anew; the others decide what the weights become."""
 
 
 class Diverged(VgbenchError):
