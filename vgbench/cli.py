@@ -679,7 +679,10 @@ def verify(
 def audit(
     real: RealClips,
     protocol: ProtocolName = "quick",
-    metrics: MetricNames = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated, or 'all'."),
+    ] = None,
     extractor: ExtractorName = None,
     distortions: Annotated[
         str | None, typer.Option(help="Comma-separated; all of them by default, see docs/audit.md.")
@@ -704,20 +707,23 @@ def audit(
     [bold]vgbench audit real/ --output audit/[/]
 
     [bold]vgbench audit real/ -m fvd,kvd -e i3d-k400 --distortions blur,freeze,memorise --clips 256[/]
+
+    [bold]vgbench audit real/ -m all --strengths 0.33,0.67,1[/]
     """
     from vgbench.audit.halves import ALL_DISTORTIONS
     from vgbench.audit.result import write_audit
     from vgbench.audit.run import audit as run_audit
     from vgbench.audit.terminal import audit_tables
-    from vgbench.metrics import parse_list
+    from vgbench.metrics import METRICS, parse_list
 
     if as_json:
         console.verbosity.quiet = True
+    named = METRICS if metrics == "all" else map(str, parse_list(metrics)) if metrics else ()
     with console.progress() as report:
         result = run_audit(
             real,
             protocol,
-            [str(choice) for choice in parse_list(metrics)] if metrics else None,
+            list(named),
             extractor,
             distortions=[n.strip() for n in distortions.split(",")] if distortions else ALL_DISTORTIONS,
             strengths=_numbers("--strengths", strengths),
@@ -734,7 +740,7 @@ def audit(
         return
     console.out.print(audit_tables(result))
     for entry in result.omitted:
-        console.warn("left-out", f"{entry.distortion} at {entry.strength:g}: {entry.reason}")
+        console.warn("left-out", str(entry))
     for code, text in result.warnings:
         console.warn(code, text)
     for path in written:

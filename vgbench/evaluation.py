@@ -54,6 +54,7 @@ def evaluate(
     device: str = "cpu",
     store: FeatureStore | None = None,
     strict: bool = False,
+    lenient: bool = False,
     details: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Record:
@@ -73,6 +74,8 @@ def evaluate(
         device: where the extractor runs, such as "cuda".
         store: feature store; by default the one in the cache folder.
         strict: a skipped clip is an error, raised after the record was saved.
+        lenient: a metric that these clips do not allow, such as one of classes where a class is missing, is
+            named with its reason in `details["unscored"]`, and is no error.
         details: kept in the record as they are.
         progress: called as (stage, done, total).
 
@@ -112,7 +115,9 @@ def evaluate(
                 measured[side] = load_statistics(sources[side], plan, measures)
             seconds[side] = round(time.monotonic() - start, 3)
         start = time.monotonic()
-        scores = _score(choices, measured["generated"], measured["real"])
+        scores, unscored = _score(choices, measured["generated"], measured["real"], lenient)
+        choices = [choice for choice in choices if str(choice) not in unscored]
+        said = {"unscored": unscored} if unscored else {}
         seconds["metrics"] = round(time.monotonic() - start, 3)
         seconds["total"] = round(time.monotonic() - began, 3)
         record = _record(
@@ -123,7 +128,7 @@ def evaluate(
             measured,
             scores,
             seconds,
-            {**_foreign_directions(choices), **_sampling_details(opened), **(details or {})},
+            {**said, **_foreign_directions(choices), **_sampling_details(opened), **(details or {})},
         )
         if results is not None and world.is_main:
             motion = describe_sets(opened, measured, plan, store)
@@ -175,8 +180,13 @@ def export_statistics(
 def _measures(
     plan: Protocol, choices: Sequence[Choice], extractor: str | Extractor | None, device: str
 ) -> Measures:
+    network = load_extractor(plan, choices, extractor, device)
+    for choice in choices:
+        error = misfit(choice, network, plan)
+        if error is not None:
+            raise error
     return Measures(
-        extractor=load_extractor(plan, choices, extractor, device),
+        extractor=network,
         clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, PixelMetric)),
     )
 
@@ -250,8 +260,7 @@ def load_extractor(
     """Load the network only when a metric needs it, and check that it accepts the protocol's windows.
 
     Raises:
-        ConfigError: unknown name, a metric needs features of every frame and the network has none, too few
-            frames for the network, or a device that is not there.
+        ConfigError: unknown name, too few frames for the network, or a device that is not there.
         VgbenchError: its weights are not there.
     """
     if not any(isinstance(choice.metric, SetMetric) for choice in choices):
@@ -261,14 +270,6 @@ def load_extractor(
     else:
         wanted = plan.extractor
         network = extractors.load(wanted.name, wanted.weights, **wanted.options)
-    for choice in choices:
-        needs_frames = isinstance(choice.metric, SetMetric) and choice.metric.needs == "frames"
-        if needs_frames and not network.spec.per_frame:
-            raise ConfigError(
-                f"metric '{choice.name}' needs features of every frame, and extractor '{network.spec.id}' "
-                "sees clips whole",
-                "--extractor embedded-frames, or an image network such as dinov2-vitb14",
-            )
     if plan.windows.frames < network.spec.least_frames:
         raise ConfigError(
             f"extractor '{network.spec.id}' needs at least {network.spec.least_frames} frames, protocol "
@@ -281,19 +282,50 @@ def load_extractor(
         raise ConfigError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
 
 
-def _score(choices: Sequence[Choice], generated: Measured, real: Measured) -> dict[str, Score]:
-    """Compute every chosen metric from what was measured."""
+def misfit(choice: Choice, network: Extractor | None, plan: Protocol) -> ConfigError | None:
+    """Say why a metric cannot be made of what the network and the protocol give; None where it can."""
+    metric = choice.metric
+    if not isinstance(metric, SetMetric):
+        least, given = metric.least_frames, plan.windows.frames
+        if given >= least:
+            return None
+        return ConfigError(
+            f"metric '{choice.name}' needs {least} frames, protocol '{plan.name}' gives {given}",
+            f"--set windows.frames={least}",
+        )
+    if metric.needs != "frames" or network is None or network.spec.per_frame:
+        return None
+    return ConfigError(
+        f"metric '{choice.name}' needs features of every frame, and extractor '{network.spec.id}' sees "
+        "clips whole",
+        "--extractor embedded-frames, or an image network such as dinov2-vitb14",
+    )
+
+
+def _score(
+    choices: Sequence[Choice], generated: Measured, real: Measured, lenient: bool
+) -> tuple[dict[str, Score], dict[str, str]]:
+    """Compute every chosen metric from what was measured; metric -> reason for those that cannot be."""
     scores: dict[str, Score] = {}
+    unscored: dict[str, str] = {}
     for choice in choices:
-        metric = choice.metric
-        if isinstance(metric, ClipMetric):
-            reference = metric.score(real.clip_values[metric.name], real.groups)
-            score = metric.score(generated.clip_values[metric.name], generated.groups)
-            scores[metric.name] = dataclasses.replace(score, real=reference.value)
-            continue
-        sides = [_samples(metric, side) for side in (generated, real)]
-        scores.update(metric.score(*sides, **choice.options))
-    return scores
+        try:
+            scores.update(_scores_of(choice, generated, real))
+        except VgbenchError as error:
+            if not lenient:
+                raise
+            unscored[str(choice)] = error.message
+    return scores, unscored
+
+
+def _scores_of(choice: Choice, generated: Measured, real: Measured) -> Mapping[str, Score]:
+    metric = choice.metric
+    if isinstance(metric, ClipMetric):
+        reference = metric.score(real.clip_values[metric.name], real.groups)
+        score = metric.score(generated.clip_values[metric.name], generated.groups)
+        return {metric.name: dataclasses.replace(score, real=reference.value)}
+    sides = [_samples(metric, side) for side in (generated, real)]
+    return metric.score(*sides, **choice.options)
 
 
 def _samples(metric: SetMetric | DescriptorMetric, side: Measured) -> Samples:

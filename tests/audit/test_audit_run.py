@@ -22,6 +22,7 @@ from vgbench.audit.terminal import audit_tables
 from vgbench.clips import ClipSource, open_source
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.features import FeatureStore
+from vgbench.metrics import METRICS, SetMetric, score_names
 
 SHAPES = "builtin:moving-shapes/test?size=32&clips=40&frames=24"
 SETTINGS = ("resize.size=32", "clips.least=4")
@@ -94,6 +95,44 @@ def test_clips_without_classes_have_no_modes_to_drop(store):
     result = _audit(ClipSource("x", clips), ["fvd"], distortions=["mode-drop"], store=store)
     assert {entry.reason for entry in result.omitted} == {"the clips have no classes"}
     assert result.metrics[0].reactions == ()
+
+
+@pytest.fixture(scope="module")
+def everything(store):
+    """Clips of two classes only, so that each half has both."""
+    shapes = open_source(SHAPES).clips
+    clips = [dataclasses.replace(clip, label="ab"[number % 2]) for number, clip in enumerate(shapes)]
+    options = {"distortions": ["noise", "mode-drop"], "strengths": [1.0], "clips": 8}
+    return _audit(ClipSource("two classes", clips), METRICS, store=store, **options)
+
+
+def test_every_metric_is_audited_or_named_with_the_reason(everything):
+    """The stub sees clips whole, so metrics of single frames are out; nothing else is."""
+    frames = {m.name for m in METRICS.values() if isinstance(m, SetMetric) and m.needs == "frames"}
+    assert {entry.metric for entry in everything.not_audited} == frames
+    assert {entry.reason for entry in everything.not_audited} == {
+        "needs features of every frame, and extractor 'stub' sees clips whole"
+    }
+    scores = [n for m in METRICS.values() if m.name not in frames for n in score_names(m)]
+    assert [metric.metric for metric in everything.metrics] == scores
+    assert AuditResult.from_json(everything.to_json()) == everything
+    for text in (render_html(everything), _printed(everything)):
+        assert all(name in text for name in frames)
+        assert "not audited" in text
+
+
+def test_a_metric_that_one_damage_does_not_allow_loses_that_point_only(everything):
+    """Full mode-drop leaves one class, so the distance within each class has no value there."""
+    left_out = {entry.metric: str(entry) for entry in everything.omitted}
+    assert left_out["intra_fvd"].startswith("intra_fvd, mode-drop at 1: class '")
+    distortions = {m.metric: [r.distortion for r in m.reactions] for m in everything.metrics}
+    assert distortions["intra_fvd"] == ["noise"]
+    assert distortions["fvd"] == ["noise", "mode-drop"]
+
+
+def test_nothing_left_to_audit_is_an_error(store):
+    with pytest.raises(VgbenchError, match=r"no metric is left.*stream: needs features of every frame"):
+        _audit(metrics=["stream"], store=store)
 
 
 def test_metrics_of_single_clips_are_not_asked_about_the_choice_of_clips(result):
@@ -248,10 +287,14 @@ def test_labels_do_not_overlap_and_keep_their_order():
     assert found[3] < found[0] < found[2] < found[4]
 
 
-def test_terminal_names_what_is_rewarded(result):
+def _printed(result):
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(audit_tables(result))
-    text = console.export_text()
+    return console.export_text()
+
+
+def test_terminal_names_what_is_rewarded(result):
+    text = _printed(result)
     assert "temporal_flicker ↓" in text
     assert "rewards" in text
     last = text.split("Standard errors by which")[1]
@@ -286,6 +329,34 @@ def test_command_writes_and_prints_json(tmp_path, monkeypatch, capsys):
     assert AuditResult.from_json((tmp_path / "audit.json").read_text()) == printed
     assert [r.distortion for r in printed.metrics[0].reactions] == ["noise", "freeze"]
     assert (tmp_path / "audit.html").exists()
+
+
+def test_page_has_a_table_of_every_metric_by_every_distortion(result):
+    table = render_html(result).split("Smallest strength told from real</h2>")[1].split("</table>")[0]
+    flicker = table.split("Temporal flicker")[1].split("</tr>")[0]
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", flicker)
+    header = re.findall(r'class="n">([^<]*)</th>', table)
+    assert dict(zip(header, cells, strict=True)) == {
+        "noise": "0.5",
+        "freeze": "rewards",
+        "reverse": "never",
+        "speed-up": cells[3],
+        "mode-drop": "–",
+        "memorise": "–",
+    }
+
+
+def test_command_takes_all_metrics(monkeypatch, capsys):
+    command = ["audit", SHAPES, "-m", "all", "--set", "clips.least=4", "--clips", "4", "--json"]
+    asked = []
+
+    def stand_in(real, protocol, metrics, *rest, **options):
+        asked.extend(metrics)
+        raise VgbenchError("seen", "enough")
+
+    monkeypatch.setattr("vgbench.audit.run.audit", stand_in)
+    assert _run(monkeypatch, *command) == 2
+    assert asked == list(METRICS)
 
 
 def test_command_shows_tables_and_what_was_left_out(monkeypatch, capsys):

@@ -108,10 +108,23 @@ class MetricAudit:
 
 @dataclass(frozen=True)
 class Omitted:
-    """A damaged half that could not be scored, and why."""
+    """A damaged half that could not be scored, and why; by one metric, or by any where `metric` is ""."""
 
     distortion: str
     strength: float
+    reason: str
+    metric: str = ""
+
+    def __str__(self) -> str:
+        who = f"{self.metric}, " if self.metric else ""
+        return f"{who}{self.distortion} at {self.strength:g}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class NotAudited:
+    """A metric that these clips, or this extractor, do not allow, and why."""
+
+    metric: str
     reason: str
 
 
@@ -127,6 +140,7 @@ class AuditResult:
         reference, other: (windows, source clips) of the half that plays the real set and of the damaged one.
         strengths: as asked for, rising, without 0.
         metrics: one for each score.
+        not_audited: metrics that were asked for and could not be made of these clips or this extractor.
         omitted: what could not be scored.
         warnings: (code, sentence) pairs about what weakens the result.
         environment: versions, platform, threads.
@@ -145,6 +159,7 @@ class AuditResult:
     warnings: tuple[tuple[str, str], ...]
     environment: dict[str, str]
     created: str
+    not_audited: tuple[NotAudited, ...] = ()
 
     def to_json(self) -> str:
         """Return the result as indented JSON with a trailing newline; `deviations` of scores are left out."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from vgbench.audit.halves import ALL_DISTORTIONS, KIND_OF, damage, has_modes, only, split_halves
 from vgbench.audit.reaction import react, summarise
-from vgbench.audit.result import AuditResult, MetricAudit, Omitted
+from vgbench.audit.result import AuditResult, MetricAudit, NotAudited, Omitted
 from vgbench.clips import open_source
-from vgbench.errors import ConfigError, NotEnoughClips
-from vgbench.evaluation import evaluate, load_extractor, resolve_protocol
+from vgbench.errors import ConfigError, NotEnoughClips, VgbenchError
+from vgbench.evaluation import evaluate, load_extractor, misfit, resolve_protocol
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
 from vgbench.metrics import parse_list
@@ -52,7 +52,7 @@ def audit(
     Args:
         real: what `evaluate` takes, of at least twice the clips that the protocol calls for at least.
         protocol: as for `evaluate`, as are the next two and all after `clips`.
-        metrics: instead of the protocol's own.
+        metrics: instead of the protocol's own, such as `list(METRICS)`.
         extractor: instead of the protocol's own.
         distortions: some of `halves.ALL_DISTORTIONS`; those of kind "set" only for metrics that compare sets.
         strengths: in (0, 1].
@@ -64,24 +64,37 @@ def audit(
         store: feature store; by default the one in the cache folder.
         progress: called as (stage, done, total).
 
+    Returns:
+        What was found; metrics that the clips or the extractor do not allow are named in `not_audited`.
+
     Raises:
+        VgbenchError: no metric is left.
         ConfigError: as `evaluate`, or an unknown distortion, or a strength outside (0, 1].
         NotEnoughClips: a half has too few clips even undamaged. A distortion that leaves too few (such as
             "speed-up" on clips that are only one window long) is omitted, with the reason.
     """
     _check(distortions, strengths, clips)
     plan = _resize(resolve_protocol(protocol, metrics, extractor, settings, companions=False), clips)
+    network = load_extractor(plan, parse_list(plan.metrics), extractor, device)
+    reasons = {
+        str(choice): error.message.removeprefix(f"metric '{choice.name}' ")
+        for choice in parse_list(plan.metrics)
+        if (error := misfit(choice, network, plan)) is not None
+    }
     score = functools.partial(
         evaluate,
-        protocol=plan,
-        extractor=load_extractor(plan, parse_list(plan.metrics), extractor, device),
+        extractor=network,
         batch_size=batch_size,
         workers=workers,
         device=device,
         store=store or FeatureStore(),
+        lenient=True,
     )
     reference, half = split_halves(open_source(real))
-    baseline = score(half, reference, progress=progress)
+    plan = _without(plan, reasons)
+    baseline = score(half, reference, plan, progress=progress)
+    reasons |= baseline.details.get("unscored", {})
+    plan = _without(plan, reasons)
     # The very clips that were usable, so that damage acts on what is scored and the reference stays the same.
     reference = only(reference, {window.id for window in baseline.clips.real.windows})
     used = only(half, {window.id for window in baseline.clips.generated.windows})
@@ -102,8 +115,12 @@ def audit(
             else:
                 damaged = damage(name, strength, used, half, reference)
                 try:
-                    record = score(damaged, reference, progress=steps.report)
+                    record = score(damaged, reference, plan, progress=steps.report)
                     found[name][strength] = record.scores
+                    omitted += [
+                        Omitted(name, strength, reason, metric)
+                        for metric, reason in record.details.get("unscored", {}).items()
+                    ]
                 except NotEnoughClips as error:
                     reason = error.message.splitlines()[0].removeprefix(f"{damaged.name}: ")
                     omitted.append(Omitted(name, strength, reason))
@@ -123,6 +140,7 @@ def audit(
         warnings=(*baseline.warnings, *_shared_bytes(baseline)),
         environment=baseline.environment,
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        not_audited=tuple(NotAudited(metric, reason) for metric, reason in reasons.items()),
     )
 
 
@@ -146,6 +164,22 @@ def _resize(plan: Protocol, clips: int) -> Protocol:
     return plan.model_copy(update={"clips": counts})
 
 
+def _without(plan: Protocol, reasons: Mapping[str, str]) -> Protocol:
+    """Leave out metrics that cannot be made.
+
+    Raises:
+        VgbenchError: none is left.
+    """
+    left = tuple(str(choice) for choice in parse_list(plan.metrics) if str(choice) not in reasons)
+    if not left:
+        metric, reason = next(iter(reasons.items()))
+        raise VgbenchError(
+            f"no metric is left to audit; {metric}: {reason}",
+            "other --metrics, or an --extractor that gives what they need",
+        )
+    return plan.model_copy(update={"metrics": left})
+
+
 def _audits(
     metric: Metric, baseline: Record, found: Mapping[str, Mapping[float, Mapping[str, Score]]]
 ) -> Iterable[MetricAudit]:
@@ -158,14 +192,10 @@ def _audits(
     for name in score_names(metric):
         better = directions[name]
         reactions = [
-            react(
-                distortion,
-                KIND_OF[distortion],
-                better,
-                {s: found_scores[name] for s, found_scores in by.items()},
-            )
-            for distortion, by in found.items()
-            if len(by) > 1 and KIND_OF[distortion] not in foreign
+            react(distortion, KIND_OF[distortion], better, by)
+            for distortion, scores in found.items()
+            if len(by := {s: of[name] for s, of in scores.items() if name in of}) > 1
+            and KIND_OF[distortion] not in foreign
         ]
         title = metric.title if len(directions) == 1 else name
         yield summarise(name, title, better, baseline.scores[name], reactions)

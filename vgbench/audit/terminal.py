@@ -25,6 +25,9 @@ def audit_tables(result: AuditResult) -> RenderableType:
     parts.append(Text(words.LEGEND + "\n", style="dim"))
     parts.append(Text("Standard errors by which damage makes a metric worse, on average", style="bold"))
     parts.append(_summary(result))
+    for reason in dict.fromkeys(entry.reason for entry in result.not_audited):
+        names = tuple(entry.metric for entry in result.not_audited if entry.reason == reason)
+        parts.append(Text(_printable(f"not audited: {words.listed(names)}: {reason}")))
     for metric in result.metrics:
         verdict = words.copying(metric)
         if verdict is not None:

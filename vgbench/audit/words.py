@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from vgbench.audit.halves import MEMORISE
-from vgbench.audit.result import MetricAudit, Point, Reaction, Verdict
+from vgbench.audit.result import AuditResult, MetricAudit, Point, Reaction, Verdict
 from vgbench.metrics.metric import Better
 
 ARROWS: dict[Better, str] = {"lower": "↓", "higher": "↑", "real": "→ real"}
@@ -48,6 +48,19 @@ def detection(reaction: Reaction) -> str:
     if reaction.detects_from is not None:
         return f"{reaction.detects_from:g}"
     return "never" if reaction.rewards_from is None else "rewards"
+
+
+def distortions(result: AuditResult) -> list[str]:
+    """Every distortion that some metric was audited with, in the order of the audit."""
+    return list(dict.fromkeys(r.distortion for metric in result.metrics for r in metric.reactions))
+
+
+def threshold(metric: MetricAudit, distortion: str) -> str:
+    """Cell of the table of all metrics: as `detection`, "~" where not monotone, "–" where not audited."""
+    reaction = next((r for r in metric.reactions if r.distortion == distortion), None)
+    if reaction is None:
+        return "–"
+    return detection(reaction) + ("" if reaction.monotone or reaction.detects_from is None else "~")
 
 
 def listed(names: tuple[str, ...]) -> str:
