@@ -52,6 +52,16 @@ def test_drift_of_a_straight_walk():
     assert len(score.details["curve"]) == 7
 
 
+def test_drift_is_the_mean_of_scipys_distances():
+    distances = pytest.importorskip("scipy.spatial.distance")
+    side = samples(1)
+    far = []
+    for clip in side.frames.astype(np.float64):
+        table = distances.cdist(clip, clip)
+        far.append(np.mean([np.diagonal(table, apart).mean() for apart in range(4, 8)]))
+    assert score_drift(side, samples(2))["drift"].value == pytest.approx(np.mean(far), rel=1e-12)
+
+
 def test_without_frames_there_is_no_score():
     whole = Samples(np.zeros((4, 2)), None, np.arange(4))
     for score in (score_fid, score_stream, score_drift):

@@ -5,7 +5,7 @@ import pytest
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics import Samples, frechet_distance, inception_score
-from vgbench.metrics.infinite import extrapolate, frechet_extrapolated, score_frechet, score_inception
+from vgbench.metrics.infinite import SEED, extrapolate, frechet_extrapolated, score_frechet, score_inception
 
 
 def test_a_line_in_one_over_n_is_extrapolated_exactly():
@@ -22,6 +22,21 @@ def test_error_of_the_fit_is_that_of_least_squares():
     shares, values = np.array(fit.points).T
     line = stats.linregress(1 / shares, values)
     assert (fit.value, fit.standard_error) == pytest.approx((line.intercept, line.intercept_stderr))
+
+
+def test_value_is_scipys_line_through_the_definition_on_the_same_parts():
+    linalg, stats = pytest.importorskip("scipy.linalg"), pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((120, 8)), rng.standard_normal((100, 8)) * 1.2 + 0.1
+    draw, values = np.random.default_rng(SEED), []
+    shares = np.linspace(0.25, 1, 15)
+    for share in shares:
+        a, b = (z[draw.permutation(len(z))[: round(share * len(z))]] for z in (x, y))
+        root = linalg.sqrtm(np.cov(a.T) @ np.cov(b.T)).real
+        gap = np.sum((a.mean(0) - b.mean(0)) ** 2)
+        values.append(gap + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root))
+    expected = stats.linregress(1 / shares, values).intercept
+    assert frechet_extrapolated(x, y).value == pytest.approx(expected, rel=1e-9)
 
 
 def test_bias_of_few_clips_goes():

@@ -44,6 +44,18 @@ def test_fresh_clips_are_no_copies_and_copies_are():
     assert (everything["copied"].value, everything["authenticity"].value) == (1, 0)
 
 
+def test_neighbours_are_scikit_learns():
+    neighbours = pytest.importorskip("sklearn.neighbors")
+    real, generated = draws(200, 1), draws(150, 2)
+    generated[:30] = real[40:70] + 0.01 * generated[:30]
+    tree = neighbours.NearestNeighbors(n_neighbors=2, algorithm="kd_tree").fit(real)
+    own = tree.kneighbors(real)[0][:, 1]
+    distance, nearest = (column[:, 0] for column in tree.kneighbors(generated))
+    found = score_copies(samples(generated), samples(real), quantile=0.05)
+    assert found["copied"].value == np.mean(distance < np.quantile(own, 0.05))
+    assert found["authenticity"].value == np.mean(distance > own[nearest])
+
+
 def test_windows_of_one_clip_are_no_neighbours_of_each_other():
     twice = np.repeat(draws(40, 0), 2, axis=0) + 1e-3 * draws(80, 1)
     apart = score_copies(samples(draws(40, 2)), samples(twice, np.repeat(np.arange(40), 2)))

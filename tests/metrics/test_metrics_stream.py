@@ -27,6 +27,16 @@ def test_spectrum_of_one_signal_written_out():
     assert skewness[0, 0] == pytest.approx(expected, rel=1e-9)
 
 
+def test_agreement_in_time_is_numpys_correlation_of_histograms():
+    real, generated = walks(80, seed=1), 2 * walks(60, seed=2)
+    squares = []
+    for a, b in zip(_spectrum(real)[1].T, _spectrum(generated)[1].T, strict=True):
+        edges = np.linspace(int(min(*a, *b)) - 1, int(max(*a, *b)) + 1, 51)
+        shares = [np.histogram(side, edges)[0] / len(side) for side in (a, b)]
+        squares.append(np.corrcoef(*shares)[0, 1] ** 2)
+    assert stream(real, generated).temporal == pytest.approx(np.mean(squares), rel=1e-9)
+
+
 def test_same_set_is_perfect():
     x = walks()
     assert stream(x, x) == pytest.approx((1, 1, 1))

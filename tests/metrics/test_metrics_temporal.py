@@ -116,6 +116,21 @@ def test_order_of_frames_matters_to_smoothness_and_warping():
     assert average_content_distance(shuffled) == pytest.approx(average_content_distance(clip), rel=1e-12)
 
 
+def test_warping_error_is_that_of_scipys_interpolation():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    clip = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+    clip = ndimage.gaussian_filter(clip.astype(np.float64), (2, 2, 0))
+    clip = np.stack([np.roll(clip, t, axis=1) for t in range(4)]).round().astype(np.uint8)
+    rows, columns = np.mgrid[:40, :48].astype(np.float64)
+    errors = []
+    for t, (ahead, back) in enumerate(flow.pairs(clip)):
+        at = [rows + ahead[..., 1], columns + ahead[..., 0]]
+        warped = [ndimage.map_coordinates(clip[t + 1, ..., c] / 255, at, order=1) for c in range(3)]
+        visible = ~flow.occluded(ahead, back)
+        errors.append(np.mean((np.stack(warped, -1) - clip[t] / 255)[visible] ** 2))
+    assert warping_error(clip) == pytest.approx(np.mean(errors), rel=1e-9)
+
+
 def test_a_stutter_is_rough():
     clip = pan()
     stutter = clip[[0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10]]
