@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from vgbench.extractors import winograd
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
 from vgbench.extractors.weights.resolve import resolve
 from vgbench.named import lookup, unknown_name
@@ -50,6 +51,7 @@ class Unit(nn.Module):
         self.conv3d = nn.Conv3d(channels, out, kernel, stride, bias=False)
         self.bn = nn.BatchNorm3d(out, eps=1e-3)
         self.folded = False
+        self.time_kernels: tuple[torch.Tensor, ...] = ()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, T, H, W] -> [B, out, T / stride, H / stride, W / stride], rounded up."""
@@ -61,6 +63,9 @@ class Unit(nn.Module):
         if self.folded and self.kernel == (1, 1, 1):
             # A matrix product over channels, free of copies where these are last in memory.
             return F.linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
+        if self.time_kernels and _is_plain_float32(x) and x.shape[2] >= winograd.TAPS:
+            out = winograd.convolve(x, self.time_kernels)
+            return out if bias is None else out.add_(bias.view(-1, 1, 1, 1))
         pads = same_padding(x.shape, self.kernel, self.strides)
         if pads[::2] == pads[1::2]:
             return F.conv3d(x, weight, bias, self.strides, tuple(reversed(pads[::2])))
@@ -69,14 +74,20 @@ class Unit(nn.Module):
     def fold(self) -> None:
         """Merge the batch norm into the convolution; for inference only."""
         self.conv3d = fuse_conv_bn_eval(self.conv3d.eval(), self.bn.eval())
+        if self.kernel == (3, 3, 3):
+            self.time_kernels = winograd.transform_kernel(self.conv3d.weight.detach())
         self.folded = True
 
 
-class MaxPool(nn.Module):
-    """Max pool with "SAME" padding that is never the maximum.
+def _is_plain_float32(x: torch.Tensor) -> bool:
+    """Whether Winograd's convolution pays: measured on CPUs only, and bfloat16 has no digits to spare."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
-    A box's maximum is the maximum of maxima along its axes. Done so, in whole vectors of channels, it needs
-    no padded copy and is several times as fast as `F.max_pool3d` on a CPU.
+
+class MaxPool(nn.Module):
+    """Max pool with "SAME" padding that is never the maximum; an even kernel needs a stride.
+
+    Where that padding is uneven, the end has more of it: what `ceil_mode` adds, without a copy.
     """
 
     def __init__(self, kernel: Size, stride: Size) -> None:
@@ -85,28 +96,8 @@ class MaxPool(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, T, H, W] -> [B, C, T / stride, H / stride, W / stride], rounded up."""
-        for axis, kernel, stride in zip((4, 3, 2), reversed(self.kernel), reversed(self.stride), strict=True):
-            if kernel > 1 or stride > 1:
-                x = _max_along(x, axis, kernel, stride)
-        return x
-
-
-def _max_along(x: torch.Tensor, axis: int, kernel: int, stride: int) -> torch.Tensor:
-    size = x.shape[axis]
-    out = -(-size // stride)
-    before = max((out - 1) * stride + kernel - size, 0) // 2
-    whole = [slice(None)] * axis
-    largest = x[(*whole, slice(0, None, stride))].clone()
-    for shift in range(-before, kernel - before):
-        # Outputs whose window holds the element `shift` from its anchor; for others it is in the padding.
-        first = -(shift // stride) if shift < 0 else 0
-        last = min(out - 1, (size - 1 - shift) // stride)
-        if shift == 0 or last < first:
-            continue
-        part = largest[(*whole, slice(first, last + 1))]
-        element = x[(*whole, slice(first * stride + shift, last * stride + shift + 1, stride))]
-        torch.maximum(part, element, out=part)
-    return largest
+        before = tuple(reversed(same_padding(x.shape, self.kernel, self.stride)[::2]))
+        return F.max_pool3d(x, self.kernel, self.stride, before, ceil_mode=True)
 
 
 class Mixed(nn.Module):
