@@ -29,6 +29,7 @@ MAY_CHANGE = {  # "data" because folders move
     "micro_batch",
     "device",
     "threads",
+    "channels_last",
     "cache_gigabytes",
     "log_steps",
     "checkpoint_minutes",
@@ -94,6 +95,7 @@ class TrainConfig(ModelConfig):
         device: "auto" takes a GPU where there is one.
         threads: of the CPU; PyTorch's own choice (all cores this process may use) without it. Threads wait
             for each other busily, so beside another busy process fewer are faster.
+        channels_last: keep convolution weights in the layout that vector units like best; only rounding differs.
         cache_gigabytes: decoded clips kept in memory; others are decoded again at every use.
         log_steps: steps between two lines of log.jsonl.
         checkpoint_minutes: between two checkpoints.
@@ -122,6 +124,7 @@ class TrainConfig(ModelConfig):
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "auto"
     threads: Positive | None = None
+    channels_last: bool = True
     cache_gigabytes: Annotated[float, Field(ge=0)] = 2.0
     log_steps: Positive = 20
     checkpoint_minutes: PositiveFloat = 1.0

@@ -14,6 +14,9 @@ from vgbench.reference_models.discriminators import Discriminator, build_discrim
 from vgbench.reference_models.generator import Generator
 from vgbench.training.config import OptimiserConfig, TrainConfig
 
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""By the number of dimensions of a convolution's weight."""
+
 
 @dataclass
 class Players:
@@ -65,6 +68,9 @@ def build_players(config: TrainConfig) -> Players:
             for one in config.discriminators
         ]
     generator = generator.to(device).train()
+    if config.channels_last:
+        for network in (generator, *critics):
+            lay_channels_last(network)
     average = copy.deepcopy(generator).eval().requires_grad_(False)
     parameters = [parameter for critic in critics for parameter in critic.parameters()]
     return Players(
@@ -78,6 +84,14 @@ def build_players(config: TrainConfig) -> Players:
             config.optimiser, parameters, config.optimiser.discriminator_lr
         ),
     )
+
+
+def lay_channels_last(network: nn.Module) -> None:
+    """Lay convolution weights out with channels innermost, in place; activations follow by themselves."""
+    for module in network.modules():
+        for tensor in module.parameters(recurse=False):
+            if tensor.dim() in CHANNELS_LAST:
+                tensor.data = tensor.data.contiguous(memory_format=CHANNELS_LAST[tensor.dim()])
 
 
 def build_optimiser(

@@ -103,6 +103,15 @@ def _restore(
             index, _, name = key.partition("/")
             state.setdefault(int(index), {})[name] = tensor
         part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+        _follow_layout(part)
     else:
         part.clear()
         part.update(tensors)
+
+
+def _follow_layout(optimiser: torch.optim.Optimizer) -> None:
+    """Lay the moments out like their parameters: fused kernels walk both as flat memory."""
+    for parameter, values in optimiser.state.items():
+        for key, value in values.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                values[key] = torch.empty_like(parameter).copy_(value)
