@@ -294,7 +294,14 @@ def train(
     run: Annotated[
         Path | None, typer.Option("--run", "-o", help="Run folder; runs/PRESET by default.")
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", "-d", help="Clips to train on.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="Clips to train on; package.module:object for a data set of your own."),
+    ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:CLASS", help="Network of your own in place of the preset's generator."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Limit of training time.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Limit of generator steps.")] = None,
     threads: Annotated[
@@ -323,7 +330,7 @@ def train(
     from vgbench.config import to_yaml
     from vgbench.training.presets import read_config
 
-    given = {"data": data, "minutes": minutes, "steps": steps, "threads": threads}
+    given = {"data": data, "generator": generator, "minutes": minutes, "steps": steps, "threads": threads}
     config = read_config(preset, settings or (), given)
     if dry_run:
         from vgbench.training.catalogue import describe_config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections import defaultdict
@@ -36,10 +37,14 @@ from vgbench.clips.listing import (
 from vgbench.clips.manifest import MANIFESTS, WindowClip, read_manifest
 from vgbench.clips.video import VIDEOS, VideoClip
 from vgbench.errors import BadClip, VgbenchError
+from vgbench.named import import_object
 
 Layout = Literal["auto", "frames", "strips"]
 HEADERS_AT_ONCE = 16
 LAYOUTS = ("auto", "frames", "strips")
+
+OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""`package.module:object`; a drive letter or a URL goes on with a slash."""
 
 LOOKED_FOR = (
     f"videos ({' '.join(VIDEOS)}), animations ({' '.join(ANIMATIONS)} .webp .png), "
@@ -59,6 +64,8 @@ def open_source(
             - a folder or file: videos, GIF/WebP/APNG, folders of frames, frame strips, `.npz`/`.npy`/`.pt`,
               zip or tar (WebDataset), or a `.csv`/`.jsonl` manifest. Sub-folders are class labels;
             - the URL of the same, for any protocol of fsspec (`s3://bucket/folder`, `hf://…`, `memory://…`);
+            - `package.module:object`, importable from the working directory: any of the things below, or a
+              function without arguments that gives one;
             - `builtin:NAME[/SPLIT][?key=value&…]`, see `vgbench.clips.builtin`;
             - `distort:NAME=STRENGTH:SPEC`, any of these damaged, see `vgbench.clips.distortions`;
             - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
@@ -94,6 +101,8 @@ def open_source(
             name, strength, inner = parse_distortion(text)
             options: dict[str, Any] = {"default_split": default_split, "value_range": value_range}
             return distort(open_source(inner, layout=layout, **options), name, strength)
+        if OWN_DATA.fullmatch(text) and not Path(text).exists():
+            return _own_data(text, layout, default_split, value_range)
         return _Opener(text, layout, value_range).open()
     if is_array(spec):
         return ClipSource("array", memory_clips([spec], value_range, copy=False))
@@ -108,6 +117,15 @@ def open_source(
         f"a {type(spec).__name__} is not a source of clips",
         "give a path, URL, builtin:NAME, array or iterable",
     )
+
+
+def _own_data(name: str, layout: Layout, default_split: str, value_range: ValueRange | None) -> ClipSource:
+    found = import_object(name)
+    found = found() if callable(found) else found
+    if isinstance(found, str) and OWN_DATA.fullmatch(found):
+        raise VgbenchError(f"{name}: gives another name, {found}", "let it give a path or clips")
+    source = open_source(found, layout=layout, default_split=default_split, value_range=value_range)
+    return replace(source, name=name)
 
 
 def subset(source: ClipSource, predicate: Callable[[Clip], bool]) -> ClipSource:

@@ -132,6 +132,9 @@ class DecoderConfig(Config):
 class GeneratorConfig(Config):
     """A generator = content latent + motion module + decoder.
 
+    `package.module:Class` in place of the mapping is a network of your own for the whole clip: a decoder of that
+    name behind the motion module "none".
+
     Attributes:
         content_dim: dimension of the latent that stays the same for all frames of a clip.
         channels: feature maps of the last hidden layer; doubled towards the input, at most eightfold.
@@ -147,6 +150,15 @@ class GeneratorConfig(Config):
     decoder: DecoderConfig = DecoderConfig()
     categories: Annotated[int, Field(ge=0)] = 0
     first_frame: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_network(cls, values: Any) -> Any:
+        if not isinstance(values, str):
+            return values
+        if ":" not in values:
+            raise ValueError("write a network of your own as package.module:Class, or give motion and decoder")
+        return {"motion": {"name": "none"}, "decoder": {"name": values}}
 
 
 class DiscriminatorConfig(Config):

@@ -30,6 +30,7 @@ MAY_CHANGE = {  # "data" because folders move
     "device",
     "threads",
     "channels_last",
+    "compile",
     "cache_gigabytes",
     "log_steps",
     "checkpoint_minutes",
@@ -96,6 +97,8 @@ class TrainConfig(ModelConfig):
         threads: of the CPU; PyTorch's own choice (all cores this process may use) without it. Threads wait
             for each other busily, so beside another busy process fewer are faster.
         channels_last: keep convolution weights in the layout that vector units like best; only rounding differs.
+        compile: run decoder and discriminators through `torch.compile`, which needs a C++ compiler and a minute
+            at the start. Discriminators under a gradient penalty stay as they are: it has no second derivatives.
         cache_gigabytes: decoded clips kept in memory; others are decoded again at every use.
         log_steps: steps between two lines of log.jsonl.
         checkpoint_minutes: between two checkpoints.
@@ -125,6 +128,7 @@ class TrainConfig(ModelConfig):
     device: str = "auto"
     threads: Positive | None = None
     channels_last: bool = True
+    compile: bool = False
     cache_gigabytes: Annotated[float, Field(ge=0)] = 2.0
     log_steps: Positive = 20
     checkpoint_minutes: PositiveFloat = 1.0

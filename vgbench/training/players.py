@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from vgbench.reference_models.checkpoint import build_generator
 from vgbench.reference_models.discriminators import Discriminator, build_discriminator
 from vgbench.reference_models.generator import Generator
-from vgbench.training.config import OptimiserConfig, TrainConfig
+from vgbench.training.config import GRADIENT_PENALTIES, OptimiserConfig, TrainConfig
 
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 """By the number of dimensions of a convolution's weight."""
@@ -72,6 +73,8 @@ def build_players(config: TrainConfig) -> Players:
         for network in (generator, *critics):
             lay_channels_last(network)
     average = copy.deepcopy(generator).eval().requires_grad_(False)
+    if config.compile:
+        compile_networks(config, generator, critics)
     parameters = [parameter for critic in critics for parameter in critic.parameters()]
     return Players(
         generator=generator,
@@ -84,6 +87,16 @@ def build_players(config: TrainConfig) -> Players:
             config.optimiser, parameters, config.optimiser.discriminator_lr
         ),
     )
+
+
+def compile_networks(
+    config: TrainConfig, generator: Generator, critics: Sequence[Discriminator]
+) -> None:
+    """Compile what can be, in place; names and weights stay."""
+    generator.decoder.compile()
+    if not config.regularised_by(*GRADIENT_PENALTIES):
+        for critic in critics:
+            critic.compile()
 
 
 def lay_channels_last(network: nn.Module) -> None:
