@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -296,7 +296,7 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", "-d", help="Clips to train on; package.module:object for a data set of your own."),
+        typer.Option("--data", "-d", help="Clips to train on; module:object for a data set of your own."),
     ] = None,
     generator: Annotated[
         str | None,
@@ -312,7 +312,8 @@ def train(
         bool, typer.Option(help="Score now and then against the data, and keep the best checkpoint.")
     ] = True,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved config and sizes; train nothing.")
+        bool,
+        typer.Option("--dry-run", help="Print the config, shapes, sizes and memory; train nothing."),
     ] = False,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -334,9 +335,13 @@ def train(
     config = read_config(preset, settings or (), given)
     if dry_run:
         from vgbench.training.catalogue import describe_config
+        from vgbench.training.preview import describe_parts, step_memory
 
         typer.echo(to_yaml(config), nl=False)
+        for part in describe_parts(config):
+            typer.echo(f"# {part}")
         typer.echo(f"# {describe_config(config, Path(preset).stem)}")
+        typer.echo(f"# a step holds about {step_memory(config) / 2**20:,.0f} MiB of tensors at its peak")
         return
     from vgbench.evaluation import generator_score
     from vgbench.training.trainer import train as run_training
@@ -376,9 +381,16 @@ def train(
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the clips.")],
     run: Annotated[
         str | None, typer.Argument(help="Run folder, generator.safetensors, or package.module:sample.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the clips.")] = None,
+    grid: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.gif",
+            help="Animated grid of 4 x 8 clips; with --fix each row has one content, or motion.",
+        ),
     ] = None,
     sampler: Annotated[
         str | None,
@@ -415,28 +427,33 @@ def sample(
     [bold]vgbench sample runs/gru-hinge --out samples/gru --count 256[/]
 
     [bold]vgbench sample --from my_package.gan:sample --out samples/mine[/]
+
+    [bold]vgbench sample runs/gru-hinge --fix content --grid content.gif[/]
     """
-    from vgbench.sampling import write_samples
+    from vgbench.sampling import GRID, write_grid, write_samples
 
     if (run is None) == (sampler is None):
         raise ConfigError("sample takes a run or --from", "such as vgbench sample runs/x --out samples")
+    if out is None and grid is None:
+        raise ConfigError("sample writes clips to --out, a picture of some to --grid", "give one or both")
     source = run or sampler or ""
+    how: dict[str, Any] = {
+        "seed": seed,
+        "fps": fps,
+        "frames": frames,
+        "frame_step": 1 / rate,
+        "label": label,
+        "first_frame": first_frame,
+        "fix": fix,
+        "checkpoint": checkpoint,
+    }
+    if grid is not None:
+        write_grid(source, grid, **how)
+        typer.echo(f"{grid}: {GRID[0]} x {GRID[1]} clips")
+    if out is None:
+        return
     with console.progress() as report:
-        paths = write_samples(
-            source,
-            out,
-            count,
-            clip_format,
-            seed=seed,
-            fps=fps,
-            frames=frames,
-            frame_step=1 / rate,
-            label=label,
-            first_frame=first_frame,
-            fix=fix,
-            checkpoint=checkpoint,
-            progress=report,
-        )
+        paths = write_samples(source, out, count, clip_format, progress=report, **how)
     typer.echo(f"{out}: {len(paths)} clips")
     console.note(f"next: vgbench eval {out} --against REAL --results results")
 

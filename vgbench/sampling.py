@@ -14,6 +14,7 @@ import torch
 
 from vgbench import sample_card
 from vgbench.clips.clip import Frames
+from vgbench.clips.grid import write_gif
 from vgbench.clips.write import Format, write_clips
 from vgbench.errors import VgbenchError
 from vgbench.named import unknown_name
@@ -24,6 +25,9 @@ from vgbench.reference_models.generator import Generator
 
 CHUNK = 256
 """Clips held in memory at once."""
+
+GRID = (4, 8)
+"""Rows and columns of `write_grid`."""
 
 
 def sample_clips(
@@ -96,6 +100,32 @@ def write_samples(
     )
     sample_card.write_card(out, card)
     return paths
+
+
+def write_grid(
+    run: str,
+    path: Path,
+    *,
+    seed: int = 0,
+    fps: float = 8,
+    first_frame: Path | None = None,
+    checkpoint: Literal["best", "last", "first"] = "best",
+    **options: Any,
+) -> None:
+    """Write an animated grid (GIF) of clips to look at, `GRID` rows and columns.
+
+    With `fix="content"` each row has one content and a motion of its own in every column: how far the two
+    come apart is what one sees. With `fix="motion"` the other way round. Arguments as for `sample_clips`.
+    """
+    generator = _load(run, checkpoint)
+    rows, columns = GRID
+    clips = [
+        clip
+        for row in range(rows)
+        for clip in _sample(generator, columns, seed + row, first_frame, None, options)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_gif(path, np.stack(clips), columns, fps=fps)
 
 
 def _load(run: str, checkpoint: Literal["best", "last", "first"]) -> Generator | ForeignGenerator:

@@ -108,6 +108,6 @@ smooth_hinge = Loss(
 
 
 def sample(n: int, seed: int, device: str = "cpu") -> npt.NDArray[np.uint8]:
-    """A model that is trained elsewhere needs only this: n clips, uint8 [n, T, H, W, 3], the same for a seed."""
+    """A model that is trained elsewhere needs only this: uint8 [n, T, H, W, 3], the same for a seed."""
     made = list(clips(seed + n))[seed:]
     return np.stack([clip for clip, _ in made])

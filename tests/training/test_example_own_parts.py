@@ -71,7 +71,11 @@ def test_one_line_of_yaml_stands_for_a_generator():
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("own_parts:absent", "cannot load"), ("absent_module:clips", "cannot load"), ("own_parts:np", "not a source")],
+    [
+        ("own_parts:absent", "cannot load"),
+        ("absent_module:clips", "cannot load"),
+        ("own_parts:np", "not a source"),
+    ],
 )
 def test_own_data_that_is_none_says_so(name, words):
     with pytest.raises(VgbenchError, match=words):

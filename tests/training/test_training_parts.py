@@ -1,5 +1,6 @@
 """Augmentation, moving average, grids, users' own parts, the catalogue."""
 
+import itertools
 import sys
 import types
 
@@ -10,14 +11,15 @@ from PIL import Image
 from tiny import FRAMES, SIZE, config, generator, moving_squares
 from torch import nn
 
+from vgbench.clips.grid import tile, write_gif
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models import load
+from vgbench.sampling import GRID, write_grid
 from vgbench.training import list_models, train
 from vgbench.training.augment import AUGMENTATIONS, augment, draw
 from vgbench.training.boards import strips
 from vgbench.training.catalogue import bounded_seconds_per_step
 from vgbench.training.ema import decay, update
-from vgbench.training.grid import tile, write_gif
 from vgbench.training.players import learning_rate_share
 
 
@@ -255,3 +257,21 @@ def test_boards_that_are_not_installed_say_so(changes, module, words, tmp_path, 
 def test_strips_put_the_frames_of_a_clip_in_a_row():
     clips = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1, 1) * np.ones((1, 1, 2, 2, 3), np.uint8)
     assert strips(clips)[::2, ::2, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_grid_of_a_fixed_content_has_one_content_a_row(tmp_path):
+    train(config(steps=1), tmp_path / "run", source=moving_squares())
+    write_grid(str(tmp_path / "run"), tmp_path / "grids" / "content.gif", seed=3, fix="content")
+    model = load(tmp_path / "run")
+    rows = [model.sample(GRID[1], seed=3 + row, fix="content") for row in range(GRID[0])]
+    written = tile(np.concatenate(rows), GRID[1])
+    with Image.open(tmp_path / "grids" / "content.gif") as picture:
+        assert picture.n_frames == len(written)
+        shown = np.asarray(picture.convert("RGB")).astype(int)[::2, ::2]
+    other = np.roll(written[0], SIZE, axis=0).astype(int)  # rows of clips one further down
+    assert np.abs(shown - written[0]).mean() < 0.5 * np.abs(shown - other).mean()  # a GIF has 256 colours
+    latents = [model._draw_each(range(GRID[1]), 3 + row, FRAMES, "content") for row in range(GRID[0])]
+    for one, other in itertools.pairwise(latents):
+        assert (one.content == one.content[:1]).all()
+        assert (one.content != other.content).any()
+        assert (one.motion[0] != one.motion[1]).any()

@@ -132,8 +132,8 @@ class DecoderConfig(Config):
 class GeneratorConfig(Config):
     """A generator = content latent + motion module + decoder.
 
-    `package.module:Class` in place of the mapping is a network of your own for the whole clip: a decoder of that
-    name behind the motion module "none".
+    `package.module:Class` in place of the mapping is a network of your own for the whole clip: a decoder of
+    that name behind the motion module "none".
 
     Attributes:
         content_dim: dimension of the latent that stays the same for all frames of a clip.
@@ -157,7 +157,7 @@ class GeneratorConfig(Config):
         if not isinstance(values, str):
             return values
         if ":" not in values:
-            raise ValueError("write a network of your own as package.module:Class, or give motion and decoder")
+            raise ValueError("a network of your own is package.module:Class; else give motion and decoder")
         return {"motion": {"name": "none"}, "decoder": {"name": values}}
 
 

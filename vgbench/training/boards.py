@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.clips.grid import tile
 from vgbench.errors import VgbenchError
 from vgbench.training.config import TrainConfig
-from vgbench.training.grid import tile
 
 
 class Board(Protocol):

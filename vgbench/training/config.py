@@ -96,9 +96,10 @@ class TrainConfig(ModelConfig):
         device: "auto" takes a GPU where there is one.
         threads: of the CPU; PyTorch's own choice (all cores this process may use) without it. Threads wait
             for each other busily, so beside another busy process fewer are faster.
-        channels_last: keep convolution weights in the layout that vector units like best; only rounding differs.
-        compile: run decoder and discriminators through `torch.compile`, which needs a C++ compiler and a minute
-            at the start. Discriminators under a gradient penalty stay as they are: it has no second derivatives.
+        channels_last: keep convolution weights in the layout that vector units like; only rounding differs.
+        compile: run decoder and discriminators through `torch.compile`, which needs a C++ compiler and a
+            minute at the start. Discriminators under a gradient penalty stay as they are: it has no second
+            derivatives.
         cache_gigabytes: decoded clips kept in memory; others are decoded again at every use.
         log_steps: steps between two lines of log.jsonl.
         checkpoint_minutes: between two checkpoints.

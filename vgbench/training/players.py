@@ -89,9 +89,7 @@ def build_players(config: TrainConfig) -> Players:
     )
 
 
-def compile_networks(
-    config: TrainConfig, generator: Generator, critics: Sequence[Discriminator]
-) -> None:
+def compile_networks(config: TrainConfig, generator: Generator, critics: Sequence[Discriminator]) -> None:
     """Compile what can be, in place; names and weights stay."""
     generator.decoder.compile()
     if not config.regularised_by(*GRADIENT_PENALTIES):

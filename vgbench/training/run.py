@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from vgbench import atomic
 from vgbench.clips.clip import Frames
+from vgbench.clips.grid import write_gif
 from vgbench.distributed import World
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
 from vgbench.training.boards import Board, TensorBoard, WeightsAndBiases
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Windows
-from vgbench.training.grid import write_gif
 from vgbench.training.parallel import largest_over_processes
 from vgbench.training.players import Players
 from vgbench.training.state import save_state

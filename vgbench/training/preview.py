@@ -1,0 +1,130 @@
+"""What a config will build (`train --dry-run`): shapes, parameters and memory of every part."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from vgbench.clips import open_source
+from vgbench.distributed import World
+from vgbench.reference_models.cost import parameters_of
+from vgbench.reference_models.discriminators import Discriminator, needed_times
+from vgbench.training.config import TrainConfig
+from vgbench.training.data import Windows
+from vgbench.training.players import build_players
+from vgbench.training.trainer import training_step
+
+MEASURED = (2, 4)
+"""Clips of the two small steps whose memory foretells that of the whole one: each clip adds the same."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network of a config.
+
+    Attributes:
+        name: such as "decoder FrameDecoder".
+        takes: shapes of its inputs for one micro-batch.
+        gives: shapes of its outputs; for a discriminator its feature maps and then its scores.
+        parameters: trainable numbers.
+    """
+
+    name: str
+    takes: tuple[tuple[int, ...], ...]
+    gives: tuple[tuple[int, ...], ...]
+    parameters: int
+
+    def __str__(self) -> str:
+        shapes = [" ".join(str(list(shape)) for shape in side) for side in (self.takes, self.gives)]
+        return f"{self.name}: {shapes[0]} -> {shapes[1]}, {self.parameters:,} parameters"
+
+
+def describe_parts(config: TrainConfig) -> list[Part]:
+    """Pass one micro-batch through every network, on the CPU, and note what goes in and comes out."""
+    players = build_players(config.model_copy(update={"device": "cpu", "compile": False}))
+    clips = config.micro_batch or config.batch
+    random = torch.Generator().manual_seed(0)
+    generator = players.generator
+    still = torch.zeros(clips, 3, config.size, config.size) if config.generator.first_frame else None
+    latents = generator.draw(clips, config.frames, random, first_frame=still)
+    times = needed_times(config.frames, clips)
+    parts = []
+    with torch.no_grad():
+        content = generator.conditioned(latents)
+        codes = generator.motion(latents.motion, times)
+        video = generator.decoder(content, codes)
+        taken = [part for part in (latents.content, latents.label, latents.first_frame) if part is not None]
+        outside = (
+            parameters_of(generator) - parameters_of(generator.motion) - parameters_of(generator.decoder)
+        )
+        parts += [
+            Part(
+                "content latent, with what it is conditioned on", _shapes(taken), _shapes([content]), outside
+            ),
+            _part("motion module", generator.motion, [latents.motion, times], [codes]),
+            _part("decoder", generator.decoder, [content, codes], [video]),
+        ]
+        for critic in players.discriminators:
+            chosen = critic.choose_times(clips, config.frames, random)
+            seen = needed_times(config.frames, clips) if chosen is None else chosen.float()
+            looked_at = video[:, :, : seen.shape[1]]
+            parts.append(_part("discriminator", critic, [looked_at], _given(critic, looked_at, seen)))
+    return parts
+
+
+def _given(critic: Discriminator, video: torch.Tensor, times: torch.Tensor) -> list[torch.Tensor]:
+    try:
+        maps = critic.trunk(video, times)
+    except NotImplementedError:  # a user's own, whose forward is all there is
+        maps = []
+    return [*maps, critic(video, times)]
+
+
+def _part(kind: str, network: nn.Module, takes: list[torch.Tensor], gives: list[torch.Tensor]) -> Part:
+    name = f"{kind} {type(network).__name__}"
+    return Part(name, _shapes(takes), _shapes(gives), parameters_of(network))
+
+
+def _shapes(tensors: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(one.shape) for one in tensors)
+
+
+def step_memory(config: TrainConfig) -> int:
+    """Bytes of tensors that a training step holds at its peak, in one process.
+
+    Weights, gradients, moments of the optimiser, moving average and everything kept for the backward pass,
+    with all regularisers. Measured on the CPU with a few clips and extended to the whole micro-batch; a GPU
+    adds the workspace of its convolutions, the process its libraries and its cache of decoded clips.
+    """
+    clips = config.micro_batch or config.batch
+    if clips <= MEASURED[1]:
+        return measured_memory(config, clips)
+    low, high = (measured_memory(config, one) for one in MEASURED)
+    return low + (high - low) * (clips - MEASURED[0]) // (MEASURED[1] - MEASURED[0])
+
+
+def measured_memory(config: TrainConfig, clips: int) -> int:
+    """Peak of two steps on that many random clips, by PyTorch's own record of what it allocates."""
+    small = config.model_copy(update={"batch": clips, "micro_batch": None, "device": "cpu", "compile": False})
+    length = (config.frames - 1) * config.stride + 1
+    pixels = np.random.default_rng(0).integers(0, 256, (2, length, config.size, config.size, 3), np.uint8)
+    labelled = [(clip, config.classes[0]) for clip in pixels] if config.classes else pixels
+    windows = Windows(open_source(labelled), small.size, small.frames, small.stride, 0, classes=small.classes)
+    gc.collect()
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # its recorder reports its own stages to stderr otherwise
+    with torch.autograd.profiler.profile(profile_memory=True, use_cpu=True) as record:
+        players = build_players(small)
+        for _ in range(
+            2
+        ):  # the optimiser's moments are there from the second on; step 0 has all regularisers
+            training_step(small, players, World(), windows, 0)
+    windows.close()
+    events = [event for event in record.kineto_results.events() if event.name() == "[memory]"]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return int(np.cumsum(changes).max())
