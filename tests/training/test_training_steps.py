@@ -242,25 +242,23 @@ def test_each_step_draws_anew_and_the_same_again():
 
 
 def test_layout_of_weights_changes_rounding_only():
-    def trained(channels_last):
+    def gradients(channels_last):
         critics = [{"name": "video3d", "channels": 4, "norm": "none"}, {"name": "image", "channels": 4}]
-        return step(config(discriminators=critics, channels_last=channels_last), times=2)[0]
+        players, _ = step(config(discriminators=critics, channels_last=channels_last))
+        return players.critic_parameters(), [one.grad for one in players.critic_parameters()]
 
-    laid_out, plain = trained(True), trained(False)
-    weights = [one.state_dict() for one in (laid_out.generator, *laid_out.discriminators)]
-    assert any(
-        tensor.dim() == 5 and not tensor.is_contiguous() for tensors in weights for tensor in tensors.values()
-    )
-    for network, tensors in zip((plain.generator, *plain.discriminators), weights, strict=True):
-        for name, tensor in network.state_dict().items():
-            torch.testing.assert_close(tensors[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+    weights, laid_out = gradients(True)
+    assert any(one.dim() == 5 and not one.is_contiguous() for one in weights)
+    for ours, plain in zip(laid_out, gradients(False)[1], strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_compiled_networks_train_alike():
-    def trained(compiled):
-        return step(config(compile=compiled), times=2)[0].generator.state_dict()
+@pytest.mark.filterwarnings("default")  # the compiler warns of its own doings
+def test_compiled_networks_have_the_same_gradients():
+    def gradients(compiled):
+        players, _ = step(config(compile=compiled))
+        return [one.grad for one in players.critic_parameters()]
 
-    plain = trained(False)
-    for name, tensor in trained(True).items():
-        torch.testing.assert_close(tensor, plain[name], rtol=1e-3, atol=1e-5, msg=name)
+    for ours, plain in zip(gradients(True), gradients(False), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-6)
