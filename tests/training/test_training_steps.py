@@ -136,6 +136,16 @@ def test_options_of_a_step_train(changes):
     assert_trains(config(**changes))
 
 
+@pytest.mark.parametrize("motion", MOTION_NAMES)
+def test_every_motion_trains_in_bfloat16(motion):
+    assert_trains(config(precision="bf16", generator=generator(motion), **wasserstein("hinge", "image")))
+
+
+@pytest.mark.parametrize("discriminator", DISCRIMINATOR_NAMES)
+def test_every_discriminator_trains_in_bfloat16(discriminator):
+    assert_trains(config(precision="bf16", **wasserstein("hinge", discriminator)))
+
+
 def test_generator_phase_leaves_no_gradient_in_discriminators():
     one = config(discriminators=[{"name": "video3d", "channels": 4, "norm": "batch"}])
     players, source = build_players(one), windows(one)

@@ -11,6 +11,8 @@ from torch import nn
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models.config import DiscriminatorConfig
 from vgbench.reference_models.layers import (
+    FirstConv2d,
+    FirstConv3d,
     constrained,
     feature_norm,
     fold,
@@ -111,10 +113,12 @@ class Layers(nn.Module):
         now = inputs
         for level, out in enumerate(widths(config.channels, levels)):
             if dimensions == 2:
-                layer: nn.Module = nn.Conv2d(now, out, 4, 2, 1)
+                kind: type[nn.Conv2d] = nn.Conv2d if level else FirstConv2d
+                layer: nn.Module = kind(now, out, 4, 2, 1)
             else:
                 kernel, stride, padding = time_layer(self.time, time_stride)
-                layer = nn.Conv3d(now, out, (kernel, 4, 4), (stride, 2, 2), (padding, 1, 1))
+                cube: type[nn.Conv3d] = nn.Conv3d if level else FirstConv3d
+                layer = cube(now, out, (kernel, 4, 4), (stride, 2, 2), (padding, 1, 1))
                 self.time = (self.time + 2 * padding - kernel) // stride + 1
             norm = config.norm if level else "none"
             self.layers.append(

@@ -271,8 +271,10 @@ class Fourier(Motion):
         before, after = take(anchors, left), take(anchors, left + 1)
         start = left * self.distance
         wave_start, wave_end = self.wave(before, start), self.wave(before, start + self.distance)
-        wave = self.wave(before, times) - torch.lerp(wave_start, wave_end, share)
-        return wave + torch.lerp(self.anchor(before), self.anchor(after), share)
+        # Not torch.lerp, which refuses the mixed precision that autocast leaves here.
+        wave = self.wave(before, times) - (wave_start + share * (wave_end - wave_start))
+        from_left, from_right = self.anchor(before), self.anchor(after)
+        return wave + from_left + share * (from_right - from_left)
 
     def wave(self, anchor: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         angle = 2 * math.pi * times[..., None] * self.rate + self.phase(anchor)

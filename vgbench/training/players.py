@@ -13,10 +13,8 @@ from torch import nn
 from vgbench.reference_models.checkpoint import build_generator
 from vgbench.reference_models.discriminators import Discriminator, build_discriminator
 from vgbench.reference_models.generator import Generator
+from vgbench.reference_models.layers import CHANNELS_LAST
 from vgbench.training.config import GRADIENT_PENALTIES, OptimiserConfig, TrainConfig
-
-CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
-"""By the number of dimensions of a convolution's weight."""
 
 
 @dataclass

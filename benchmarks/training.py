@@ -1,0 +1,82 @@
+"""What each option of a training step is worth on this machine: options against the plain step, turn by turn.
+
+    python benchmarks/training.py gru-hinge mocogan --threads 1
+
+The plain step has contiguous weights, float32, no compiler. Each turn times one step of every side, so that
+other work on the machine meets all of them alike; the ratio is that of the medians. Compilation is not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from vgbench.clips import open_source
+from vgbench.distributed import World
+from vgbench.training import TrainConfig, read_config
+from vgbench.training.data import Windows
+from vgbench.training.players import build_players
+from vgbench.training.trainer import training_step
+
+OPTIONS = {
+    "plain": {"channels_last": False},
+    "channels_last": {"channels_last": True},
+    "channels_last, compile": {"channels_last": True, "compile": True},
+    "channels_last, bf16": {"channels_last": True, "precision": "bf16"},
+}
+WARM_UP = 4
+"""Steps before the clock: lazy regularisers come by, and the compiler meets every shape."""
+
+
+def step_of(config: TrainConfig) -> Callable[[], None]:
+    """Give the function that makes the config's next step, on random clips."""
+    shape = (4, config.frames * config.stride, config.size, config.size, 3)
+    source = open_source(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    windows = Windows(source, config.size, config.frames, config.stride, config.seed)
+    players = build_players(config)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        training_step(config, players, World(), windows, done)
+        done += 1
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("presets", nargs="+")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--batch", type=int, help="in place of the preset's")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    print(f"{given.threads} threads, CPU capability {torch.backends.cpu.get_cpu_capability()}")
+    for preset in given.presets:
+        config = read_config(preset, (), {"device": "cpu", "batch": given.batch})
+        steps = {name: step_of(config.model_copy(update=changes)) for name, changes in OPTIONS.items()}
+        for step in steps.values():
+            for _ in range(WARM_UP):
+                step()
+        times: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(given.turns):
+            for name, step in steps.items():
+                start = time.perf_counter()
+                step()
+                times[name].append(time.perf_counter() - start)
+        plain = statistics.median(times["plain"])
+        for name, taken in times.items():
+            middle = statistics.median(taken)
+            print(f"{preset}: {name}: {middle:.3f} s a step, {plain / middle:.2f} x plain", flush=True)
+
+
+if __name__ == "__main__":
+    main()
