@@ -93,7 +93,8 @@ def original_step(folder: Path, batch: int) -> Callable[[], None]:
 
 def our_step(config: TrainConfig) -> Callable[[], None]:
     """One step of our trainer, data loading and moving average included."""
-    clips = np.random.default_rng(0).integers(0, 256, (8, FRAMES, SIZE, SIZE, 3), np.uint8)
+    shape = (8, config.frames * config.stride, config.size, config.size, 3)
+    clips = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     windows = Windows(open_source(clips), config.size, config.frames, config.stride, config.seed)
     players = build_players(config)
     done = 0

@@ -11,17 +11,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 
-import numpy as np
 import torch
+from against_mocogan import our_step
 
-from vgbench.clips import open_source
-from vgbench.distributed import World
-from vgbench.training import TrainConfig, read_config
-from vgbench.training.data import Windows
-from vgbench.training.players import build_players
-from vgbench.training.trainer import training_step
+from vgbench.training import read_config
 
 OPTIONS = {
     "plain": {"channels_last": False},
@@ -31,22 +25,6 @@ OPTIONS = {
 }
 WARM_UP = 4
 """Steps before the clock: lazy regularisers come by, and the compiler meets every shape."""
-
-
-def step_of(config: TrainConfig) -> Callable[[], None]:
-    """Give the function that makes the config's next step, on random clips."""
-    shape = (4, config.frames * config.stride, config.size, config.size, 3)
-    source = open_source(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    windows = Windows(source, config.size, config.frames, config.stride, config.seed)
-    players = build_players(config)
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        training_step(config, players, World(), windows, done)
-        done += 1
-
-    return step
 
 
 def main() -> None:
@@ -62,7 +40,7 @@ def main() -> None:
     print(f"{given.threads} threads, CPU capability {torch.backends.cpu.get_cpu_capability()}")
     for preset in given.presets:
         config = read_config(preset, (), {"device": "cpu", "batch": given.batch})
-        steps = {name: step_of(config.model_copy(update=changes)) for name, changes in OPTIONS.items()}
+        steps = {name: our_step(config.model_copy(update=changes)) for name, changes in OPTIONS.items()}
         for step in steps.values():
             for _ in range(WARM_UP):
                 step()

@@ -274,7 +274,8 @@ class Fourier(Motion):
         # Not torch.lerp, which refuses the mixed precision that autocast leaves here.
         wave = self.wave(before, times) - (wave_start + share * (wave_end - wave_start))
         from_left, from_right = self.anchor(before), self.anchor(after)
-        return wave + from_left + share * (from_right - from_left)
+        codes: torch.Tensor = wave + from_left + share * (from_right - from_left)
+        return codes
 
     def wave(self, anchor: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         angle = 2 * math.pi * times[..., None] * self.rate + self.phase(anchor)
