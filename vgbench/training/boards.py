@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vgbench.clips.grid import tile
 from vgbench.errors import VgbenchError
 from vgbench.training.config import TrainConfig
 
@@ -20,8 +19,8 @@ class Board(Protocol):
     def scalars(self, facts: Mapping[str, float], step: int) -> None:
         """Show numbers by name."""
 
-    def clips(self, clips: npt.NDArray[np.uint8], step: int) -> None:
-        """Show samples: uint8 [n, T, H, W, 3]."""
+    def clips(self, clips: npt.NDArray[np.uint8], grid: Path, step: int) -> None:
+        """Show samples: uint8 [n, T, H, W, 3], and the animated grid that was written of them."""
 
     def close(self) -> None:
         """The run ends."""
@@ -47,7 +46,7 @@ class TensorBoard:
         for name, value in facts.items():
             self._writer.add_scalar(name, value, step)
 
-    def clips(self, clips: npt.NDArray[np.uint8], step: int) -> None:
+    def clips(self, clips: npt.NDArray[np.uint8], grid: Path, step: int) -> None:  # noqa: ARG002
         # Rows of frames in place of add_video, which needs moviepy.
         self._writer.add_image("samples", strips(clips), step, dataformats="HWC")
 
@@ -77,9 +76,9 @@ class WeightsAndBiases:
     def scalars(self, facts: Mapping[str, float], step: int) -> None:
         self._run.log(dict(facts), step=step)
 
-    def clips(self, clips: npt.NDArray[np.uint8], step: int) -> None:
-        video = tile(clips, columns=4).transpose(0, 3, 1, 2)  # [T, 3, H, W], as wandb.Video takes it
-        self._run.log({"samples": self._wandb.Video(video, fps=8, format="gif")}, step=step)
+    def clips(self, clips: npt.NDArray[np.uint8], grid: Path, step: int) -> None:  # noqa: ARG002
+        # The file in place of the pixels, which need moviepy.
+        self._run.log({"samples": self._wandb.Video(str(grid), format="gif")}, step=step)
 
     def close(self) -> None:
         self._run.finish()

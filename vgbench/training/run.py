@@ -180,7 +180,7 @@ class Run:
         self.sample = self.folder / "samples" / f"{self.step:07d}.gif"
         write_gif(self.sample, clips, columns=4, scale=max(1, 96 // self.config.size))
         for board in self._boards:
-            board.clips(clips, self.step)
+            board.clips(clips, self.sample, self.step)
 
     def show_real(self, windows: Windows) -> None:
         """samples/real.gif: what samples should come to look like; conditional ones begin with its frames."""
