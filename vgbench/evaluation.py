@@ -302,6 +302,11 @@ def misfit(choice: Choice, network: Extractor | None, plan: Protocol) -> ConfigE
     )
 
 
+def reason_of(choice: Choice, error: VgbenchError) -> str:
+    """Return the error's message without the metric's name, for places that name it already."""
+    return error.message.removeprefix(f"metric '{choice.name}' ")
+
+
 def _score(
     choices: Sequence[Choice], generated: Measured, real: Measured, lenient: bool
 ) -> tuple[dict[str, Score], dict[str, str]]:
@@ -314,7 +319,7 @@ def _score(
         except VgbenchError as error:
             if not lenient:
                 raise
-            unscored[str(choice)] = error.message
+            unscored[str(choice)] = reason_of(choice, error)
     return scores, unscored
 
 

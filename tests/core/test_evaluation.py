@@ -259,6 +259,20 @@ def test_a_metric_of_frames_refuses_a_network_that_gives_none():
         _evaluate(metrics=["own_set_metrics:framed"])
 
 
+def test_windows_too_short_for_a_metric_are_refused_before_anything_is_read():
+    with pytest.raises(ConfigError, match=r"metric 'fvmd' needs 16 frames, protocol 'quick' gives 8"):
+        _evaluate("nowhere/", metrics=["fvmd"], settings=[*SMALL, "windows.frames=8"])
+
+
+def test_lenient_names_what_these_clips_do_not_allow():
+    unlabelled = np.random.default_rng(0).integers(0, 256, (24, 16, 32, 32, 3), dtype=np.uint8)
+    record = _evaluate(unlabelled, metrics=["fvd", "intra_fvd"], lenient=True)
+    assert list(record.scores) == ["fvd"]
+    assert record.details["unscored"]["intra_fvd"].startswith("needs a class label of every clip")
+    with pytest.raises(VgbenchError, match="needs a class label"):
+        _evaluate(unlabelled, metrics=["fvd", "intra_fvd"])
+
+
 def test_arrays_and_generators_are_sources():
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (24, 16, 32, 32, 3), dtype=np.uint8)

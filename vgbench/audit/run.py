@@ -12,7 +12,7 @@ from vgbench.audit.reaction import react, summarise
 from vgbench.audit.result import AuditResult, MetricAudit, NotAudited, Omitted
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips, VgbenchError
-from vgbench.evaluation import evaluate, load_extractor, misfit, resolve_protocol
+from vgbench.evaluation import evaluate, load_extractor, misfit, reason_of, resolve_protocol
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
 from vgbench.metrics import parse_list
@@ -77,7 +77,7 @@ def audit(
     plan = _resize(resolve_protocol(protocol, metrics, extractor, settings, companions=False), clips)
     network = load_extractor(plan, parse_list(plan.metrics), extractor, device)
     reasons = {
-        str(choice): error.message.removeprefix(f"metric '{choice.name}' ")
+        str(choice): reason_of(choice, error)
         for choice in parse_list(plan.metrics)
         if (error := misfit(choice, network, plan)) is not None
     }
