@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import itertools
 import json
+import math
 import re
 import sys
 from html.parser import HTMLParser
 
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 from stub_extractor import StubExtractor
 
 from vgbench import cli
-from vgbench.audit.page import HEIGHT, render_html, spread, ticks_between
+from vgbench.audit.page import panels, render_html
 from vgbench.audit.result import AuditResult, write_audit
 from vgbench.audit.run import audit
 from vgbench.audit.terminal import audit_tables
@@ -216,7 +217,7 @@ def test_not_json_is_refused():
 class _Page(HTMLParser):
     """Collects what a browser would fetch or run, and checks that tags close."""
 
-    VOID = frozenset({"meta", "br", "rect", "line", "circle", "polygon", "polyline"})
+    VOID = frozenset({"meta", "br"})
 
     def __init__(self, text):
         super().__init__()
@@ -263,28 +264,32 @@ def test_page_escapes_every_name(result):
     _Page(text)
 
 
-def test_points_lie_inside_their_panel(result):
-    for points in re.findall(r'points="([^"]*)"', render_html(result)):
-        for pair in points.split():
-            _, y = map(float, pair.split(","))
-            assert 0 <= y <= HEIGHT
+def test_panels_draw_every_point_where_it_was_measured(result):
+    metric = result.metrics[0]
+    for panel in panels(metric):
+        axes = Figure().subplots()
+        panel.draw(axes)
+        named = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+        assert list(named) == [r.distortion for r in metric.reactions if r.kind == panel.reactions[0].kind]
+        for reaction in panel.reactions:
+            x, y = named[reaction.distortion].get_data()
+            assert list(x) == [point.strength for point in reaction.points]
+            assert list(y) == [point.score.best_estimate for point in reaction.points]
+        told = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o")
+        assert told == sum(p.verdict in ("worse", "better") for r in panel.reactions for p in r.points)
+        # Names stand in the order in which the lines end.
+        ends = [named[text.get_text()].get_ydata()[-1] for text in axes.get_legend().get_texts()]
+        assert ends == sorted(ends, reverse=True)
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2e-5, 8e-5), (417, 12_345), (0.99, 1.0)])
-def test_ticks_are_few_and_inside(low, high):
-    ticks = ticks_between(low, high)
-    assert 2 <= len(ticks) <= 6
-    assert low <= ticks[0] + 1e-12
-    assert ticks[-1] <= high + 1e-12
-
-
-def test_labels_do_not_overlap_and_keep_their_order():
-    places = [100.0, 100.0, 101.0, 20.0, 222.0]
-    found = spread(places)
-    ordered = sorted(found)
-    assert all(b - a >= 13 for a, b in itertools.pairwise(ordered))
-    assert ordered[-1] <= HEIGHT
-    assert found[3] < found[0] < found[2] < found[4]
+def test_a_panel_without_any_finite_score_is_empty(result):
+    nothing = dataclasses.replace(result.metrics[0].baseline, value=math.nan, debiased=None, interval=None)
+    reaction = result.metrics[0].reactions[0]
+    points = tuple(dataclasses.replace(point, score=nothing) for point in reaction.points)
+    metric = dataclasses.replace(
+        result.metrics[0], baseline=nothing, reactions=(dataclasses.replace(reaction, points=points),)
+    )
+    assert "<svg" in render_html(dataclasses.replace(result, metrics=(metric,)))
 
 
 def _printed(result):

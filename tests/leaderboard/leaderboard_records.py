@@ -66,6 +66,15 @@ def make_record(
     return Record(**(values | others))
 
 
+def motion(generated: list[float], real: list[float], histogram: list[float] | None = None) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "windows": {"generated": 8, "real": 8},
+        "curves": {"flow": {"generated": {"mean": generated, "error": None}, "real": {"mean": real}}},
+        "flow_histogram": {"generated": histogram or [1.0] + [0.0] * 40, "real": [1.0] + [0.0] * 40},
+    }
+
+
 def webp(seed: int = 0, side: int = 32, frames: int = 4) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (frames, side, side, 3), dtype=np.uint8)
     first, *rest = map(Image.fromarray, pixels)

@@ -6,6 +6,7 @@ import io
 
 import pytest
 from leaderboard_records import FIELDS, make_record, make_score
+from matplotlib.figure import Figure
 
 from vgbench.errors import ConfigError
 from vgbench.leaderboard.history import history
@@ -49,14 +50,19 @@ def test_an_unknown_model_is_named_with_its_nearest():
 
 
 def test_trend_is_spaced_by_date_and_spans_the_intervals():
-    # Days 1, 2 and 11 of a month; values 100 ± 1.96, 110 ± 1.96, 120 ± 1.96, upwards on the screen.
+    day = 24 * 3600
     (found,) = history(rank(runs(100.0, 110.0, 120.0)), "gan")
     drawn = trend(found)
-    assert [point[0] for point in drawn.points] == [0.0, 10.0, 100.0]
-    assert drawn.points[0][1] == pytest.approx(100.0)
-    assert drawn.points[2][3] == pytest.approx(0.0)
-    assert drawn.points[1][2] == pytest.approx(50.0)
-    assert drawn.x_ends == ("2026-11-01", "2026-11-11")
+    assert [time - drawn.times[0] for time in drawn.times] == [0, day, 10 * day]
+    assert drawn.scores == ((100.0, 98.04, 101.96), (110.0, 108.04, 111.96), (120.0, 118.04, 121.96))
+    axes = Figure().subplots()
+    drawn.draw(axes)
+    line, marks = axes.lines
+    assert list(line.get_ydata()) == list(marks.get_ydata()) == [100.0, 110.0, 120.0]
+    assert list(marks.get_xdata()) == list(drawn.times)
+    (intervals,) = axes.collections
+    assert [tuple(segment[:, 1]) for segment in intervals.get_segments()] == [s[1:] for s in drawn.scores]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["2026-11-01", "2026-11-11"]
 
 
 def test_trend_needs_two_finite_scores_and_no_valid_dates():
@@ -66,12 +72,12 @@ def test_trend_needs_two_finite_scores_and_no_valid_dates():
         make_record("gan", value, created=text) for value, text in ((1.0, "x"), (2.0, "y"), (3.0, "z"))
     ]
     (found,) = history(rank(records), "gan")
-    assert [point[0] for point in trend(found).points] == [0.0, 50.0, 100.0]
+    assert trend(found).times == (0.0, 1.0, 2.0)
 
 
 def test_the_page_plots_and_lists_runs_only_where_there_are_several():
     page = render_html(rank([*runs(120.0, 100.0), make_record("once", 50.0)]))
-    assert page.count('class="trend"') == 1
+    assert page.count("fvd by date, 2 runs with 95 % intervals</figcaption>") == 1
     assert page.count("<summary>Runs (2)</summary>") == 1
     assert "<td>better</td>" in page
 

@@ -11,23 +11,15 @@ from pathlib import Path
 
 import pytest
 from leaderboard_browser import browse, console, needs_browser
-from leaderboard_records import FIELDS, make_record, make_score, save_with_thumbnails, webp
+from leaderboard_records import FIELDS, make_record, make_score, motion, save_with_thumbnails, webp
 from PIL import Image
 
 from vgbench.leaderboard import thumbnails
 from vgbench.leaderboard.html_page import render_html
-from vgbench.leaderboard.plots import (
-    Axis,
-    column_axis,
-    curves,
-    flow_bars,
-    motion_curves,
-    motion_tops,
-    whisker,
-)
 from vgbench.leaderboard.ranking import Cell, rank
 from vgbench.leaderboard.report import write_report
 from vgbench.leaderboard.reproduce import eval_command
+from vgbench.leaderboard.whiskers import Axis, column_axis, whisker
 from vgbench.results import SkippedClip
 
 SCREENSHOTS = Path(__file__).parents[2] / "output" / "screenshots"
@@ -240,76 +232,6 @@ def test_a_far_line_of_reference_does_not_squeeze_the_models():
     assert Axis(3.0, 3.0).position(3.0) == 50.0
 
 
-def test_curves_read_what_a_run_kept_and_pass_over_the_rest():
-    found = curves(
-        {
-            "training": {"fvd": [[0, 400.0], [1000, 200.0], [500, 300.0]], "bad": [[1]], "text": "abc"},
-            "per_frame": {"flicker": [0.1, 0.2]},
-            "note": {"x": [1, 2]},
-        }
-    )
-    assert [(curve.title, curve.across) for curve in found] == [
-        ("FVD during training", "step"),
-        ("flicker", "frame"),
-    ]
-    assert found[0].points == "0,0 50,50 100,100"
-    assert found[0].x_ends == ("0", "1,000")
-
-
-def motion(generated, real, histogram=None):
-    return {
-        "schema": 1,
-        "windows": {"generated": 8, "real": 8},
-        "curves": {"flow": {"generated": {"mean": generated, "error": None}, "real": {"mean": real}}},
-        "flow_histogram": {"generated": histogram or [1.0] + [0.0] * 40, "real": [1.0] + [0.0] * 40},
-    }
-
-
-def test_motion_curves_start_at_zero_and_share_their_axis_among_models():
-    a = make_record("a", details={"motion": motion([0.1, 0.1], [0.2, 0.2])})
-    b = make_record("b", details={"motion": motion([0.4, 0.4], [0.2, 0.2])})
-    noise = make_record("noise", details={"role": "control", "motion": motion([9.0, 9.0], [0.2, 0.2])})
-    (group,) = rank([a, b, noise])
-    tops = motion_tops(group.rows)
-    assert tops == {"flow": 0.4}
-    (curve,) = motion_curves(a.details, tops)
-    assert (curve.points, curve.real, curve.y_ends) == ("0,75 100,75", "0,50 100,50", ("0", "0.4"))
-    assert curve.x_ends == ("1", "2")
-    assert motion_curves(noise.details, tops)[0].y_ends == ("0", "9")
-
-
-def test_a_band_is_two_standard_errors_wide_on_each_side():
-    details = {"motion": {"schema": 1, "curves": {"drift": {"real": {"mean": [5.0, 5.0], "error": [1, 1]}}}}}
-    (curve,) = motion_curves(details, {"drift": 10.0})
-    assert curve.points == ""
-    assert curve.real_band == "0,30.4 100,30.4 100,69.6 0,69.6"
-
-
-def test_flow_bars_sum_the_histogram_over_directions_and_over_speeds():
-    histogram = [0.5] + [0.0] * 40
-    histogram[1 + 2], histogram[1 + 8 + 2], histogram[1 + 8] = 0.1, 0.2, 0.2  # slow down; faster down, right
-    speed, direction = flow_bars({"motion": motion([1, 1], [1, 1], histogram)})
-    assert [round(height) for _, _, _, height in speed.generated] == [25, 100, 0, 0, 0]
-    assert [round(height) for _, _, _, height in direction.generated] == [67, 0, 100, 0, 0, 0, 0, 0]
-    assert speed.note.endswith("50 % of the generated pixels and 100 % of the real pixels stand still")
-    assert all(height == 0 for _, _, _, height in speed.real)
-
-
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        {"motion": 3},
-        {"motion": {"schema": 2, "curves": {"flow": {"real": {"mean": [1, 2]}}}, "flow_histogram": {}}},
-        {"motion": {"schema": 1, "curves": [], "flow_histogram": {"real": ["<b>"] * 41}}},
-        {"motion": {"schema": 1, "curves": {"flow": {"real": {"mean": "<b>"}, "generated": 1}}}},
-    ],
-)
-def test_motion_of_another_form_is_passed_over(damaged):
-    assert motion_curves(damaged, {}) == []
-    assert flow_bars(damaged) == []
-    render_html(rank([make_record("a", details=damaged)]))
-
-
 def test_page_shows_how_a_model_was_sampled_and_trained():
     details = {
         "sampled": {"command": "vgbench sample runs/a --out a", "clips": 8, "device": "cpu"},
@@ -415,9 +337,9 @@ def test_the_browser_runs_no_text_from_records(page, tmp_path):
     shown = [name for name in models(dom) if name not in ATTACKS]
     assert shown == ["real (test split)", "alpha", "beta", "gamma"]
     assert "<title>Leaderboard</title>" in dom
-    # The page's own script did run: it drew the plot, and names in it are text.
-    assert 'class="mark"' in dom
-    assert dom.count("<script") == 2
+    # The page's own script did run: it offers the choice of plots. Names in plots are text.
+    assert '<span class="choices">' in dom
+    assert dom.count("<script") == 1
 
 
 @needs_browser

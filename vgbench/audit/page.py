@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,48 +12,69 @@ from typing import TYPE_CHECKING
 
 import vgbench
 from vgbench.audit import words
-from vgbench.audit.result import AuditResult, MetricAudit, Reaction
+from vgbench.audit.result import AuditResult, MetricAudit, Point, Reaction
 from vgbench.metrics.score import Score
+from vgbench.svg import plain_label, svg
 
 if TYPE_CHECKING:
     import jinja2
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
-WIDTH, HEIGHT = 380, 250
-LEFT, RIGHT, TOP, BOTTOM = 56, 104, 12, 28
-"""Margins of a panel; the right one holds the names of the lines."""
-LABEL_GAP = 13.0
-
-
-@dataclass(frozen=True)
-class Line:
-    """One distortion in a panel: SVG points of the line and its band, and where its name stands."""
-
-    name: str
-    number: int
-    points: str
-    band: str
-    marks: tuple[tuple[float, float, str], ...]
-    label_y: float
+SIZE, MARGINS = (400, 250), (56, 124, 10, 26)
+"""Of a panel in pixels; the right margin holds the names of the lines."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """All distortions of one kind on common axes. Coordinates are those of the SVG's view box.
-
-    Attributes:
-        title: what is damaged.
-        lines: one for each distortion.
-        ticks: (y, text) of the value axis.
-        across: (x, text) of the strength axis.
-        real: (y, height) of the interval of real against real; its line is at `real_y`.
-    """
+    """All distortions of one kind on common axes."""
 
     title: str
-    lines: tuple[Line, ...]
-    ticks: tuple[tuple[float, str], ...]
-    across: tuple[tuple[float, str], ...]
-    real: tuple[float, float]
-    real_y: float
+    reactions: tuple[Reaction, ...]
+    baseline: Score
+
+    def draw(self, axes: Axes) -> None:
+        if found := self.baseline.ends:
+            axes.axhspan(min(found), max(found), gid=".real")
+            axes.axhline(found[0], linestyle=":", linewidth=1)
+        named = []
+        for number, reaction in enumerate(self.reactions, start=1):
+            color = f".c{(number - 1) % 5 + 1}"
+            points = [point for point in reaction.points if point.score.ends]
+            if points:
+                named.append(
+                    (points[-1].score.best_estimate, color, _draw_line(axes, reaction, points, color))
+                )
+        axes.set_xlim(0, 1)
+        axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+        axes.locator_params(axis="y", nbins=5)
+        axes.yaxis.set_major_formatter(lambda value, _: words.number(value))
+        named.sort(key=lambda entry: -entry[0])  # as the lines end, from the top
+        legend = axes.legend(
+            handles=[line for _, _, line in named],
+            loc="center left",
+            bbox_to_anchor=(1.02, 0.5),
+            borderaxespad=0,
+            handlelength=1,
+        )
+        for (_, color, _), handle, text in zip(named, legend.legend_handles, legend.get_texts(), strict=True):
+            text.set_gid(f"{color}.name")
+            if handle is not None:
+                handle.set_gid(color)
+
+
+def _draw_line(axes: Axes, reaction: Reaction, points: Sequence[Point], color: str) -> Line2D:
+    strengths = [point.strength for point in points]
+    ends = [point.score.ends for point in points]
+    axes.fill_between(
+        strengths, [min(e) for e in ends], [max(e) for e in ends], alpha=0.09, gid=f"{color}.band"
+    )
+    (line,) = axes.plot(strengths, [e[0] for e in ends], label=plain_label(reaction.distortion), gid=color)
+    for verdict in ("worse", "better"):
+        told = [(point.strength, point.score.best_estimate) for point in points if point.verdict == verdict]
+        if told:
+            axes.plot(*zip(*told, strict=True), "o", markersize=6.8, gid=f"{color}.{verdict}")
+    return line
 
 
 def render_html(result: AuditResult) -> str:
@@ -66,9 +86,11 @@ def render_html(result: AuditResult) -> str:
         .get_template("audit.html")
         .render(
             result=result,
-            metrics=[(metric, panels(metric)) for metric in result.metrics],
+            metrics=[
+                (metric, _drawn(f"m{number}", metric))
+                for number, metric in enumerate(result.metrics, start=1)
+            ],
             words=words,
-            frame={"w": WIDTH, "h": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "base": HEIGHT - BOTTOM},
             style=style,
             style_hash=f"'sha256-{digest}'",
             version=vgbench.__version__,
@@ -90,82 +112,27 @@ def _environment() -> jinja2.Environment:
 
 
 def panels(metric: MetricAudit) -> list[Panel]:
-    """Place the lines of one metric: a panel for content, motion and choice of clips, as far as audited."""
+    """Collect the lines of one metric: a panel for content, motion and choice of clips, as far as audited."""
     found = []
     for kind, title in words.KINDS.items():
-        reactions = [reaction for reaction in metric.reactions if reaction.kind == kind]
+        reactions = tuple(reaction for reaction in metric.reactions if reaction.kind == kind)
         if reactions:
-            found.append(_panel(title, reactions, metric.baseline))
+            found.append(Panel(title, reactions, metric.baseline))
     return found
 
 
-def _panel(title: str, reactions: Sequence[Reaction], baseline: Score) -> Panel:
-    scores = [baseline, *(point.score for reaction in reactions for point in reaction.points)]
-    values = [value for score in scores for value in _ends(score)] or [0.0]
-    ticks = ticks_between(min(values), max(values))
-    low, high = min(values), max(values)
-
-    def up(value: float) -> float:
-        share = (value - low) / (high - low) if high > low else 0.5
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 2)
-
-    def across(strength: float) -> float:
-        return round(LEFT + strength * (WIDTH - LEFT - RIGHT), 2)
-
-    ends = _ends(baseline) or [low]
-    places = [up(reaction.points[-1].score.best_estimate) for reaction in reactions]
-    lines = []
-    for index, (reaction, label_y) in enumerate(zip(reactions, spread(places), strict=True), start=1):
-        middle = [(across(p.strength), up(p.score.best_estimate), p) for p in reaction.points]
-        upper = [(across(p.strength), up(max(_ends(p.score)))) for p in reaction.points]
-        lower = [(across(p.strength), up(min(_ends(p.score)))) for p in reaction.points]
-        lines.append(
-            Line(
-                name=reaction.distortion,
-                number=index,
-                points=_path([(x, y) for x, y, _ in middle]),
-                band=_path([*upper, *reversed(lower)]),
-                marks=tuple((x, y, p.verdict) for x, y, p in middle if p.verdict in ("worse", "better")),
-                label_y=label_y,
-            )
+def _drawn(identity: str, metric: MetricAudit) -> list[tuple[str, str]]:
+    """(title, SVG) of each panel."""
+    return [
+        (
+            panel.title,
+            svg(
+                panel.draw,
+                SIZE,
+                MARGINS,
+                f"{identity}-{number}",
+                f"{metric.title} against strength of damage; {panel.title}; the numbers are below",
+            ),
         )
-    top = up(max(ends))
-    return Panel(
-        title=title,
-        lines=tuple(lines),
-        ticks=tuple((up(tick), words.number(tick)) for tick in ticks),
-        across=tuple((across(x), f"{x:g}") for x in (0, 0.2, 0.4, 0.6, 0.8, 1)),
-        real=(top, round(up(min(ends)) - top, 2)),
-        real_y=up(baseline.best_estimate),
-    )
-
-
-def _ends(score: Score) -> list[float]:
-    return [value for value in (score.best_estimate, *(score.interval or ())) if math.isfinite(value)]
-
-
-def _path(points: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:g},{y:g}" for x, y in points)
-
-
-def ticks_between(low: float, high: float) -> list[float]:
-    """About four round numbers from `low` to `high`; `low` alone where there is none."""
-    if not high > low:
-        return [low]
-    rough = (high - low) / 4
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(k * step, 12 - math.floor(math.log10(step))) + 0.0 for k in range(first, last + 1)] or [low]
-
-
-def spread(places: Sequence[float]) -> list[float]:
-    """Move labels apart to `LABEL_GAP`, inside the panel, keeping their order; input order is kept."""
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    found = [0.0] * len(places)
-    bottom = HEIGHT - BOTTOM - LABEL_GAP * (len(places) - 1)
-    last = TOP + 4 - LABEL_GAP
-    for rank, i in enumerate(order):
-        last = max(last + LABEL_GAP, min(places[i], bottom + LABEL_GAP * rank))
-        found[i] = round(last, 2)
-    return found
+        for number, panel in enumerate(panels(metric))
+    ]

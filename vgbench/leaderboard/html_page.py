@@ -20,8 +20,6 @@ from vgbench.leaderboard.plots import (
     Bars,
     Curve,
     Trend,
-    Whisker,
-    column_axis,
     curves,
     flow_bars,
     is_number,
@@ -29,17 +27,16 @@ from vgbench.leaderboard.plots import (
     motion_tops,
     short,
     trend,
-    whisker,
 )
 from vgbench.leaderboard.published import HOW_TO_READ, PublishedLine
 from vgbench.leaderboard.ranking import Cell, Column, Group, Row, explain
 from vgbench.leaderboard.reproduce import eval_command, sample_command, train_config
 from vgbench.leaderboard.rounding import interval_text, number, p_text, with_error
 from vgbench.leaderboard.table import column_decimals, footnotes, reading_notes
-from vgbench.leaderboard.thumbnails import Album, Picture
-from vgbench.metrics import METRICS
-from vgbench.metrics.score import Score
+from vgbench.leaderboard.tradeoffs import costs, measures, metric_title, tradeoffs, words
+from vgbench.leaderboard.whiskers import Whisker, column_axis, whisker
 from vgbench.results import Record
+from vgbench.svg import svg
 
 if TYPE_CHECKING:
     import jinja2
@@ -83,6 +80,16 @@ class CellView:
 
 
 @dataclass(frozen=True)
+class PlotView:
+    """One plot of a model; `keys` are the kinds of clips that it tells apart."""
+
+    title: str
+    keys: tuple[str, ...]
+    svg: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class RowView:
     """One model: its line in the table and its part of the page."""
 
@@ -94,13 +101,10 @@ class RowView:
     tied: str
     tied_short: str
     cells: list[CellView | None]
-    pictures: list[Picture]
     record: Record
     runs: list[dict[str, str]]
-    trend: Trend | None
-    curves: list[Curve]
-    motion: list[Curve]
-    bars: list[Bars]
+    plots: list[PlotView]
+    motion: list[PlotView]
     motion_windows: int
     costs: list[tuple[str, str]]
     command: str
@@ -124,10 +128,17 @@ class GroupView:
     notes: list[str]
     footnotes: list[str]
     pairs: list[dict[str, Any]]
-    real_pictures: list[Picture]
     real_source: str
     protocol: str
-    scatter: dict[str, Any]
+    measures: list[str]
+    tradeoffs: dict[tuple[int, int], str]
+    first_tradeoff: tuple[int, int]
+
+    @property
+    def plot_bytes(self) -> int:
+        """Size of all plots."""
+        plots = [plot.svg for row in self.rows for plot in (*row.plots, *row.motion)]
+        return sum(map(len, (*plots, *self.tradeoffs.values())))
 
 
 def render_html(
@@ -147,8 +158,8 @@ def render_html(
             it, and without `downloads`, the page stands alone and names no other file.
         downloads: URLs of the same tables as files.
     """
-    album = thumbnails.collect(groups)
-    views = [_group(f"g{index}", group, album, links or {}) for index, group in enumerate(groups, start=1)]
+    views = [_group(f"g{index}", group, links or {}) for index, group in enumerate(groups, start=1)]
+    album = thumbnails.collect(groups, thumbnails.BUDGET - sum(view.plot_bytes for view in views))
     style, script = _file("page.css"), _file("page.js")
     return (
         _environment()
@@ -159,10 +170,9 @@ def render_html(
             metrics=_metrics(groups),
             differing=explain(groups),
             models=len({row.model for group in groups for row in group.models}),
+            album=album,
             made=dt.datetime.now(dt.UTC).date().isoformat(),
             version=vgbench.__version__,
-            over_budget=album.over_budget,
-            unusable=album.unusable,
             downloads=downloads,
             published=published,
             published_note=HOW_TO_READ,
@@ -197,38 +207,37 @@ def _csp_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _group(identity: str, group: Group, album: Album, links: Mapping[Path, str]) -> GroupView:
-    key = group.signature.short_hash
+def _group(identity: str, group: Group, links: Mapping[Path, str]) -> GroupView:
     columns = [_column(group, column) for column in group.columns]
     newest = group.rows[0].record
-    tops, pictures = motion_tops(group.rows), album.generated
+    tops = motion_tops(group.rows)
+    scatters = tradeoffs(group)
+    shown = measures(group)
     return GroupView(
         id=identity,
         name=group.name,
         signature=str(group.signature),
-        hash=key,
+        hash=group.signature.short_hash,
         fields=group.signature.fields,
         primary=group.primary,
         columns=columns,
         rows=[
-            _row(
-                f"{identity}-{index}",
-                group,
-                row,
-                columns,
-                tops,
-                pictures[key, row.model],
-                links,
-            )
+            _row(f"{identity}-{index}", group, row, columns, tops, links)
             for index, row in enumerate(group.rows, start=1)
         ],
         notes=reading_notes(group),
         footnotes=footnotes(group),
         pairs=_pairs(group),
-        real_pictures=album.real.get(key, []),
         real_source=newest.clips.real.source,
         protocol=_yaml(newest.protocol),
-        scatter=_scatter(group),
+        measures=[measure.title for measure in shown],
+        tradeoffs={
+            pair: svg(plot.draw, (500, 380), (62, 16, 12, 42), f"{identity}-{pair}", plot.words())
+            for pair, plot in scatters.items()
+        },
+        first_tradeoff=next(
+            (pair for pair, plot in scatters.items() if plot.across.is_cost), next(iter(scatters), (0, 0))
+        ),
     )
 
 
@@ -238,7 +247,7 @@ def _column(group: Group, column: Column) -> ColumnView:
     estimates = [r.cells[column.name].score.best_estimate for r in group.rows if column.name in r.cells]
     return ColumnView(
         name=column.name,
-        title=_title(column.name),
+        title=metric_title(column.name),
         arrow=ARROWS[column.better],
         words=WORDS[column.better],
         ends=(number(axis.low, decimals), number(axis.high, decimals)) if axis else None,
@@ -253,10 +262,9 @@ def _row(
     row: Row,
     columns: Sequence[ColumnView],
     tops: Mapping[str, float],
-    pictures: list[Picture],
     links: Mapping[Path, str],
 ) -> RowView:
-    past = row_history(group, row)
+    past, details = row_history(group, row), row.record.details
     cells = [
         _cell(group, column, view, row.cells[column.name]) if column.name in row.cells else None
         for column, view in zip(group.columns, columns, strict=True)
@@ -271,15 +279,12 @@ def _row(
         tied=", ".join(row.tied_with),
         tied_short=", ".join(row.tied_with) if len(row.tied_with) <= 2 else f"{len(row.tied_with)} others",
         cells=cells,
-        pictures=pictures,
         record=row.record,
         runs=_runs(past, columns[0].decimals) if row.history and columns else [],
-        trend=trend(past),
-        curves=curves(row.record.details),
-        motion=motion_curves(row.record.details, tops),
-        bars=flow_bars(row.record.details),
+        plots=_plots(f"{identity}-a", filter(None, (trend(past), *curves(details)))),
+        motion=_plots(f"{identity}-b", (*motion_curves(details, tops), *flow_bars(details))),
         motion_windows=_motion_windows(row.record),
-        costs=[(_words(name), short(row.record.details[name])) for name in _costs([row])],
+        costs=[(words(name), short(details[name])) for name in costs([row])],
         command=eval_command(row.record),
         sample_command=sample_command(row.record),
         train_config=train_config(row.record),
@@ -340,29 +345,12 @@ def _pairs(group: Group) -> list[dict[str, Any]]:
     ]
 
 
-def _scatter(group: Group) -> dict[str, Any]:
-    """Data for the trade-off plot: axes to choose from (metrics, then costs), and one point a row."""
-    costs = _costs(group.rows)
-    axes = [{"key": c.name, "label": _title(c.name), "better": c.better} for c in group.columns]
-    axes += [{"key": cost, "label": _words(cost), "better": "lower"} for cost in costs]
-    points = []
-    for row in group.rows:
-        values = {name: _point(cell.score) for name, cell in row.cells.items()}
-        values |= {
-            name: [row.record.details[name]] for name in costs if is_number(row.record.details.get(name))
-        }
-        points.append({"name": row.model, "role": row.role, "values": {k: v for k, v in values.items() if v}})
-    return {"axes": axes, "points": points, "across": next(iter(costs), None)}
-
-
-def _costs(rows: Iterable[Row]) -> list[str]:
-    """Names of the plain numbers in the rows' details."""
-    named = (name for row in rows for name, value in row.record.details.items() if is_number(value))
-    return list(dict.fromkeys(named))
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").capitalize().replace("gmac", "GMAC")
+def _plots(identity: str, plots: Iterable[Trend | Curve | Bars]) -> list[PlotView]:
+    found = []
+    for index, plot in enumerate(plots):
+        drawn = svg(plot.draw, (304, 150), (52, 14, 8, 34), f"{identity}{index}", plot.words())
+        found.append(PlotView(plot.title, plot.keys, drawn, plot.note))
+    return found
 
 
 def _motion_windows(record: Record) -> int:
@@ -372,21 +360,10 @@ def _motion_windows(record: Record) -> int:
     return max((int(count) for count in counts if is_number(count)), default=0)
 
 
-def _point(score: Score) -> list[float]:
-    """[estimate] or [estimate, low, high]; empty where not finite."""
-    values = [score.best_estimate, *(score.interval or ())]
-    return values if all(map(is_number, values)) else values[:1] * is_number(values[0])
-
-
 def _metrics(groups: Sequence[Group]) -> list[tuple[str, str]]:
     """(name, title) of every metric in the page, for the choice of order."""
     names = dict.fromkeys(column.name for group in groups for column in group.columns)
-    return [(name, _title(name)) for name in names]
-
-
-def _title(name: str) -> str:
-    metric = METRICS.get(name)
-    return metric.title if metric else name.replace("_", " ")
+    return [(name, metric_title(name)) for name in names]
 
 
 def _yaml(values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Coordinates of the page's small plots; the template draws them."""
+"""Plots of one model: what its record holds, read with care, and drawn on the axes of `vgbench.svg`."""
 
 from __future__ import annotations
 
@@ -6,118 +6,159 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vgbench.leaderboard.history import History
-from vgbench.leaderboard.ranking import Cell, Column, Group, Row
-from vgbench.metrics.score import Score
+from vgbench.leaderboard.ranking import Row
+from vgbench.svg import plain_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIDES = ("generated", "real")
 
 
 @dataclass(frozen=True)
-class Axis:
-    """A linear axis from 0 to 100 percent."""
+class Line:
+    """A line with a band around it, the 95 % interval; without one, `low` and `high` equal `y`."""
 
-    low: float
-    high: float
-
-    def position(self, value: float) -> float:
-        """Percent along the axis, kept inside it."""
-        if self.high == self.low:
-            return 50.0
-        return round(min(max((value - self.low) / (self.high - self.low), 0.0), 1.0) * 100, 2)
-
-
-@dataclass(frozen=True)
-class Whisker:
-    """An estimate with its interval, in percent of the column's axis.
-
-    Attributes:
-        low, middle, high: positions; low and high are equal to middle without an interval.
-        off: "left" or "right" where the estimate lies beyond the axis, else "".
-    """
-
-    low: float
-    middle: float
-    high: float
-    off: str
-
-
-def column_axis(group: Group, column: Column) -> Axis | None:
-    """Span the intervals of all models, and of lines of reference unless they would squeeze the models.
-
-    A line of reference further off than twice the models' own span stays beyond the axis. None where nothing
-    has a finite value.
-    """
-    models: list[float] = []
-    others: list[float] = []
-    for row in group.rows:
-        if column.name in row.cells:
-            (models if row.role == "model" else others).extend(_ends(row.cells[column.name].score))
-    models, others = models or others, others if models else []
-    if not models:
-        return None
-    low, high = min(models), max(models)
-    reach = 2 * (high - low)
-    near = [value for value in others if low - reach <= value <= high + reach]
-    return Axis(min([low, *near]), max([high, *near]))
-
-
-def whisker(cell: Cell, axis: Axis) -> Whisker | None:
-    """Place one score on its column's axis; None where it is not finite."""
-    ends = _ends(cell.score)
-    if not ends:
-        return None
-    value = cell.score.best_estimate
-    off = "left" if value < axis.low else "right" if value > axis.high else ""
-    return Whisker(axis.position(min(ends)), axis.position(value), axis.position(max(ends)), off)
-
-
-def _ends(score: Score) -> list[float]:
-    values = [score.best_estimate, *(score.interval or ())]
-    return [value for value in values if math.isfinite(value)] if math.isfinite(values[0]) else []
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line plot in a box of 100 × 100.
+    """A line plot.
 
     Attributes:
         title: what runs upwards.
         across: what runs to the right.
-        points: of an SVG polyline.
-        x_ends, y_ends: least and greatest value of the axes.
-        band: of an SVG polygon, the 95 % interval around the line; empty where unknown.
-        real, real_band: the same of the real clips, where the plot holds both.
+        lines: of "generated" and "real" clips, as far as there are any.
+        top: upper end of an axis that begins at 0; None for one that spans the lines.
+        note: one phrase for below.
     """
 
     title: str
     across: str
-    points: str
-    x_ends: tuple[str, str]
-    y_ends: tuple[str, str]
-    band: str = ""
-    real: str = ""
-    real_band: str = ""
+    lines: dict[str, Line]
+    top: float | None = None
+    note: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Sides to tell apart; none where there is one."""
+        return tuple(self.lines) if "real" in self.lines else ()
+
+    def words(self) -> str:
+        """Say where each line begins and ends, for those who do not see it."""
+        spans = (
+            f"{side} {short(line.y[0])} at {self.across} {short(line.x[0])}, "
+            f"{short(line.y[-1])} at {short(line.x[-1])}"
+            for side, line in self.lines.items()
+        )
+        return f"{self.title}: {'; '.join(spans)}"
+
+    def draw(self, axes: Axes) -> None:
+        for side, line in self.lines.items():
+            if line.low != line.high:
+                axes.fill_between(line.x, line.low, line.high, alpha=0.16, gid=f".band.{side}")
+            axes.plot(line.x, line.y, gid=f".line.{side}")
+        if self.top is not None:
+            axes.set_ylim(0, self.top)
+        axes.margins(x=0.01)
+        axes.set_xlabel(self.across)
+        axes.locator_params(axis="x", nbins=5, integer=True)
+        axes.xaxis.set_major_formatter(tick)
+        few_ticks(axes)
 
 
 @dataclass(frozen=True)
 class Bars:
-    """A bar chart of shares in a box of 100 × 100: one pair, or one bar, a label.
+    """A bar chart of shares: one bar a side for each label.
 
     Attributes:
         title: what is shown.
         labels: of the groups of bars.
-        generated, real: (x, y, width, height) of each bar; either may be empty.
-        top: share at the upper edge.
+        sides: "generated" and "real", as far as there are any -> shares, one a label.
         note: one phrase for below.
     """
 
     title: str
     labels: tuple[str, ...]
-    generated: tuple[tuple[float, float, float, float], ...]
-    real: tuple[tuple[float, float, float, float], ...]
-    top: str
+    sides: dict[str, tuple[float, ...]]
     note: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Sides to tell apart."""
+        return tuple(self.sides)
+
+    def words(self) -> str:
+        """Say each share, for those who do not see the bars."""
+        shares = (
+            f"{side} {', '.join(f'{name} {v:.1%}' for name, v in zip(self.labels, values, strict=True))}"
+            for side, values in self.sides.items()
+        )
+        return f"{self.title}: {'; '.join(shares)}"
+
+    def draw(self, axes: Axes) -> None:
+        from matplotlib.ticker import PercentFormatter
+
+        places = range(len(self.labels))
+        for side, values in self.sides.items():
+            shift = -0.19 if side == "generated" else 0.19
+            axes.bar([place + shift for place in places], values, width=0.36, gid=f".bar.{side}")
+        axes.set_xticks(places, self.labels)
+        axes.set_ylim(bottom=0)
+        few_ticks(axes)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Scores of one model's runs over time.
+
+    Attributes:
+        title: what is shown.
+        times: of the runs; seconds, or 0, 1, … where a date cannot be read.
+        dates: of the first and the last run.
+        scores: (estimate, low, high) of each run; low and high equal the estimate without an interval.
+    """
+
+    title: str
+    times: tuple[float, ...]
+    dates: tuple[str, str]
+    scores: tuple[tuple[float, float, float], ...]
+    keys: tuple[str, ...] = ()
+    note: str = ""
+
+    def words(self) -> str:
+        """Say what is shown and where to read it."""
+        return f"{self.title}; the numbers are under Runs"
+
+    def draw(self, axes: Axes) -> None:
+        estimates, low, high = zip(*self.scores, strict=True)
+        axes.plot(self.times, estimates, linewidth=1, gid=".way")
+        axes.vlines(self.times, low, high, linewidth=4, gid=".interval")
+        axes.plot(self.times, estimates, "o", markersize=7, gid=".generated")
+        axes.set_xticks([self.times[0], self.times[-1]], self.dates)
+        first, last = axes.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
+        few_ticks(axes)
+
+
+def few_ticks(axes: Axes) -> None:
+    """Put about three round numbers beside the value axis."""
+    axes.locator_params(axis="y", nbins=4)
+    axes.yaxis.set_major_formatter(tick)
+
+
+def tick(value: float, _: float) -> str:
+    """A number as an axis prints it."""
+    return short(value).replace("-", "−")
 
 
 TITLES = {
@@ -144,9 +185,11 @@ def curves(details: Mapping[str, Any]) -> list[Curve]:
     for entry, across in CURVES.items():
         named = details.get(entry)
         for name, values in named.items() if isinstance(named, Mapping) else ():
-            points = _points(values)
+            points = sorted(_points(values))
             if len(points) >= 2:
-                found.append(_curve(TITLES.get(str(name), str(name)), across, points))
+                xs, ys = zip(*points, strict=True)
+                lines = {"generated": Line(xs, ys, ys, ys)}
+                found.append(Curve(TITLES.get(str(name), str(name)), across, lines))
     return found
 
 
@@ -170,24 +213,12 @@ def motion_curves(details: Mapping[str, Any], tops: Mapping[str, float]) -> list
     found = []
     for name, sides in _motion(details).items():
         own = max(high for side in sides.values() for _, high in map(_reach, side))
-        generated, real = sides.get("generated", []), sides.get("real", [])
         top = tops.get(name, own)
-        y_axis = Axis(0.0, (own if generated and max(m for m, _ in generated) > top else top) or 1.0)
-        length = max(map(len, sides.values()))
+        if any(mean > top for mean, _ in sides.get("generated", [])):
+            top = own
         first = 1 if name in ("flow", "change") else 0
-        x_axis = Axis(0, length - 1)
-        found.append(
-            Curve(
-                TITLES.get(name, name),
-                "frame",
-                _line(generated, x_axis, y_axis),
-                (str(first), str(first + length - 1)),
-                ("0", short(y_axis.high)),
-                _band(generated, x_axis, y_axis),
-                _line(real, x_axis, y_axis),
-                _band(real, x_axis, y_axis),
-            )
-        )
+        lines = {side: _line(values, first, top or 1.0) for side, values in sides.items()}
+        found.append(Curve(TITLES.get(name, name), "frame", lines, top or 1.0))
     return found
 
 
@@ -205,7 +236,7 @@ def _motion(details: Mapping[str, Any]) -> dict[str, dict[str, Side]]:
     for name, sides in named.items() if isinstance(named, Mapping) else ():
         read = {
             side: _side(sides[side])
-            for side in ("generated", "real")
+            for side in SIDES
             if isinstance(sides, Mapping) and isinstance(sides.get(side), Mapping)
         }
         read = {side: values for side, values in read.items() if len(values) >= 2}
@@ -229,19 +260,14 @@ def _reach(point: tuple[float, float]) -> tuple[float, float]:
     return max(mean - 1.96 * error, 0.0), mean + 1.96 * error
 
 
-def _line(side: Side, x_axis: Axis, y_axis: Axis) -> str:
-    return " ".join(
-        f"{x_axis.position(x):g},{100 - y_axis.position(mean):g}" for x, (mean, _) in enumerate(side)
-    )
-
-
-def _band(side: Side, x_axis: Axis, y_axis: Axis) -> str:
+def _line(side: Side, first: int, top: float) -> Line:
+    low, high = zip(*map(_reach, side), strict=True)
+    mean = tuple(mean for mean, _ in side)
     if not any(error for _, error in side):
-        return ""
-    ends = [(x_axis.position(x), *_reach(point)) for x, point in enumerate(side)]
-    there = [f"{x:g},{100 - y_axis.position(high):g}" for x, _, high in ends]
-    back = [f"{x:g},{100 - y_axis.position(low):g}" for x, low, _ in reversed(ends)]
-    return " ".join(there + back)
+        low = high = mean
+    return Line(
+        tuple(float(x) for x in range(first, first + len(side))), mean, low, tuple(min(h, top) for h in high)
+    )
 
 
 DIRECTIONS = ("→", "↘", "↓", "↙", "←", "↖", "↑", "↗")
@@ -257,7 +283,7 @@ def flow_bars(details: Mapping[str, Any]) -> list[Bars]:
     size = 1 + len(SPEEDS) * len(DIRECTIONS)
     sides = {
         side: values
-        for side in ("generated", "real")
+        for side in SIDES
         if isinstance(values := found.get(side), list) and len(values) == size and all(map(is_number, values))
     }
     if not sides:
@@ -267,37 +293,21 @@ def flow_bars(details: Mapping[str, Any]) -> list[Bars]:
         for side, values in sides.items()
     }
     still = " and ".join(f"{values[0] * 100:.0f} % of the {side} pixels" for side, values in sides.items())
-    speeds = {side: [math.fsum(row) for row in table] for side, table in tables.items()}
+    speeds = {side: tuple(math.fsum(row) for row in table) for side, table in tables.items()}
     turns = {
-        side: [math.fsum(column) for column in zip(*table, strict=True)] for side, table in tables.items()
+        side: tuple(math.fsum(column) for column in zip(*table, strict=True))
+        for side, table in tables.items()
     }
     unit = "1/512 of the shorter side a frame"
     return [
-        _bars("Pixels by speed", SPEEDS, speeds, f"in {unit}; {still} stand still"),
-        _bars(
+        Bars("Pixels by speed", SPEEDS, speeds, f"in {unit}; {still} stand still"),
+        Bars(
             "Pixels by direction",
             DIRECTIONS,
             turns,
             "share of all pixels; those that stand still have no direction",
         ),
     ]
-
-
-def _bars(title: str, labels: tuple[str, ...], sides: Mapping[str, list[float]], note: str) -> Bars:
-    top = max((value for values in sides.values() for value in values), default=0.0) or 1.0
-    slot = 100 / len(labels)
-    drawn: dict[str, tuple[tuple[float, float, float, float], ...]] = {}
-    for place, side in enumerate(("generated", "real")):
-        drawn[side] = tuple(
-            (
-                round(slot * (k + 0.14 + 0.37 * place), 2),
-                round(100 - 100 * value / top, 2),
-                round(slot * 0.35, 2),
-                round(100 * value / top, 2),
-            )
-            for k, value in enumerate(sides.get(side, []))
-        )
-    return Bars(title, labels, drawn["generated"], drawn["real"], f"{top * 100:.2g} %", note)
 
 
 def _points(values: Any) -> list[tuple[float, float]]:
@@ -311,60 +321,30 @@ def _points(values: Any) -> list[tuple[float, float]]:
 
 
 def is_number(value: Any) -> bool:
-    """A finite int or float; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _curve(title: str, across: str, points: Iterable[tuple[float, float]]) -> Curve:
-    points = sorted(points)
-    xs, ys = zip(*points, strict=True)
-    x_axis, y_axis = Axis(min(xs), max(xs)), Axis(min(ys), max(ys))
-    line = " ".join(f"{x_axis.position(x):g},{100 - y_axis.position(y):g}" for x, y in points)
-    x_ends, y_ends = ((short(axis.low), short(axis.high)) for axis in (x_axis, y_axis))
-    return Curve(title, across, line, x_ends, y_ends)
-
-
-@dataclass(frozen=True)
-class Trend:
-    """Scores of one model's runs over time, in a box of 100 × 100.
-
-    Attributes:
-        points: (x, low, middle, high) of each run, percent from the left and from the top.
-        line: `points` of an SVG polyline through the estimates.
-        x_ends: dates of the first and the last run.
-        y_ends: least and greatest value of the axis.
-    """
-
-    points: tuple[tuple[float, float, float, float], ...]
-    line: str
-    x_ends: tuple[str, str]
-    y_ends: tuple[str, str]
+    """An int or float that can be drawn, so not beyond ±1e100; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e100
 
 
 def trend(history: History) -> Trend | None:
     """Place the runs by the time of their making; None for fewer than two runs with a finite score."""
-    runs = [(run.record.created, _ends(run.score)) for run in history.runs if run.score]
-    runs = [(created, ends) for created, ends in runs if ends]
+    runs = [(run.record.created, run.score.ends) for run in history.runs if run.score]
+    runs = [(created, found) for created, found in runs if found and all(map(is_number, found))]
     if len(runs) < 2:
         return None
-    times = _times([created for created, _ in runs])
-    values = [value for _, ends in runs for value in ends]
-    x_axis, y_axis = Axis(min(times), max(times)), Axis(min(values), max(values))
-    points = []
-    for time, (_, ends) in zip(times, runs, strict=True):
-        low, middle, high = (100 - y_axis.position(value) for value in (min(ends), ends[0], max(ends)))
-        points.append((x_axis.position(time), low, middle, high))
-    line = " ".join(f"{x:g},{middle:g}" for x, _, middle, _ in points)
-    dates = (runs[0][0][:10], runs[-1][0][:10])
-    return Trend(tuple(points), line, dates, (short(y_axis.low), short(y_axis.high)))
+    return Trend(
+        title=f"{history.metric} by date, {len(runs)} runs with 95 % intervals",
+        times=_times([created for created, _ in runs]),
+        dates=(plain_label(runs[0][0][:10]), plain_label(runs[-1][0][:10])),
+        scores=tuple((found[0], min(found), max(found)) for _, found in runs),
+    )
 
 
-def _times(created: Sequence[str]) -> list[float]:
+def _times(created: Sequence[str]) -> tuple[float, ...]:
     """Seconds since 1970 of ISO 8601 texts; 0, 1, … where one of them is none."""
     try:
-        return [dt.datetime.fromisoformat(text).timestamp() for text in created]
+        return tuple(dt.datetime.fromisoformat(text).timestamp() for text in created)
     except (ValueError, OverflowError):
-        return [float(place) for place in range(len(created))]
+        return tuple(float(place) for place in range(len(created)))
 
 
 def short(value: float) -> str:

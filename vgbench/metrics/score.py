@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,12 @@ class Score:
     def best_estimate(self) -> float:
         """The number that the interval belongs to, and that rankings use."""
         return self.value if self.debiased is None else self.debiased
+
+    @property
+    def ends(self) -> list[float]:
+        """The best estimate, then both ends of its interval as far as known; empty where it is not finite."""
+        values = [self.best_estimate, *(self.interval or ())]
+        return [value for value in values if math.isfinite(value)] if math.isfinite(values[0]) else []
 
 
 @dataclass(frozen=True)

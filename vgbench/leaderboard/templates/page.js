@@ -2,7 +2,6 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const groups = JSON.parse(byId("data").textContent);
   const boards = all(".board");
   const state = { sort: "", down: false, filter: "", theme: "", motion: "" };
 
@@ -107,135 +106,21 @@
   });
   addEventListener("hashchange", () => { readAddress(); show(); });
 
-  // Trade-off plot. Text enters through textContent only.
-  const svg = (name, attributes, text) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    if (text !== undefined) node.textContent = text;
-    return node;
-  };
-  // One unit is about one pixel on either screen, so that the text keeps its size on a phone.
-  const phone = matchMedia("(max-width: 44rem)");
-  const H = 430, RIGHT = 24, TOP = 14, BOTTOM = 48;
-
-  const linearTicks = (low, high) => {
-    const rough = (high - low) / 5;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
-    const ticks = [];
-    for (let i = Math.ceil(low / step); i * step <= high + step * 1e-9; i += 1) ticks.push(i * step);
-    return ticks;
-  };
-  const logTicks = (low, high) => {
-    const ticks = [];
-    for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e += 1) {
-      for (const m of [1, 2, 5]) if (m * 10 ** e >= low && m * 10 ** e <= high) ticks.push(m * 10 ** e);
-    }
-    return ticks;
-  };
-  const scale = (values, from, to) => {
-    let low = Math.min(...values), high = Math.max(...values);
-    const log = low > 0 && high / low > 20;
-    const f = log ? Math.log10 : (v) => v;
-    if (low === high) { low -= Math.abs(low) * 0.1 || 1; high += Math.abs(high) * 0.1 || 1; }
-    const pad = (f(high) - f(low)) * 0.06;
-    const [a, b] = [f(low) - pad, f(high) + pad];
-    const [start, end] = log ? [10 ** a, 10 ** b] : [a, b];
-    return {
-      place: (v) => from + ((f(v) - a) / (b - a)) * (to - from),
-      ticks: log ? logTicks(start, end) : linearTicks(start, end),
-    };
-  };
-  const short = (v) => String(Number(v.toPrecision(4))).replace("-", "\u2212");
-
-  // A metric that is best near the real clips has no "better" end, hence no front.
-  const sign = { lower: 1, higher: -1 };
-  const front = (points, x, y) => {
-    const [sx, sy] = [sign[x.better], sign[y.better]];
-    if (!sx || !sy) return [];
-    const value = (p, axis, s) => p.values[axis.key][0] * s;
-    const sorted = points.filter((p) => p.role === "model")
-      .sort((p, q) => value(p, x, sx) - value(q, x, sx) || value(p, y, sy) - value(q, y, sy));
-    let best = Infinity;
-    return sorted.filter((p) => value(p, y, sy) < best && ((best = value(p, y, sy)), true));
-  };
-
-  const draw = (figure, group, x, y) => {
-    const points = group.points.filter((p) => p.values[x.key] && p.values[y.key]);
-    const W = phone.matches ? 400 : 740, LEFT = phone.matches ? 58 : 70;
-    const image = svg("svg", { viewBox: `0 0 ${W} ${H}` });
-    figure.querySelector(".plot").replaceChildren(image);
-    if (!points.length) {
-      image.append(svg("text", { x: LEFT, y: H / 2 }, "No model has both."));
-      return;
-    }
-    const across = scale(points.flatMap((p) => p.values[x.key]), LEFT, W - RIGHT);
-    const up = scale(points.flatMap((p) => p.values[y.key]), H - BOTTOM, TOP);
-    for (const tick of across.ticks) {
-      const at = across.place(tick);
-      image.append(svg("line", { class: "grid", x1: at, x2: at, y1: TOP, y2: H - BOTTOM }));
-      image.append(svg("text", { x: at, y: H - BOTTOM + 17, "text-anchor": "middle" }, short(tick)));
-    }
-    for (const tick of up.ticks) {
-      const at = up.place(tick);
-      image.append(svg("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: at, y2: at }));
-      image.append(svg("text", { x: LEFT - 8, y: at + 4, "text-anchor": "end" }, short(tick)));
-    }
-    const way = { lower: "lower is better", higher: "higher is better", real: "closer to real is better" };
-    image.append(svg("line", { class: "edge", x1: LEFT, x2: W - RIGHT, y1: H - BOTTOM, y2: H - BOTTOM }));
-    image.append(svg("text", { class: "title", x: (LEFT + W - RIGHT) / 2, y: H - 8, "text-anchor": "middle" },
-      `${x.label} (${way[x.better]})`));
-    image.append(svg("text", { class: "title", transform: `translate(14 ${(TOP + H - BOTTOM) / 2}) rotate(-90)`,
-      "text-anchor": "middle" }, `${y.label} (${way[y.better]})`));
-
-    const line = front(points, x, y);
-    if (line.length > 1) {
-      image.append(svg("polyline", { class: "front",
-        points: line.map((p) => `${across.place(p.values[x.key][0])},${up.place(p.values[y.key][0])}`).join(" ") }));
-    }
-    const spots = points.map((p) => ({ p, cx: across.place(p.values[x.key][0]), cy: up.place(p.values[y.key][0]) }));
-    for (const { p, cx, cy } of spots) {
-      const hollow = p.role === "model" ? "" : " hollow";
-      const [, left, right] = p.values[x.key];
-      const [, bottom, top] = p.values[y.key];
-      if (right !== undefined) {
-        image.append(svg("line", { class: "cross" + hollow, x1: across.place(left), x2: across.place(right), y1: cy, y2: cy }));
-      }
-      if (top !== undefined) {
-        image.append(svg("line", { class: "cross" + hollow, x1: cx, x2: cx, y1: up.place(bottom), y2: up.place(top) }));
-      }
-    }
-    const taken = spots.map(({ cx, cy }) => ({ x: cx - 6, y: cy - 6, w: 12, h: 12 }));
-    const free = (box) => box.x > LEFT - 40 && box.x + box.w < W && box.y > 0 && box.y + box.h < H - BOTTOM + 2
-      && taken.every((t) => box.x > t.x + t.w || t.x > box.x + box.w || box.y > t.y + t.h || t.y > box.y + box.h);
-    for (const { p, cx, cy } of spots) {
-      const mark = svg("circle", { class: "mark" + (p.role === "model" ? "" : " hollow"), cx, cy, r: 4.5 });
-      mark.append(svg("title", {}, `${p.name}: ${x.label} ${short(p.values[x.key][0])}, ${y.label} ${short(p.values[y.key][0])}`));
-      image.append(mark);
-      const name = p.name.length > 28 ? p.name.slice(0, 27) + "\u2026" : p.name;
-      const w = name.length * 6.4;
-      const places = [[8, -7], [-8 - w, -7], [8, 15], [-8 - w, 15], [-w / 2, -12], [-w / 2, 22], [8, 30], [8, -22]];
-      const found = places.map(([dx, dy]) => ({ x: cx + dx, y: cy + dy - 10, w, h: 13 })).find(free);
-      if (found) {
-        taken.push(found);
-        image.append(svg("text", { class: "name", x: found.x, y: found.y + 10 }, name));
-      }
-    }
-  };
-
+  // Every pair of measures has a plot of its own; two choices say which one shows.
   for (const figure of all(".tradeoff")) {
-    const group = groups[Number(figure.dataset.group)];
-    const [across, up] = [figure.querySelector(".across"), figure.querySelector(".up")];
-    for (const select of [across, up]) {
-      for (const axis of group.axes) select.append(new Option(axis.label, axis.key));
-    }
-    across.value = group.across || group.axes[1].key;
-    up.value = group.axes[0].key;
-    const redraw = () => draw(figure, group, ...[across, up].map((s) => group.axes.find((a) => a.key === s.value)));
-    across.addEventListener("change", redraw);
-    up.addEventListener("change", redraw);
-    phone.addEventListener("change", redraw);
-    redraw();
+    const plots = new Map(all(".pair", figure).map((plot) => [plot.dataset.pair, plot]));
+    const selects = all("select", figure);
+    const pair = (a, b) => [a, b].sort((i, j) => i - j).join(" ");
+    const showPair = () => {
+      const chosen = selects.map((select) => select.value);
+      for (const [key, plot] of plots) plot.hidden = key !== pair(...chosen);
+      selects.forEach((select, place) => {
+        for (const option of select.options) option.disabled = !plots.has(pair(option.value, chosen[1 - place]));
+      });
+    };
+    for (const select of selects) select.addEventListener("change", showPair);
+    figure.querySelector(".choices").hidden = false;
+    showPair();
   }
 
   readAddress();

@@ -1,0 +1,196 @@
+"""Any two metrics of a table against each other or against a cost, with the models that none other beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal
+
+from vgbench.leaderboard.direction import WORDS
+from vgbench.leaderboard.plots import is_number, short, tick
+from vgbench.leaderboard.ranking import Group, Role, Row
+from vgbench.metrics import METRICS
+from vgbench.metrics.metric import Better
+from vgbench.metrics.score import Score
+from vgbench.svg import plain_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Values = tuple[float, ...]
+"""An estimate, and the ends of its interval where it has one."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What an axis shows: a metric, or a cost, which is any plain number in the details of a record."""
+
+    name: str
+    title: str
+    better: Better
+    is_cost: bool = False
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One row of the table in one plot."""
+
+    model: str
+    role: Role
+    across: Values
+    up: Values
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """One plot: every row that has both.
+
+    Attributes:
+        across, up: the axes.
+        spots: in the order of the table.
+    """
+
+    across: Measure
+    up: Measure
+    spots: tuple[Spot, ...]
+
+    def words(self) -> str:
+        """Say what is shown and where to read it."""
+        return f"{self.up.title} against {self.across.title}, {len(self.spots)} rows; scores are in the table"
+
+    def front(self) -> list[Spot]:
+        """Models that no other beats on both axes, along the plot.
+
+        Empty where a measure is best near that of the real clips, which is no end of an axis.
+        """
+        signs = {"lower": 1, "higher": -1}
+        if not {self.across.better, self.up.better} <= set(signs):
+            return []
+        across, up = signs[self.across.better], signs[self.up.better]
+        models = [spot for spot in self.spots if spot.role == "model"]
+        found: list[Spot] = []
+        for spot in sorted(models, key=lambda spot: (across * spot.across[0], up * spot.up[0])):
+            if not found or up * spot.up[0] < up * found[-1].up[0]:
+                found.append(spot)
+        return found
+
+    def draw(self, axes: Axes) -> None:
+        axes.margins(0.07)
+        front = self.front()
+        if len(front) > 1:
+            axes.plot(
+                [s.across[0] for s in front], [s.up[0] for s in front], ":", linewidth=1.4, gid=".front"
+            )
+        for spot in self.spots:
+            kind = "generated" if spot.role == "model" else "reference"
+            (x, *_), (y, *_) = spot.across, spot.up
+            axes.hlines(y, min(spot.across), max(spot.across), linewidth=1.5, gid=f".cross.{kind}")
+            axes.vlines(x, min(spot.up), max(spot.up), linewidth=1.5, gid=f".cross.{kind}")
+        for spot in self.spots:
+            kind = "generated" if spot.role == "model" else "reference"
+            (x, *_), (y, *_) = spot.across, spot.up
+            words = f"{spot.model}: {self.across.title} {short(x)}, {self.up.title} {short(y)}"
+            axes.plot([x], [y], "o", markersize=9, gid=f".mark.{kind}:{words}")
+        _scale(axes, "x", [value for spot in self.spots for value in spot.across])
+        _scale(axes, "y", [value for spot in self.spots for value in spot.up])
+        axes.grid(axis="x", gid=".grid")
+        axes.set_xlabel(_titled(self.across), gid=".title")
+        axes.set_ylabel(_titled(self.up), gid=".title", rotation_mode="anchor")
+        _write_names(axes, self.spots)
+
+
+def measures(group: Group) -> list[Measure]:
+    """Metrics of a table in its order, then costs, of which less is better."""
+    metrics = [Measure(column.name, metric_title(column.name), column.better) for column in group.columns]
+    return metrics + [Measure(name, words(name), "lower", is_cost=True) for name in costs(group.rows)]
+
+
+def tradeoffs(group: Group) -> dict[tuple[int, int], Tradeoff]:
+    """Positions of two measures -> their plot, for all that some row has both of, less two costs.
+
+    The later one runs across, so a cost always does.
+    """
+    named = measures(group)
+    found = {}
+    for (i, up), (j, across) in combinations(enumerate(named), 2):
+        if not up.is_cost:
+            spots = [
+                Spot(row.model, row.role, x, y)
+                for row in group.rows
+                if (x := _values(row, across)) and (y := _values(row, up))
+            ]
+            if spots:
+                found[i, j] = Tradeoff(across, up, tuple(spots))
+    return found
+
+
+def costs(rows: Iterable[Row]) -> list[str]:
+    """Names of the plain numbers in the rows' details."""
+    named = (name for row in rows for name, value in row.record.details.items() if is_number(value))
+    return list(dict.fromkeys(named))
+
+
+def words(name: str) -> str:
+    return name.replace("_", " ").capitalize().replace("gmac", "GMAC")
+
+
+def metric_title(name: str) -> str:
+    metric = METRICS.get(name)
+    return metric.title if metric else name.replace("_", " ")
+
+
+def _values(row: Row, measure: Measure) -> Values:
+    """[estimate] or [estimate, low, high]; empty where there is none that is finite."""
+    if measure.is_cost:
+        value: Any = row.record.details.get(measure.name)
+        return (float(value),) if is_number(value) else ()
+    cell = row.cells.get(measure.name)
+    return _point(cell.score) if cell else ()
+
+
+def _point(score: Score) -> Values:
+    values = (score.best_estimate, *(score.interval or ()))
+    return values if all(map(is_number, values)) else values[:1] * is_number(values[0])
+
+
+def _titled(measure: Measure) -> str:
+    return f"{plain_label(measure.title)} ({WORDS[measure.better]})"
+
+
+def _scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:
+    """Spread values that lie far apart along a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if min(values) > 0 and max(values) > 20 * min(values):
+        steps = (1, 2, 5) if max(values) < 1000 * min(values) else (1,)
+        axes.set(**{f"{which}scale": "log"})
+        axis.set_major_locator(LogLocator(subs=steps))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(tick)
+
+
+OFFSETS = ((8, 3, "left"), (-8, 3, "right"), (8, -12, "left"), (-8, -12, "right"), (0, 9, "center"))
+"""Where a name may stand: pixels to the right of and above the middle of its mark, and which end of it."""
+
+
+def _write_names(axes: Axes, spots: Sequence[Spot]) -> None:
+    """Write each name beside its mark where there is room; the others keep their tooltip."""
+    from matplotlib.transforms import Bbox
+
+    axes.autoscale_view()  # places below are those of the finished plot
+    room = Bbox.from_extents(axes.bbox.x0 - 20, axes.bbox.y0, axes.figure.bbox.x1, axes.bbox.y1 + 12)
+    places = axes.transData.transform([(spot.across[0], spot.up[0]) for spot in spots])
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in places]
+    for spot, (x, y) in zip(spots, places, strict=True):
+        name = plain_label(spot.model)
+        width = 6.4 * len(name)
+        for right, above, end in OFFSETS:
+            left = x + right - width * {"left": 0.0, "center": 0.5, "right": 1.0}[end]
+            box = Bbox.from_bounds(left, y + above, width, 11)
+            if all(room.contains(*corner) for corner in box.corners()) and not box.count_overlaps(taken):
+                taken.append(box)
+                at = (spot.across[0], spot.up[0])
+                axes.annotate(name, at, (right, above), textcoords="offset points", ha=end, gid=".name")
+                break
