@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -40,14 +41,21 @@ _SPECIAL = {
     "“": "``",
     "”": "''",
     "\u00a0": "~",
+    "\u2060": "{}",
 }
+
+_LATIN = (frozenset(map(chr, range(0xA1, 0x17F))) - frozenset("ĦħĸĿŀŉŦŧ")) | frozenset("‘’‚„†‡•…‰‹›€™")
+"""Characters that pdflatex has in T1 fonts, beside ASCII; what is neither is written by its number."""
 
 
 def render_latex(
     groups: Sequence[Group], title: str = "Leaderboard", published: Sequence[PublishedLine] = ()
 ) -> str:
-    """Write one `table` environment a group; needs the packages booktabs and textcomp, with T1 fonts."""
-    head = r"% needs \usepackage{booktabs,textcomp} and \usepackage[T1]{fontenc}"
+    """Write one `table` environment a group, shrunk to the width of the text where it is wider.
+
+    Published scores are a `longtable`, which may fill several pages.
+    """
+    head = r"% needs \usepackage{booktabs,textcomp,graphicx,longtable,lmodern} and \usepackage[T1]{fontenc}"
     tables = [_table(group, title) for group in groups]
     if published:
         tables.append(_published(title, published))
@@ -55,9 +63,20 @@ def render_latex(
 
 
 def escape(text: str) -> str:
-    """Make any text literal in LaTeX; control characters become spaces."""
+    """Make any text literal in LaTeX; control characters become spaces.
+
+    A character that pdflatex's Latin fonts lack, which would stop it, is written as `U+6A21`.
+    """
     spaced = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
-    return "".join(_SPECIAL.get(char, char) for char in " ".join(spaced.split()))
+    composed = unicodedata.normalize("NFC", " ".join(spaced.split()))
+    parted = re.sub("(?<=-)(?=-)|(?<=,)(?=,)", "\N{WORD JOINER}", composed)  # or two would become one sign
+    return "".join(map(_escape_character, parted))
+
+
+def _escape_character(char: str) -> str:
+    if char in _SPECIAL or char.isascii() or char in _LATIN:
+        return _SPECIAL.get(char, char)
+    return rf"\texttt{{U+{ord(char):04X}}}"
 
 
 def _table(group: Group, title: str) -> str:
@@ -70,13 +89,14 @@ def _table(group: Group, title: str) -> str:
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{escape(title)}: {escape(group.name)}.}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{rl{'r' * (len(table.header) - 2)}}}",
             r"\toprule",
             _line(escape(text) for text in table.header),
             r"\midrule",
             *(_line(map(_cell, row)) for row in table.rows),
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\par\medskip\footnotesize\raggedright",
             *(rf"{escape(note)}\par" for note in notes),
             rf"Signature: {{\ttfamily {signature}}}",
@@ -94,20 +114,21 @@ def _published(title: str, lines: Sequence[PublishedLine]) -> str:
     ]
     return "\n".join(
         [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{escape(title)}: as published.}}",
-            r"\begin{tabular}{lllrrl}",
+            r"{\footnotesize\setlength{\tabcolsep}{4pt}",
+            r"\begin{longtable}{@{}llp{11em}rrl@{}}",
+            rf"\caption{{{escape(title)}: as published.}}\\",
             r"\toprule",
             _line(escape(text) for text in ("data set", "metric", "model", "score", "source", HEADER[-1])),
             r"\midrule",
-            *(_line(map(escape, row)) for row in rows),
+            r"\endhead",
             r"\bottomrule",
-            r"\end{tabular}",
-            r"\par\medskip\footnotesize\raggedright",
+            r"\endfoot",
+            *(_line(map(escape, row)) for row in rows),
+            r"\end{longtable}",
+            r"\raggedright",
             rf"{escape(HOW_TO_READ)}\par",
             *(rf"{place}: {escape(source)}\par" for source, place in sources.items()),
-            r"\end{table}",
+            "}",
         ]
     )
 
