@@ -1,6 +1,6 @@
 """How fast the extractors are: ratios against the same network run plainly, in one process, taken in turn.
 
-    python benchmarks/extractors.py --threads 2
+    python benchmarks/extractors.py --threads 2             # --compile adds torch.compile, after minutes
 
 I3D's baseline is the network as published ports run it: eager, contiguous tensors, separate batch norms,
 padding copied before every layer that needs it. Weights are random: speed does not depend on them. Prints
@@ -60,7 +60,7 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.double() - b.double()).norm() / b.double().norm())
 
 
-def bench_i3d(turns: int, clips: int) -> None:
+def bench_i3d(turns: int, clips: int, compiled: bool) -> None:
     torch.manual_seed(0)
     network = i3d.InceptionI3d().eval()
     if registry.list_cached()["i3d-k400"]:  # differences mean more with the real weights
@@ -82,6 +82,12 @@ def bench_i3d(turns: int, clips: int) -> None:
         "vgbench float32": lambda: network(last),
         "vgbench bfloat16": half,
     }
+    if compiled:
+        program = torch.compile(network)
+        begun = time.perf_counter()
+        program(last)
+        print(f"torch.compile: {time.perf_counter() - begun:.0f} s before the first result")
+        runs["vgbench float32, torch.compile"] = lambda: program(last)
     best = in_turn(runs, turns, clips)
     expected = runs["eager, contiguous"]()
     print("\n| I3D, 16 x 224 x 224 | s / clip | ratio | relative difference |\n| --- | ---: | ---: | ---: |")
@@ -104,11 +110,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--clips", type=int, default=2, help="I3D's batch")
+    parser.add_argument("--compile", action="store_true", help="measure I3D through torch.compile too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, {options.threads} threads")
+    print(f"torch {torch.__version__}, {options.threads} threads, {torch.backends.cpu.get_cpu_capability()}")
     with torch.inference_mode():
-        bench_i3d(options.turns, options.clips)
+        bench_i3d(options.turns, options.clips, options.compile)
         bench_embedded(options.turns)
 
 

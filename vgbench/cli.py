@@ -65,7 +65,14 @@ Layout = Annotated[
 ValueRange = Annotated[
     str | None, typer.Option(metavar="LOW,HIGH", help="What float arrays span, such as 0,1 or -1,1.")
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Does not change scores.")]
+BatchSizeOption = Annotated[
+    str,
+    typer.Option(metavar="N|auto", help="'auto' tries some and keeps the fastest. Does not change scores."),
+]
+Compiled = Annotated[
+    bool,
+    typer.Option("--compile", help="torch.compile: minutes first, then faster. Does not change scores."),
+]
 Workers = Annotated[int, typer.Option(min=0, help="Decoding processes. Does not change scores.")]
 Device = Annotated[str, typer.Option(help="Where the extractor runs.")]
 
@@ -108,9 +115,10 @@ def eval_(
             "--over-time", metavar="STEP", min=1, help="Score long clips anew every STEP frames: a curve."
         ),
     ] = None,
-    batch_size: BatchSize = 16,
+    batch_size: BatchSizeOption = "16",
     workers: Workers = 0,
     device: Device = "cpu",
+    compiled: Compiled = False,
     store: Annotated[bool, typer.Option(help="Keep features for the next run, and use those kept.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when a clip had to be skipped.")] = False,
     dry_run: Annotated[
@@ -138,6 +146,7 @@ def eval_(
     from vgbench.clips import open_source
     from vgbench.config import to_yaml
     from vgbench.evaluation import evaluate, resolve_protocol
+    from vgbench.extractors.batch_size import parse_batch_size
     from vgbench.features import FeatureStore
     from vgbench.metrics import parse_list
     from vgbench.over_time import evaluate_over_time
@@ -173,9 +182,10 @@ def eval_(
             protocol=plan,
             name=name,
             results=results,
-            batch_size=batch_size,
+            batch_size=parse_batch_size(batch_size),
             workers=workers,
             device=device,
+            compiled=compiled,
             store=feature_store,
             strict=strict,
             details={"role": role} if role else None,
@@ -640,9 +650,10 @@ def verify(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Greatest difference that counts as equal, as a share of the score.")
     ] = 1e-6,
-    batch_size: BatchSize = 16,
+    batch_size: BatchSizeOption = "16",
     workers: Workers = 0,
     device: Device = "cpu",
+    compiled: Compiled = False,
     store: Annotated[bool, typer.Option(help="Take features from earlier runs instead of anew.")] = False,
     unpack: Annotated[
         Path | None, typer.Option("--unpack", help="Results folder to put the record in if nothing differs.")
@@ -658,6 +669,7 @@ def verify(
     import contextlib
     import tempfile
 
+    from vgbench.extractors.batch_size import parse_batch_size
     from vgbench.leaderboard.pack import unpack_checked
     from vgbench.leaderboard.terminal import verification_table
     from vgbench.leaderboard.verification import read_submission
@@ -680,9 +692,10 @@ def verify(
             extractor=extractor,
             allow_code=allow_code,
             tolerance=tolerance,
-            batch_size=batch_size,
+            batch_size=parse_batch_size(batch_size),
             workers=workers,
             device=device,
+            compiled=compiled,
             store=feature_store,
             progress=report,
         )
@@ -718,9 +731,10 @@ def audit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for audit.html and audit.json.")
     ] = None,
-    batch_size: BatchSize = 16,
+    batch_size: BatchSizeOption = "16",
     workers: Workers = 0,
     device: Device = "cpu",
+    compiled: Compiled = False,
     settings: Settings = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -738,6 +752,7 @@ def audit(
     from vgbench.audit.result import write_audit
     from vgbench.audit.run import audit as run_audit
     from vgbench.audit.terminal import audit_tables
+    from vgbench.extractors.batch_size import parse_batch_size
     from vgbench.metrics import METRICS, parse_list
 
     if as_json:
@@ -753,9 +768,10 @@ def audit(
             strengths=_numbers("--strengths", strengths),
             clips=clips,
             settings=settings or (),
-            batch_size=batch_size,
+            batch_size=parse_batch_size(batch_size),
             workers=workers,
             device=device,
+            compiled=compiled,
             progress=report,
         )
     written = write_audit(result, output) if output is not None else []
@@ -958,15 +974,17 @@ def stats_export(
     protocol: ProtocolName = "quick",
     metrics: Annotated[str | None, typer.Option("--metrics", "-m")] = None,
     extractor: Annotated[str | None, typer.Option("--extractor", "-e")] = None,
-    batch_size: BatchSize = 16,
+    batch_size: BatchSizeOption = "16",
     workers: Workers = 0,
     device: Device = "cpu",
+    compiled: Compiled = False,
     settings: Settings = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Write the statistics of a real set; score against them with `vgbench eval CLIPS --against FILE`."""
     from vgbench.evaluation import export_statistics
+    from vgbench.extractors.batch_size import parse_batch_size
     from vgbench.metrics import parse_list
 
     chosen = [str(choice) for choice in parse_list(metrics)] if metrics else None
@@ -978,9 +996,10 @@ def stats_export(
             chosen,
             extractor,
             settings=settings or (),
-            batch_size=batch_size,
+            batch_size=parse_batch_size(batch_size),
             workers=workers,
             device=device,
+            compiled=compiled,
             progress=report,
         )
     typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")

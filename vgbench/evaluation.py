@@ -21,6 +21,8 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, printable
 from vgbench.distributed import joined_world
 from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
+from vgbench.extractors.batch_size import Batches, BatchSize, batches
+from vgbench.extractors.compiled import CompiledExtractor
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
 from vgbench.metrics import METRICS, parse_list, score_names, with_companions
@@ -49,9 +51,10 @@ def evaluate(
     results: str | Path | None = None,
     *,
     settings: Iterable[str] = (),
-    batch_size: int = 16,
+    batch_size: BatchSize | Batches = 16,
     workers: int = 0,
     device: str = "cpu",
+    compiled: bool = False,
     store: FeatureStore | None = None,
     strict: bool = False,
     lenient: bool = False,
@@ -69,9 +72,10 @@ def evaluate(
         name: the model's name in tables; by default the last part of the generated source's name.
         results: folder to save the record and its thumbnails in; nothing is saved without it.
         settings: `key=value` changes to the protocol; the signature shows them.
-        batch_size: windows given to the extractor at once; does not change scores.
+        batch_size: windows given to the extractor at once, or "auto" for the fastest; does not change scores.
         workers: decoding processes; does not change scores.
         device: where the extractor runs, such as "cuda".
+        compiled: run the extractor through `torch.compile`; does not change scores.
         store: feature store; by default the one in the cache folder.
         strict: a skipped clip is an error, raised after the record was saved.
         lenient: a metric that these clips do not allow, such as one of classes where a class is missing, is
@@ -92,7 +96,8 @@ def evaluate(
     choices = parse_list(plan.metrics)
     store = store or FeatureStore()
     with joined_world() as world:
-        measures = _measures(plan, choices, extractor, device)
+        measures = _measures(plan, choices, extractor, device, compiled)
+        chosen = batches(batch_size)
         sources = {"real": real, "generated": generated}
         opened = {side: open_source(given) for side, given in sources.items() if not is_statistics(given)}
         measured: dict[str, Measured] = {}
@@ -106,7 +111,7 @@ def evaluate(
                     plan,
                     measures,
                     store,
-                    batch_size=batch_size,
+                    batch_size=chosen,
                     workers=workers,
                     world=world,
                     progress=progress,
@@ -128,6 +133,7 @@ def evaluate(
             measured,
             scores,
             seconds,
+            {"batch_size": str(chosen), "compiled": str(isinstance(measures.extractor, CompiledExtractor))},
             {**said, **_foreign_directions(choices), **_sampling_details(opened), **(details or {})},
         )
         if results is not None and world.is_main:
@@ -153,15 +159,16 @@ def export_statistics(
     extractor: str | Extractor | None = None,
     *,
     settings: Iterable[str] = (),
-    batch_size: int = 16,
+    batch_size: BatchSize | Batches = 16,
     workers: int = 0,
     device: str = "cpu",
+    compiled: bool = False,
     store: FeatureStore | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Measure a real set and write what scores need of it to one file; arguments as for `evaluate`."""
     plan = resolve_protocol(protocol, metrics, extractor, settings)
-    measures = _measures(plan, parse_list(plan.metrics), extractor, device)
+    measures = _measures(plan, parse_list(plan.metrics), extractor, device, compiled)
     with joined_world() as world:
         measured = measure(
             open_source(real),
@@ -178,9 +185,9 @@ def export_statistics(
 
 
 def _measures(
-    plan: Protocol, choices: Sequence[Choice], extractor: str | Extractor | None, device: str
+    plan: Protocol, choices: Sequence[Choice], extractor: str | Extractor | None, device: str, compiled: bool
 ) -> Measures:
-    network = load_extractor(plan, choices, extractor, device)
+    network = load_extractor(plan, choices, extractor, device, compiled)
     for choice in choices:
         error = misfit(choice, network, plan)
         if error is not None:
@@ -255,7 +262,11 @@ def resolve_protocol(
 
 
 def load_extractor(
-    plan: Protocol, choices: Sequence[Choice], given: str | Extractor | None = None, device: str = "cpu"
+    plan: Protocol,
+    choices: Sequence[Choice],
+    given: str | Extractor | None = None,
+    device: str = "cpu",
+    compiled: bool = False,
 ) -> Extractor | None:
     """Load the network only when a metric needs it, and check that it accepts the protocol's windows.
 
@@ -277,9 +288,10 @@ def load_extractor(
             f"--set windows.frames={network.spec.least_frames}, or another extractor",
         )
     try:
-        return network.to(torch.device(device)).eval()
+        network = network.to(torch.device(device)).eval()
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
+    return CompiledExtractor(network) if compiled else network
 
 
 def misfit(choice: Choice, network: Extractor | None, plan: Protocol) -> ConfigError | None:
@@ -359,6 +371,7 @@ def _record(
     measured: Mapping[str, Measured],
     scores: dict[str, Score],
     seconds: dict[str, float],
+    extraction: dict[str, str],
     details: dict[str, Any],
 ) -> Record:
     fields = _signature_fields(plan, choices, measures, measured)
@@ -380,7 +393,7 @@ def _record(
             id=spec.id, weights=spec.weights, licence=spec.licence, comparable_with=spec.comparable_with
         ),
         clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
-        environment=environment({"threads": str(torch.get_num_threads())}),
+        environment=environment({"threads": str(torch.get_num_threads()), **extraction}),
         seconds=seconds,
         warnings=(*_warnings(plan, measures, measured), *_below_real(choices, scores)),
         created=now(),

@@ -14,6 +14,7 @@ from typing import Any
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips
 from vgbench.evaluation import evaluate, resolve_protocol
+from vgbench.extractors.batch_size import batches
 from vgbench.extractors.extractor import Extractor
 from vgbench.protocol import Protocol
 from vgbench.results import Record
@@ -62,6 +63,7 @@ def evaluate_over_time(
         )
     plan = resolve_protocol(protocol, metrics, extractor, settings)
     network = extractor if isinstance(extractor, Extractor) else None
+    options["batch_size"] = batches(options.get("batch_size", 16))
     clips, references = open_source(generated), open_source(real)
     records: dict[int, Record] = {}
     for offset in count(0, step):

@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from vgbench.clips.clip import ClipSource, Frames, Skipped
 from vgbench.distributed import World, gather
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
-from vgbench.extractors.extractor import Extractor
+from vgbench.extractors.batch_size import Batches, BatchSize, batches
+from vgbench.extractors.extractor import Extracted, Extractor
 from vgbench.features import FeatureStore, Row, Table, window_key
 from vgbench.metrics.metric import PixelMetric
 from vgbench.metrics.score import Samples
@@ -61,6 +62,7 @@ class Measures:
 
 T = TypeVar("T")
 _INSPECTED = 16  # clips that a worker reports at once
+_DECODED, _DECODED_FOR_TRIALS = 16, 4  # windows that a worker hands over at once, at most
 
 EXTRACTOR = "extractor"
 """Name of the extractor's table beside the clip metrics' names."""
@@ -131,7 +133,7 @@ def measure(
     measures: Measures,
     store: FeatureStore,
     *,
-    batch_size: int = 16,
+    batch_size: BatchSize | Batches = 16,
     workers: int = 0,
     world: World | None = None,
     progress: Progress | None = None,
@@ -144,7 +146,8 @@ def measure(
         protocol: what to choose and how to resize it.
         measures: what to compute.
         store: where results are kept.
-        batch_size: windows given to the extractor at once; does not change the result.
+        batch_size: windows given to the extractor at once, or "auto" for the fastest; does not change the
+            result.
         workers: decoding processes; 0 decodes in this one.
         world: this process among the ranks of `torchrun`; windows are shared out, results gathered.
         progress: called as (stage, done, total).
@@ -154,6 +157,7 @@ def measure(
     """
     world = world or World()
     report = progress or _silent
+    chosen = batches(batch_size)
     tables = measures.tables(store)
     counts = store.table("frame-count@1")
     order = clip_order([clip.id for clip in source.clips], protocol.seed, protocol.windows.order)
@@ -183,9 +187,7 @@ def measure(
         share_missing = missing[world.rank :: world.size]
         clip_of = {key: window.clip for key, window in share_missing}
         bad: list[tuple[int, str]] = []
-        results = _extract(
-            source, share_missing, protocol.resize, measures, tables, batch_size=batch_size, workers=workers
-        )
+        results = _extract(source, share_missing, protocol.resize, measures, tables, chosen, workers)
         report(f"{side}: extracting", len(windows) - len(missing), len(windows))
         done = 0
         try:
@@ -321,56 +323,77 @@ def _extract(
     policy: Resize,
     measures: Measures,
     tables: dict[str, Table],
-    *,
-    batch_size: int,
+    chosen: Batches,
     workers: int,
 ) -> Iterator[tuple[bytes, dict[str, Row] | str]]:
-    """Yield (key, rows by table) for every missing window, or (key, reason) where it does not decode."""
+    """Yield (key, rows by table) for every missing window, or (key, reason) where it does not decode.
+
+    A batch's features are read when the next batch is on its way, so that a GPU never waits for this process.
+    """
     needed = tuple(
         metric
         for metric in measures.clip_metrics
         if any(key not in tables[metric.name] for key, _ in missing)
     )
     run_extractor = EXTRACTOR in tables and any(key not in tables[EXTRACTOR] for key, _ in missing)
+    network = measures.extractor if run_extractor else None
     dataset = _Decoding(source, [window for _, window in missing], policy, needed)
-    position = 0
-    for batch in _loader(dataset, batch_size, workers):
-        keys = [key for key, _ in missing[position : position + len(batch)]]
-        position += len(batch)
+    at_once = _DECODED_FOR_TRIALS if chosen.trying else min(chosen.size, _DECODED)
+    decoded = chain.from_iterable(_loader(dataset, at_once, workers))
+    waiting = iter([key for key, _ in missing])
+    before: _Batch = {}, []
+    while keys := list(islice(waiting, chosen.size)):
         rows: dict[bytes, dict[str, Row]] = {}
-        decoded = []
-        for key, (frames, values, reason) in zip(keys, batch, strict=True):
+        pixels: list[tuple[bytes, torch.Tensor]] = []
+        for key, (frames, values, reason) in zip(keys, islice(decoded, len(keys)), strict=True):
             if reason is not None:
                 yield key, reason
                 continue
             rows[key] = {n: {"value": np.array(v, dtype=np.float64)} for n, v in values.items()}
-            decoded.append((key, frames))
-        if run_extractor and measures.extractor is not None:
-            # Windows of unequal size (protocols that keep the native size) go through one size at a time.
-            for _, same in groupby(sorted(decoded, key=_shape), key=_shape):
-                some = list(same)
-                extracted = run(measures.extractor, torch.stack([frames for _, frames in some]))
-                for (key, _), row in zip(some, extracted, strict=True):
-                    rows[key][EXTRACTOR] = row
-        yield from rows.items()
+            pixels.append((key, frames))
+        parts = [] if network is None else _run(network, pixels, chosen)
+        yield from _read(before)
+        before = rows, parts
+    yield from _read(before)
 
 
-def run(extractor: Extractor, clips: torch.Tensor) -> Iterator[Row]:
-    """Yield the row of each clip in a uint8 [B, T, H, W, 3] batch.
+_Part = tuple[list[bytes], Extracted]
+_Batch = tuple[dict[bytes, dict[str, Row]], list[_Part]]
+
+
+def _run(network: Extractor, pixels: list[tuple[bytes, torch.Tensor]], chosen: Batches) -> list[_Part]:
+    """Hand windows to the extractor; those of unequal size (protocols that keep the native one) apart."""
+    parts = []
+    for _, same in groupby(sorted(pixels, key=_shape), key=_shape):
+        keys, frames = zip(*same, strict=True)
+        parts.append((list(keys), chosen.run(network, torch.stack(frames))))
+    return parts
+
+
+def _read(batch: _Batch) -> Iterator[tuple[bytes, dict[str, Row]]]:
+    """Wait for the features of a batch and yield all that was measured on its windows."""
+    rows, parts = batch
+    for keys, extracted in parts:
+        for key, row in zip(keys, _feature_rows(extracted), strict=True):
+            rows[key][EXTRACTOR] = row
+    yield from rows.items()
+
+
+def _feature_rows(extracted: Extracted) -> Iterator[Row]:
+    """Yield the row of each clip.
 
     Raises:
         VgbenchError: the network gave a value that is not finite.
     """
-    extracted = extractor(clips)
     given = {"features": extracted.features, "logits": extracted.logits, "frames": extracted.frames}
     columns = {name: x.float().cpu().numpy() for name, x in given.items() if x is not None}
     for name, values in columns.items():
         if not np.isfinite(values).all():
             raise VgbenchError(
-                f"extractor {extractor.spec.id}: {name} that are not finite",
+                f"the extractor gave {name} that are not finite",
                 "check the weights file with `vgbench weights verify`",
             )
-    for i in range(len(clips)):
+    for i in range(len(extracted.features)):
         yield {name: values[i] for name, values in columns.items()}
 
 

@@ -34,13 +34,15 @@ def _strip(path, frames, seed, size=16):
     Image.fromarray(pixels).save(path)
 
 
-@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 2), (32, 0), (32, 2)])
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 2), (32, 0), ("auto", 0), ("auto", 2)])
 def test_batch_size_and_workers_change_nothing(batch_size, workers, tmp_path):
     plain = _evaluate(store=FeatureStore(tmp_path / "a"))
     other = _evaluate(store=FeatureStore(tmp_path / "b"), batch_size=batch_size, workers=workers)
     for name, numbers in _numbers(plain).items():
         np.testing.assert_allclose(np.hstack(numbers), np.hstack(_numbers(other)[name]), rtol=1e-6)
     assert plain.signature == other.signature
+    assert other.environment["batch_size"].split(":")[0] == str(batch_size)
+    assert other.environment["compiled"] == "False"
 
 
 def test_listing_order_changes_nothing(tmp_path):

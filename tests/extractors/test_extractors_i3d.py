@@ -159,8 +159,8 @@ def test_half_precision_is_close_and_says_so_in_the_id():
     a, b = full(clips).features, half(clips).features
     assert b.dtype == torch.float32
     assert (a - b).norm() / a.norm() < 0.02
-    with pytest.raises(ConfigError, match="unknown precision 'float16'"):
-        extractors.load("i3d-k400", weights="random", precision="float16")
+    with pytest.raises(ConfigError, match="unknown precision 'float64'"):
+        extractors.load("i3d-k400", weights="random", precision="float64")
 
 
 def test_unknown_preprocessing_lists_the_known():

@@ -12,7 +12,15 @@ import torch
 
 from vgbench import extractors
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec, check_clips, extract
+from vgbench.extractors.extractor import (
+    Extracted,
+    Extractor,
+    ExtractorSpec,
+    check_clips,
+    extract,
+    to_device,
+    without_tf32,
+)
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 16, 3), dtype=np.uint8)
 
@@ -148,3 +156,27 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
 def test_a_missing_network_file_is_named(tmp_path):
     with pytest.raises(VgbenchError, match=r"absent\.pt2 cannot be read"):
         extractors.load(str(tmp_path / "absent.pt2"))
+
+
+def test_clips_reach_a_gpu_through_pinned_memory_and_others_as_they_are(monkeypatch):
+    steps = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda clips: steps.append("pin") or clips)
+    monkeypatch.setattr(torch.Tensor, "to", lambda clips, *to, **how: steps.append((*to, how)) or clips)
+    clips = torch.zeros(1, 4, 2, 2, 3, dtype=torch.uint8)
+    for name in ("cpu", "cuda", "mps"):
+        to_device(clips, torch.device(name))
+    assert steps == [
+        (torch.device("cpu"), {"non_blocking": False}),
+        "pin",
+        (torch.device("cuda"), {"non_blocking": True}),
+        (torch.device("mps"), {"non_blocking": False}),
+    ]
+
+
+def test_convolutions_on_a_gpu_stay_in_float32_and_the_callers_setting_stays_his():
+    before = torch.backends.cudnn.allow_tf32
+    with without_tf32(torch.device("cuda")):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before
+    with without_tf32(torch.device("cpu")):
+        assert torch.backends.cudnn.allow_tf32 == before

@@ -13,6 +13,7 @@ from vgbench.audit.result import AuditResult, MetricAudit, NotAudited, Omitted
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips, VgbenchError
 from vgbench.evaluation import evaluate, load_extractor, misfit, reason_of, resolve_protocol
+from vgbench.extractors.batch_size import Batches, BatchSize, batches
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
 from vgbench.metrics import parse_list
@@ -37,9 +38,10 @@ def audit(
     strengths: Sequence[float] = STRENGTHS,
     clips: int = CLIPS,
     settings: Iterable[str] = (),
-    batch_size: int = 16,
+    batch_size: BatchSize | Batches = 16,
     workers: int = 0,
     device: str = "cpu",
+    compiled: bool = False,
     store: FeatureStore | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
@@ -58,9 +60,10 @@ def audit(
         strengths: in (0, 1].
         clips: windows a side.
         settings: `key=value` changes to the protocol.
-        batch_size: windows given to the extractor at once; does not change scores.
+        batch_size: windows given to the extractor at once, or "auto" for the fastest; does not change scores.
         workers: decoding processes; does not change scores.
         device: where the extractor runs.
+        compiled: run the extractor through `torch.compile`; does not change scores.
         store: feature store; by default the one in the cache folder.
         progress: called as (stage, done, total).
 
@@ -75,7 +78,7 @@ def audit(
     """
     _check(distortions, strengths, clips)
     plan = _resize(resolve_protocol(protocol, metrics, extractor, settings, companions=False), clips)
-    network = load_extractor(plan, parse_list(plan.metrics), extractor, device)
+    network = load_extractor(plan, parse_list(plan.metrics), extractor, device, compiled)
     reasons = {
         str(choice): reason_of(choice, error)
         for choice in parse_list(plan.metrics)
@@ -84,7 +87,7 @@ def audit(
     score = functools.partial(
         evaluate,
         extractor=network,
-        batch_size=batch_size,
+        batch_size=batches(batch_size),
         workers=workers,
         device=device,
         store=store or FeatureStore(),

@@ -33,7 +33,7 @@ def _embedded_frames(weights: str | Path | None = None) -> Extractor:
 def _i3d(
     weights: str | Path | None = None,
     preprocessing: str = "tf1",
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Extractor:
     from vgbench.extractors import i3d
 
@@ -43,7 +43,7 @@ def _i3d(
 def _i3d_tats(
     weights: str | Path | None = None,
     preprocessing: str = "tats",
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Extractor:
     from vgbench.extractors import i3d
 
@@ -53,7 +53,7 @@ def _i3d_tats(
 def _i3d_piergiaj(
     weights: str | Path | None = None,
     preprocessing: str = "tf1",
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Literal["float32", "bfloat16", "float16"] = "float32",
 ) -> Extractor:
     from vgbench.extractors import i3d
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -11,6 +13,7 @@ import torch
 from torch import nn
 
 from vgbench.errors import VgbenchError
+from vgbench.extractors.batch_size import Batches, BatchSize
 
 
 class _Extracted(NamedTuple):
@@ -110,9 +113,29 @@ class Extractor(nn.Module):
         if isinstance(clips, np.ndarray):
             clips = torch.from_numpy(np.ascontiguousarray(clips))
         weight = next(self.parameters(), None)
-        with torch.inference_mode():
-            extracted: Extracted = super().__call__(clips if weight is None else clips.to(weight.device))
+        device = clips.device if weight is None else weight.device
+        with torch.inference_mode(), without_tf32(device):
+            extracted: Extracted = super().__call__(to_device(clips, device))
         return extracted
+
+
+@contextmanager
+def without_tf32(device: torch.device) -> Iterator[None]:
+    """Keep convolutions on a GPU in float32; by default torch rounds their input to TF32, ten bits."""
+    before = torch.backends.cudnn.allow_tf32
+    try:
+        if device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def to_device(clips: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Bring clips to a device; to a GPU through pinned memory, so that this process need not wait for it."""
+    if device.type == "cuda" and clips.device.type == "cpu":
+        clips = clips.pin_memory()
+    return clips.to(device, non_blocking=device.type == "cuda")
 
 
 def check_clips(clips: torch.Tensor | npt.NDArray[np.uint8], spec: ExtractorSpec) -> None:
@@ -138,22 +161,32 @@ def check_clips(clips: torch.Tensor | npt.NDArray[np.uint8], spec: ExtractorSpec
         )
 
 
-def extract(extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: int = 16) -> ExtractedArrays:
+def extract(
+    extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: BatchSize = 16
+) -> ExtractedArrays:
     """Run an extractor over clips in memory, `batch_size` at a time.
 
     Args:
         extractor: as `vgbench.extractors.load` gives it.
         clips: uint8 [N, T, H, W, 3], N >= 1.
-        batch_size: bounds the memory in use; does not change the features beyond rounding.
+        batch_size: bounds the memory in use; does not change the features beyond rounding. "auto": the
+            fastest, see `Batches`.
 
     Returns:
         float32 [N, D] features, [N, K] logits (or None) and [N, T, D] frames (or None).
 
     Raises:
+        ConfigError: no batch size.
         VgbenchError: as `Extractor.__call__`.
     """
     check_clips(clips, extractor.spec)
-    parts = [extractor(clips[start : start + batch_size]) for start in range(0, len(clips), batch_size)]
+    chosen = Batches(batch_size)
+    parts: list[Extracted] = []
+    start = 0
+    while start < len(clips):
+        batch = clips[start : start + chosen.size]
+        parts.append(chosen.run(extractor, batch))
+        start += len(batch)
     features = np.concatenate([part.features.float().cpu().numpy() for part in parts])
     logits = [part.logits.float().cpu().numpy() for part in parts if part.logits is not None]
     frames = [part.frames.float().cpu().numpy() for part in parts if part.frames is not None]

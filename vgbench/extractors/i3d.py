@@ -30,7 +30,8 @@ LEAST_FRAMES = 9
 """The last average pool spans 2 time steps, each of 8 frames; the second begins with the 9th frame."""
 
 Size = tuple[int, int, int]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
+_SHORT = {"bfloat16": "bf16", "float16": "fp16"}
 
 
 def same_padding(shape: torch.Size, kernel: Size, stride: Size) -> list[int]:
@@ -248,8 +249,8 @@ class I3d(Extractor):
     def forward(self, clips: torch.Tensor) -> Extracted:
         """See `Extractor.forward`."""
         frames = self.preprocessing(clips).contiguous(memory_format=torch.channels_last_3d)
-        half = self.precision == "bfloat16"
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=half):
+        half = None if self.precision == "float32" else getattr(torch, self.precision)
+        with torch.autocast(frames.device.type, half, enabled=half is not None):
             pooled = self.network.pooled(frames)
         logits = self.network.logits(pooled.float()).flatten(1)
         return Extracted(logits, logits)
@@ -267,8 +268,8 @@ def load(
         weights: None for those in the cache under `name`; a file in any format that `vgbench weights add`
             takes; "random[:SEED]".
         preprocessing: a key of `PREPROCESSING`.
-        precision: "bfloat16" is several times as fast on CPUs that have it, moves features by 1 to 2 %, and
-            says so in the id.
+        precision: of the layers below the classes, by `torch.autocast`. "bfloat16" is several times as fast
+            on CPUs that have it and moves features by 1 to 2 %; "float16" is for GPUs. The id says so.
         name: entry of the weights registry: "i3d-k400", "i3d-k400-tats" or "i3d-k400-piergiaj".
 
     Raises:
@@ -287,7 +288,7 @@ def load(
         loaded.network,
         chosen,
         ExtractorSpec(
-            id=name if precision == "float32" else f"{name}-bf16",
+            id=name if precision == "float32" else f"{name}-{_SHORT[precision]}",
             weights=loaded.identity,
             least_frames=LEAST_FRAMES,
             input_size=SIZE,

@@ -59,7 +59,7 @@ def convolve(x: torch.Tensor, kernels: tuple[torch.Tensor, ...]) -> torch.Tensor
     batch, channels, frames, height, width = x.shape
     out, _, *side = kernels[0].shape
     padding = (side[0] // 2, side[1] // 2)
-    into, back = _matrices(frames, x)
+    into, back = (matrix.to(x) for matrix in _matrices(frames))
     tiles = into.shape[1]
     flat = x.permute(0, 2, 3, 4, 1).reshape(batch, frames, -1)
     products = []
@@ -71,7 +71,8 @@ def convolve(x: torch.Tensor, kernels: tuple[torch.Tensor, ...]) -> torch.Tensor
     return torch.matmul(back, joined).view(batch, frames, height, width, out).permute(0, 4, 1, 2, 3)
 
 
-def _matrices(frames: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _matrices(frames: int) -> tuple[torch.Tensor, torch.Tensor]:
     """From frames to combinations, [6, tiles, frames], and from products to frames, [frames, 6 * tiles].
 
     Frames of padding are zero, so their columns are left out; so are rows of frames beyond the last.
@@ -83,5 +84,4 @@ def _matrices(frames: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
         first = tile * STEP
         into[:, tile, first : first + TILE] = _transforms()[0]
         back[first : first + STEP, :, tile] = _transforms()[2]
-    inner = into[..., 1 : frames + 1]
-    return torch.from_numpy(inner).to(like), torch.from_numpy(back[:frames]).flatten(1).to(like)
+    return torch.from_numpy(into[..., 1 : frames + 1]), torch.from_numpy(back[:frames]).flatten(1)

@@ -18,6 +18,7 @@ from vgbench.results import CHANGED, ClipSet, ClipUse, Record, load_record
 from vgbench.signature import Signature, differences
 
 if TYPE_CHECKING:
+    from vgbench.extractors.batch_size import Batches, BatchSize
     from vgbench.extractors.extractor import Extractor
     from vgbench.features import FeatureStore
     from vgbench.pipeline import Progress
@@ -101,9 +102,10 @@ def verify(
     extractor: str | Extractor | None = None,
     allow_code: bool = False,
     tolerance: float = TOLERANCE,
-    batch_size: int = 16,
+    batch_size: BatchSize | Batches = 16,
     workers: int = 0,
     device: str = "cpu",
+    compiled: bool = False,
     store: FeatureStore | None = None,
     progress: Progress | None = None,
 ) -> Verification:
@@ -124,6 +126,7 @@ def verify(
         batch_size: as for `vgbench.evaluate`, like all that follow.
         workers: decoding processes.
         device: where the extractor runs.
+        compiled: run the extractor through `torch.compile`.
         store: feature store; a temporary one takes nothing from earlier runs.
         progress: called as (stage, done, total).
 
@@ -162,6 +165,7 @@ def verify(
         batch_size=batch_size,
         workers=workers,
         device=device,
+        compiled=compiled,
         store=store,
         progress=progress,
     )
