@@ -116,8 +116,11 @@ def _with_changes(frames: torch.Tensor) -> torch.Tensor:
     """[B, T, H, W, 3] -> [B, T, H, W, 5]: red, green, blue, and twice the change of their mean either way."""
     luma = frames.mean(dim=4, keepdim=True)
     change = 2 * (luma[:, 1:] - luma[:, :-1])
-    none = torch.zeros_like(luma[:, :1])
-    return torch.cat([frames, torch.cat([none, change], dim=1), torch.cat([change, none], dim=1)], dim=4)
+    x = frames.new_zeros(*frames.shape[:4], 5)
+    x[..., :3] = frames
+    x[:, 1:, ..., 3:4] = change
+    x[:, :-1, ..., 4:] = change
+    return x
 
 
 def summary(x: torch.Tensor, lags: Sequence[int]) -> torch.Tensor:
@@ -155,7 +158,7 @@ def to_frames(clips: torch.Tensor) -> torch.Tensor:
     if clips.shape[2:4] != (RESIZE.size, RESIZE.size):
         flat = resize_float(frames.flatten(0, 1).permute(0, 3, 1, 2), RESIZE)
         frames = flat.permute(0, 2, 3, 1).reshape(*clips.shape[:2], RESIZE.size, RESIZE.size, 3)
-    return frames / 127.5 - 1
+    return frames.div_(127.5).sub_(1)
 
 
 class Embedded(Extractor):
