@@ -47,6 +47,7 @@ class Panel:
                 )
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.locator_params(axis="y", nbins=5)
         axes.yaxis.set_major_formatter(lambda value, _: words.number(value))
         named.sort(key=lambda entry: -entry[0])  # as the lines end, from the top
@@ -56,6 +57,7 @@ class Panel:
             bbox_to_anchor=(1.02, 0.5),
             borderaxespad=0,
             handlelength=1,
+            frameon=False,
         )
         for (_, color, _), handle, text in zip(named, legend.legend_handles, legend.get_texts(), strict=True):
             text.set_gid(f"{color}.name")
