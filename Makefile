@@ -1,15 +1,18 @@
-# The two commands of the README. Both need only Python 3.11+, pip and make.
+# The two commands of the README, and the suite under the oldest supported versions. They need Python 3.11+, pip and make.
 PYTHON ?= python3
 VENV := .venv
 VGBENCH := $(VENV)/bin/vgbench
 
-.PHONY: demo test
+.PHONY: demo test test-oldest
 
 demo: $(VENV)/.installed
 	VGBENCH=$(VGBENCH) sh scripts/demo.sh
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/pytest
+
+test-oldest:
+	scripts/oldest_versions.sh $(VENV)-oldest
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
