@@ -196,6 +196,8 @@ def eval_(
     if isinstance(found, dict):
         _print_curve(found, as_json)
     else:
+        if batch_size == "auto":
+            console.note(f"batch size {found.environment['batch_size']}")
         _print_record(found, results, as_json)
 
 
