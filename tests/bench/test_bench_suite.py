@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vgbench.bench.cells import expand, model_key, score_key
+from vgbench.bench.cells import expand, model_key, protocol_of, score_key
 from vgbench.bench.run import describe, estimate, make_plan
 from vgbench.bench.sources import held_back, open_reference, open_side
-from vgbench.bench.suite import Data, Suite, read_suite
+from vgbench.bench.suite import Data, Evaluation, Suite, read_suite
 from vgbench.clips import open_source
 from vgbench.config import parse
 from vgbench.errors import ConfigError
@@ -155,6 +155,15 @@ def test_keys_change_with_what_moves_a_score_and_with_nothing_else():
     configs = {c.model: c.config for c in expand(one) if c.config}
     assert model_key(configs["gru lsgan, seed 0"]) == model_key(configs["gru lsgan, seed 1"])
     assert model_key(configs["gru lsgan, seed 0"]) != model_key(configs["fourier lsgan, seed 0"])
+
+
+def test_what_must_be_read_beside_a_score_is_measured_with_it():
+    (evaluation,) = suite().evaluations
+    assert "warping_error" in protocol_of(evaluation).metrics
+    assert protocol_of(evaluation).metrics.count("dynamic_degree") == 1
+    named = Evaluation(metrics=("fvd", "temporal_flicker", "dynamic_degree"))
+    assert protocol_of(named).metrics == ("fvd", "temporal_flicker", "dynamic_degree")
+    assert protocol_of(Evaluation(metrics=("fvd",))).metrics == ("fvd",)
 
 
 def test_the_held_back_side_is_the_end_of_each_class():

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from vgbench.bench.suite import Evaluation, Models, Overrides, Suite
 from vgbench.config import Config, parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.metrics import parse_list
+from vgbench.metrics import parse_list, with_companions
 from vgbench.protocol import Protocol
 from vgbench.protocol import load as load_protocol
 from vgbench.results import Record, find_records, load_record
@@ -54,7 +54,7 @@ class Cell:
 
 
 def protocol_of(evaluation: Evaluation) -> Protocol:
-    """The protocol of one entry of a suite, with its changes.
+    """The protocol of one entry of a suite with its changes, and with what its metrics must be read beside.
 
     Raises:
         ConfigError: unknown protocol, metric or key, or a value that is not allowed.
@@ -65,8 +65,8 @@ def protocol_of(evaluation: Evaluation) -> Protocol:
     if evaluation.metrics:
         settings.append(f"metrics={json.dumps(evaluation.metrics)}")
     protocol = load_protocol(evaluation.protocol, settings)
-    parse_list(protocol.metrics)
-    return protocol
+    metrics = tuple(map(str, with_companions(parse_list(protocol.metrics))))
+    return protocol.model_copy(update={"metrics": metrics})
 
 
 def expand(suite: Suite) -> list[Cell]:
@@ -160,6 +160,7 @@ def score_key(suite: Suite, cell: Cell, evaluation: Evaluation) -> str:
         "training": cell.config and _digest(cell.config, DOES_NOT_MATTER),
         "sampling": suite.sampling.model_dump(mode="json") if cell.config else None,
         "evaluation": evaluation.model_dump(mode="json"),
+        "metrics": protocol_of(evaluation).metrics,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
