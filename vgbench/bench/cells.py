@@ -14,9 +14,8 @@ from typing import Any, Literal
 from vgbench.bench.suite import Evaluation, Models, Overrides, Suite
 from vgbench.config import Config, parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.metrics import parse_list, with_companions
+from vgbench.evaluation import resolve_protocol
 from vgbench.protocol import Protocol
-from vgbench.protocol import load as load_protocol
 from vgbench.results import Record, find_records, load_record
 from vgbench.training.config import MAY_CHANGE, TrainConfig
 from vgbench.training.presets import preset_path
@@ -60,13 +59,7 @@ def protocol_of(evaluation: Evaluation) -> Protocol:
         ConfigError: unknown protocol, metric or key, or a value that is not allowed.
     """
     settings = [f"{key}={json.dumps(value)}" for key, value in evaluation.settings.items()]
-    if evaluation.extractor:
-        settings.insert(0, f"extractor={json.dumps({'name': evaluation.extractor})}")
-    if evaluation.metrics:
-        settings.append(f"metrics={json.dumps(evaluation.metrics)}")
-    protocol = load_protocol(evaluation.protocol, settings)
-    metrics = tuple(map(str, with_companions(parse_list(protocol.metrics))))
-    return protocol.model_copy(update={"metrics": metrics})
+    return resolve_protocol(evaluation.protocol, evaluation.metrics, evaluation.extractor, settings)
 
 
 def expand(suite: Suite) -> list[Cell]:
