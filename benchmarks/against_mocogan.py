@@ -24,14 +24,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vgbench.clips import open_source
 from vgbench.distributed import World
 from vgbench.training import TrainConfig, read_config
-from vgbench.training.data import Windows
+from vgbench.training.data import Windows, random_clips
 from vgbench.training.players import build_players
 from vgbench.training.trainer import training_step
 
@@ -93,9 +91,7 @@ def original_step(folder: Path, batch: int) -> Callable[[], None]:
 
 def our_step(config: TrainConfig) -> Callable[[], None]:
     """One step of our trainer, data loading and moving average included."""
-    shape = (8, config.frames * config.stride, config.size, config.size, 3)
-    clips = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    windows = Windows(open_source(clips), config.size, config.frames, config.stride, config.seed)
+    windows = Windows(random_clips(config), config.size, config.frames, config.stride, config.seed)
     players = build_players(config)
     done = 0
 

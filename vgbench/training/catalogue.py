@@ -131,24 +131,15 @@ def seconds_per_step(
     config: TrainConfig, steps: int, clock: Callable[[], float] = time.perf_counter
 ) -> float:
     """Mean time of a training step on random clips, data loading included, by any clock."""
-    import numpy as np
-
-    from vgbench.clips import open_source
     from vgbench.distributed import World
-    from vgbench.training.data import Windows
+    from vgbench.training.data import random_clips
     from vgbench.training.players import build_players
-    from vgbench.training.trainer import training_step
+    from vgbench.training.trainer import opened_windows, training_step
 
-    length = (config.frames - 1) * config.stride + 1
-    shape = (2, length, config.size, config.size, 3)
-    source = open_source(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    windows = Windows(source, config.size, config.frames, config.stride, config.seed)
     players = build_players(config)
-    try:
+    with opened_windows(config, random_clips(config)) as windows:
         training_step(config, players, World(), windows, 0)
         before = clock()
         for step in range(1, steps + 1):
             training_step(config, players, World(), windows, step)
         return (clock() - before) / steps
-    finally:
-        windows.close()

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, Frames
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
 from vgbench.protocol.pixels import Resize, resize
+from vgbench.training.config import TrainConfig
 
 ORDER_STREAM, WINDOW_STREAM = 1, 2
 
@@ -148,6 +150,13 @@ class Windows:
 
     def _label(self, index: int) -> int:
         return self.classes.index(self.source.clips[index].label or "") if self.classes else 0
+
+
+def random_clips(config: TrainConfig) -> ClipSource:
+    """Two clips of noise, one window long, with a label where there are classes: to measure a step on."""
+    length = (config.frames - 1) * config.stride + 1
+    pixels = np.random.default_rng(0).integers(0, 256, (2, length, config.size, config.size, 3), np.uint8)
+    return open_source([(clip, config.classes[0]) for clip in pixels] if config.classes else pixels)
 
 
 def class_names(source: ClipSource) -> tuple[str, ...]:

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from vgbench.clips import open_source
 from vgbench.distributed import World
 from vgbench.reference_models.cost import parameters_of
 from vgbench.reference_models.discriminators import Discriminator, needed_times
 from vgbench.training.config import TrainConfig
-from vgbench.training.data import Windows
+from vgbench.training.data import random_clips
 from vgbench.training.players import build_players
-from vgbench.training.trainer import training_step
+from vgbench.training.trainer import opened_windows, training_step
 
 MEASURED = (2, 4)
 """Clips of the two small steps whose memory foretells that of the whole one: each clip adds the same."""
@@ -112,19 +111,15 @@ def step_memory(config: TrainConfig) -> int:
 def measured_memory(config: TrainConfig, clips: int) -> int:
     """Peak of two steps on that many random clips, by PyTorch's own record of what it allocates."""
     small = config.model_copy(update={"batch": clips, "micro_batch": None, "device": "cpu", "compile": False})
-    length = (config.frames - 1) * config.stride + 1
-    pixels = np.random.default_rng(0).integers(0, 256, (2, length, config.size, config.size, 3), np.uint8)
-    labelled = [(clip, config.classes[0]) for clip in pixels] if config.classes else pixels
-    windows = Windows(open_source(labelled), small.size, small.frames, small.stride, 0, classes=small.classes)
     gc.collect()
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # its recorder reports its own stages to stderr otherwise
-    with torch.autograd.profiler.profile(profile_memory=True, use_cpu=True) as record:
+    with (
+        opened_windows(small, random_clips(small)) as windows,
+        torch.autograd.profiler.profile(profile_memory=True, use_cpu=True) as record,
+    ):
         players = build_players(small)
-        for _ in range(
-            2
-        ):  # the optimiser's moments are there from the second on; step 0 has all regularisers
+        for _ in range(2):  # moments are there from the second on; at step 0 all regularisers are due
             training_step(small, players, World(), windows, 0)
-    windows.close()
     events = [event for event in record.kineto_results.events() if event.name() == "[memory]"]
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return int(np.cumsum(changes).max())
