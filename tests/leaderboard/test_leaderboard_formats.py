@@ -197,6 +197,26 @@ def test_footnotes_name_history_and_merge_a_warning_that_all_rows_have():
     assert "all: generated: 9 windows (few-clips)" in text
 
 
+def test_footnotes_that_mean_the_same_are_one_with_what_was_found_for_each():
+    slow = [("below-real", f"dynamic_degree {value}, real 0.5: it moves less") for value in ("0.1", "0.2")]
+    text = markdown.render_markdown(
+        rank(
+            [
+                make_record("a", warnings=(slow[0],)),
+                make_record("b", warnings=(slow[1], ("plain", "as it is"))),
+                make_record("c", warnings=(slow[0],)),
+            ]
+        )
+    )
+    whom = (
+        r"a, c (dynamic\_degree 0.1, real 0.5); b (dynamic\_degree 0.2, real 0.5)",
+        r"b (dynamic\_degree 0.2, real 0.5); a, c (dynamic\_degree 0.1, real 0.5)",
+    )
+    assert any(f"- {one}: it moves less (below-real)\n" in text for one in whom)
+    assert text.count("it moves less") == 1
+    assert "- b: as it is (plain)" in text
+
+
 def test_differing_fields_are_listed_for_separate_tables():
     other = (*FIELDS[:1], ("clips", "9+9"), *FIELDS[2:])
     text = markdown.render_markdown(rank([make_record("a"), make_record("b", fields=other)]))

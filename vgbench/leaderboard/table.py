@@ -81,7 +81,10 @@ def column_decimals(group: Group, column: Column) -> int:
 
 
 def footnotes(group: Group) -> list[str]:
-    """What a reader must know of single rows: older records left out, warnings that came with the scores."""
+    """What a reader must know of single rows: older records left out, warnings that came with the scores.
+
+    Warnings that mean the same make one note, with the rows and what was found for each.
+    """
     notes = [
         f"{row.model}: the latest record ({row.record.created[:10]}) counts, "
         f"{len(row.history)} older {'is' if len(row.history) == 1 else 'are'} left out"
@@ -92,9 +95,18 @@ def footnotes(group: Group) -> list[str]:
     for row in group.rows:
         for warning in row.record.warnings:
             warned.setdefault(warning, []).append(row.model)
+    alike: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for (code, sentence), models in warned.items():
         who = "all" if len(models) == len(group.rows) > 1 else ", ".join(models)
-        notes.append(f"{who}: {sentence} ({code})")
+        fact, _, meaning = sentence.rpartition(": ")
+        alike.setdefault((code, meaning), []).append((who, fact))
+    for (code, meaning), found in alike.items():
+        if len(found) == 1:
+            ((who, fact),) = found
+            subject = f"{who}: {fact}" if fact else who
+        else:
+            subject = "; ".join(f"{who} ({fact})" for who, fact in found)
+        notes.append(f"{subject}: {meaning} ({code})")
     return notes
 
 
