@@ -128,3 +128,16 @@ def test_standard_error_is_near_the_spread_over_fresh_sets():
 def test_k_must_leave_a_neighbour(k):
     with pytest.raises(VgbenchError, match="k ="):
         measure(np.zeros((4, 2)), np.zeros((9, 2)), k)
+
+
+def test_intervals_end_where_the_measures_do():
+    """Two sets of one distribution: precision and recall so near 1 that their errors reach past it."""
+    rng = np.random.default_rng(5)
+    samples = [Samples(rng.standard_normal((60, 2)), None, np.arange(60)) for _ in range(2)]
+    scores = prdc.score(*samples, k=5)
+    past = [name for name, one in scores.items() if one.value + 1.96 * one.standard_error > 1]
+    assert {"precision", "recall"} & set(past)
+    for name, one in scores.items():
+        low, high = one.interval
+        assert 0 <= low <= one.value <= high
+        assert name == "density" or high <= 1

@@ -105,6 +105,7 @@ class Jackknife:
             metrics whose number means something only at a stated sample size (precision, recall).
         from_pairs: estimated variance from pairs of clips, which the replicates count twice; 0 if unknown,
             and the error is then on the safe side.
+        bounds: least and greatest value that the metric can have; intervals end there.
     """
 
     value: float
@@ -112,6 +113,7 @@ class Jackknife:
     real: Side | None = None
     biased: bool = True
     from_pairs: float = 0.0
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def shifted(self, by: float) -> Jackknife:
         """The same with a constant added to the value and to every replicate."""
@@ -145,9 +147,10 @@ class Jackknife:
         debiased = self.corrected if self.biased else None
         share = self.share_counted_once
         parts = [math.sqrt(share) * side.deviations(self.value) for side in self.sides]
-        standard_error, interval = _spread(
+        standard_error, (low, high) = _spread(
             self.value if debiased is None else debiased, parts, share**2 * _welch(parts)
         )
+        interval = (max(low, self.bounds[0]), min(high, self.bounds[1]))
         generated, real = (*(tuple(part.tolist()) for part in parts), ())[:2]
         method = f"jackknife({'+'.join(str(len(side.sizes)) for side in self.sides)} blocks)"
         return Score(self.value, standard_error, interval, n, debiased, method, deviations=(generated, real))
