@@ -8,6 +8,7 @@ import torch
 from tiny import FRAMES, SIZE, config, generator, moving_squares
 
 from vgbench.distributed import World
+from vgbench.errors import ConfigError
 from vgbench.reference_models.config import DISCRIMINATOR_NAMES, LOSS_NAMES, MOTION_NAMES, LossConfig
 from vgbench.training.data import Windows
 from vgbench.training.phases import (
@@ -272,3 +273,9 @@ def test_compiled_networks_have_the_same_gradients():
 
     for ours, plain in zip(gradients(True), gradients(False), strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-6)
+
+
+def test_compiling_without_a_compiler_says_so(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match="compile: true needs a C\\+\\+ compiler, and no-such-compiler"):
+        build_players(config(compile=True))

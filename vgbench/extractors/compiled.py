@@ -29,7 +29,7 @@ class CompiledExtractor(Extractor):
         super().__init__()
         weight = next(extractor.parameters(), None)
         if backend == "inductor" and (weight is None or weight.device.type == "cpu"):
-            _require_compiler()
+            require_compiler("--compile")
         self.extractor = extractor
         self.spec = extractor.spec
         self._compiled = torch.compile(self._tensors, backend=backend)
@@ -58,10 +58,11 @@ class CompiledExtractor(Extractor):
             ) from error
 
 
-def _require_compiler() -> None:
+def require_compiler(option: str) -> None:
+    """Raise `ConfigError` where torch.compile would find no C++ compiler for a CPU; names the option."""
     name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
     if shutil.which(name) is None:
         raise ConfigError(
-            f"--compile needs a C++ compiler, and {name} is not there",
-            "install it, name another in the environment variable CXX, or leave out --compile",
+            f"{option} needs a C++ compiler, and {name} is not there",
+            f"install it, name another in the environment variable CXX, or leave out {option}",
         )

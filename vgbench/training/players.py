@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from vgbench.extractors.compiled import require_compiler
 from vgbench.reference_models.checkpoint import build_generator
 from vgbench.reference_models.discriminators import Discriminator, build_discriminator
 from vgbench.reference_models.generator import Generator
@@ -52,7 +53,11 @@ class Players:
 
 
 def build_players(config: TrainConfig) -> Players:
-    """Networks with weights from the config's seed, and their optimisers."""
+    """Networks with weights from the config's seed, and their optimisers.
+
+    Raises:
+        ConfigError: networks are to be compiled for a CPU, and there is no C++ compiler.
+    """
     device = torch.device(
         ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     )
@@ -72,6 +77,8 @@ def build_players(config: TrainConfig) -> Players:
             lay_channels_last(network)
     average = copy.deepcopy(generator).eval().requires_grad_(False)
     if config.compile:
+        if device.type == "cpu":
+            require_compiler("compile: true")
         compile_networks(config, generator, critics)
     parameters = [parameter for critic in critics for parameter in critic.parameters()]
     return Players(
