@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from vgbench.errors import VgbenchError
 from vgbench.reference_models import build, load
@@ -21,7 +22,7 @@ from vgbench.reference_models.discriminators import (
     optical_flow,
 )
 from vgbench.reference_models.generator import Generator, from_uint8, to_uint8
-from vgbench.reference_models.layers import fold, frames_first, gather_frames, per_frame, unfold
+from vgbench.reference_models.layers import begin_smooth, fold, frames_first, gather_frames, per_frame, unfold
 from vgbench.reference_models.motion import MOTIONS
 
 FIXED = ("none", "temporal-deconv", "conv3d", "two-stream")
@@ -123,6 +124,38 @@ def test_static_stands_still_and_independent_does_not():
     still, jumping = model("static").sample(3), model("independent").sample(3)
     assert (still == still[:, :1]).all()
     assert (jumping[:, 1:] != jumping[:, :-1]).any()
+
+
+def test_transposed_convolutions_begin_as_linear_interpolation_in_time():
+    ramp = torch.arange(6.0)[None, None]
+    doubling, keeping = nn.ConvTranspose1d(1, 1, 4, 2, 1, bias=False), nn.ConvTranspose3d(1, 1, 3, 1, 1)
+    begin_smooth(doubling)
+    factor = doubling.weight[0, 0].sum() / 2
+    inside = slice(1, -1)  # zero padding makes the ends fade
+    expected = nn.functional.interpolate(ramp, scale_factor=2, mode="linear", align_corners=False)
+    torch.testing.assert_close(doubling(ramp)[..., inside], factor * expected[..., inside])
+    before = keeping.weight[0, 0, 0].clone()
+    begin_smooth(keeping)
+    torch.testing.assert_close(keeping.weight[0, 0], torch.stack([before / 4, before / 2, before / 4]))
+
+
+@pytest.mark.parametrize("motion", [name for name in FIXED if name != "none"])
+@pytest.mark.parametrize("skips", [False, True])
+def test_clips_begin_training_without_flicker(motion, skips):
+    """Neighbouring frames are more alike than frames two apart, and those than frames four apart."""
+    clips = model(motion, frames=16, size=32, decoder={"skips": skips}).sample(8).astype(float)
+    one, two, four = (np.square(clips[:, lag:] - clips[:, :-lag]).mean() for lag in (1, 2, 4))
+    assert 1.5 * one < two < four
+
+
+@pytest.mark.parametrize("motion", [name for name in MOTION_NAMES if name not in ("none", "implicit")])
+def test_pictures_of_every_resolution_take_part_where_skips_are_on(motion):
+    network = model(motion, decoder={"skips": True})
+    pictures = {name: each for name, each in network.named_parameters() if ".pictures." in name}
+    latents = network.draw(2, 8, torch.Generator().manual_seed(0))
+    network(latents, needed_times(8, 2)).square().sum().backward()
+    assert len(pictures) >= 4
+    assert all(each.grad is not None and each.grad.abs().sum() > 0 for each in pictures.values())
 
 
 def test_fix_keeps_one_latent():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import nn
 from vgbench.errors import ConfigError
 from vgbench.reference_models.config import GeneratorConfig
 from vgbench.reference_models.layers import (
+    begin_smooth,
     feature_norm,
     fold,
     halvings,
@@ -72,19 +73,24 @@ class FrameStack(nn.Module):
 
     def render(self, maps: torch.Tensor) -> torch.Tensor:
         """From 4×4 maps [N, width, 4, 4] on."""
-        x = F.relu(self.enter_norm(maps))
-        picture: torch.Tensor | None = None
-        for level, block in enumerate(self.blocks):
-            if len(self.pictures):
-                now = self.pictures[level](x)
-                picture = F.interpolate(
-                    now if picture is None else picture + now,
-                    scale_factor=2,
-                    mode="bilinear",
-                    align_corners=False,
-                )
-            x = block(x)
-        return x if picture is None else x + picture
+        return grown(F.relu(self.enter_norm(maps)), self.blocks, self.pictures)
+
+
+def grown(
+    x: torch.Tensor,
+    blocks: Iterable[Callable[[torch.Tensor], torch.Tensor]],
+    pictures: Sequence[nn.Module] | nn.ModuleList,
+) -> torch.Tensor:
+    """Run blocks that enlarge maps; add up the `pictures` made of each block's input, enlarged alike."""
+    picture: torch.Tensor | None = None
+    for level, block in enumerate(blocks):
+        made = block(x)
+        if len(pictures):
+            now = pictures[level](x) if picture is None else picture + pictures[level](x)
+            mode = "bilinear" if x.dim() == 4 else "trilinear"
+            picture = F.interpolate(now, size=made.shape[2:], mode=mode, align_corners=False)
+        x = made
+    return x if picture is None else x + picture
 
 
 class FrameBlock(nn.Sequential):
@@ -158,7 +164,8 @@ class Conv3dDecoder(Decoder):
         self.width = width[0]
         self.enter = nn.Linear(content_dim, width[0] * self.start * 16)
         norm = config.decoder.norm
-        layers: list[nn.Module] = [feature_norm(norm, width[0], 3), nn.ReLU()]
+        self.enter_norm = feature_norm(norm, width[0], 3)
+        blocks: list[nn.Module] = []
         for level, (now, after) in enumerate(zip(width, [*width[1:], None], strict=True)):
             in_time = level < doublings
             layer = nn.ConvTranspose3d(
@@ -168,16 +175,16 @@ class Conv3dDecoder(Decoder):
                 (2 if in_time else 1, 2, 2),
                 (1, 1, 1),
             )
-            initialise(layer, fan_in=now * 4 * (2 if in_time else 3), activated=after is not None)
-            layers.append(layer)
-            if after:
-                layers += [feature_norm(norm, after, 3), nn.ReLU()]
-        self.layers = nn.Sequential(*layers)
+            initialise(layer, fan_in=now * 4, activated=after is not None)
+            begin_smooth(layer)
+            blocks.append(nn.Sequential(layer, feature_norm(norm, after, 3), nn.ReLU()) if after else layer)
+        self.blocks = nn.ModuleList(blocks)
+        self.pictures = nn.ModuleList(nn.Conv3d(now, out, 1) for now in width if config.decoder.skips)
 
     def maps(self, content: torch.Tensor) -> torch.Tensor:
         """[B, D] -> [B, out, T, H, W], no final non-linearity."""
-        x: torch.Tensor = self.layers(self.enter(content).unflatten(1, (self.width, self.start, 4, 4)))
-        return x[:, :, : self.horizon]
+        x = self.enter(content).unflatten(1, (self.width, self.start, 4, 4))
+        return grown(F.relu(self.enter_norm(x)), self.blocks, self.pictures)[:, :, : self.horizon]
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
         return self.maps(content).tanh()
@@ -270,9 +277,12 @@ class TemporalShiftDecoder(Decoder):
         clips, stack = len(codes), self.stack
         x = stack.enter(joined(content, codes)).unflatten(1, (stack.width, 4, 4))
         x = F.relu(stack.enter_norm(x))
-        for level, block in enumerate(stack.blocks):
-            x = block(shifted(x, clips) if level < 2 else x)
-        return unfold(x, clips).transpose(1, 2).tanh()
+
+        def looking_around(block: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+            return lambda x: block(shifted(x, clips))
+
+        blocks = [*map(looking_around, stack.blocks[:2]), *stack.blocks[2:]]
+        return unfold(grown(x, blocks, stack.pictures), clips).transpose(1, 2).tanh()
 
 
 def shifted(x: torch.Tensor, clips: int) -> torch.Tensor:

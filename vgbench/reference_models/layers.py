@@ -124,3 +124,15 @@ def initialise(layer: nn.Module, fan_in: int, activated: bool = True) -> None:
     nn.init.normal_(weight, std=math.sqrt((2.0 if activated else 1.0) / fan_in))
     if isinstance(bias, torch.Tensor):
         nn.init.zeros_(bias)
+
+
+def begin_smooth(layer: nn.ConvTranspose1d | nn.ConvTranspose3d) -> None:
+    """Let a transposed convolution begin as linear interpolation in time: k=4, s=2 or k=3, s=1.
+
+    Random taps give even and odd frames maps of their own. Clips then begin with a flicker of period 2, which
+    a discriminator sees at once and minutes of training do not remove. What the layer does in space stays.
+    """
+    weight = layer.weight
+    taps = weight.new_tensor({4: (0.25, 0.75, 0.75, 0.25), 3: (0.25, 0.5, 0.25)}[weight.shape[2]])
+    with torch.no_grad():
+        weight.copy_(weight[:, :, :1] * taps.reshape(-1, *[1] * (weight.dim() - 3)))

@@ -16,7 +16,7 @@ from torch import nn
 
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.config import MotionConfig
-from vgbench.reference_models.layers import initialise
+from vgbench.reference_models.layers import begin_smooth, initialise
 from vgbench.reference_models.parts import build_part
 
 
@@ -159,7 +159,11 @@ class TemporalDeconv(Motion):
             last = level == doublings - 1
             out = self.code_dim if last else max(self.code_dim, width // 2)
             layer = nn.ConvTranspose1d(width, out, 4, 2, 1)
-            initialise(layer, fan_in=2 * width, activated=not last)
+            if level < 2:  # from one step to four: where the codes begin to differ
+                initialise(layer, fan_in=2 * width, activated=not last)
+            else:
+                initialise(layer, fan_in=width, activated=not last)
+                begin_smooth(layer)
             layers += [layer, nn.Tanh() if last else nn.ReLU()]
             width = out
         self.layers = nn.Sequential(*layers)
