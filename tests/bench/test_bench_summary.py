@@ -9,7 +9,15 @@ import pytest
 from leaderboard.leaderboard_records import make_record, make_score
 from scipy import stats
 
-from vgbench.bench.summary import components, render, seed_agreement, summarise, variance_of
+from vgbench.bench.summary import (
+    components,
+    factor_shares,
+    loss_agreement,
+    render,
+    seed_agreement,
+    summarise,
+    variance_of,
+)
 from vgbench.leaderboard.ranking import rank
 
 
@@ -86,6 +94,37 @@ def test_components_find_what_was_put_in_also_with_unequal_groups():
     assert between == pytest.approx(9.0, rel=0.1)
     assert within == pytest.approx(2.25, rel=0.1)
     assert components([[1.0, 3.0], [1.0, 3.0]])[0] == 0.0, "a variance is never negative"
+
+
+def grid(scores):
+    losses = ("hinge", "lsgan")
+    return {name: {loss: (v, 1) for loss, v in zip(losses, row, strict=True)} for name, row in scores.items()}
+
+
+def test_shares_of_modules_and_losses_of_hand_made_grids():
+    additive = factor_shares(grid({"gru": (0, 2), "lstm": (4, 6)}))  # 20 in all: 2 (4 + 4) and 2 (1 + 1)
+    assert (additive.motion, additive.loss, additive.rest) == pytest.approx((0.8, 0.2, 0.0))
+    crossed = factor_shares(grid({"gru": (0, 0), "lstm": (0, 4)}) | {"fourier": {"hinge": (99.0, 1)}})
+    assert (crossed.motion, crossed.loss, crossed.rest) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert (crossed.motions, crossed.losses) == (2, 2), "a module without every loss is left out"
+    assert factor_shares(grid({"gru": (1, 2)})) is None
+    assert factor_shares(grid({"gru": (1, 1), "lstm": (1, 1)})) is None
+
+
+def test_losses_agree_as_far_as_they_order_modules_alike():
+    (one,) = loss_agreement(grid({"a": (1, 10), "b": (2, 30), "c": (3, 20)}))
+    assert (one.first, one.second, one.models) == ("hinge", "lsgan", 3)
+    assert one.kendall == pytest.approx(1 / 3)
+
+
+def test_controls_are_not_among_the_modules_that_losses_order():
+    (group,) = rank([*RECORDS, trained("static", "lsgan", 0, 80.0, role="control")])
+    assert summarise(group).factors is None, "gru alone has both losses"
+    (group,) = rank([*RECORDS, trained("lstm", "lsgan", 0, 36.0)])  # with gru: 12, 22; 26, 36
+    one = summarise(group)
+    assert (one.factors.motion, one.factors.rest) == pytest.approx((196 / 296, 0.0))
+    text = render([one], "t")
+    assert "Of the variance of 2 modules × 2 losses (controls left out) modules explain 66%" in text
 
 
 def test_page_says_it_in_words():

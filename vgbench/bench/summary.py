@@ -26,14 +26,17 @@ from vgbench.results import Record
 LEAST_RANKED = 3
 """Fewer models than this have no rank correlation worth a number."""
 
+Matrix = Mapping[str, Mapping[str, tuple[float, int]]]
+"""Motion module -> loss -> (mean over seeds, number of seeds)."""
+
 
 @dataclass(frozen=True)
 class Agreement:
     """Rank correlation of two orders of the same models.
 
     Attributes:
-        first, second: two metrics, or two seeds.
-        models: how many have both.
+        first, second: two metrics, two seeds or two losses.
+        models: how many have both; motion modules for losses.
         kendall: τ_b, which allows for ties.
         spearman: ρ.
     """
@@ -69,6 +72,24 @@ class Variance:
 
 
 @dataclass(frozen=True)
+class Factors:
+    """How far motion module and loss explain the scores of the complete grid: shares of the sum of squares.
+
+    Attributes:
+        motions, losses: how many modules, and how many losses that each of them has a score with.
+        motion: Σ (mean of a module − grand mean)² over Σ (score − grand mean)², both over all cells.
+        loss: the same for losses.
+        rest: what is left: what both do together, and chance.
+    """
+
+    motions: int
+    losses: int
+    motion: float
+    loss: float
+    rest: float
+
+
+@dataclass(frozen=True)
 class GroupSummary:
     """What one group of comparable records says.
 
@@ -77,6 +98,8 @@ class GroupSummary:
         signature: of the group.
         primary: metric of the matrix.
         matrix: motion module -> loss -> (mean over seeds, number of seeds).
+        factors: of the matrix without controls; None where fewer than two modules have all losses.
+        losses: agreement of the losses on the order of the motion modules, in the same matrix.
         metrics: agreement of the metrics over all models and seeds.
         seeds: agreement of the seeds in each metric: metric -> pairs.
         variance: one entry a metric where models have several seeds.
@@ -85,7 +108,9 @@ class GroupSummary:
     data: str
     signature: str
     primary: str
-    matrix: Mapping[str, Mapping[str, tuple[float, int]]]
+    matrix: Matrix
+    factors: Factors | None
+    losses: tuple[Agreement, ...]
     metrics: tuple[Agreement, ...]
     seeds: Mapping[str, tuple[Agreement, ...]]
     variance: tuple[Variance, ...]
@@ -110,11 +135,14 @@ def summarise(group: Group) -> GroupSummary:
     ranked = [row.record for row in group.models if "motion" in _bench(row.record)]
     names = [column.name for column in group.columns]
     some = trained or [row.record for row in group.rows]
+    models = _matrix(ranked, group.primary)
     return GroupSummary(
         data=str(_bench(some[0]).get("data", "")),
         signature=str(group.signature),
         primary=group.primary,
         matrix=_matrix(trained, group.primary),
+        factors=factor_shares(models),
+        losses=loss_agreement(models),
         metrics=tuple(
             filter(
                 None, (_agreement(a, b, _bad(ranked, a), _bad(ranked, b)) for a, b in combinations(names, 2))
@@ -150,6 +178,32 @@ def _matrix(records: Sequence[Record], metric: str) -> dict[str, dict[str, tuple
         motion: {loss: (mean(values), len(values)) for loss, values in losses.items()}
         for motion, losses in cells.items()
     }
+
+
+def factor_shares(matrix: Matrix) -> Factors | None:
+    """Two-way analysis of variance without replication, over the modules that have every loss."""
+    losses = sorted({loss for cells in matrix.values() for loss in cells})
+    complete = [[cells[loss][0] for loss in losses] for cells in matrix.values() if len(cells) == len(losses)]
+    if len(complete) < 2 or len(losses) < 2:
+        return None
+    scores = np.array(complete)
+    deviations = scores - scores.mean()
+    total = float((deviations**2).sum())
+    if total == 0:
+        return None
+    motion = len(losses) * float((deviations.mean(1) ** 2).sum()) / total
+    loss = len(scores) * float((deviations.mean(0) ** 2).sum()) / total
+    return Factors(len(scores), len(losses), motion, loss, 1 - motion - loss)
+
+
+def loss_agreement(matrix: Matrix) -> tuple[Agreement, ...]:
+    """How alike two losses order the motion modules, for every pair of losses."""
+    by_loss: dict[str, dict[str, float]] = defaultdict(dict)
+    for motion, cells in matrix.items():
+        for loss, (value, _) in cells.items():
+            by_loss[loss][motion] = value
+    pairs = combinations(sorted(by_loss), 2)
+    return tuple(filter(None, (_agreement(a, b, by_loss[a], by_loss[b]) for a, b in pairs)))
 
 
 def _agreement(
@@ -230,6 +284,13 @@ def render(summaries: Sequence[GroupSummary], title: str) -> str:
         parts += [f"## {escape(one.data or 'records')}", code(one.signature)]
         if one.matrix:
             parts += [f"### {escape(one.primary)}: motion module × loss", _matrix_table(one)]
+        if one.factors:
+            parts += [_factors_sentence(one.factors)]
+        if one.losses:
+            parts += [
+                "### Do losses agree on the motion modules?",
+                _table(("losses", "modules", "Kendall τ", "Spearman ρ"), map(_agreement_line, one.losses)),
+            ]
         if one.metrics:
             parts += [
                 "### Do metrics agree?",
@@ -260,6 +321,13 @@ def render(summaries: Sequence[GroupSummary], title: str) -> str:
 
 def _says_something(one: GroupSummary) -> bool:
     return bool(one.matrix or one.metrics or one.variance)
+
+
+def _factors_sentence(one: Factors) -> str:
+    return (
+        f"Of the variance of {one.motions} modules × {one.losses} losses (controls left out) modules explain "
+        f"{one.motion:.0%}, losses {one.loss:.0%}, both together and chance {one.rest:.0%}."
+    )
 
 
 def _matrix_table(one: GroupSummary) -> str:
