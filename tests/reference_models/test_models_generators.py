@@ -23,7 +23,7 @@ from vgbench.reference_models.discriminators import (
 )
 from vgbench.reference_models.generator import Generator, from_uint8, to_uint8
 from vgbench.reference_models.layers import begin_smooth, fold, frames_first, gather_frames, per_frame, unfold
-from vgbench.reference_models.motion import MOTIONS
+from vgbench.reference_models.motion import MOTIONS, with_memory
 
 FIXED = ("none", "temporal-deconv", "conv3d", "two-stream")
 CONTINUOUS = ("fourier", "implicit")
@@ -115,6 +115,16 @@ def test_continuous_motion_has_no_jumps(motion):
     assert codes.diff(dim=1).abs().max() < 0.02 * (codes.max() - codes.min())
 
 
+def test_noise_with_memory_is_the_recursion_at_unit_variance():
+    white = torch.randn(2000, 6, 3, generator=torch.Generator().manual_seed(0))
+    memory, expected = 0.9, [white[:, 0]]
+    for step in range(1, 6):
+        expected.append(memory * expected[-1] + (1 - memory**2) ** 0.5 * white[:, step])
+    got = with_memory(white, memory)
+    torch.testing.assert_close(got, torch.stack(expected, 1))
+    torch.testing.assert_close(got.std((0, 2)), torch.ones(6), atol=0.05, rtol=0)
+
+
 def test_discrete_motion_refuses_fractional_steps():
     with pytest.raises(VgbenchError, match="no frames between frames"):
         model("gru").sample(1, frame_step=0.5)
@@ -139,7 +149,7 @@ def test_transposed_convolutions_begin_as_linear_interpolation_in_time():
     torch.testing.assert_close(keeping.weight[0, 0], torch.stack([before / 4, before / 2, before / 4]))
 
 
-@pytest.mark.parametrize("motion", [name for name in FIXED if name != "none"])
+@pytest.mark.parametrize("motion", [*(name for name in FIXED if name != "none"), "transformer"])
 @pytest.mark.parametrize("skips", [False, True])
 def test_clips_begin_training_without_flicker(motion, skips):
     """Neighbouring frames are more alike than frames two apart, and those than frames four apart."""

@@ -177,10 +177,15 @@ class TemporalDeconv(Motion):
 
 
 class Transformer(Motion):
-    """Causal transformer over per-step noise with sinusoidal positions; pre-norm, four heads.
+    """Causal transformer over noise with sinusoidal positions; pre-norm, four heads.
+
+    The noise has a memory, u_t = ρ u_{t−1} + √(1 − ρ²) ε_t: residual blocks hand their input on, and with
+    independent steps the codes of neighbouring frames would begin as unlike as any two.
 
     No video GAN with such motion has public code; this is the smallest honest member of that family.
     """
+
+    memory = 0.9
 
     def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
         super().__init__()
@@ -199,6 +204,7 @@ class Transformer(Motion):
         return (frames, self.noise_dim)
 
     def sequence(self, noise: torch.Tensor) -> torch.Tensor:
+        noise = with_memory(noise, self.memory)
         x = self.enter(noise) + sinusoids(noise.shape[1], self.code_dim).to(noise)
         for block in self.blocks:
             x = block(x)
@@ -224,6 +230,15 @@ class CausalBlock(nn.Module):
         x = x + self.merge(seen.transpose(1, 2).flatten(2))
         result: torch.Tensor = x + self.mlp(self.before_mlp(x))
         return result
+
+
+def with_memory(noise: torch.Tensor, memory: float) -> torch.Tensor:
+    """First-order autoregression of unit variance along time: white [B, T, d] -> [B, T, d]."""
+    step = torch.arange(noise.shape[1], device=noise.device)
+    lag = step[:, None] - step
+    shares = torch.where(lag >= 0, memory ** lag.clamp(min=0).to(noise), 0.0)
+    shares[:, 1:] = shares[:, 1:] * math.sqrt(1 - memory**2)  # the first step starts at full size
+    return shares @ noise
 
 
 def sinusoids(length: int, width: int) -> torch.Tensor:
