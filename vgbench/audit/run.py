@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from vgbench.metrics.score import Score
 from vgbench.named import unknown_name
 from vgbench.pipeline import Progress
 from vgbench.protocol import Counts, Protocol
-from vgbench.results import Record
+from vgbench.results import Record, now
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 CLIPS = 64
@@ -142,7 +141,7 @@ def audit(
         omitted=tuple(omitted),
         warnings=(*baseline.warnings, *_shared_bytes(baseline)),
         environment=baseline.environment,
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created=now(),
         not_audited=tuple(NotAudited(metric, reason) for metric, reason in reasons.items()),
     )
 
