@@ -12,6 +12,7 @@ from vgbench.reference_models.config import (
     MOTION_NAMES,
     DiscriminatorConfig,
     ModelConfig,
+    MotionConfig,
 )
 from vgbench.reference_models.cost import discriminator_cost, generator_cost
 from vgbench.reference_models.decoders import DECODERS, identity_grid, shifted
@@ -23,7 +24,7 @@ from vgbench.reference_models.discriminators import (
 )
 from vgbench.reference_models.generator import Generator, from_uint8, to_uint8
 from vgbench.reference_models.layers import begin_smooth, fold, frames_first, gather_frames, per_frame, unfold
-from vgbench.reference_models.motion import MOTIONS, with_memory
+from vgbench.reference_models.motion import MOTIONS, build_motion, with_memory
 
 FIXED = ("none", "temporal-deconv", "conv3d", "two-stream")
 CONTINUOUS = ("fourier", "implicit")
@@ -128,6 +129,19 @@ def test_noise_with_memory_is_the_recursion_at_unit_variance():
 def test_discrete_motion_refuses_fractional_steps():
     with pytest.raises(VgbenchError, match="no frames between frames"):
         model("gru").sample(1, frame_step=0.5)
+
+
+def test_codes_of_temporal_deconv_keep_apart_as_their_weights_grow():
+    """Large weights drive a tanh into its ends; batch norm on the way there keeps clips apart."""
+    network = build_motion(MotionConfig(name="temporal-deconv", noise_dim=16, code_dim=8), 16).train()
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.ConvTranspose1d) and layer.out_channels != 8:
+                layer.weight.mul_(10)
+                layer.bias.add_(10)
+        codes = network(torch.randn(64, 1, 16), needed_times(16, 64))
+    assert codes.std(0).mean() > 0.2
+    assert (codes.abs() > 0.99).float().mean() < 0.1
 
 
 def test_static_stands_still_and_independent_does_not():

@@ -143,7 +143,8 @@ class Lstm(Motion):
 class TemporalDeconv(Motion):
     """One noise vector -> T codes by 1-D transposed convolutions, tanh at the end (TGAN, Saito et al. 2017).
 
-    Makes exactly the number of frames that it was trained at.
+    Makes exactly the number of frames that it was trained at. Batch norm as in TGAN: without it the tanh
+    saturates in training, and every clip has the same codes.
     """
 
     def __init__(self, config: MotionConfig, frames: int) -> None:
@@ -164,7 +165,7 @@ class TemporalDeconv(Motion):
             else:
                 initialise(layer, fan_in=width, activated=not last)
                 begin_smooth(layer)
-            layers += [layer, nn.Tanh() if last else nn.ReLU()]
+            layers += [layer, nn.Tanh()] if last else [layer, nn.BatchNorm1d(out), nn.ReLU()]
             width = out
         self.layers = nn.Sequential(*layers)
 
