@@ -144,6 +144,13 @@ def test_codes_of_temporal_deconv_keep_apart_as_their_weights_grow():
     assert (codes.abs() > 0.99).float().mean() < 0.1
 
 
+def test_two_stream_begins_with_its_moving_stream():
+    network = model("two-stream", frames=16, size=32, decoder={"skips": True})
+    with torch.no_grad():
+        network(network.draw(16, 16, torch.Generator().manual_seed(0)), needed_times(16, 16))
+    assert 0.8 < network.decoder.terms["mask"].mean() < 0.95
+
+
 def test_static_stands_still_and_independent_does_not():
     still, jumping = model("static").sample(3), model("independent").sample(3)
     assert (still == still[:, :1]).all()

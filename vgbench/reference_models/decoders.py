@@ -193,8 +193,11 @@ class Conv3dDecoder(Decoder):
 class TwoStreamDecoder(Decoder):
     """x = m ⊙ f + (1 − m) ⊙ b: moving foreground f and mask m in 3-D, one still background b (VGAN).
 
-    Leaves "mask" in `terms`; the paper adds 0.1·mean |m| (regulariser "mask-sparsity").
+    Leaves "mask" in `terms`; the paper adds 0.1·mean |m| (regulariser "mask-sparsity"). The mask begins open,
+    at 0.88: the background's network learns faster, and from 0.5 on it took over and clips stood still.
     """
+
+    open = 2.0
 
     def __init__(
         self,
@@ -211,7 +214,7 @@ class TwoStreamDecoder(Decoder):
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
         maps = self.foreground.maps(content)
-        moving, mask = maps[:, :3].tanh(), maps[:, 3:].sigmoid()
+        moving, mask = maps[:, :3].tanh(), (maps[:, 3:] + self.open).sigmoid()
         still: torch.Tensor = self.background(content).tanh()[:, :, None]
         self.terms = {"mask": mask}
         return mask * moving + (1 - mask) * still
