@@ -101,7 +101,14 @@ def test_watching_prints_no_json(run, results):
 def test_watch_writes_again_and_ends_cleanly(results, tmp_path):
     table = tmp_path / "out" / "leaderboard.csv"
     command = [sys.executable, "-m", "vgbench", "report", results, "-w", "-f", "csv", "-o", tmp_path / "out"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         _wait_for(lambda: table.is_file())
         (results / "broken.json").write_text('{"schema": 1, "model": 1}')

@@ -279,7 +279,10 @@ def _npz_member(file: StoredFile) -> tuple[StoredFile, list[str] | None]:
         return clips, None
     dtype, shape, offset = _npy_header(labels)
     data = labels.read_range(offset, dtype.itemsize * math.prod(shape))
-    return clips, [str(label) for label in np.frombuffer(data, dtype)]
+    try:
+        return clips, [str(label) for label in np.frombuffer(data, dtype)]
+    except SystemError as error:  # NumPy's, for numbers beyond the last code point
+        raise ValueError("its labels are not text") from error
 
 
 @functools.lru_cache(maxsize=4)
