@@ -30,6 +30,9 @@ class Linear(Extractor):
         return Extracted(winograd.convolve(x, self.kernels).mean((2, 3, 4)), None, x.mean((3, 4)).mT)
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.6."), reason="the compiler of torch 2.6 cannot trace named tuples"
+)
 def test_gives_the_same_from_one_graph_for_every_batch():
     torch.compiler.reset()
     graphs = []

@@ -54,7 +54,7 @@ class CompiledExtractor(Extractor):
             reason = " ".join(str(error).strip().splitlines()[:2])  # which backend, and what it said
             raise VgbenchError(
                 f"extractor {self.spec.id}: torch.compile failed: {reason}",
-                "leave out --compile; on a CPU it needs a C++ compiler and the header files of Python",
+                "leave out --compile; it needs torch 2.7, and on a CPU a C++ compiler and Python.h",
             ) from error
 
 
