@@ -12,6 +12,9 @@ from vgbench.extractors import winograd
 from vgbench.extractors.compiled import CompiledExtractor
 from vgbench.extractors.extractor import Extracted, Extractor
 
+# torch says so of itself on Python 3.13.0
+pytestmark = pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")
+
 CLIPS = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 6, 3), dtype=np.uint8)
 
 

@@ -162,6 +162,8 @@ def _read(path: Path) -> dict[str, bytes]:
                     raise VgbenchError(f"{path}: {entry.filename} is not a plain file")
                 if entry.filename.casefold() in folded:
                     raise VgbenchError(f"{path}: {entry.filename} is there twice")
+                if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise VgbenchError(f"{path}: {entry.filename} is compressed by other means than deflate")
                 folded.add(entry.filename.casefold())
                 with archive.open(entry) as member:  # the header's size is a claim; count what comes out
                     data = member.read(min(LARGEST_FILE, room) + 1)
