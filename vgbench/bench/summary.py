@@ -143,11 +143,7 @@ def summarise(group: Group) -> GroupSummary:
         matrix=_matrix(trained, group.primary),
         factors=factor_shares(models),
         losses=loss_agreement(models),
-        metrics=tuple(
-            filter(
-                None, (_agreement(a, b, _bad(ranked, a), _bad(ranked, b)) for a, b in combinations(names, 2))
-            )
-        ),
+        metrics=_agreements({name: _bad(ranked, name) for name in names}),
         seeds={name: pairs for name in names if (pairs := seed_agreement(ranked, name))},
         variance=tuple(filter(None, (variance_of(ranked, name) for name in names))),
     )
@@ -202,8 +198,13 @@ def loss_agreement(matrix: Matrix) -> tuple[Agreement, ...]:
     for motion, cells in matrix.items():
         for loss, (value, _) in cells.items():
             by_loss[loss][motion] = value
-    pairs = combinations(sorted(by_loss), 2)
-    return tuple(filter(None, (_agreement(a, b, by_loss[a], by_loss[b]) for a, b in pairs)))
+    return _agreements({loss: by_loss[loss] for loss in sorted(by_loss)})
+
+
+def _agreements(orders: Mapping[str, Mapping[str, float]]) -> tuple[Agreement, ...]:
+    """Agreement of every two of several named orders of the same models, as far as they have one."""
+    pairs = combinations(orders, 2)
+    return tuple(filter(None, (_agreement(a, b, orders[a], orders[b]) for a, b in pairs)))
 
 
 def _agreement(
@@ -228,9 +229,7 @@ def seed_agreement(records: Sequence[Record], metric: str) -> tuple[Agreement, .
         value = _bad([record], metric).get(record.model)
         if value is not None:
             by_seed[int(_bench(record)["seed"])][str(_bench(record)["model"])] = value
-    pairs = combinations(sorted(by_seed), 2)
-    found = (_agreement(f"seed {a}", f"seed {b}", by_seed[a], by_seed[b]) for a, b in pairs)
-    return tuple(filter(None, found))
+    return _agreements({f"seed {seed}": by_seed[seed] for seed in sorted(by_seed)})
 
 
 def variance_of(records: Sequence[Record], metric: str) -> Variance | None:

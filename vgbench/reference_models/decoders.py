@@ -197,8 +197,6 @@ class TwoStreamDecoder(Decoder):
     at 0.88: the background's network learns faster, and from 0.5 on it took over and clips stood still.
     """
 
-    open = 2.0
-
     def __init__(
         self,
         config: GeneratorConfig,
@@ -214,10 +212,15 @@ class TwoStreamDecoder(Decoder):
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
         maps = self.foreground.maps(content)
-        moving, mask = maps[:, :3].tanh(), (maps[:, 3:] + self.open).sigmoid()
+        moving, mask = maps[:, :3].tanh(), open_mask(maps[:, 3:])
         still: torch.Tensor = self.background(content).tanh()[:, :, None]
         self.terms = {"mask": mask}
         return mask * moving + (1 - mask) * still
+
+
+def open_mask(x: torch.Tensor) -> torch.Tensor:
+    """Mask in (0, 1) that begins at 0.88, so that what it lets through is learned first."""
+    return (x + 2).sigmoid()
 
 
 class ConvGruDecoder(Decoder):
@@ -387,7 +390,7 @@ class FlowWarpDecoder(Decoder):
         )
         grid = identity_grid(canonical) + fine[:, :2].permute(0, 2, 3, 1)
         warped = F.grid_sample(canonical, grid, padding_mode="border", align_corners=False)
-        mask, fresh = (fine[:, 2:3] + 2).sigmoid(), fine[:, 3:].tanh()
+        mask, fresh = open_mask(fine[:, 2:3]), fine[:, 3:].tanh()
         self.terms = {
             "flow": unfold(flow, clips).transpose(1, 2),
             "mask": unfold(1 - mask, clips).transpose(1, 2),
