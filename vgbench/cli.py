@@ -94,7 +94,13 @@ def _root(
 
 @app.command("eval")
 def eval_(
-    generated: Annotated[str, typer.Argument(help="Folder, archive, URL, array file or builtin:NAME.")],
+    generated: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, video, array file, archive, manifest (.csv, .jsonl), URL, builtin:NAME, "
+            "distort:NAME=STRENGTH:CLIPS or module:object; see docs/clips.md."
+        ),
+    ],
     against: Annotated[str, typer.Option("--against", "-a", help="The real clips, in any of these forms.")],
     protocol: ProtocolName = "quick",
     metrics: MetricNames = None,
@@ -799,7 +805,9 @@ def _numbers(flag: str, text: str) -> list[float]:
 
 @app.command()
 def bench(
-    suite: Annotated[Path, typer.Argument(help="YAML file, see docs/benchmark.md.")],
+    suite: Annotated[
+        Path, typer.Argument(help="YAML file, see docs/benchmark.md; the shipped ones lie in the checkout.")
+    ],
     data: Annotated[
         list[str] | None,
         typer.Option("--data", "-d", metavar="NAME=PATH", help="Where a data set is; repeatable."),

@@ -242,17 +242,17 @@ def test_weights_and_biases_gets_numbers_and_clips(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "module", "words"),
+    ("changes", "module", "words", "package"),
     [
-        ({"wandb": "gans"}, "wandb", "wandb is not installed"),
-        ({"tensorboard": True}, "torch.utils.tensorboard", "TensorBoard is not installed"),
+        ({"wandb": "gans"}, "wandb", "wandb is not installed", "wandb"),
+        ({"tensorboard": True}, "torch.utils.tensorboard", "TensorBoard is not installed", "tensorboard"),
     ],
 )
-def test_boards_that_are_not_installed_say_so(changes, module, words, tmp_path, monkeypatch):
+def test_boards_that_are_not_installed_say_so(changes, module, words, package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(VgbenchError, match=words) as caught:
         train(config(**changes), tmp_path, source=moving_squares())
-    assert "pip install" in caught.value.remedy
+    assert caught.value.remedy == f"pip install {package}"
 
 
 def test_strips_put_the_frames_of_a_clip_in_a_row():

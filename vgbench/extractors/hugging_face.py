@@ -133,7 +133,7 @@ def _import(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise VgbenchError(
-            f"extractor {name} needs the package {module} ({error})", "pip install 'vgbench[transformers]'"
+            f"extractor {name} needs the package {module} ({error})", "pip install transformers"
         ) from error
 
 

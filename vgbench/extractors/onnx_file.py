@@ -45,7 +45,7 @@ def load(path: Path, least_frames: int = 1) -> Exported:
         onnxruntime = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise VgbenchError(
-            f"extractor {path} needs the package onnxruntime ({error})", "pip install 'vgbench[onnx]'"
+            f"extractor {path} needs the package onnxruntime ({error})", "pip install onnxruntime"
         ) from error
     try:
         data = path.read_bytes()

@@ -1,8 +1,8 @@
 """The set metrics as `torchmetrics.Metric`: update in a training loop, sync over processes, compute.
 
-Needs the extra `vgbench[torchmetrics]`. States are sums where that is enough (FVD, IS), so memory does not
-grow with the number of clips, and processes add theirs up; KVD keeps the features. All computing is in
-float64.
+Needs the package torchmetrics (`pip install torchmetrics`). States are sums where that is enough (FVD, IS),
+so memory does not grow with the number of clips, and processes add theirs up; KVD keeps the features. All
+computing is in float64.
 
     fvd = FrechetVideoDistance(vgbench.extractors.load("embedded"))
     fvd.update(real_clips, real=True)

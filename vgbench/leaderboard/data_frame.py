@@ -60,7 +60,7 @@ def render_parquet(
     """
     del title, published
     if not has_parquet():
-        raise VgbenchError("format 'parquet' needs the package pyarrow", "pip install 'vgbench[parquet]'")
+        raise VgbenchError("format 'parquet' needs the package pyarrow", "pip install pyarrow")
     stream = io.BytesIO()
     data_frame(groups).to_parquet(stream, engine="pyarrow", index=False)
     return stream.getvalue()

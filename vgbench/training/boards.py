@@ -38,7 +38,7 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise VgbenchError(
-                "tensorboard = true, and TensorBoard is not installed", "pip install 'vgbench[tensorboard]'"
+                "tensorboard = true, and TensorBoard is not installed", "pip install tensorboard"
             ) from error
         self._writer: Any = SummaryWriter(folder)
 
@@ -66,7 +66,7 @@ class WeightsAndBiases:
             import wandb
         except ImportError as error:
             raise VgbenchError(
-                f"wandb = {config.wandb}, and wandb is not installed", "pip install 'vgbench[wandb]'"
+                f"wandb = {config.wandb}, and wandb is not installed", "pip install wandb"
             ) from error
         self._wandb: Any = wandb
         self._run: Any = wandb.init(
