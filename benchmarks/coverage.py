@@ -5,8 +5,8 @@ Draws pairs of Gaussian sets whose distance is known in closed form and scores e
 the standard error that was claimed, and the share of intervals that cover the truth. The last column is the
 coverage of the textbook jackknife, which counts the variance from pairs of clips twice.
 
-Standard deviations along the axes run from 0.5 to 1.5, or (`--spectrum decaying`) variances fall as 1/k, which
-is nearer to what networks give: few directions hold most of the variance.
+Standard deviations along the axes run from 0.5 to 1.5, or (`--spectrum decaying`) variances fall as 1/k,
+which is nearer to what networks give: few directions hold most of the variance.
 
     python benchmarks/coverage.py                       # the table of docs/metrics.md, about 5 minutes
     python benchmarks/coverage.py --only 50:250 --repetitions 1000
