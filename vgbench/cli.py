@@ -425,12 +425,13 @@ def sample(
     ] = None,
     fix: Annotated[
         Literal["content", "motion"] | None,
-        typer.Option(help="'content' or 'motion': the same for all clips, the other varies."),
+        typer.Option(help="'content' (and class) or 'motion': the same for all clips, the other varies."),
     ] = None,
     checkpoint: Annotated[
         Literal["best", "last", "first"],
         typer.Option(help="Which generator of the run; best by score, the last without scores."),
     ] = "best",
+    device: Annotated[str, typer.Option(help="Where the generator runs.")] = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -458,6 +459,7 @@ def sample(
         "first_frame": first_frame,
         "fix": fix,
         "checkpoint": checkpoint,
+        "device": device,
     }
     if grid is not None:
         write_grid(source, grid, **how)

@@ -16,7 +16,7 @@ from vgbench import sample_card
 from vgbench.clips.clip import Frames
 from vgbench.clips.grid import write_gif
 from vgbench.clips.write import Format, write_clips
-from vgbench.errors import VgbenchError
+from vgbench.errors import ConfigError, VgbenchError
 from vgbench.named import unknown_name
 from vgbench.reference_models import load
 from vgbench.reference_models.cost import generator_cost
@@ -37,6 +37,7 @@ def sample_clips(
     seed: int = 0,
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Iterator[Frames]:
@@ -46,9 +47,11 @@ def sample_clips(
         run: run folder, `generator.safetensors`, or `package.module:sample` with
             `sample(n, seed, device) -> uint8 [n, T, H, W, 3]`.
         count: number of clips.
-        seed: of the first chunk; chunk k uses seed + k, so a longer run begins with the same clips.
+        seed: clip i depends on (seed, i) alone, so a longer run begins with the same clips. A sampler of the
+            user's own, which has no index, makes `CHUNK` clips a call: call k gets seed + k.
         first_frame: picture to go on from, for models conditioned on it.
         checkpoint: of a run folder: the best by score (the last without scores), the last, the first.
+        device: where the generator runs, such as "cuda"; another one changes rounding only.
         progress: called as (stage, done, total).
         options: frames, frame_step, label, fix, as `Generator.sample` takes them; None is left out.
 
@@ -56,9 +59,10 @@ def sample_clips(
         uint8 [T, H, W, 3].
 
     Raises:
+        ConfigError: a device that is not there.
         VgbenchError: no such run or checkpoint, or a request that the model cannot serve.
     """
-    generator = _load(run, checkpoint)
+    generator = _load(run, checkpoint, device)
     return _sample(generator, count, seed, first_frame, progress, options)
 
 
@@ -72,6 +76,7 @@ def write_samples(
     fps: float = 8,
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> list[Path]:
@@ -79,7 +84,7 @@ def write_samples(
 
     Arguments as for `sample_clips` and `clips.write.write_clips`; the card is `sample_card.SampleCard`.
     """
-    generator = _load(run, checkpoint)
+    generator = _load(run, checkpoint, device)
     seconds = [0.0]
     clips = _timed(_sample(generator, count, seed, first_frame, progress, options), seconds)
     paths = write_clips(clips, out, clip_format, fps=fps)
@@ -88,10 +93,10 @@ def write_samples(
     counted = cost is not None and options.get("frames") in (None, frames)  # macs are of the training length
     folder = Path(run)
     card = sample_card.SampleCard(
-        command=_command(run, out, count, seed, checkpoint, first_frame, options),
+        command=_command(run, out, count, seed, checkpoint, device, first_frame, options),
         clips=len(paths),
         seconds_per_clip=float(f"{seconds[0] / max(len(paths), 1):.4g}"),
-        device=f"cpu, {torch.get_num_threads()} threads",
+        device=f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else device,
         gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
         parameters=cost.parameters if cost else None,
         training_seconds=sample_card.training_seconds(folder) if folder.is_dir() else None,
@@ -110,6 +115,7 @@ def write_grid(
     fps: float = 8,
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
     **options: Any,
 ) -> None:
     """Write an animated grid (GIF) of clips to look at, `GRID` rows and columns.
@@ -117,7 +123,7 @@ def write_grid(
     With `fix="content"` each row has one content and a motion of its own in every column: how far the two
     come apart is what one sees. With `fix="motion"` the other way round. Arguments as for `sample_clips`.
     """
-    generator = _load(run, checkpoint)
+    generator = _load(run, checkpoint, device)
     rows, columns = GRID
     clips = [
         clip
@@ -128,10 +134,16 @@ def write_grid(
     write_gif(path, np.stack(clips), columns, fps=fps)
 
 
-def _load(run: str, checkpoint: Literal["best", "last", "first"]) -> Generator | ForeignGenerator:
+def _load(
+    run: str, checkpoint: Literal["best", "last", "first"], device: str
+) -> Generator | ForeignGenerator:
     if checkpoint not in ("best", "last", "first"):
         raise unknown_name("checkpoint", checkpoint, ("best", "last", "first"))
-    return load(run, checkpoint)
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
+    return load(run, checkpoint).to(device)
 
 
 def _sample(
@@ -149,7 +161,11 @@ def _sample(
         wanted["first_frame"] = _picture(first_frame, generator)
     for number, start in enumerate(range(0, count, CHUNK)):
         size = min(CHUNK, count - start)
-        for done, clip in enumerate(generator.sample(size, seed=seed + number, **wanted), start + 1):
+        if isinstance(generator, Generator):
+            clips = generator.sample(size, seed=seed, start=start, **wanted)
+        else:
+            clips = generator.sample(size, seed=seed + number, **wanted)
+        for done, clip in enumerate(clips, start + 1):
             yield clip
             if progress is not None:
                 progress("sampling", done, count)
@@ -175,6 +191,7 @@ def _command(
     count: int,
     seed: int,
     checkpoint: str,
+    device: str,
     first_frame: Path | None,
     options: dict[str, Any],
 ) -> str:
@@ -182,6 +199,7 @@ def _command(
     words = ["vgbench", "sample", run, "--out", str(out), "--count", str(count), "--seed", str(seed)]
     flags = {
         "--checkpoint": None if checkpoint == "best" else checkpoint,
+        "--device": None if device == "cpu" else device,
         "--frames": options.get("frames"),
         "--rate": 1 / step if (step := options.get("frame_step", 1.0)) != 1.0 else None,
         "--class": options.get("label"),

@@ -175,8 +175,15 @@ def test_foreign_samplers(own_module):
     clips = load(f"{own_module}:sample").sample(3, seed=4)
     np.testing.assert_array_equal(clips, np.random.default_rng(4).integers(0, 255, (3, 4, 8, 8, 3), np.uint8))
     assert load(f"{own_module}:Sampler").sample(2, frames=5).shape == (2, 5, 8, 8, 3)
-    with pytest.raises(VgbenchError, match="takes no 'frames'"):
-        load(f"{own_module}:sample").sample(1, frames=9)
+    for key, flag in [
+        ("frames", "--frames"),
+        ("label", "--class"),
+        ("fix", "--fix"),
+        ("frame_step", "--rate"),
+    ]:
+        with pytest.raises(VgbenchError, match=f"takes no '{key}'") as caught:
+            load(f"{own_module}:sample").sample(1, **{key: 9})
+        assert flag in caught.value.remedy
     with pytest.raises(VgbenchError, match=r"gave float32 \[2, 3, 4, 8, 8\]"):
         load(f"{own_module}:wrong").sample(2)
 
