@@ -1,17 +1,26 @@
 """`sample_clips` and `write_samples`: chunk by chunk, on a device, from our generators and a user's."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from tiny import FRAMES, SIZE, config
+from PIL import Image
+from tiny import FRAMES, SIZE, config, generator, moving_squares
 
 from vgbench import sampling
 from vgbench.cli import app
+from vgbench.clips import open_source
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.reference_models import build
+from vgbench.evaluation import generator_score
+from vgbench.reference_models import build, load
 from vgbench.reference_models.checkpoint import save_generator
+from vgbench.reference_models.generator import Generator
 from vgbench.sample_card import read_card
-from vgbench.sampling import sample_clips, write_grid, write_samples
+from vgbench.sampling import sample_clips, score_samples, write_grid, write_samples
+from vgbench.training import train
+
+CONTINUES = {"regularisers": [{"name": "first-frame"}], "generator": generator(first_frame=True)}
 
 OWN = """
 import numpy as np
@@ -127,3 +136,48 @@ def test_a_device_that_is_not_there_is_an_error(device, labelled, tmp_path):
         with pytest.raises(ConfigError, match=f"device '{device}' cannot be used"):
             make()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["generator.safetensors"]
+
+
+def test_a_score_continues_first_frames_of_real_clips(monkeypatch):
+    """Clip i is of brightness 10 i + t at frame t, and of class "a" where i is even."""
+    frames = np.arange(FRAMES)[:, None, None, None]
+    clips = [np.broadcast_to(10 * i + frames, (FRAMES, SIZE, SIZE, 3)).astype(np.uint8) for i in range(20)]
+    real = open_source([(clip, "ab"[i % 2]) for i, clip in enumerate(clips)])
+    given = {}
+    monkeypatch.setattr(Generator, "sample", lambda self, n, **options: given.update(options, n=n))
+    score_samples(build(config(labels=True, classes=["b", "a"], **CONTINUES)), real, 20)
+    assert (given["n"], given["seed"]) == (20, 0)
+    stills = given["first_frame"]
+    assert (stills == stills[:, :1, :1, :1]).all()
+    numbers = stills[:, 0, 0, 0] // 10
+    assert sorted(stills[:, 0, 0, 0]) == list(range(0, 200, 10)), "frame 0 of every clip"
+    assert given["label"] == [1 - number % 2 for number in numbers], "each with its own class"
+    score_samples(build(config(**CONTINUES)), real, 4)
+    assert given["label"] is None, "no classes in the model"
+    score_samples(build(config(labels=True, classes=["c"], **CONTINUES)), real, 4)
+    assert given["label"] is None, "other classes than the model's"
+
+
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # the score's own folder
+def test_a_run_that_continues_first_frames_is_scored_and_resumed(tmp_path):
+    real = moving_squares(16, frames=18)
+    one = config(frames=16, score_minutes=1e-9, **CONTINUES)
+    score = generator_score(real, "temporal_flicker", clips=16)
+    train(one, tmp_path, steps=1, score=score, source=real)
+    train(one, tmp_path, steps=2, score=score, source=real, resume=True)
+    lines = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert {line["step"] for line in lines} == {1, 2}
+    model = load(tmp_path, "last")
+    assert score(model) == score(model) == lines[-1]["score"], "the same first frames every time"
+
+
+def test_sampling_without_the_first_frame_says_what_to_give(tmp_path):
+    save_generator(tmp_path / "generator.safetensors", build(config(**CONTINUES)), {})
+    command = ["sample", str(tmp_path / "generator.safetensors"), "--out", str(tmp_path / "clips")]
+    with pytest.raises(VgbenchError, match="continues a first frame") as caught:
+        app(command, standalone_mode=False)
+    assert "--first-frame" in caught.value.remedy
+    assert not (tmp_path / "clips").exists()
+    Image.new("RGB", (20, 20)).save(tmp_path / "black.png")
+    app([*command, "--count", "2", "--first-frame", str(tmp_path / "black.png")], standalone_mode=False)
+    assert len(list((tmp_path / "clips").glob("*.mkv"))) == 2
