@@ -352,14 +352,15 @@ def train(
     given = {"data": data, "generator": generator, "minutes": minutes, "steps": steps, "threads": threads}
     config = read_config(preset, settings or (), given)
     if dry_run:
-        from vgbench.training.catalogue import describe_config
+        from vgbench.training.catalogue import ASSUMED_CLASSES, describe_config, with_classes
         from vgbench.training.preview import describe_parts, step_memory
 
-        typer.echo(to_yaml(config), nl=False)
-        for part in describe_parts(config):
+        counted = with_classes(config)
+        typer.echo(to_yaml(config if counted.classes == ASSUMED_CLASSES else counted), nl=False)
+        for part in describe_parts(counted):
             typer.echo(f"# {part}")
-        typer.echo(f"# {describe_config(config, Path(preset).stem)}")
-        typer.echo(f"# a step holds about {step_memory(config) / 2**20:,.0f} MiB of tensors at its peak")
+        typer.echo(f"# {describe_config(counted, Path(preset).stem)}")
+        typer.echo(f"# a step holds about {step_memory(counted) / 2**20:,.0f} MiB of tensors at its peak")
         return
     from vgbench.evaluation import generator_score
     from vgbench.training.trainer import train as run_training
@@ -431,12 +432,13 @@ def sample(
     ] = None,
     fix: Annotated[
         Literal["content", "motion"] | None,
-        typer.Option(help="'content' or 'motion': the same for all clips, the other varies."),
+        typer.Option(help="'content' (and class) or 'motion': the same for all clips, the other varies."),
     ] = None,
     checkpoint: Annotated[
         Literal["best", "last", "first"],
         typer.Option(help="Which generator of the run; best by score, the last without scores."),
     ] = "best",
+    device: Annotated[str, typer.Option(help="Where the generator runs.")] = "cpu",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -464,6 +466,7 @@ def sample(
         "first_frame": first_frame,
         "fix": fix,
         "checkpoint": checkpoint,
+        "device": device,
     }
     if grid is not None:
         write_grid(source, grid, **how)

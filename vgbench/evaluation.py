@@ -33,6 +33,7 @@ from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import ExtractorChoice, Protocol, load
 from vgbench.results import Clips, ClipSet, ClipUse, ExtractorUse, Record, SkippedClip, environment, now
 from vgbench.sample_card import read_card
+from vgbench.sampling import score_samples
 from vgbench.signature import Signature
 from vgbench.statistics_file import is_statistics, load_statistics, save_statistics
 
@@ -209,7 +210,8 @@ def generator_score(
 ) -> Callable[[Sampler], float]:
     """Return a function that scores a generator during training; lower is better.
 
-    It always scores the same latents against the same real windows, whose features are computed once.
+    It always scores the same latents against the same real windows, whose features are computed once. A
+    generator that continues a first frame gets those of real clips.
 
     Args:
         real: what `evaluate` takes.
@@ -223,7 +225,7 @@ def generator_score(
     store = FeatureStore(Path(folder.name))
 
     def score(generator: Sampler, _keep: object = folder) -> float:
-        sampled = generator.sample(clips, seed=0)
+        sampled = score_samples(generator, source, clips)
         record = evaluate(sampled, source, protocol, [metric], settings=settings, store=store)
         return record.scores[metric].best_estimate
 

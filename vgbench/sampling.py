@@ -5,23 +5,27 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from vgbench import sample_card
-from vgbench.clips.clip import Frames
+from vgbench.clips.clip import ClipSource, Frames
 from vgbench.clips.grid import write_gif
 from vgbench.clips.write import Format, write_clips
-from vgbench.errors import VgbenchError
+from vgbench.errors import ConfigError, VgbenchError
 from vgbench.named import unknown_name
 from vgbench.reference_models import load
 from vgbench.reference_models.cost import generator_cost
 from vgbench.reference_models.foreign import ForeignGenerator
 from vgbench.reference_models.generator import Generator
+
+if TYPE_CHECKING:
+    from vgbench.evaluation import Sampler
 
 CHUNK = 256
 """Clips held in memory at once."""
@@ -37,6 +41,7 @@ def sample_clips(
     seed: int = 0,
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> Iterator[Frames]:
@@ -46,9 +51,11 @@ def sample_clips(
         run: run folder, `generator.safetensors`, or `package.module:sample` with
             `sample(n, seed, device) -> uint8 [n, T, H, W, 3]`.
         count: number of clips.
-        seed: of the first chunk; chunk k uses seed + k, so a longer run begins with the same clips.
+        seed: clip i depends on (seed, i) alone, so a longer run begins with the same clips. A sampler of the
+            user's own, which has no index, makes `CHUNK` clips a call: call k gets seed + k.
         first_frame: picture to go on from, for models conditioned on it.
         checkpoint: of a run folder: the best by score (the last without scores), the last, the first.
+        device: where the generator runs, such as "cuda"; another one changes rounding only.
         progress: called as (stage, done, total).
         options: frames, frame_step, label, fix, as `Generator.sample` takes them; None is left out.
 
@@ -56,9 +63,10 @@ def sample_clips(
         uint8 [T, H, W, 3].
 
     Raises:
+        ConfigError: a device that is not there.
         VgbenchError: no such run or checkpoint, or a request that the model cannot serve.
     """
-    generator = _load(run, checkpoint)
+    generator = _load(run, checkpoint, device)
     return _sample(generator, count, seed, first_frame, progress, options)
 
 
@@ -72,6 +80,7 @@ def write_samples(
     fps: float = 8,
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     **options: Any,
 ) -> list[Path]:
@@ -79,7 +88,7 @@ def write_samples(
 
     Arguments as for `sample_clips` and `clips.write.write_clips`; the card is `sample_card.SampleCard`.
     """
-    generator = _load(run, checkpoint)
+    generator = _load(run, checkpoint, device)
     seconds = [0.0]
     clips = _timed(_sample(generator, count, seed, first_frame, progress, options), seconds)
     paths = write_clips(clips, out, clip_format, fps=fps)
@@ -88,10 +97,10 @@ def write_samples(
     counted = cost is not None and options.get("frames") in (None, frames)  # macs are of the training length
     folder = Path(run)
     card = sample_card.SampleCard(
-        command=_command(run, out, count, seed, checkpoint, first_frame, options),
+        command=_command(run, out, count, seed, checkpoint, device, first_frame, options),
         clips=len(paths),
         seconds_per_clip=float(f"{seconds[0] / max(len(paths), 1):.4g}"),
-        device=f"cpu, {torch.get_num_threads()} threads",
+        device=f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else device,
         gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
         parameters=cost.parameters if cost else None,
         training_seconds=sample_card.training_seconds(folder) if folder.is_dir() else None,
@@ -110,6 +119,7 @@ def write_grid(
     fps: float = 8,
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
     **options: Any,
 ) -> None:
     """Write an animated grid (GIF) of clips to look at, `GRID` rows and columns.
@@ -117,7 +127,7 @@ def write_grid(
     With `fix="content"` each row has one content and a motion of its own in every column: how far the two
     come apart is what one sees. With `fix="motion"` the other way round. Arguments as for `sample_clips`.
     """
-    generator = _load(run, checkpoint)
+    generator = _load(run, checkpoint, device)
     rows, columns = GRID
     clips = [
         clip
@@ -128,10 +138,41 @@ def write_grid(
     write_gif(path, np.stack(clips), columns, fps=fps)
 
 
-def _load(run: str, checkpoint: Literal["best", "last", "first"]) -> Generator | ForeignGenerator:
+def score_samples(generator: Sampler, real: ClipSource, count: int) -> Frames:
+    """Sample the clips that a score during training looks at: the same latents every time.
+
+    A generator that continues a first frame gets those of real windows, and their classes where it has them,
+    as in training.
+
+    Returns:
+        uint8 [count, T, H, W, 3].
+
+    Raises:
+        NotEnoughClips: no real clip is as long as the generator's.
+    """
+    if not isinstance(generator, Generator) or generator.encoder is None:
+        return generator.sample(count, seed=0)
+    from vgbench.training.data import Windows
+
+    config = generator.config
+    classes = config.classes if {clip.label for clip in real.clips} <= set(config.classes) else ()
+    windows = Windows(real, config.size, config.frames, 1, 0, classes=classes, cache_gigabytes=0)
+    with closing(windows):
+        batch = windows.batch(range(count))
+    label = batch.labels.tolist() if classes else None
+    return generator.sample(count, seed=0, label=label, first_frame=batch.clips[:, 0])
+
+
+def _load(
+    run: str, checkpoint: Literal["best", "last", "first"], device: str
+) -> Generator | ForeignGenerator:
     if checkpoint not in ("best", "last", "first"):
         raise unknown_name("checkpoint", checkpoint, ("best", "last", "first"))
-    return load(run, checkpoint)
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
+    return load(run, checkpoint).to(device)
 
 
 def _sample(
@@ -149,7 +190,11 @@ def _sample(
         wanted["first_frame"] = _picture(first_frame, generator)
     for number, start in enumerate(range(0, count, CHUNK)):
         size = min(CHUNK, count - start)
-        for done, clip in enumerate(generator.sample(size, seed=seed + number, **wanted), start + 1):
+        if isinstance(generator, Generator):
+            clips = generator.sample(size, seed=seed, start=start, **wanted)
+        else:
+            clips = generator.sample(size, seed=seed + number, **wanted)
+        for done, clip in enumerate(clips, start + 1):
             yield clip
             if progress is not None:
                 progress("sampling", done, count)
@@ -175,6 +220,7 @@ def _command(
     count: int,
     seed: int,
     checkpoint: str,
+    device: str,
     first_frame: Path | None,
     options: dict[str, Any],
 ) -> str:
@@ -182,6 +228,7 @@ def _command(
     words = ["vgbench", "sample", run, "--out", str(out), "--count", str(count), "--seed", str(seed)]
     flags = {
         "--checkpoint": None if checkpoint == "best" else checkpoint,
+        "--device": None if device == "cpu" else device,
         "--frames": options.get("frames"),
         "--rate": 1 / step if (step := options.get("frame_step", 1.0)) != 1.0 else None,
         "--class": options.get("label"),
@@ -200,7 +247,7 @@ def _picture(path: Path, generator: Generator | ForeignGenerator) -> npt.NDArray
 
     try:
         with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert("RGB"))[None]
+            pixels = np.array(picture.convert("RGB"))[None]
     except (OSError, UnidentifiedImageError) as error:
         raise VgbenchError(f"{path}: not a picture that can be read", "give a PNG or JPEG file") from error
     if isinstance(generator, ForeignGenerator):

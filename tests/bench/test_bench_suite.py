@@ -92,6 +92,7 @@ def test_a_mistake_is_named(changes, words):
         ({"motions": ["grue"]}, "unknown motion module 'grue'"),
         ({"presets": ["gru-hing"]}, "unknown preset 'gru-hing'"),
         ({"settings": {"batchsize": 3}}, "unknown key 'batchsize'"),
+        ({"presets": ["first-frame"], "losses": [], "motions": []}, "continues first frames"),
     ],
 )
 def test_a_cell_that_cannot_train_is_found_before_anything_runs(changes, words):

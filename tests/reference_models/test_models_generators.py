@@ -202,6 +202,31 @@ def test_fix_keeps_one_latent():
         model("conv3d").sample(1, fix="motion")
 
 
+def test_a_class_that_is_drawn_is_part_of_the_content():
+    network = model("gru", classes=tuple("abcdef"))
+    drawn = network._labels(range(8), 0, None, None).tolist()
+    assert len(set(drawn)) > 1
+    assert network._labels(range(8), 0, None, "motion").tolist() == drawn
+    assert network._labels(range(8), 0, None, "content").tolist() == drawn[:1] * 8
+    assert network._labels(range(3), 0, list("cad"), "content").tolist() == [2, 0, 3], "what is given stays"
+    still = model("static", classes=tuple("abcdef"))
+    with torch.no_grad():  # without weights for the codes a clip is its content alone
+        first = next(layer for layer in still.decoder.modules() if isinstance(layer, nn.Linear))
+        first.weight[:, -still.motion.code_dim :] = 0
+    assert (still.sample(8) != still.sample(8)[:1]).any()
+    assert (still.sample(8, fix="content") == still.sample(1)).all()
+
+
+def test_a_set_may_be_made_in_parts():
+    network = model("gru", classes=("walk", "run"))
+    whole = network.sample(9, seed=2)
+    np.testing.assert_array_equal(network.sample(4, seed=2, start=5), whole[5:])
+    fixed = network.sample(9, seed=2, fix="content")
+    np.testing.assert_array_equal(network.sample(4, seed=2, start=5, fix="content"), fixed[5:])
+    with pytest.raises(VgbenchError, match="from clip -1"):
+        network.sample(1, start=-1)
+
+
 def test_only_chosen_frames_equal_the_whole_clips():
     for motion in MOTION_NAMES:
         network = model(motion).eval()
@@ -330,6 +355,7 @@ def test_costs_are_counted():
     )
     enter, first, last = (6 + 2) * 8 * 16, 8 * 4 * 16 * 16, 4 * 3 * 16 * 64
     cost = generator_cost(network)
+    assert generator_cost(network.to("meta")) == cost, "also where the weights lie elsewhere"
     assert cost.macs == 8 * (enter + first + last)
     assert cost.parameters == sum(p.numel() for p in network.parameters())
     critic = build_discriminator(DiscriminatorConfig(name="image", channels=4, norm="none"), 16, 8)

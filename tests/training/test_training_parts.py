@@ -18,7 +18,7 @@ from vgbench.sampling import GRID, write_grid
 from vgbench.training import list_models, train
 from vgbench.training.augment import AUGMENTATIONS, augment, draw
 from vgbench.training.boards import strips
-from vgbench.training.catalogue import bounded_seconds_per_step
+from vgbench.training.catalogue import bounded_seconds_per_step, describe_config
 from vgbench.training.ema import decay, update
 from vgbench.training.players import learning_rate_share
 
@@ -175,8 +175,15 @@ def test_foreign_samplers(own_module):
     clips = load(f"{own_module}:sample").sample(3, seed=4)
     np.testing.assert_array_equal(clips, np.random.default_rng(4).integers(0, 255, (3, 4, 8, 8, 3), np.uint8))
     assert load(f"{own_module}:Sampler").sample(2, frames=5).shape == (2, 5, 8, 8, 3)
-    with pytest.raises(VgbenchError, match="takes no 'frames'"):
-        load(f"{own_module}:sample").sample(1, frames=9)
+    for key, flag in [
+        ("frames", "--frames"),
+        ("label", "--class"),
+        ("fix", "--fix"),
+        ("frame_step", "--rate"),
+    ]:
+        with pytest.raises(VgbenchError, match=f"takes no '{key}'") as caught:
+            load(f"{own_module}:sample").sample(1, **{key: 9})
+        assert flag in caught.value.remedy
     with pytest.raises(VgbenchError, match=r"gave float32 \[2, 3, 4, 8, 8\]"):
         load(f"{own_module}:wrong").sample(2)
 
@@ -189,6 +196,23 @@ def test_catalogue_counts_and_measures():
     assert gru.seconds_per_step is None
     assert gru.size == 32
     assert gru.frames > FRAMES
+
+
+def test_classes_of_the_data_are_counted():
+    facts = list_models(["gru-labels"])[0]
+    assert (facts.classes, facts.assumed) == (24, False), "six shapes that move in four ways"
+    assert "16x32x32, 24 classes; generator" in str(facts)
+    plain, given, assumed = (
+        describe_config(config(data="path/to/clips", **labels), "own")
+        for labels in ({}, {"labels": True, "classes": list("ab")}, {"labels": True})
+    )
+    assert [one.classes for one in (plain, given, assumed)] == [0, 2, 101]
+    assert [one.assumed for one in (plain, given, assumed)] == [False, False, True]
+    embedded = 16 * 8 * 16  # sixteen more numbers enter eight maps of 4x4
+    assert given.generator_parameters - plain.generator_parameters == 2 * 16 + embedded
+    assert assumed.generator_parameters - plain.generator_parameters == 101 * 16 + embedded
+    assert given.discriminator_parameters - plain.discriminator_parameters == 2 * 8
+    assert assumed.discriminator_parameters - plain.discriminator_parameters == 101 * 8
 
 
 def test_steps_beyond_the_limit_are_foreseen_from_two_clips():

@@ -122,8 +122,14 @@ def _config(
     for layer in (*layers, grid.settings):
         values = _apply(values, layer)
     values |= {"steps": grid.steps or suite.steps, "minutes": None, "seed": seed, "device": suite.device}
-    where = " + ".join(filter(None, (Path(preset).stem, motion, loss)))
-    return parse(TrainConfig, values, f"suite {suite.name}, {where}")
+    where = f"suite {suite.name}, " + " + ".join(filter(None, (Path(preset).stem, motion, loss)))
+    config = parse(TrainConfig, values, where)
+    if config.generator.first_frame:
+        raise ConfigError(
+            f"{where}: a model that continues first frames does not compare with models that get none",
+            "train and score it by itself: vgbench train, sample --first-frame, eval",
+        )
+    return config
 
 
 def _apply(values: dict[str, Any], layer: Overrides) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def generator_cost(generator: Generator) -> Cost:
     if generator.encoder is not None:
         still = torch.zeros(2, 3, generator.config.size, generator.config.size)
     latents = generator.draw(2, frames, torch.Generator().manual_seed(0), first_frame=still)
-    times = needed_times(frames, 2)
+    latents, times = latents.to(generator.device), needed_times(frames, 2).to(generator.device)
     was_training = generator.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         generator.eval()(latents, times)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from vgbench.errors import VgbenchError
 from vgbench.named import import_object
 
+FLAGS = {"label": "--class", "frame_step": "--rate"}
+"""Arguments of `sample` whose flag on the command line has another name."""
+
 
 @dataclass(frozen=True)
 class ForeignGenerator:
@@ -20,15 +23,19 @@ class ForeignGenerator:
 
     Attributes:
         name: as the user wrote it, `package.module:Object`.
-        function: `sample(n, seed, device)`; further arguments it names (frames, label) are passed on.
+        function: `sample(n, seed, device)`; further arguments it names (frames, label, fix, frame_step) are
+            passed on.
+        device: passed on where the function names it; any but "cpu" must be.
     """
 
     name: str
     function: Callable[..., Any]
+    device: str = "cpu"
 
-    def sample(
-        self, n: int, seed: int = 0, frames: int | None = None, label: Any = None, device: str = "cpu"
-    ) -> npt.NDArray[np.uint8]:
+    def to(self, device: str) -> ForeignGenerator:
+        return replace(self, device=device)
+
+    def sample(self, n: int, seed: int = 0, **options: Any) -> npt.NDArray[np.uint8]:
         """Call the user's function and check what it gives back: uint8 [n, T, H, W, 3].
 
         Raises:
@@ -36,13 +43,15 @@ class ForeignGenerator:
         """
         arguments = inspect.signature(self.function).parameters
         open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in arguments.values())
-        extra = {"frames": frames, "label": label}
-        extra = {key: value for key, value in extra.items() if value is not None}
+        extra = {key: value for key, value in options.items() if value is not None}
+        if self.device != "cpu" or "device" in arguments or open_ended:
+            extra["device"] = self.device
         for key in extra:
             if key not in arguments and not open_ended:
-                raise VgbenchError(f"{self.name}: its sample function takes no '{key}'", f"leave {key} out")
-        if "device" in arguments or open_ended:
-            extra["device"] = device
+                raise VgbenchError(
+                    f"{self.name}: its sample function takes no '{key}'",
+                    f"leave {FLAGS.get(key, f'--{key}')} out, or let the function take {key}",
+                )
         clips = np.asarray(self.function(n, seed, **extra))
         if clips.dtype != np.uint8 or clips.ndim != 5 or len(clips) != n or clips.shape[-1] != 3:
             raise VgbenchError(

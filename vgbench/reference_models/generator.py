@@ -146,6 +146,7 @@ class Generator(nn.Module):
         first_frame: npt.NDArray[np.uint8] | None = None,
         fix: Literal["content", "motion"] | None = None,
         frame_step: float = 1.0,
+        start: int = 0,
         batch: int = 32,
     ) -> npt.NDArray[np.uint8]:
         """Sample clips. Clip i depends on (seed, i) only, neither on n nor on the batch size.
@@ -156,9 +157,11 @@ class Generator(nn.Module):
             frames: length; the training length unless given.
             label: class index or name, one for all or one per clip; drawn uniformly when not given.
             first_frame: uint8 [H, W, 3] or [n, H, W, 3] of the model's size, for models conditioned on it.
-            fix: use the first clip's "content" or "motion" latent for all clips.
+            fix: use the "content" or "motion" latent of clip 0 for all clips. A class that is drawn belongs
+                to the content.
             frame_step: time between two frames in training frames; 0.5 doubles the frame rate. Only motion
                 modules that are continuous take other values than 1.
+            start: index of the first clip; a set may be made in parts.
             batch: clips computed at once.
 
         Returns:
@@ -168,26 +171,27 @@ class Generator(nn.Module):
             VgbenchError: a length, label or condition that this model cannot serve.
         """
         frames = self.config.frames if frames is None else frames
-        self._check_request(n, frames, frame_step, fix)
+        self._check_request(n, start, frames, frame_step, fix)
         span = round((frames - 1) * frame_step + 0.5) + 1 if frame_step != 1 else frames
-        labels = self._labels(n, seed, label)
+        rows = range(start, start + n)
+        labels = self._labels(rows, seed, label, fix)
         stills = self._first_frames(n, first_frame)
         chunks = []
         was_training = self.training
         self.eval()
         try:
-            for start in range(0, n, batch):
-                rows = range(start, min(start + batch, n))
-                latents = self._draw_each(rows, seed, span, fix)
+            for done in range(0, n, batch):
+                part = slice(done, done + batch)
+                latents = self._draw_each(rows[part], seed, span, fix)
                 latents = Latents(
                     latents.content,
                     latents.motion,
-                    None if labels is None else labels[rows.start : rows.stop],
-                    None if stills is None else stills[rows.start : rows.stop],
+                    None if labels is None else labels[part],
+                    None if stills is None else stills[part],
                 ).to(self.device)
                 times = torch.arange(frames, device=self.device) * float(frame_step)
                 with torch.no_grad():
-                    video = self(latents, times.expand(len(rows), -1))
+                    video = self(latents, times.expand(len(latents), -1))
                 chunks.append(to_uint8(video))
         finally:
             self.train(was_training)
@@ -222,11 +226,13 @@ class Generator(nn.Module):
         return Latents(torch.from_numpy(np.stack(content)), torch.from_numpy(np.stack(motion)))
 
     def _check_request(
-        self, n: int, frames: int, frame_step: float, fix: Literal["content", "motion"] | None
+        self, n: int, start: int, frames: int, frame_step: float, fix: Literal["content", "motion"] | None
     ) -> None:
         name = self.config.generator.motion.name
-        if n < 0 or frames < 1 or frame_step <= 0:
-            raise VgbenchError(f"cannot sample {n} clips of {frames} frames, frame_step {frame_step}")
+        if n < 0 or start < 0 or frames < 1 or frame_step <= 0:
+            raise VgbenchError(
+                f"cannot sample {n} clips of {frames} frames from clip {start} on, frame_step {frame_step}"
+            )
         if self.horizon is not None and frames != self.horizon:
             raise VgbenchError(
                 f"motion '{name}' makes exactly {self.horizon} frames, {frames} were asked for",
@@ -243,7 +249,11 @@ class Generator(nn.Module):
             raise VgbenchError(f"motion '{name}' has no motion latent of its own to fix")
 
     def _labels(
-        self, n: int, seed: int, label: int | str | Sequence[int | str] | None
+        self,
+        rows: Sequence[int],
+        seed: int,
+        label: int | str | Sequence[int | str] | None,
+        fix: Literal["content", "motion"] | None,
     ) -> torch.Tensor | None:
         count = self.config.label_count
         if not count:
@@ -251,13 +261,12 @@ class Generator(nn.Module):
                 raise VgbenchError("this model was trained without labels", "leave the label out")
             return None
         if label is None:
-            drawn = [
-                int(np.random.default_rng([seed, row, LABEL_STREAM]).integers(count)) for row in range(n)
-            ]
-            return torch.tensor(drawn, dtype=torch.long)
-        given = [label] * n if isinstance(label, int | str) else list(label)
-        if len(given) != n:
-            raise VgbenchError(f"{len(given)} labels for {n} clips")
+            drawn = [0 if fix == "content" else row for row in rows]
+            labels = [int(np.random.default_rng([seed, row, LABEL_STREAM]).integers(count)) for row in drawn]
+            return torch.tensor(labels, dtype=torch.long)
+        given = [label] * len(rows) if isinstance(label, int | str) else list(label)
+        if len(given) != len(rows):
+            raise VgbenchError(f"{len(given)} labels for {len(rows)} clips")
         return torch.tensor([self._label_index(one) for one in given], dtype=torch.long)
 
     def _label_index(self, label: int | str) -> int:
@@ -276,7 +285,10 @@ class Generator(nn.Module):
                 raise VgbenchError("this model was trained without a first frame", "leave it out")
             return None
         if first_frame is None:
-            raise VgbenchError("this model continues a first frame, and none was given")
+            raise VgbenchError(
+                "this model continues a first frame, and none was given",
+                "give first_frame; vgbench sample takes --first-frame PICTURE",
+            )
         stills = np.asarray(first_frame)
         stills = np.broadcast_to(stills, (n, *stills.shape)) if stills.ndim == 3 else stills
         expected = (n, self.config.size, self.config.size, 3)

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from vgbench.training.config import TrainConfig
 from vgbench.training.presets import describe, preset_names, read_config
 
+NO_DATA = "path/to/clips"
+"""The data of presets that leave the choice of clips to the user."""
+
+ASSUMED_CLASSES = tuple(f"class {number}" for number in range(101))
+"""What a labelled preset without data is counted with: as many classes as UCF-101 has."""
+
 
 @dataclass(frozen=True)
 class PresetFacts:
@@ -25,6 +31,8 @@ class PresetFacts:
         discriminator_macs: multiply-accumulates of all discriminators for what they see of one clip, forward.
         seconds_per_step: of training on this machine; None when not measured.
         estimated: the seconds are those of two clips, scaled to the batch, as a whole step takes too long.
+        classes: that the networks are conditioned on, 0 without labels.
+        assumed: the preset's data are not known, and `ASSUMED_CLASSES` stand for theirs.
     """
 
     name: str
@@ -37,10 +45,13 @@ class PresetFacts:
     discriminator_macs: int
     seconds_per_step: float | None = None
     estimated: bool = False
+    classes: int = 0
+    assumed: bool = False
 
     def __str__(self) -> str:
+        classes = f", {self.classes} classes" if self.classes else ""
         parts = [
-            f"{self.frames}x{self.size}x{self.size}",
+            f"{self.frames}x{self.size}x{self.size}{classes}{' (assumed)' if self.assumed else ''}",
             f"generator {self.generator_parameters / 1e6:.2f} M, {self.generator_macs / 1e9:.2f} GMAC a clip",
             f"critics {self.discriminator_parameters / 1e6:.2f} M, {self.discriminator_macs / 1e9:.2f} GMAC",
         ]
@@ -72,6 +83,7 @@ def list_models(
 
     Raises:
         ConfigError: unknown preset.
+        VgbenchError: classes cannot be found, see `with_classes`.
     """
     wanted = preset_names() if names is None else list(names)
     configs = [read_config(name) for name in wanted]  # an unknown name is an error before any work
@@ -90,10 +102,15 @@ def describe_config(
     measured_steps: int = 0,
     seconds_limit: float = 20.0,
 ) -> PresetFacts:
-    """Count a config's networks, and time its training step if asked to."""
+    """Count a config's networks, and time its training step if asked to.
+
+    Raises:
+        VgbenchError: classes cannot be found, see `with_classes`.
+    """
     from vgbench.reference_models.cost import discriminator_cost, generator_cost
     from vgbench.training.players import build_players
 
+    config = with_classes(config)
     players = build_players(config.model_copy(update={"device": "cpu"}))
     generator = generator_cost(players.generator)
     critics = [discriminator_cost(one, config.size, config.frames) for one in players.discriminators]
@@ -111,7 +128,26 @@ def describe_config(
         discriminator_macs=sum(cost.macs for cost in critics),
         seconds_per_step=seconds,
         estimated=estimated,
+        classes=len(config.classes),
+        assumed=config.classes == ASSUMED_CLASSES,
     )
+
+
+def with_classes(config: TrainConfig) -> TrainConfig:
+    """Fill in the classes that training finds in the data: embeddings and projections have a row for each.
+
+    A preset that leaves its data to the user gets `ASSUMED_CLASSES`.
+
+    Raises:
+        VgbenchError: the data are not there, or are clips without labels.
+    """
+    if not config.labels or config.classes:
+        return config
+    if config.data == NO_DATA:
+        return config.model_copy(update={"classes": ASSUMED_CLASSES})
+    from vgbench.training.trainer import open_data, resolved
+
+    return resolved(config, None, None, open_data(config))
 
 
 def bounded_seconds_per_step(

@@ -73,16 +73,20 @@ def describe_parts(config: TrainConfig) -> list[Part]:
             chosen = critic.choose_times(clips, config.frames, random)
             seen = needed_times(config.frames, clips) if chosen is None else chosen.float()
             looked_at = video[:, :, : seen.shape[1]]
-            parts.append(_part("discriminator", critic, [looked_at], _given(critic, looked_at, seen)))
+            label = latents.label if critic.embedding is not None else None
+            taken = [looked_at] if label is None else [looked_at, label]
+            parts.append(_part("discriminator", critic, taken, _given(critic, looked_at, seen, label)))
     return parts
 
 
-def _given(critic: Discriminator, video: torch.Tensor, times: torch.Tensor) -> list[torch.Tensor]:
+def _given(
+    critic: Discriminator, video: torch.Tensor, times: torch.Tensor, label: torch.Tensor | None
+) -> list[torch.Tensor]:
     try:
         maps = critic.trunk(video, times)
     except NotImplementedError:  # a user's own, whose forward is all there is
         maps = []
-    return [*maps, critic(video, times)]
+    return [*maps, critic(video, times) if label is None else critic(video, times, label)]
 
 
 def _part(kind: str, network: nn.Module, takes: list[torch.Tensor], gives: list[torch.Tensor]) -> Part:

@@ -1,0 +1,183 @@
+"""`sample_clips` and `write_samples`: chunk by chunk, on a device, from our generators and a user's."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import FRAMES, SIZE, config, generator, moving_squares
+
+from vgbench import sampling
+from vgbench.cli import app
+from vgbench.clips import open_source
+from vgbench.errors import ConfigError, VgbenchError
+from vgbench.evaluation import generator_score
+from vgbench.reference_models import build, load
+from vgbench.reference_models.checkpoint import save_generator
+from vgbench.reference_models.generator import Generator
+from vgbench.sample_card import read_card
+from vgbench.sampling import sample_clips, score_samples, write_grid, write_samples
+from vgbench.training import train
+
+CONTINUES = {"regularisers": [{"name": "first-frame"}], "generator": generator(first_frame=True)}
+
+OWN = """
+import numpy as np
+
+calls = []
+
+
+def sample(n, seed, device="cpu"):
+    calls.append((n, seed, device))
+    return np.full((n, 4, 8, 8, 3), seed, np.uint8)
+
+
+def anywhere(n, seed):
+    return np.zeros((n, 4, 8, 8, 3), np.uint8)
+
+
+def moved(n, seed, fix="nothing", frame_step=1.0):
+    return np.full((n, 4, 8, 8, 3), 100 * (fix == "content") + 10 * frame_step, np.uint8)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "vgbench_test_samplers.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "vgbench_test_samplers"
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A generator with classes, and the path of its file."""
+    network = build(config(labels=True, classes=list("abcd")))
+    save_generator(tmp_path / "generator.safetensors", network, {})
+    return network, str(tmp_path / "generator.safetensors")
+
+
+@pytest.mark.parametrize("fix", [None, "content", "motion"])
+def test_clips_depend_on_seed_and_index_whatever_the_chunk(fix, labelled, monkeypatch):
+    network, path = labelled
+    monkeypatch.setattr(sampling, "CHUNK", 4)
+    clips = np.stack(list(sample_clips(path, 10, seed=3, fix=fix)))
+    np.testing.assert_array_equal(clips, network.sample(10, seed=3, fix=fix))
+    np.testing.assert_array_equal(clips[:5], np.stack(list(sample_clips(path, 5, seed=3, fix=fix))))
+
+
+def test_a_user_s_sampler_gets_another_seed_for_every_chunk(own, monkeypatch):
+    monkeypatch.setattr(sampling, "CHUNK", 4)
+    clips = list(sample_clips(f"{own}:sample", 10, seed=7))
+    assert [clip[0, 0, 0, 0] for clip in clips] == [7] * 4 + [8] * 4 + [9] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "flag"),
+    [
+        (["--fix", "content"], "fix", "--fix"),
+        (["--rate", "2"], "frame_step", "--rate"),
+        (["--device", "meta"], "device", "--device"),
+    ],
+)
+def test_what_a_user_s_sampler_does_not_take_is_an_error(arguments, key, flag, own, tmp_path):
+    command = ["sample", "--from", f"{own}:anywhere", "--out", str(tmp_path / "out"), *arguments]
+    with pytest.raises(VgbenchError, match=f"takes no '{key}'") as caught:
+        app(command, standalone_mode=False)
+    assert caught.value.exit_code == 2
+    assert flag in caught.value.remedy
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_user_s_sampler_names_is_passed_on(own):
+    (clip,) = sample_clips(f"{own}:moved", 1, fix="content", frame_step=0.5)
+    assert (clip == 105).all()
+    (clip,) = sample_clips(f"{own}:moved", 1, frame_step=1.0)
+    assert (clip == 10).all()
+
+
+def test_device_reaches_a_user_s_sampler_and_the_card(own, tmp_path):
+    import vgbench_test_samplers
+
+    vgbench_test_samplers.calls.clear()
+    command = ["sample", f"{own}:sample", "--out", str(tmp_path / "a"), "--count", "2"]
+    app([*command, "--device", "meta", "--grid", str(tmp_path / "a.gif")], standalone_mode=False)
+    assert {device for _, _, device in vgbench_test_samplers.calls} == {"meta"}
+    card = read_card(tmp_path / "a")
+    assert card.device == "meta"
+    assert "--device meta" in card.command
+    write_samples(f"{own}:sample", tmp_path / "b", 1)
+    assert vgbench_test_samplers.calls[-1] == (1, 0, "cpu")
+    assert read_card(tmp_path / "b").device.startswith("cpu, ")
+    assert "--device" not in read_card(tmp_path / "b").command
+
+
+def test_generators_of_vgbench_run_on_the_device(labelled, monkeypatch):
+    """The meta device has shapes and no numbers, so only the place where it would run can be seen."""
+    _, path = labelled
+    seen = []
+
+    def remembered(video):
+        seen.append(video.device)
+        return np.zeros((len(video), FRAMES, SIZE, SIZE, 3), np.uint8)
+
+    monkeypatch.setattr("vgbench.reference_models.generator.to_uint8", remembered)
+    list(sample_clips(path, 2, device="meta"))
+    assert seen == [torch.device("meta")]
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda:99", "nowhere"])
+def test_a_device_that_is_not_there_is_an_error(device, labelled, tmp_path):
+    for make in (
+        lambda: sample_clips(labelled[1], 1, device=device),
+        lambda: write_samples(labelled[1], tmp_path / "clips", 1, device=device),
+        lambda: write_grid(labelled[1], tmp_path / "grid.gif", device=device),
+    ):
+        with pytest.raises(ConfigError, match=f"device '{device}' cannot be used"):
+            make()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["generator.safetensors"]
+
+
+def test_a_score_continues_first_frames_of_real_clips(monkeypatch):
+    """Clip i is of brightness 10 i + t at frame t, and of class "a" where i is even."""
+    frames = np.arange(FRAMES)[:, None, None, None]
+    clips = [np.broadcast_to(10 * i + frames, (FRAMES, SIZE, SIZE, 3)).astype(np.uint8) for i in range(20)]
+    real = open_source([(clip, "ab"[i % 2]) for i, clip in enumerate(clips)])
+    given = {}
+    monkeypatch.setattr(Generator, "sample", lambda self, n, **options: given.update(options, n=n))
+    score_samples(build(config(labels=True, classes=["b", "a"], **CONTINUES)), real, 20)
+    assert (given["n"], given["seed"]) == (20, 0)
+    stills = given["first_frame"]
+    assert (stills == stills[:, :1, :1, :1]).all()
+    numbers = stills[:, 0, 0, 0] // 10
+    assert sorted(stills[:, 0, 0, 0]) == list(range(0, 200, 10)), "frame 0 of every clip"
+    assert given["label"] == [1 - number % 2 for number in numbers], "each with its own class"
+    score_samples(build(config(**CONTINUES)), real, 4)
+    assert given["label"] is None, "no classes in the model"
+    score_samples(build(config(labels=True, classes=["c"], **CONTINUES)), real, 4)
+    assert given["label"] is None, "other classes than the model's"
+
+
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # the score's own folder
+def test_a_run_that_continues_first_frames_is_scored_and_resumed(tmp_path):
+    real = moving_squares(16, frames=18)
+    one = config(frames=16, score_minutes=1e-9, **CONTINUES)
+    score = generator_score(real, "temporal_flicker", clips=16)
+    train(one, tmp_path, steps=1, score=score, source=real)
+    train(one, tmp_path, steps=2, score=score, source=real, resume=True)
+    lines = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert {line["step"] for line in lines} == {1, 2}
+    model = load(tmp_path, "last")
+    assert score(model) == score(model) == lines[-1]["score"], "the same first frames every time"
+
+
+def test_sampling_without_the_first_frame_says_what_to_give(tmp_path):
+    save_generator(tmp_path / "generator.safetensors", build(config(**CONTINUES)), {})
+    command = ["sample", str(tmp_path / "generator.safetensors"), "--out", str(tmp_path / "clips")]
+    with pytest.raises(VgbenchError, match="continues a first frame") as caught:
+        app(command, standalone_mode=False)
+    assert "--first-frame" in caught.value.remedy
+    assert not (tmp_path / "clips").exists()
+    Image.new("RGB", (20, 20)).save(tmp_path / "black.png")
+    app([*command, "--count", "2", "--first-frame", str(tmp_path / "black.png")], standalone_mode=False)
+    assert len(list((tmp_path / "clips").glob("*.mkv"))) == 2
