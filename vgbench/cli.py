@@ -403,7 +403,10 @@ def sample(
     run: Annotated[
         str | None, typer.Argument(help="Run folder, generator.safetensors, or package.module:sample.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the clips.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the clips; one that sample wrote before is replaced."),
+    ] = None,
     grid: Annotated[
         Path | None,
         typer.Option(
@@ -420,7 +423,7 @@ def sample(
         Literal["mkv", "mp4", "gif", "webp", "frames", "strip", "npz"],
         typer.Option("--format", "-f", help="mkv, webp, frames, strip and npz lose nothing."),
     ] = "mkv",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the latents; clip i depends on (seed, i) alone.")] = 0,
     frames: Annotated[int | None, typer.Option(min=1, help="Length; the training length by default.")] = None,
     fps: Annotated[float, typer.Option(min=0.1, help="Frame rate written into the files.")] = 8.0,
     rate: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from vgbench import sample_card
+from vgbench.atomic import replacing
 from vgbench.clips.clip import ClipSource, Frames
 from vgbench.clips.grid import write_gif
 from vgbench.clips.write import Format, write_clips
@@ -52,7 +53,8 @@ def sample_clips(
             `sample(n, seed, device) -> uint8 [n, T, H, W, 3]`.
         count: number of clips.
         seed: clip i depends on (seed, i) alone, so a longer run begins with the same clips. A sampler of the
-            user's own, which has no index, makes `CHUNK` clips a call: call k gets seed + k.
+            user's own, which has no index, makes `CHUNK` clips a call: the first call gets the seed itself,
+            later ones seeds drawn from it, so that two seeds have no clip in common.
         first_frame: picture to go on from, for models conditioned on it.
         checkpoint: of a run folder: the best by score (the last without scores), the last, the first.
         device: where the generator runs, such as "cuda"; another one changes rounding only.
@@ -86,29 +88,42 @@ def write_samples(
 ) -> list[Path]:
     """Sample clips into a folder, with a card of what that cost and how the model was trained.
 
-    Arguments as for `sample_clips` and `clips.write.write_clips`; the card is `sample_card.SampleCard`.
+    Arguments as for `sample_clips` and `clips.write.write_clips`; the card is `sample_card.SampleCard`. The
+    folder appears whole or not at all, and takes the place of an earlier one. Clips of a model with classes
+    lie in sub-folders named after them, which readers take for labels.
+
+    Raises:
+        VgbenchError: as `sample_clips`, or the folder holds files and no card, so they are of another origin.
     """
+    out = Path(out)
+    if out.exists() and not (out / sample_card.NAME).exists() and any(out.iterdir()):
+        raise VgbenchError(f"{out}: holds files that vgbench sample did not write", "choose another folder")
     generator = _load(run, checkpoint, device)
     seconds = [0.0]
     clips = _timed(_sample(generator, count, seed, first_frame, progress, options), seconds)
-    paths = write_clips(clips, out, clip_format, fps=fps)
-    cost = generator_cost(generator) if isinstance(generator, Generator) else None
-    frames = generator.config.frames if isinstance(generator, Generator) else None
-    counted = cost is not None and options.get("frames") in (None, frames)  # macs are of the training length
-    folder = Path(run)
-    card = sample_card.SampleCard(
-        command=_command(run, out, count, seed, checkpoint, device, first_frame, options),
-        clips=len(paths),
-        seconds_per_clip=float(f"{seconds[0] / max(len(paths), 1):.4g}"),
-        device=f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else device,
-        gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
-        parameters=cost.parameters if cost else None,
-        training_seconds=sample_card.training_seconds(folder) if folder.is_dir() else None,
-        training=sample_card.training_curves(folder) if folder.is_dir() else {},
-        config=sample_card.run_config(folder) if folder.is_dir() else {},
-    )
-    sample_card.write_card(out, card)
-    return paths
+    with replacing(out) as temporary:
+        written = write_clips(
+            clips, temporary, clip_format, fps=fps, labels=_folders(generator, count, seed, options)
+        )
+        cost = generator_cost(generator) if isinstance(generator, Generator) else None
+        frames = generator.config.frames if isinstance(generator, Generator) else None
+        counted = options.get("frames") in (None, frames)  # macs are of the training length
+        folder = Path(run)
+        card = sample_card.SampleCard(
+            command=_command(
+                run, out, count, clip_format, seed, fps, checkpoint, device, first_frame, options
+            ),
+            clips=len(written),
+            seconds_per_clip=float(f"{seconds[0] / max(len(written), 1):.4g}"),
+            device=f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else device,
+            gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
+            parameters=cost.parameters if cost else None,
+            training_seconds=sample_card.training_seconds(folder) if folder.is_dir() else None,
+            training=sample_card.training_curves(folder) if folder.is_dir() else {},
+            config=sample_card.run_config(folder) if folder.is_dir() else {},
+        )
+        sample_card.write_card(temporary, card)
+    return [out / path.relative_to(temporary) for path in written]
 
 
 def write_grid(
@@ -193,7 +208,7 @@ def _sample(
         if isinstance(generator, Generator):
             clips = generator.sample(size, seed=seed, start=start, **wanted)
         else:
-            clips = generator.sample(size, seed=seed + number, **wanted)
+            clips = generator.sample(size, seed=_seed_of_call(seed, number), **wanted)
         for done, clip in enumerate(clips, start + 1):
             yield clip
             if progress is not None:
@@ -201,6 +216,11 @@ def _sample(
 
 
 _NEUTRAL = {"frame_step": 1.0}
+
+
+def _seed_of_call(seed: int, number: int) -> int:
+    """Seed for the user's own sampler: below 2³¹, which every library takes, after the first call."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1) if number else seed
 
 
 def _timed(clips: Iterator[Frames], seconds: list[float]) -> Iterator[Frames]:
@@ -214,11 +234,26 @@ def _timed(clips: Iterator[Frames], seconds: list[float]) -> Iterator[Frames]:
         yield clip
 
 
+def _folders(
+    generator: Generator | ForeignGenerator, count: int, seed: int, options: dict[str, Any]
+) -> Iterable[str | None] | None:
+    """Class of every clip, where all classes can be names of folders."""
+    if not isinstance(generator, Generator):
+        return None
+    classes = generator.config.classes
+    if not classes or any(Path(name).name != name or name.startswith(".") for name in classes):
+        return None
+    drawn = generator.labels(range(count), seed, options.get("label"), options.get("fix"))
+    return [classes[label] for label in drawn]
+
+
 def _command(
     run: str,
-    out: str | Path,
+    out: Path,
     count: int,
+    clip_format: Format,
     seed: int,
+    fps: float,
     checkpoint: str,
     device: str,
     first_frame: Path | None,
@@ -227,6 +262,8 @@ def _command(
     """Spell `vgbench sample …`, quoted for a POSIX shell; what is the default is left out."""
     words = ["vgbench", "sample", run, "--out", str(out), "--count", str(count), "--seed", str(seed)]
     flags = {
+        "--format": None if clip_format == "mkv" else clip_format,
+        "--fps": None if fps == 8 else fps,
         "--checkpoint": None if checkpoint == "best" else checkpoint,
         "--device": None if device == "cpu" else device,
         "--frames": options.get("frames"),

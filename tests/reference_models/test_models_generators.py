@@ -204,11 +204,11 @@ def test_fix_keeps_one_latent():
 
 def test_a_class_that_is_drawn_is_part_of_the_content():
     network = model("gru", classes=tuple("abcdef"))
-    drawn = network._labels(range(8), 0, None, None).tolist()
+    drawn = network.labels(range(8))
     assert len(set(drawn)) > 1
-    assert network._labels(range(8), 0, None, "motion").tolist() == drawn
-    assert network._labels(range(8), 0, None, "content").tolist() == drawn[:1] * 8
-    assert network._labels(range(3), 0, list("cad"), "content").tolist() == [2, 0, 3], "what is given stays"
+    assert network.labels(range(8), fix="motion") == drawn
+    assert network.labels(range(8), fix="content") == drawn[:1] * 8
+    assert network.labels(range(3), label=list("cad"), fix="content") == [2, 0, 3], "what is given stays"
     still = model("static", classes=tuple("abcdef"))
     with torch.no_grad():  # without weights for the codes a clip is its content alone
         first = next(layer for layer in still.decoder.modules() if isinstance(layer, nn.Linear))

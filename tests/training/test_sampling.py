@@ -1,6 +1,8 @@
 """`sample_clips` and `write_samples`: chunk by chunk, on a device, from our generators and a user's."""
 
 import json
+import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -31,6 +33,11 @@ calls = []
 def sample(n, seed, device="cpu"):
     calls.append((n, seed, device))
     return np.full((n, 4, 8, 8, 3), seed, np.uint8)
+
+
+def seeded(n, seed, device="cpu"):
+    calls.append((n, seed, device))
+    return np.zeros((n, 4, 8, 8, 3), np.uint8)
 
 
 def anywhere(n, seed):
@@ -66,10 +73,19 @@ def test_clips_depend_on_seed_and_index_whatever_the_chunk(fix, labelled, monkey
     np.testing.assert_array_equal(clips[:5], np.stack(list(sample_clips(path, 5, seed=3, fix=fix))))
 
 
-def test_a_user_s_sampler_gets_another_seed_for_every_chunk(own, monkeypatch):
+def test_a_user_s_sampler_gets_the_seed_and_then_seeds_that_no_other_seed_has(own, monkeypatch):
+    import vgbench_test_samplers
+
     monkeypatch.setattr(sampling, "CHUNK", 4)
-    clips = list(sample_clips(f"{own}:sample", 10, seed=7))
-    assert [clip[0, 0, 0, 0] for clip in clips] == [7] * 4 + [8] * 4 + [9] * 2
+    seen = []
+    for seed in range(50):
+        vgbench_test_samplers.calls.clear()
+        list(sample_clips(f"{own}:seeded", 10, seed=seed))
+        assert [n for n, *_ in vgbench_test_samplers.calls] == [4, 4, 2]
+        assert vgbench_test_samplers.calls[0][1] == seed
+        seen += [given for _, given, _ in vgbench_test_samplers.calls]
+    assert len(set(seen)) == 150
+    assert all(0 <= given < 2**31 for given in seen)
 
 
 @pytest.mark.parametrize(
@@ -181,3 +197,42 @@ def test_sampling_without_the_first_frame_says_what_to_give(tmp_path):
     Image.new("RGB", (20, 20)).save(tmp_path / "black.png")
     app([*command, "--count", "2", "--first-frame", str(tmp_path / "black.png")], standalone_mode=False)
     assert len(list((tmp_path / "clips").glob("*.mkv"))) == 2
+
+
+def test_a_folder_of_samples_is_replaced_whole_and_no_other_is_touched(own, tmp_path):
+    out = tmp_path / "out"
+    write_samples(f"{own}:sample", out, 5)
+    write_samples(f"{own}:sample", out, 2, "gif", fps=4)
+    assert sorted(path.name for path in out.iterdir()) == ["00000.gif", "00001.gif", "sampling.json"]
+    assert len(open_source(str(out)).clips) == read_card(out).clips == 2
+    assert "--format gif --fps 4" in read_card(out).command
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "clip.mp4").write_bytes(b"mine")
+    with pytest.raises(VgbenchError, match="did not write"):
+        write_samples(f"{own}:sample", mine, 2)
+    assert [path.name for path in mine.iterdir()] == ["clip.mp4"]
+
+
+def test_the_command_of_a_card_makes_the_folder_again(own, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_samples(f"{own}:sample", "out", 2, "gif", seed=3, fps=4)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.gif")}
+    words = shlex.split(read_card("out").command)
+    shutil.rmtree("out")
+    app(words[1:], standalone_mode=False)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.gif")} == before
+
+
+def test_clips_of_a_model_with_classes_lie_in_folders_of_their_class(labelled, tmp_path):
+    network, path = labelled
+    write_samples(path, tmp_path / "out", 12, seed=5)
+    clips = {clip.id.split("/")[1]: clip for clip in open_source(str(tmp_path / "out")).clips}
+    drawn = network.labels(range(12), seed=5)
+    expected = network.sample(12, seed=5, label=drawn)
+    for index, name in enumerate(sorted(clips)):
+        assert clips[name].label == "abcd"[drawn[index]]
+        np.testing.assert_array_equal(clips[name].read(range(FRAMES)), expected[index])
+    assert len({clip.label for clip in clips.values()}) > 1
+    write_samples(path, tmp_path / "out", 3, label="c")
+    assert {clip.label for clip in open_source(str(tmp_path / "out")).clips} == {"c"}

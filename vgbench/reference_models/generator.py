@@ -174,7 +174,7 @@ class Generator(nn.Module):
         self._check_request(n, start, frames, frame_step, fix)
         span = round((frames - 1) * frame_step + 0.5) + 1 if frame_step != 1 else frames
         rows = range(start, start + n)
-        labels = self._labels(rows, seed, label, fix)
+        labels = torch.tensor(self.labels(rows, seed, label, fix), dtype=torch.long)
         stills = self._first_frames(n, first_frame)
         chunks = []
         was_training = self.training
@@ -186,7 +186,7 @@ class Generator(nn.Module):
                 latents = Latents(
                     latents.content,
                     latents.motion,
-                    None if labels is None else labels[part],
+                    labels[part] if len(labels) else None,
                     None if stills is None else stills[part],
                 ).to(self.device)
                 times = torch.arange(frames, device=self.device) * float(frame_step)
@@ -248,26 +248,30 @@ class Generator(nn.Module):
         if fix == "motion" and 0 in self.motion.noise_shape(frames):
             raise VgbenchError(f"motion '{name}' has no motion latent of its own to fix")
 
-    def _labels(
+    def labels(
         self,
         rows: Sequence[int],
-        seed: int,
-        label: int | str | Sequence[int | str] | None,
-        fix: Literal["content", "motion"] | None,
-    ) -> torch.Tensor | None:
+        seed: int = 0,
+        label: int | str | Sequence[int | str] | None = None,
+        fix: Literal["content", "motion"] | None = None,
+    ) -> list[int]:
+        """Index of the class of each clip of `sample`, by the clips' own indices; empty without classes.
+
+        Raises:
+            VgbenchError: a label that this model does not have.
+        """
         count = self.config.label_count
         if not count:
             if label is not None:
                 raise VgbenchError("this model was trained without labels", "leave the label out")
-            return None
+            return []
         if label is None:
             drawn = [0 if fix == "content" else row for row in rows]
-            labels = [int(np.random.default_rng([seed, row, LABEL_STREAM]).integers(count)) for row in drawn]
-            return torch.tensor(labels, dtype=torch.long)
+            return [int(np.random.default_rng([seed, row, LABEL_STREAM]).integers(count)) for row in drawn]
         given = [label] * len(rows) if isinstance(label, int | str) else list(label)
         if len(given) != len(rows):
             raise VgbenchError(f"{len(given)} labels for {len(rows)} clips")
-        return torch.tensor([self._label_index(one) for one in given], dtype=torch.long)
+        return [self._label_index(one) for one in given]
 
     def _label_index(self, label: int | str) -> int:
         classes = self.config.classes
