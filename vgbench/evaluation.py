@@ -486,7 +486,7 @@ def _warnings(
 ) -> Iterable[tuple[str, str]]:
     """What weakens the scores, as (code, sentence)."""
     spec = measures.extractor.spec if measures.extractor else None
-    if spec is not None and not spec.id.startswith("i3d"):
+    if spec is not None and not spec.published:
         yield "not-comparable", f"extractor {spec.id}: compare with {spec.comparable_with}"
     for side in reversed(SIDES):
         used, asked = len(measured[side].windows), getattr(plan.clips, side)

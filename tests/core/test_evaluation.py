@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -286,6 +288,18 @@ def test_arrays_and_generators_are_sources():
 def test_short_windows_for_the_network_are_refused_before_work():
     with pytest.raises(ConfigError, match="at least 4 frames"):
         _evaluate(settings=[*SMALL, "windows.frames=3"])
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_scores_of_a_network_that_nobody_published_with_say_what_they_compare_with(published):
+    """A name tells nothing: pytorch-i3d's weights begin with "i3d", the video IS's network does not."""
+    extractor = StubExtractor()
+    name = "c3d-ucf101" if published else "i3d_finetuned.pt"
+    own = {"id": name, "comparable_with": "the same file only", "published": published}
+    extractor.spec = replace(extractor.spec, **own)
+    said = dict(_evaluate(extractor=extractor).warnings)
+    expected = None if published else f"extractor {name}: compare with the same file only"
+    assert said.get("not-comparable") == expected
 
 
 def test_dynamic_degree_stands_beside_every_score_that_a_frozen_clip_wins():
