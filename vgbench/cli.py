@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from vgbench import __version__, console
+from vgbench.catalogue import KINDS
 from vgbench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SKIPPED_UNDER_STRICT, ConfigError, VgbenchError
 
 if TYPE_CHECKING:
@@ -865,12 +866,7 @@ def bench(
 
 @app.command("list")
 def list_(
-    kind: Annotated[
-        str,
-        typer.Argument(
-            help="protocols, metrics, paired, extractors, models, presets, sources, parts or all."
-        ),
-    ] = "all",
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")] = "all",
     names: Annotated[
         list[str] | None, typer.Argument(help="With models: only these, such as gru-hinge.")
     ] = None,
