@@ -277,6 +277,18 @@ def test_lenient_names_what_these_clips_do_not_allow():
         _evaluate(unlabelled, metrics=["fvd", "intra_fvd"])
 
 
+@pytest.mark.usefixtures("own_metrics")
+def test_lenient_leaves_out_what_the_network_does_not_give_and_the_record_can_be_made_again():
+    given = ["fvd", "own_set_metrics:framed", "fvmd"]
+    short = [*SMALL, "windows.frames=8"]
+    record = _evaluate(metrics=given, settings=short, lenient=True)
+    assert set(record.details["unscored"]) == {"own_set_metrics:framed", "fvmd"}
+    assert record.details["unscored"]["fvmd"] == "needs 16 frames, protocol 'quick' gives 8"
+    alone = _evaluate(metrics=["fvd"], settings=short)
+    assert _numbers(record) == _numbers(alone)
+    assert (record.signature, record.protocol) == (alone.signature, alone.protocol)
+
+
 def test_arrays_and_generators_are_sources():
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (24, 16, 32, 32, 3), dtype=np.uint8)
