@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vgbench.errors import ConfigError
-from vgbench.named import lookup
+from vgbench.named import unknown_name
 
 Entries = list[tuple[str, str]]
 """(name, one line about it)."""
@@ -20,7 +20,8 @@ def catalogue(
     """List what exists.
 
     Args:
-        kind: a key of `SECTIONS`, or "all".
+        kind: a key of `SECTIONS`; "parts", the sections of what models and their training are made of; or
+            "all" but the models, which take a while to count.
         measure: time a training step of each preset on this machine, at most about 20 s each.
         names: of "models", only these.
         progress: called as (stage, done, total) while models are counted or timed.
@@ -34,7 +35,11 @@ def catalogue(
         return {"models": _models(measure, names, progress)}
     if names:
         raise ConfigError(f"list {kind} takes no names", "names pick models: vgbench list models gru-hinge")
-    return {kind: lookup("kind of list", kind, SECTIONS)()}
+    if kind == "parts":
+        return {name: SECTIONS[name]() for name in PARTS}
+    if kind not in SECTIONS:
+        raise unknown_name("kind of list", kind, KINDS)
+    return {kind: SECTIONS[kind]()}
 
 
 def _protocols() -> Entries:
@@ -57,8 +62,9 @@ def _paired() -> Entries:
 
 def _extractors() -> Entries:
     from vgbench.extractors import EXTRACTORS
+    from vgbench.extractors.summary import summarise
 
-    return [(name, "") for name in EXTRACTORS]
+    return [(name, summarise(name)) for name in EXTRACTORS]
 
 
 def _presets() -> Entries:
@@ -81,7 +87,78 @@ def _models(
 def _sources() -> Entries:
     from vgbench.clips.builtin import SOURCES
 
-    return [(f"builtin:{name}", (make.__doc__ or "").splitlines()[0]) for name, make in SOURCES.items()]
+    return [(f"builtin:{name}", _first_line(make)) for name, make in SOURCES.items()]
+
+
+def _motion() -> Entries:
+    from vgbench.reference_models.motion import MOTIONS
+
+    return _described(MOTIONS)
+
+
+def _decoders() -> Entries:
+    from vgbench.reference_models.decoders import DECODERS
+
+    return _described(DECODERS)
+
+
+def _losses() -> Entries:
+    from vgbench.reference_models.losses import LOSSES
+
+    sides = (
+        (name, _first_line(loss.discriminator), _first_line(loss.generator)) for name, loss in LOSSES.items()
+    )
+    return [(name, f"{critic} Generator: {own}" if own else critic) for name, critic, own in sides]
+
+
+def _discriminators() -> Entries:
+    from vgbench.reference_models.discriminators import DISCRIMINATORS
+
+    return _described(DISCRIMINATORS)
+
+
+def _regularisers() -> Entries:
+    from vgbench.reference_models.constraints import CONSTRAINTS
+    from vgbench.reference_models.penalties import DISCRIMINATOR_PENALTIES, GENERATOR_TERMS
+
+    return _described({**DISCRIMINATOR_PENALTIES, **GENERATOR_TERMS, **CONSTRAINTS})
+
+
+def _augmentations() -> Entries:
+    from vgbench.training.augment import AUGMENTATIONS
+
+    return _described(AUGMENTATIONS)
+
+
+def _datasets() -> Entries:
+    from vgbench.datasets.known import KNOWN
+
+    return [(name, f"{known.title} ({known.layout})") for name, known in KNOWN.items()]
+
+
+def _distortions() -> Entries:
+    from vgbench.audit.halves import ALL_DISTORTIONS, KIND_OF
+    from vgbench.clips.distortions import FRAME_DISTORTIONS
+
+    what = {name: f": {_first_line(function)}" for name, function in FRAME_DISTORTIONS.items()}
+    return [(name, f"{KIND_OF[name]} damage{what.get(name, '')}") for name in ALL_DISTORTIONS]
+
+
+def _published() -> Entries:
+    from vgbench.leaderboard.published import shipped
+
+    metrics: dict[str, dict[str, None]] = {}
+    for table in shipped():
+        metrics.setdefault(table.dataset, {})[table.metric] = None
+    return [(name, f"published scores: {', '.join(found)}") for name, found in metrics.items()]
+
+
+def _described(parts: Mapping[str, object]) -> Entries:
+    return [(name, _first_line(part)) for name, part in parts.items()]
+
+
+def _first_line(part: object) -> str:
+    return (part.__doc__ or "").partition("\n")[0]
 
 
 SECTIONS: dict[str, Callable[[], Entries]] = {
@@ -91,5 +168,17 @@ SECTIONS: dict[str, Callable[[], Entries]] = {
     "extractors": _extractors,
     "presets": _presets,
     "models": _models,
+    "motion": _motion,
+    "decoders": _decoders,
+    "losses": _losses,
+    "discriminators": _discriminators,
+    "regularisers": _regularisers,
+    "augmentations": _augmentations,
     "sources": _sources,
+    "datasets": _datasets,
+    "distortions": _distortions,
+    "published": _published,
 }
+PARTS = ("motion", "decoders", "losses", "discriminators", "regularisers", "augmentations")
+KINDS = (*SECTIONS, "parts", "all")
+"""What `vgbench list` takes."""

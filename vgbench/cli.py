@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vgbench import __version__, console
+from vgbench.catalogue import KINDS
+from vgbench.distributed import launched_world
 from vgbench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SKIPPED_UNDER_STRICT, ConfigError, VgbenchError
 
 if TYPE_CHECKING:
+    from vgbench.features import FeatureStore
     from vgbench.results import Record
 
 app = typer.Typer(
@@ -53,10 +59,11 @@ ProtocolName = Annotated[
     str, typer.Option("--protocol", "-p", help="Name (see `vgbench list protocols`) or YAML file.")
 ]
 MetricNames = Annotated[
-    str | None, typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated.")
+    str | None, typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated; or all.")
 ]
-MetricName = Annotated[str, typer.Option("--metric", "-m")]
+MetricName = Annotated[str, typer.Option("--metric", "-m", help="The score that counts.")]
 ExtractorName = Annotated[str | None, typer.Option("--extractor", "-e", help="Instead of the protocol's.")]
+ALL_METRICS = "all"
 ModelName = Annotated[str | None, typer.Option("--name", "-n", help="The model's name in tables.")]
 Layout = Annotated[
     Literal["auto", "strips", "frames"],
@@ -145,21 +152,16 @@ def eval_(
 
     [bold]torchrun --nproc-per-node 2 -m vgbench eval samples/ -a s3://bucket/real[/]
     """
-    import contextlib
-    import tempfile
     from functools import partial
 
     from vgbench.clips import open_source
     from vgbench.config import to_yaml
     from vgbench.evaluation import evaluate, resolve_protocol
     from vgbench.extractors.batch_size import parse_batch_size
-    from vgbench.features import FeatureStore
-    from vgbench.metrics import parse_list
     from vgbench.over_time import evaluate_over_time
     from vgbench.statistics_file import is_statistics
 
-    chosen = [str(choice) for choice in parse_list(metrics)] if metrics else None
-    plan = resolve_protocol(protocol, chosen, extractor, settings or ())
+    plan = resolve_protocol(protocol, _metric_names(metrics), extractor, settings or ())
     span = _range(value_range)
     sides = {
         side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span)
@@ -176,11 +178,7 @@ def eval_(
         return
     if as_json:
         console.verbosity.quiet = True
-    with contextlib.ExitStack() as stack:
-        feature_store = None
-        if not store:
-            feature_store = FeatureStore(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        report = stack.enter_context(console.progress())
+    with _feature_store(kept=store) as features, console.progress() as report:
         score = evaluate if over_time is None else partial(evaluate_over_time, step=over_time)
         found = score(
             sides["generated"],
@@ -192,12 +190,13 @@ def eval_(
             workers=workers,
             device=device,
             compiled=compiled,
-            store=feature_store,
+            store=features,
             strict=strict,
+            lenient=metrics == ALL_METRICS,
             details={"role": role} if role else None,
             progress=report,
         )
-    if int(os.environ.get("RANK", "0")) > 0:
+    if not launched_world().is_main:
         return
     if isinstance(found, dict):
         _print_curve(found, as_json)
@@ -240,7 +239,6 @@ def paired(
     [bold]vgbench paired rebuilt/ -a truth/ -m psnr,lpips,tlp --set resize.fit=crop --set resize.size=64[/]
     """
     from vgbench.clips import open_source
-    from vgbench.distributed import launched_world
     from vgbench.paired import evaluate_pairs, plan_pairs
 
     if not launched_world().is_main:  # one process does it all
@@ -265,6 +263,33 @@ def paired(
     _print_record(record, results, as_json)
 
 
+def _metric_names(text: str | None) -> list[str] | None:
+    from vgbench.metrics import METRICS, parse_list
+
+    if text == ALL_METRICS:
+        return list(METRICS)
+    return [str(choice) for choice in parse_list(text)] if text else None
+
+
+@contextmanager
+def _feature_store(*, kept: bool) -> Iterator[FeatureStore]:
+    """The user's feature store, or one for this command only; says what went to stay within the limit."""
+    from vgbench.features import LIMIT, FeatureStore
+
+    if not kept:
+        with TemporaryDirectory(prefix="vgbench-") as folder:
+            yield FeatureStore(Path(folder))
+        return
+    store = FeatureStore()
+    yield store
+    files, size = store.pruned
+    if files and launched_world().is_main:
+        console.note(
+            f"feature store: removed {files} files, {size / 2**20:.1f} MiB, the least recently used, to stay "
+            f"within {store.limit_bytes / 2**30:g} GiB ({LIMIT})"
+        )
+
+
 def _range(text: str | None) -> tuple[float, float] | None:
     try:
         low, high = (float(part) for part in text.split(",")) if text else (0.0, 0.0)
@@ -285,6 +310,8 @@ def _print_record(record: Record, results: Path | None, as_json: bool) -> None:
         typer.echo(f"saved      {results / (record.stem + '.json')}")
     for code, text in record.warnings:
         console.warn(code, text)
+    for metric, reason in record.details.get("unscored", {}).items():
+        console.warn("left-out", f"{metric}: {reason}")
     for side in (record.clips.generated, record.clips.real):
         for entry in side.skipped[:5]:
             console.warn("skipped", f"{entry.path}: {entry.reason}")
@@ -304,6 +331,9 @@ def _print_curve(records: dict[int, Record], as_json: bool) -> None:
     console.out.print(curve_table(records))
     for code, text in dict.fromkeys(warning for record in records.values() for warning in record.warnings):
         console.warn(code, text)
+    unscored = (record.details.get("unscored", {}).items() for record in records.values())
+    for metric, reason in dict.fromkeys(entry for entries in unscored for entry in entries):
+        console.warn("left-out", f"{metric}: {reason}")
 
 
 @app.command()
@@ -381,7 +411,7 @@ def train(
     if summary.stopped == "interrupted":
         console.note(f"stopped; continue with: vgbench train {preset} --run {folder} --resume")
         raise typer.Exit(EXIT_INTERRUPTED)
-    if int(os.environ.get("RANK", "0")) > 0:
+    if not launched_world().is_main:
         return
     if as_json:
         console.print_json(
@@ -570,12 +600,14 @@ def report(
 @app.command()
 def history(
     records: RecordPaths,
-    model: Annotated[str, typer.Option("--model", "-n", help="Name of the model in the tables.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-n", help="Name of a model in the tables; all without it.")
+    ] = None,
     metric: MetricName = "fvd",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show every run of one model, and what changed from each to the next.
+    """Show every run of one model, or of all, and what changed from each to the next.
 
     [bold]vgbench history results/ --model gru-hinge[/]
     """
@@ -680,9 +712,6 @@ def verify(
 
     [bold]vgbench verify my-gan.zip --clips samples/ --against real/[/]
     """
-    import contextlib
-    import tempfile
-
     from vgbench.extractors.batch_size import parse_batch_size
     from vgbench.leaderboard.pack import unpack_checked
     from vgbench.leaderboard.terminal import verification_table
@@ -692,13 +721,7 @@ def verify(
     if as_json:
         console.verbosity.quiet = True
     record = read_submission(submission)
-    with contextlib.ExitStack() as stack:
-        feature_store = None
-        if clips is not None and not store:
-            from vgbench.features import FeatureStore
-
-            feature_store = FeatureStore(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        report = stack.enter_context(console.progress())
+    with _feature_store(kept=store) as features, console.progress() as report:
         found = verify_record(
             record,
             clips,
@@ -710,7 +733,7 @@ def verify(
             workers=workers,
             device=device,
             compiled=compiled,
-            store=feature_store,
+            store=features,
             progress=report,
         )
     if unpack is not None and found.holds:
@@ -730,10 +753,7 @@ def verify(
 def audit(
     real: RealClips,
     protocol: ProtocolName = "quick",
-    metrics: Annotated[
-        str | None,
-        typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated, or 'all'."),
-    ] = None,
+    metrics: MetricNames = None,
     extractor: ExtractorName = None,
     distortions: Annotated[
         str | None, typer.Option(help="Comma-separated; all of them by default, see docs/audit.md.")
@@ -767,16 +787,14 @@ def audit(
     from vgbench.audit.run import audit as run_audit
     from vgbench.audit.terminal import audit_tables
     from vgbench.extractors.batch_size import parse_batch_size
-    from vgbench.metrics import METRICS, parse_list
 
     if as_json:
         console.verbosity.quiet = True
-    named = METRICS if metrics == "all" else map(str, parse_list(metrics)) if metrics else ()
-    with console.progress() as report:
+    with _feature_store(kept=True) as features, console.progress() as report:
         result = run_audit(
             real,
             protocol,
-            list(named),
+            _metric_names(metrics),
             extractor,
             distortions=[n.strip() for n in distortions.split(",")] if distortions else ALL_DISTORTIONS,
             strengths=_numbers("--strengths", strengths),
@@ -786,6 +804,7 @@ def audit(
             workers=workers,
             device=device,
             compiled=compiled,
+            store=features,
             progress=report,
         )
     written = write_audit(result, output) if output is not None else []
@@ -879,12 +898,7 @@ def bench(
 
 @app.command("list")
 def list_(
-    kind: Annotated[
-        str,
-        typer.Argument(
-            help="protocols, metrics, paired, extractors, models, presets, sources, parts or all."
-        ),
-    ] = "all",
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")] = "all",
     names: Annotated[
         list[str] | None, typer.Argument(help="With models: only these, such as gru-hinge.")
     ] = None,
@@ -915,8 +929,11 @@ weights = typer.Typer(no_args_is_help=True, help="List, fetch, add and verify th
 app.add_typer(weights, name="weights")
 
 
+WeightsName = Annotated[str, typer.Argument(help="Name (see `vgbench weights list`).")]
+
+
 @weights.command("list")
-def weights_list(as_json: AsJson = False) -> None:
+def weights_list(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """List known weights: which of them the cache has, size, licence, hash and source."""
     from dataclasses import asdict
 
@@ -939,7 +956,7 @@ def weights_list(as_json: AsJson = False) -> None:
 
 @weights.command("fetch")
 def weights_fetch(
-    name: str,
+    name: WeightsName,
     trust: Annotated[bool, typer.Option("--trust", help="Accept TorchScript, which is a program.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -954,11 +971,12 @@ def weights_fetch(
 
 @weights.command("add")
 def weights_add(
-    name: str,
-    path: Path,
+    name: WeightsName,
+    path: Annotated[Path, typer.Argument(help="The file, as its publisher gives it.")],
     trust: Annotated[
         bool, typer.Option("--trust", help="Accept TorchScript, which is a program, or an unknown hash.")
     ] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Put a weights file that you have into the cache."""
@@ -970,6 +988,7 @@ def weights_add(
 @weights.command("verify")
 def weights_verify(
     name: Annotated[str | None, typer.Argument(help="All that the cache has, without a name.")] = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Check cached weights against their hashes."""
@@ -988,8 +1007,8 @@ def stats_export(
     real: RealClips,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .safetensors.")],
     protocol: ProtocolName = "quick",
-    metrics: Annotated[str | None, typer.Option("--metrics", "-m")] = None,
-    extractor: Annotated[str | None, typer.Option("--extractor", "-e")] = None,
+    metrics: MetricNames = None,
+    extractor: ExtractorName = None,
     batch_size: BatchSizeOption = "16",
     workers: Workers = 0,
     device: Device = "cpu",
@@ -1001,15 +1020,13 @@ def stats_export(
     """Write the statistics of a real set; score against them with `vgbench eval CLIPS --against FILE`."""
     from vgbench.evaluation import export_statistics
     from vgbench.extractors.batch_size import parse_batch_size
-    from vgbench.metrics import parse_list
 
-    chosen = [str(choice) for choice in parse_list(metrics)] if metrics else None
     with console.progress() as report:
         path = export_statistics(
             real,
             output,
             protocol,
-            chosen,
+            _metric_names(metrics),
             extractor,
             settings=settings or (),
             batch_size=parse_batch_size(batch_size),
@@ -1076,7 +1093,7 @@ app.add_typer(cache, name="cache")
 
 
 @cache.command("info")
-def cache_info(as_json: AsJson = False) -> None:
+def cache_info(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Show where stored features live and how much room they take."""
     from vgbench.features import FeatureStore
 
@@ -1084,19 +1101,28 @@ def cache_info(as_json: AsJson = False) -> None:
     segments = store.segments()
     size = sum(entry[1] for entry in segments)
     if as_json:
-        console.print_json({"folder": str(store.folder), "files": len(segments), "bytes": size})
+        limit = {"limit_bytes": store.limit_bytes}
+        console.print_json({"folder": str(store.folder), "files": len(segments), "bytes": size, **limit})
     else:
-        typer.echo(f"{store.folder}: {len(segments)} files, {size / 2**20:.1f} MiB")
+        limit_text = f"at most {store.limit_bytes / 2**30:g} GiB are kept"
+        typer.echo(f"{store.folder}: {len(segments)} files, {size / 2**20:.1f} MiB; {limit_text}")
 
 
 @cache.command("prune")
 def cache_prune(
-    max_gigabytes: Annotated[float, typer.Option("--max-size", min=0, help="GiB to keep.")] = 0.0,
+    max_gigabytes: Annotated[
+        float | None, typer.Option("--max-size", min=0, help="GiB to keep, the most recently used.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all stored features.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
-    """Remove the least recently used features until the store fits; by default all of them."""
+    """Remove the least recently used features until the store fits, or all of them."""
     from vgbench.features import FeatureStore
 
-    files, freed = FeatureStore().prune(int(max_gigabytes * 2**30))
+    if (max_gigabytes is None) != everything:
+        raise ConfigError("cache prune takes either --max-size or --all", "such as --max-size 5, in GiB")
+    files, freed = FeatureStore().prune(int((max_gigabytes or 0) * 2**30))
     typer.echo(f"removed {files} files, {freed / 2**20:.1f} MiB")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import platform
 import resource
 import sys
@@ -36,6 +35,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from vgbench.distributed import launched_world
 from vgbench.errors import EXIT_INTERNAL, VgbenchError
 
 out = Console(soft_wrap=True, highlight=False)
@@ -120,7 +120,7 @@ def crash(error: BaseException) -> int:
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show long work on stderr: a bar per stage on a terminal, a plain line per 10 % or 30 s elsewhere."""
-    if verbosity.quiet or int(os.environ.get("RANK", "0")) > 0:
+    if verbosity.quiet or not launched_world().is_main:
         yield lambda stage, done, total: None  # noqa: ARG005
     elif err.is_terminal:
         with _bars() as report:
@@ -153,7 +153,7 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
 @contextmanager
 def training_panel(run_folder: Path) -> Iterator[Callable[[Any], None]]:
     """Show a training run on stderr: a live panel on a terminal, a line per 30 s elsewhere."""
-    if verbosity.quiet or int(os.environ.get("RANK", "0")) > 0:
+    if verbosity.quiet or not launched_world().is_main:
         yield lambda state: None  # noqa: ARG005
         return
     if err.is_terminal:

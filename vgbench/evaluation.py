@@ -31,7 +31,17 @@ from vgbench.metrics.score import Samples, Score
 from vgbench.motion import describe_sets
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import ExtractorChoice, Protocol, load
-from vgbench.results import Clips, ClipSet, ClipUse, ExtractorUse, Record, SkippedClip, environment, now
+from vgbench.results import (
+    NOT_COMPARABLE,
+    Clips,
+    ClipSet,
+    ClipUse,
+    ExtractorUse,
+    Record,
+    SkippedClip,
+    environment,
+    now,
+)
 from vgbench.sample_card import read_card
 from vgbench.sampling import score_samples
 from vgbench.signature import Signature
@@ -79,8 +89,8 @@ def evaluate(
         compiled: run the extractor through `torch.compile`; does not change scores.
         store: feature store; by default the one in the cache folder.
         strict: a skipped clip is an error, raised after the record was saved.
-        lenient: a metric that these clips do not allow, such as one of classes where a class is missing, is
-            named with its reason in `details["unscored"]`, and is no error.
+        lenient: a metric that these clips or this extractor do not allow, such as one of classes where a
+            class is missing, is named with its reason in `details["unscored"]`, and is no error.
         details: kept in the record as they are.
         progress: called as (stage, done, total).
 
@@ -97,7 +107,12 @@ def evaluate(
     choices = parse_list(plan.metrics)
     store = store or FeatureStore()
     with joined_world() as world:
-        measures = _measures(plan, choices, extractor, device, compiled)
+        network = load_extractor(plan, choices, extractor, device, compiled)
+        unfit = misfits(choices, network, plan)
+        if unfit and not lenient:
+            raise next(iter(unfit.values()))
+        choices = [choice for choice in choices if str(choice) not in unfit]
+        measures = _measures(choices, network)
         chosen = batches(batch_size)
         sources = {"real": real, "generated": generated}
         opened = {side: open_source(given) for side, given in sources.items() if not is_statistics(given)}
@@ -122,7 +137,9 @@ def evaluate(
             seconds[side] = round(time.monotonic() - start, 3)
         start = time.monotonic()
         scores, unscored = _score(choices, measured["generated"], measured["real"], lenient)
+        unscored |= {metric: reason_of(metric, error) for metric, error in unfit.items()}
         choices = [choice for choice in choices if str(choice) not in unscored]
+        plan = plan.model_copy(update={"metrics": tuple(map(str, choices))}) if unscored else plan
         said = {"unscored": unscored} if unscored else {}
         seconds["metrics"] = round(time.monotonic() - start, 3)
         seconds["total"] = round(time.monotonic() - began, 3)
@@ -169,7 +186,11 @@ def export_statistics(
 ) -> Path:
     """Measure a real set and write what scores need of it to one file; arguments as for `evaluate`."""
     plan = resolve_protocol(protocol, metrics, extractor, settings)
-    measures = _measures(plan, parse_list(plan.metrics), extractor, device, compiled)
+    choices = parse_list(plan.metrics)
+    network = load_extractor(plan, choices, extractor, device, compiled)
+    for error in misfits(choices, network, plan).values():
+        raise error
+    measures = _measures(choices, network)
     with joined_world() as world:
         measured = measure(
             open_source(real),
@@ -185,14 +206,7 @@ def export_statistics(
         return save_statistics(path, measured, plan, measures) if world.is_main else Path(path)
 
 
-def _measures(
-    plan: Protocol, choices: Sequence[Choice], extractor: str | Extractor | None, device: str, compiled: bool
-) -> Measures:
-    network = load_extractor(plan, choices, extractor, device, compiled)
-    for choice in choices:
-        error = misfit(choice, network, plan)
-        if error is not None:
-            raise error
+def _measures(choices: Sequence[Choice], network: Extractor | None) -> Measures:
     return Measures(
         extractor=network,
         clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, PixelMetric)),
@@ -316,9 +330,15 @@ def misfit(choice: Choice, network: Extractor | None, plan: Protocol) -> ConfigE
     )
 
 
-def reason_of(choice: Choice, error: VgbenchError) -> str:
+def misfits(choices: Iterable[Choice], network: Extractor | None, plan: Protocol) -> dict[str, ConfigError]:
+    """Metric, as the protocol spells it -> why it cannot be made; those that can be are missing."""
+    found = ((str(choice), misfit(choice, network, plan)) for choice in choices)
+    return {metric: error for metric, error in found if error is not None}
+
+
+def reason_of(metric: str, error: VgbenchError) -> str:
     """Return the error's message without the metric's name, for places that name it already."""
-    return error.message.removeprefix(f"metric '{choice.name}' ")
+    return error.message.removeprefix(f"metric '{metric.partition('(')[0]}' ")
 
 
 def _score(
@@ -333,7 +353,7 @@ def _score(
         except VgbenchError as error:
             if not lenient:
                 raise
-            unscored[str(choice)] = reason_of(choice, error)
+            unscored[str(choice)] = reason_of(str(choice), error)
     return scores, unscored
 
 
@@ -488,8 +508,8 @@ def _warnings(
 ) -> Iterable[tuple[str, str]]:
     """What weakens the scores, as (code, sentence)."""
     spec = measures.extractor.spec if measures.extractor else None
-    if spec is not None and not spec.id.startswith("i3d"):
-        yield "not-comparable", f"extractor {spec.id}: compare with {spec.comparable_with}"
+    if spec is not None and not spec.published:
+        yield NOT_COMPARABLE, f"extractor {spec.id}: compare with {spec.comparable_with}"
     for side in reversed(SIDES):
         used, asked = len(measured[side].windows), getattr(plan.clips, side)
         if asked != "all" and used < asked:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,17 +26,33 @@ import safetensors.numpy
 
 from vgbench import atomic
 from vgbench.cache_folder import cache_folder
-from vgbench.errors import VgbenchError
+from vgbench.errors import ConfigError, VgbenchError
 from vgbench.protocol.pixels import Resize
 
 Row = dict[str, npt.NDArray[np.generic]]
 """What one producer found for one window: name -> array of a fixed shape."""
 
-DEFAULT_LIMIT_BYTES = 20 * 2**30
+LIMIT = "VGBENCH_STORE_GIGABYTES"
 _KEY_BYTES = 32
 _FLUSH_ROWS = 1024
 _FLUSH_SECONDS = 20.0
 _STALE_SECONDS = 86400.0  # no process takes a day to write a segment
+
+
+def limit_bytes() -> int:
+    """Size that the store is kept below: 20 GiB, or `VGBENCH_STORE_GIGABYTES`.
+
+    Raises:
+        ConfigError: not a positive number.
+    """
+    text = os.environ.get(LIMIT) or "20"
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < math.inf:
+        raise ConfigError(f"{LIMIT} = {text!r}: must be a positive number of GiB", "the default is 20")
+    return int(limit * 2**30)
 
 
 def window_key(fingerprint: str, frames: Sequence[int], resize: Resize) -> bytes:
@@ -50,10 +68,14 @@ class FeatureStore:
     Args:
         folder: where it lives; the cache folder by default.
         limit_bytes: size that `prune` keeps below.
+
+    Attributes:
+        pruned: (files, bytes) that `prune` has removed so far.
     """
 
     folder: Path = field(default_factory=lambda: cache_folder("features"))
-    limit_bytes: int = DEFAULT_LIMIT_BYTES
+    limit_bytes: int = field(default_factory=limit_bytes)
+    pruned: tuple[int, int] = field(default=(0, 0), init=False)
 
     def table(self, producer: str) -> Table:
         """Open the table of one producer, such as `i3d-k400@2a5c|tf1|float32` or `warping_error@1`.
@@ -106,6 +128,7 @@ class FeatureStore:
                 break
             path.unlink(missing_ok=True)
             files, freed = files + 1, freed + size
+        self.pruned = (self.pruned[0] + files, self.pruned[1] + freed)
         return files, freed
 
 
@@ -183,7 +206,7 @@ class Table:
         except OSError as error:
             raise VgbenchError(
                 f"feature store {self.folder}: cannot be written to ({error.strerror})",
-                "free space with `vgbench cache prune`, or pass --no-store",
+                "free space with `vgbench cache prune --all`, or pass --no-store",
             ) from error
         for row, key in enumerate(self._pending):
             self._index[key] = (name, row)

@@ -96,6 +96,7 @@ def curve(records: Mapping[int, Record]) -> dict[str, Any]:
                 "real": record.clips.real.used,
             }
             for offset, record in records.items()
+            if name in record.scores
         ]
         for name in next(iter(records.values())).scores
     }

@@ -24,6 +24,9 @@ from vgbench.signature import Signature
 SCHEMA = 1
 HASH = "sha256"
 """Key of a record's own hash in its JSON."""
+NOT_COMPARABLE = "not-comparable"
+"""Code of the warning that no published scores were made with a record's extractor."""
+
 CHANGED = "changed-record"
 """Code of the warning on a record whose content is not what was written."""
 

@@ -118,6 +118,11 @@ def test_floats_outside_of_their_range_are_errors(value, tmp_path):
         bad.read(range(4))
 
 
+def test_floats_without_a_range_name_the_flag_and_how_to_write_it():
+    with pytest.raises(VgbenchError, match=r"--value-range\), such as 0,1 or -1,1"):
+        open_source(np.zeros((1, 8, 8, 8, 3), np.float32))
+
+
 def test_an_empty_value_range_is_refused():
     with pytest.raises(VgbenchError, match="value_range"):
         open_source(CLIPS, value_range=(1, 1))

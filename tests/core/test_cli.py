@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 
 import pytest
+
+from vgbench.cli import app
 
 TRAIN = "builtin:moving-shapes/train?size=32&clips=20"
 TEST = "builtin:moving-shapes/test?size=32&clips=20"
@@ -82,6 +86,61 @@ def test_mistakes_exit_2_and_name_the_remedy_without_traceback(arguments, words,
     assert len(done.stderr.splitlines()) < 25
     for word in words:
         assert word in done.stderr, done.stderr
+
+
+def test_eval_of_all_metrics_names_what_cannot_be_scored():
+    settings = [f"--set={key}" for key in ("clips.least=4", "clips.generated=8", "clips.real=8")]
+    done = _run("eval", TRAIN, "--against", TEST, "-m", "all", "--json", *settings)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    unscored = document["details"]["unscored"]
+    assert "needs features of every frame" in unscored["frame_fid"]
+    assert {"fvd", "kvd", "warping_error", "acd"} <= set(document["scores"])
+    assert set(document["protocol"]["metrics"]).isdisjoint(unscored)
+
+
+def test_every_command_has_the_common_options_and_a_word_for_each_of_its_own():
+    from typer.main import get_command
+
+    def commands(group, path=()):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from commands(command, (*path, name))
+            else:
+                yield " ".join((*path, name)), command
+
+    found = dict(commands(get_command(app)))
+    assert {"eval", "weights list", "cache info", "cache prune", "stats export"} <= set(found)
+    for name, command in found.items():
+        options = {flag for parameter in command.params for flag in parameter.opts}
+        assert {"--quiet", "--debug"} <= options, name
+        silent = {parameter.name for parameter in command.params if not parameter.help}
+        assert silent <= ({"seed"} if name == "sample" else set()), name
+
+
+def test_pruning_the_cache_needs_to_be_told_how_far(tmp_path):
+    environment = {**os.environ, "VGBENCH_CACHE": str(tmp_path)}
+    features = tmp_path / "features" / "table"
+    features.mkdir(parents=True)
+    (features / "a.safetensors").write_bytes(b"x" * 1024)
+    for wrong in ([], ["--all", "--max-size", "1"]):
+        done = _run("cache", "prune", *wrong, env=environment)
+        assert (done.returncode, "--all" in done.stderr) == (2, True)
+        assert list(features.iterdir())
+    assert _run("cache", "prune", "--max-size", "1", env=environment).stdout == "removed 0 files, 0.0 MiB\n"
+    assert _run("cache", "prune", "--all", env=environment).stdout == "removed 1 files, 0.0 MiB\n"
+    assert list(features.iterdir()) == []
+
+
+def test_an_evaluation_says_what_it_removed_from_the_store(tmp_path):
+    environment = {**os.environ, "VGBENCH_CACHE": str(tmp_path), "VGBENCH_STORE_GIGABYTES": "1e-9"}
+    done = _run(*EVAL, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"feature store: removed \d+ files, .*\(VGBENCH_STORE_GIGABYTES\)", done.stderr)
+    assert not list(tmp_path.glob("features/*/*.safetensors"))
+    environment["VGBENCH_STORE_GIGABYTES"] = "1"
+    assert "feature store" not in _run(*EVAL, env=environment).stderr
+    assert list(tmp_path.glob("features/*/*.safetensors"))
 
 
 def test_debug_shows_the_traceback():

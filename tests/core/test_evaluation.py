@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -275,6 +277,18 @@ def test_lenient_names_what_these_clips_do_not_allow():
         _evaluate(unlabelled, metrics=["fvd", "intra_fvd"])
 
 
+@pytest.mark.usefixtures("own_metrics")
+def test_lenient_leaves_out_what_the_network_does_not_give_and_the_record_can_be_made_again():
+    given = ["fvd", "own_set_metrics:framed", "fvmd"]
+    short = [*SMALL, "windows.frames=8"]
+    record = _evaluate(metrics=given, settings=short, lenient=True)
+    assert set(record.details["unscored"]) == {"own_set_metrics:framed", "fvmd"}
+    assert record.details["unscored"]["fvmd"] == "needs 16 frames, protocol 'quick' gives 8"
+    alone = _evaluate(metrics=["fvd"], settings=short)
+    assert _numbers(record) == _numbers(alone)
+    assert (record.signature, record.protocol) == (alone.signature, alone.protocol)
+
+
 def test_arrays_and_generators_are_sources():
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (24, 16, 32, 32, 3), dtype=np.uint8)
@@ -286,6 +300,18 @@ def test_arrays_and_generators_are_sources():
 def test_short_windows_for_the_network_are_refused_before_work():
     with pytest.raises(ConfigError, match="at least 4 frames"):
         _evaluate(settings=[*SMALL, "windows.frames=3"])
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_scores_of_a_network_that_nobody_published_with_say_what_they_compare_with(published):
+    """A name tells nothing: pytorch-i3d's weights begin with "i3d", the video IS's network does not."""
+    extractor = StubExtractor()
+    name = "c3d-ucf101" if published else "i3d_finetuned.pt"
+    own = {"id": name, "comparable_with": "the same file only", "published": published}
+    extractor.spec = replace(extractor.spec, **own)
+    said = dict(_evaluate(extractor=extractor).warnings)
+    expected = None if published else f"extractor {name}: compare with the same file only"
+    assert said.get("not-comparable") == expected
 
 
 def test_dynamic_degree_stands_beside_every_score_that_a_frozen_clip_wins():

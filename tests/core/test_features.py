@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from vgbench.errors import ConfigError
 from vgbench.features import FeatureStore, window_key
 from vgbench.protocol.pixels import Resize
 
@@ -48,6 +49,27 @@ def test_producers_do_not_mix(tmp_path):
     table.put(_key(1), _row(1))
     table.flush()
     assert _key(1) not in store.table("net@2")
+
+
+def test_the_limit_is_a_variable_of_the_environment_and_what_went_is_counted(tmp_path, monkeypatch):
+    monkeypatch.delenv("VGBENCH_STORE_GIGABYTES", raising=False)
+    assert FeatureStore(tmp_path).limit_bytes == 20 * 1024**3
+    monkeypatch.setenv("VGBENCH_STORE_GIGABYTES", "1e-9")  # one byte
+    store = FeatureStore(tmp_path)
+    assert store.limit_bytes == 1
+    for k in range(2):
+        table = store.table("net@1")
+        table.put(_key(k), _row(k))
+        table.flush()
+    size = sum(entry[1] for entry in store.segments())
+    assert store.pruned == (0, 0)
+    assert store.prune() == store.pruned == (2, size)
+    assert store.prune() == (0, 0)
+    assert store.pruned == (2, size)
+    for wrong in ("0", "-1", "much", "inf", "nan"):
+        monkeypatch.setenv("VGBENCH_STORE_GIGABYTES", wrong)
+        with pytest.raises(ConfigError, match="positive number of GiB"):
+            FeatureStore(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["flip a byte", "cut the end", "empty"])

@@ -128,6 +128,11 @@ def test_chainers_file_and_mean_load(tmp_path, mean_file, monkeypatch):
     sha256 = hashlib.sha256((tmp_path / "c3d.npz").read_bytes()).hexdigest()
     assert extractor.spec.weights == sha256
     assert extractor.spec.classes == tuple(f"ucf101-{i}" for i in range(101))
+    assert not extractor.spec.published
+    registry.add("c3d-ucf101", tmp_path / "c3d.npz")
+    registry.add("c3d-mean", mean_file)
+    assert extractors.load("c3d-ucf101").spec.published
+    assert not extractors.load("c3d-ucf101", mean="channels").spec.published
 
 
 def test_the_mean_is_part_of_the_preprocessings_name(mean_file):
@@ -208,6 +213,8 @@ def test_the_torchscript_files_probabilities_come_back_from_the_logits(tmp_path)
     assert torch.isfinite(logits).all()
     with pytest.raises(VgbenchError, match="at least 16"):
         extractor(clips[:, :15])
+    assert extractor.spec.published
+    assert not extractors.load("c3d-ucf101-torchscript", weights=path).spec.published
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,6 +206,41 @@ def test_weights_that_are_not_fvds_own_say_so(tmp_path):
     assert "not comparable with FVD" in other.comparable_with
     assert other.id != same.id
     assert "not comparable" not in same.comparable_with
+
+
+def test_only_the_registered_weights_of_fvd_s_networks_are_published(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    path = tmp_path / "i3d_finetuned.pt"
+    torch.save(InceptionI3d().state_dict(), path)
+
+    def published(name: str, weights: str | Path | None = path) -> bool:
+        return extractors.load(name, weights=weights).spec.published
+
+    assert not published("i3d-k400")
+    assert not published("i3d-k400", "random")
+    for name in ("i3d-k400", "i3d-k400-piergiaj"):
+        entry = replace(registry.REGISTRY[name], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+        monkeypatch.setitem(registry.REGISTRY, name, entry)
+        registry.add(name, path)
+    assert published("i3d-k400")
+    assert published("i3d-k400", None)
+    assert not published("i3d-k400-piergiaj", None)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # the field's files are such programs
+def test_a_program_is_published_where_its_file_is_the_registered_one(tmp_path, monkeypatch):
+    name, path = "i3d-k400-torchscript", tmp_path / "i3d_finetuned.pt"
+    torch.jit.script(torch.nn.Identity()).save(path)
+    own = extractors.load(name, weights=path).spec
+    assert (own.published, own.comparable_with) == (False, "the same file only")
+    assert not extractors.load(str(path)).spec.published
+    entry = replace(registry.REGISTRY[name], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setitem(registry.REGISTRY, name, entry)
+    registry.add(name, path, trust=True)
+    stylegan_v = extractors.load(name).spec
+    assert stylegan_v.published
+    assert "StyleGAN-V" in stylegan_v.comparable_with
+    assert stylegan_v.describe() == own.describe()
 
 
 def test_each_ports_weights_run_with_its_own_eps(tmp_path):

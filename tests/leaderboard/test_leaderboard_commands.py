@@ -84,6 +84,10 @@ def test_history(run, results):
     assert out.index("2026-11-01 00:00") < out.index("2026-11-20 12:00")
     assert "better" in out
     assert run("history", results, "--model", "nobody")[0] == 2
+    code, out, _ = run("history", results)
+    assert code == 0
+    assert [line for line in out.splitlines() if line in ("a", "b", "c")] == ["a", "b", "c"]
+    assert out.count("100.0 ± 1.0") == out.count("200.0 ± 1.0") == out.count("300.0 ± 1.0") == 1
 
 
 def test_a_site_needs_a_folder(run, results, tmp_path):
@@ -146,12 +150,22 @@ def test_the_example_s_workflow_turns_submissions_into_a_site(tmp_path):
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vgbench "$@"\n')
     program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "TITLE": "My board"}
-    command = ["bash", "-e", "-c", "\n".join(scripts)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+
+    def run_workflow(folder):
+        for script in scripts:  # each in a shell of its own, as there
+            command = ["bash", "-e", "-c", script]
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+            )
+            assert done.returncode == 0, done.stderr
+
+    run_workflow(tmp_path)
     artifact = next(step["with"]["path"] for step in steps if "upload-pages" in step.get("uses", ""))
     assert "<title>My board</title>" in (tmp_path / artifact / "index.html").read_text()
     assert len(list((tmp_path / artifact / "records").glob("*.json"))) == 2
+    (tmp_path / "new" / "submissions").mkdir(parents=True)
+    run_workflow(tmp_path / "new")
+    assert "No submissions yet." in (tmp_path / "new" / artifact / "index.html").read_text()
 
 
 def make_listed_record(name, value):

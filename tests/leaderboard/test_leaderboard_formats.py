@@ -21,6 +21,7 @@ from vgbench.leaderboard.ranking import rank
 from vgbench.leaderboard.rounding import decimals_for, number, with_error
 from vgbench.leaderboard.terminal import record_table, table, verification_table
 from vgbench.leaderboard.verification import MetricCheck, Verification
+from vgbench.results import ExtractorUse
 
 NASTY = r"a|b & 50% of_#{1} ~^$x$ \end{tabular} **x** `y` <script>alert(1)</script> [z](http://z)"
 
@@ -232,6 +233,22 @@ def test_badge_is_wellformed_xml_with_the_text_intact(groups):
     assert picture.find(f"{space}title").text.startswith(NASTY)
     assert picture.findall(f".//{space}text")[1].text == "401.0 ± 7.0 · rank 2 of 3"
     ET.fromstring(render_badge(*_single("\x00\x1b\ud800</svg>")))
+
+
+def test_badge_names_the_network_where_no_published_scores_were_made_with_it():
+    """The warning decides, and only where the score depends on features: pixels know no network."""
+    used = ExtractorUse(id="embedded-v1", weights="w", licence="ours", comparable_with="itself")
+    pixels = {"fvd": "|".join(f"{key}:{value}" for key, value in FIELDS if key != "feat")}
+    said = {"warnings": (("not-comparable", "extractor embedded-v1: compare with itself"),)}
+
+    def label(**changes):
+        (group,) = rank([make_record("a", extractor=used, **changes)])
+        picture = ET.fromstring(render_badge(group, group.rows[0]))
+        return picture.findall(".//{http://www.w3.org/2000/svg}text")[0].text
+
+    assert label(**said) == "fvd (embedded-v1) · quick"
+    assert label() == "fvd · quick"
+    assert label(**said, signatures=pixels) == "fvd · quick"
 
 
 def _single(name):

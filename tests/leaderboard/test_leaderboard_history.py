@@ -88,7 +88,8 @@ def test_history_table():
     stream = io.StringIO()
     Console(file=stream, width=140).print(history_table(history(rank(runs(120.0, 100.0)), "gan")))
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "|".join(["quick", *(f"{key}:{value}" for key, value in FIELDS[1:])])
+    assert lines[0] == "gan"
+    assert lines[1] == "|".join(["quick", *(f"{key}:{value}" for key, value in FIELDS[1:])])
     assert lines[-2].split() == [
         *("2026-11-02", "00:00", "100.0", "±", "1.0", "[98.0,", "102.0]"),
         *("−20.0", "[−22.8,", "−17.2]", "better"),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -14,10 +11,10 @@ import vgbench
 from vgbench.audit import words
 from vgbench.audit.result import AuditResult, MetricAudit, Point, Reaction
 from vgbench.metrics.score import Score
+from vgbench.page_templates import csp_hash, templates
 from vgbench.svg import plain_label, svg
 
 if TYPE_CHECKING:
-    import jinja2
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
@@ -82,9 +79,8 @@ def _draw_line(axes: Axes, reaction: Reaction, points: Sequence[Point], color: s
 def render_html(result: AuditResult) -> str:
     """Write the page: conclusions, one plot for each metric, and every number in a table."""
     style = resources.files("vgbench.audit").joinpath("templates", "audit.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
-        _environment()
+        templates("vgbench.audit")
         .get_template("audit.html")
         .render(
             result=result,
@@ -94,22 +90,9 @@ def render_html(result: AuditResult) -> str:
             ],
             words=words,
             style=style,
-            style_hash=f"'sha256-{digest}'",
+            style_hash=csp_hash(style),
             version=vgbench.__version__,
         )
-    )
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("vgbench.audit"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
 
 

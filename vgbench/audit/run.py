@@ -11,7 +11,7 @@ from vgbench.audit.reaction import react, summarise
 from vgbench.audit.result import AuditResult, MetricAudit, NotAudited, Omitted
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips, VgbenchError
-from vgbench.evaluation import evaluate, load_extractor, misfit, reason_of, resolve_protocol
+from vgbench.evaluation import evaluate, load_extractor, misfits, reason_of, resolve_protocol
 from vgbench.extractors.batch_size import Batches, BatchSize, batches
 from vgbench.extractors.extractor import Extractor
 from vgbench.features import FeatureStore
@@ -78,11 +78,8 @@ def audit(
     _check(distortions, strengths, clips)
     plan = _resize(resolve_protocol(protocol, metrics, extractor, settings, companions=False), clips)
     network = load_extractor(plan, parse_list(plan.metrics), extractor, device, compiled)
-    reasons = {
-        str(choice): reason_of(choice, error)
-        for choice in parse_list(plan.metrics)
-        if (error := misfit(choice, network, plan)) is not None
-    }
+    unfit = misfits(parse_list(plan.metrics), network, plan)
+    reasons = {metric: reason_of(metric, error) for metric, error in unfit.items()}
     score = functools.partial(
         evaluate,
         extractor=network,

@@ -84,7 +84,8 @@ def check_kind(dtype: np.dtype[Any], shape: Sequence[int], value_range: ValueRan
     if dtype == np.uint8 or (dtype.kind == "f" and value_range is not None):
         return
     if dtype.kind == "f":
-        raise ValueError(f"{dtype} values need value_range, such as (0, 1) or (-1, 1); it is never guessed")
+        span = "value_range (--value-range), such as 0,1 or -1,1"
+        raise ValueError(f"{dtype} values need {span}; it is never guessed")
     raise ValueError(f"{dtype} values have no agreed range; store uint8")
 
 

@@ -171,6 +171,7 @@ def load(
             classes=_classes(),
             licence=loaded.licence,
             comparable_with=loaded.comparable_with,
+            published=loaded.registered and mean is None,
         ),
     )
 
@@ -225,6 +226,7 @@ def load_torchscript(weights: str | Path | None = None) -> C3dTorchScript:
             classes=_classes(),
             licence="none stated",
             comparable_with="IS of StyleGAN-V and of those who use its file",
+            published=weights is None,
         ),
     )
 

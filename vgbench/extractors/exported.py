@@ -7,6 +7,7 @@ accepts at export time is up to the user; preprocessing belongs inside.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -86,7 +87,12 @@ def load_i3d_torchscript(weights: str | Path | None = None) -> I3dTorchScript:
     """
     name = "i3d-k400-torchscript"
     program, sha256 = _program(registry.require(name) if weights is None else Path(weights))
-    return I3dTorchScript(program, user_spec(name, sha256, least_frames=10))
+    spec = user_spec(name, sha256, least_frames=10)
+    if weights is None or registry.is_registered(name, sha256):
+        comparable = "FVD of StyleGAN-V and of those who use its file"
+        licence = registry.REGISTRY[name].licence
+        spec = replace(spec, published=True, comparable_with=comparable, licence=licence)
+    return I3dTorchScript(program, spec)
 
 
 def _program(path: Path) -> tuple[torch.nn.Module, str]:

@@ -64,6 +64,8 @@ class ExtractorSpec:
         licence: of the weights.
         comparable_with: what numbers made with it may be compared with, in one phrase.
         per_frame: whether it also gives features of every frame, which frame-level metrics need.
+        published: whether published scores were made with this network and these weights; records of any
+            other carry a warning that quotes `comparable_with`.
     """
 
     id: str
@@ -76,6 +78,7 @@ class ExtractorSpec:
     licence: str
     comparable_with: str
     per_frame: bool = False
+    published: bool = False
 
     def describe(self) -> str:
         """Signature text, such as `i3d-k400@2a5c91d0`."""

@@ -88,7 +88,7 @@ def load(name: str, published: Published, weights: str | Path | None = None) -> 
             torch.manual_seed(seed)
             network = architecture(architecture.config_class())
         return Loaded(network.eval(), f"random:{seed}", "none (untrained)")
-    folder = _folder(name, str(weights or published.repository))
+    folder = find_folder(name, str(weights or published.repository))
     try:
         with _quiet(transformers):
             network, report = architecture.from_pretrained(
@@ -137,8 +137,12 @@ def _import(module: str, name: str) -> Any:
         ) from error
 
 
-def _folder(name: str, where: str) -> Path:
-    """Find the folder of config.json and model.safetensors: a path, or a repository in the hub's cache."""
+def find_folder(name: str, where: str) -> Path:
+    """Find the folder of config.json and model.safetensors: a path, or a repository in the hub's cache.
+
+    Raises:
+        VgbenchError: it is not on this machine; the remedy says how to get it.
+    """
     folder = Path(where)
     if not folder.is_dir() and where.count("/") == 1:
         cached = _import("huggingface_hub", name).try_to_load_from_cache(where, "model.safetensors")

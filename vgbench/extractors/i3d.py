@@ -297,6 +297,7 @@ def load(
             classes=tuple(f"kinetics-{index}" for index in range(CLASSES)),
             licence=loaded.licence,
             comparable_with=loaded.comparable_with,
+            published=loaded.registered and name != "i3d-k400-piergiaj",
         ),
         precision,
     )

@@ -8,15 +8,19 @@ from html import escape
 
 from vgbench.leaderboard.ranking import Group, Row
 from vgbench.leaderboard.rounding import decimals_for, with_error
+from vgbench.results import NOT_COMPARABLE
 
 _CHARACTER = 6.6
 """Pixels that one character of 11 px Verdana takes, on average; `textLength` makes the text fit exactly."""
 
 
 def render_badge(group: Group, row: Row) -> str:
-    """Draw `fvd 312.4 ± 8.1 | rank 1 of 7`, with the full signature as its tooltip."""
+    """Draw `fvd · fvd-tats | 312.4 ± 8.1 · rank 1 of 7`, with the full signature as its tooltip.
+
+    Where no published scores were made with the network, its name stands beside the metric's.
+    """
     cell = row.cells.get(group.primary)
-    label = f"{group.primary} · {group.name}"
+    label = f"{_metric(group, row)} · {group.name}"
     text = with_error(cell.score, decimals_for([cell.score])) if cell else "not measured"
     if row.rank is not None:
         text += f" · rank {row.rank} of {len(group.models)}"
@@ -30,6 +34,14 @@ def render_badge(group: Group, row: Row) -> str:
 <text x="7" y="14" textLength="{left - 14}">{_xml(label)}</text>
 <text x="{left + 7}" y="14" textLength="{right - 14}">{_xml(text)}</text></g></svg>
 """
+
+
+def _metric(group: Group, row: Row) -> str:
+    used, name = row.record.extractor, group.primary
+    depends = "|feat:" in row.record.signatures.get(name, str(group.signature))
+    if used is None or not depends or NOT_COMPARABLE not in dict(row.record.warnings):
+        return name
+    return f"{name} ({used.id})"
 
 
 def badge_files(groups: Sequence[Group]) -> dict[str, str]:

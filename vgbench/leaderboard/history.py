@@ -53,19 +53,20 @@ class History:
     runs: tuple[Run, ...]
 
 
-def history(groups: Sequence[Group], model: str) -> list[History]:
-    """Collect the runs of one model, one history for each signature that it was scored under.
+def history(groups: Sequence[Group], model: str | None = None) -> list[History]:
+    """Collect the runs of models, one history for each model and signature that it was scored under.
 
     Args:
         groups: of `ranking.rank`; the metric of each history is its group's primary one.
-        model: its name in the tables.
+        model: its name in the tables; every model without it.
 
     Raises:
         ConfigError: no record is of that model.
     """
-    found = [row_history(group, row) for group in groups for row in group.rows if row.model == model]
-    if not found:
-        raise unknown_name("model", model, {row.model for group in groups for row in group.rows})
+    rows = [(group, row) for group in groups for row in group.rows]
+    found = [row_history(group, row) for group, row in rows if model is None or row.model == model]
+    if not found and model is not None:
+        raise unknown_name("model", model, {row.model for _, row in rows})
     return found
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import vgbench
 from vgbench.leaderboard import thumbnails
@@ -35,11 +32,9 @@ from vgbench.leaderboard.rounding import interval_text, number, p_text, with_err
 from vgbench.leaderboard.table import column_decimals, footnotes, reading_notes
 from vgbench.leaderboard.tradeoffs import costs, measures, metric_title, tradeoffs, words
 from vgbench.leaderboard.whiskers import Whisker, column_axis, whisker
+from vgbench.page_templates import csp_hash, templates
 from vgbench.results import Record
 from vgbench.svg import svg
-
-if TYPE_CHECKING:
-    import jinja2
 
 MOST_SKIPPED = 50
 """Skipped clips listed for one side; the record names all of them."""
@@ -162,7 +157,7 @@ def render_html(
     album = thumbnails.collect(groups, thumbnails.BUDGET - sum(view.plot_bytes for view in views))
     style, script = _file("page.css"), _file("page.js")
     return (
-        _environment()
+        templates("vgbench.leaderboard")
         .get_template("page.html")
         .render(
             title=title,
@@ -179,32 +174,14 @@ def render_html(
             most_skipped=MOST_SKIPPED,
             style=style,
             script=script,
-            style_hash=_csp_hash(style),
-            script_hash=_csp_hash(script),
+            style_hash=csp_hash(style),
+            script_hash=csp_hash(script),
         )
-    )
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("vgbench.leaderboard"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
 
 
 def _file(name: str) -> str:
     return resources.files("vgbench.leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _csp_hash(text: str) -> str:
-    """Source expression that lets a browser run exactly this text and no other."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _group(identity: str, group: Group, links: Mapping[Path, str]) -> GroupView:

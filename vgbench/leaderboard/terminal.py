@@ -83,8 +83,9 @@ def curve_table(records: Mapping[int, Record]) -> RenderableType:
     """Lay out records over time, first frame -> record: each score with its interval and the windows used."""
     rows = []
     for name in next(iter(records.values())).scores:
-        places = decimals_for([record.scores[name] for record in records.values()])
-        for offset, record in records.items():
+        there = {offset: record for offset, record in records.items() if name in record.scores}
+        places = decimals_for([record.scores[name] for record in there.values()])
+        for offset, record in there.items():
             score, used = record.scores[name], record.clips
             texts = (
                 f"{ARROWS[direction(name, record.details)][0]} {name}",
@@ -135,7 +136,7 @@ def verification_table(verification: Verification) -> RenderableType:
 
 
 def history_table(histories: Sequence[History]) -> RenderableType:
-    """Lay out the runs of one model: a table for each signature, a line for each record, the newest last."""
+    """Lay out runs: a table for each model and signature, a line for each record, the newest last."""
     from rich.console import Group as Stack
     from rich.text import Text
 
@@ -156,6 +157,7 @@ def history_table(histories: Sequence[History]) -> RenderableType:
         name = f"{history.metric} {ARROWS[history.better]}"
         header = ("created", name, "95 % interval", "change, 95 %", "verdict")
         parts += [
+            Text(_printable(history.model), style="bold"),
             Text(_printable(str(history.signature)), style="dim"),
             _Sheet(TextTable(header, tuple(rows)), front=1, words=(4,)),
         ]

@@ -477,7 +477,7 @@ def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
         "source_sha256": sha256,
         "content_sha256": content_sha256(tensors),
         "eps": entry.eps,
-        "licence": entry.licence if _is_registered(entry, sha256) else "unknown (the user's file)",
+        "licence": entry.licence if is_registered(name, sha256) else "unknown (the user's file)",
     }
     return WeightsFile(sha256, tensors, {"vgbench": json.dumps(source, sort_keys=True)})
 
@@ -504,7 +504,7 @@ def verify(name: str) -> str:
         _check_first_seen(name, source)
     if not entry.has_public_hash:
         return f"contents unharmed, made from a file with the hash {_FIRST_SEEN}"
-    if entry.sha256 is not None and not _is_registered(entry, source):
+    if entry.sha256 is not None and not is_registered(name, source):
         raise VgbenchError(
             f"weights {name}: made from a file with sha256 {source[:12]}…, not {entry.sha256[:12]}…",
             f"remove {path} and fetch or add it again",
@@ -516,6 +516,12 @@ def list_cached() -> dict[str, Path | None]:
     """Every registered name, with its path where the cache has it."""
     paths = {name: path_of(name) for name in REGISTRY}
     return {name: path if path.exists() else None for name, path in paths.items()}
+
+
+def is_registered(name: str, sha256: str) -> bool:
+    """Whether a source file's sha256 is the registered one; False where none is registered."""
+    known = REGISTRY[name].sha256
+    return known is not None and sha256.startswith(known)
 
 
 def content_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -640,14 +646,10 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _is_registered(entry: Entry, sha256: str) -> bool:
-    return entry.sha256 is not None and sha256.startswith(entry.sha256)
-
-
 def _check(name: str, entry: Entry, data: bytes) -> None:
     sha256 = hashlib.sha256(data).hexdigest()
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    if _is_registered(entry, sha256) or blob == entry.git_blob:
+    if is_registered(name, sha256) or blob == entry.git_blob:
         return
     hint = ""
     if file.is_web_page(data):

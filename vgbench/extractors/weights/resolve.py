@@ -23,6 +23,7 @@ class Resolved(Generic[Network]):
     Attributes:
         network: as `build` made it, with the weights loaded.
         trained: whether the weights are not random.
+        registered: whether they are those of the registry, not random and not another file of the user's.
         eps: of the batch norms, as those weights want it; None where they do not say.
         identity: sha256 of the weights' source file, or "random:SEED".
         licence: of the weights.
@@ -31,6 +32,7 @@ class Resolved(Generic[Network]):
 
     network: Network
     trained: bool
+    registered: bool
     eps: float | None
     identity: str
     licence: str
@@ -60,11 +62,13 @@ def resolve(
             torch.manual_seed(seed)
             network = build()
         identity, licence = f"random:{seed}", "none (untrained)"
-        return Resolved(network, False, None, identity, licence, "the same untrained network only")
+        return Resolved(network, False, False, None, identity, licence, "the same untrained network only")
     stored = registry.stored(name) if weights is None else registry.convert(name, Path(weights))
     network = build()
     file.load_into(network, stored.tensors, f"weights {weights or name}")
     source = json.loads(stored.metadata["vgbench"])
+    identity = source["source_sha256"]
+    registered = weights is None or registry.is_registered(name, identity)
     return Resolved(
-        network, True, source.get("eps"), source["source_sha256"], source["licence"], comparable_with
+        network, True, registered, source.get("eps"), identity, source["licence"], comparable_with
     )
