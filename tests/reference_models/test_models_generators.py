@@ -202,15 +202,18 @@ def test_fix_keeps_one_latent():
         model("conv3d").sample(1, fix="motion")
 
 
-def test_only_chosen_frames_equal_the_whole_clips():
-    for motion in MOTION_NAMES:
-        network = model(motion).eval()
-        latents = network.draw(2, 8, torch.Generator().manual_seed(0))
-        times = torch.tensor([[0, 3, 7], [1, 2, 6]])
-        with torch.no_grad():
-            whole = network(latents, needed_times(8, 2))
-            some = network(latents, times.float())
-        torch.testing.assert_close(some, gather_frames(whole, times), atol=1e-5, rtol=1e-4)
+@pytest.mark.parametrize("motion", MOTION_NAMES)
+@pytest.mark.parametrize(
+    "times", [[[0, 3, 7], [1, 2, 6]], [[0, 3, 5, 7, 1, 2, 4, 6], [7, 7, 0, 1, 5, 5, 2, 3]]], ids=["some", "T"]
+)
+def test_only_chosen_frames_equal_the_whole_clips(motion, times):
+    """Also where discriminators choose as many frames in all as a clip has."""
+    network, chosen = model(motion).eval(), torch.tensor(times)
+    latents = network.draw(2, 8, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole = network(latents, needed_times(8, 2))
+        some = network(latents, chosen.float())
+    torch.testing.assert_close(some, gather_frames(whole, chosen), atol=1e-5, rtol=1e-4)
 
 
 def test_labels_and_first_frames_are_checked():
