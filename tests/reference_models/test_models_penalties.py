@@ -189,6 +189,11 @@ def test_mode_seeking_punishes_equal_clips_for_different_latents():
     assert mode_seeking(close_view).item() == pytest.approx(100, rel=1e-2)
 
 
+def test_mode_seeking_of_a_lone_clip_is_an_error_and_not_a_mean_of_nothing():
+    with pytest.raises(VgbenchError, match="only one"):
+        mode_seeking(scene(wave(4, clips=1)))
+
+
 def test_clipping_bounds_every_parameter():
     network = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 1))
     clip_weights(network, 0.01)

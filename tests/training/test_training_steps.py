@@ -210,8 +210,12 @@ def test_lazy_regularisation_multiplies_by_its_interval():
     assert value(4, 8) == value(4, 0)
 
 
-def test_gradient_accumulation_changes_nothing_but_memory():
-    """Without batch norm, two micro-batches of two are one batch of four."""
+@pytest.mark.parametrize("size", [2, 3])
+def test_gradient_accumulation_changes_nothing_but_memory(size):
+    """Without batch norm, micro-batches of two and two, or of three and one, are one batch of four.
+
+    Several processes have uneven ones where their share is not a multiple of `micro_batch`.
+    """
     changes = {
         "generator": generator(decoder={"norm": "none"}),
         "discriminators": [
@@ -223,7 +227,7 @@ def test_gradient_accumulation_changes_nothing_but_memory():
         "optimiser": {"kind": "adam", "generator_lr": 1e-3, "betas": [0.5, 0.9]},
     }
     whole, _ = step(config(**changes), times=3)
-    parts, _ = step(config(micro_batch=2, **changes), times=3)
+    parts, _ = step(config(**changes).model_copy(update={"micro_batch": size}), times=3)
     for a, b in zip(whole.generator.parameters(), parts.generator.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 

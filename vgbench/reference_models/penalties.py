@@ -215,7 +215,15 @@ def mode_seeking(view: GeneratorView) -> torch.Tensor:
     """Mean of |z_a − z_b| / |G(z_a) − G(z_b)| over neighbouring pairs of the batch (MSGAN, Mao et al. 2019).
 
     Minimising it spreads the clips of different latents apart.
+
+    Raises:
+        VgbenchError: there is only one clip, so no pair.
     """
+    if len(view.fake) < 2:
+        raise VgbenchError(
+            "'mode-seeking' compares pairs of clips, and a part of the batch has only one",
+            "give every process at least two clips, and micro_batch a value that leaves none alone",
+        )
     fake = view.fake[: len(view.fake) // 2 * 2]
     latent = torch.cat([view.latents.content, view.latents.motion.flatten(1)], 1)[: len(fake)]
     clips = (fake[::2] - fake[1::2]).abs().flatten(1).mean(1)
