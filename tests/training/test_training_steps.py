@@ -157,6 +157,21 @@ def test_generator_phase_leaves_no_gradient_in_discriminators():
     assert all(p.requires_grad for d in players.discriminators for p in d.parameters())
 
 
+def test_frozen_parts_of_a_discriminator_stay_frozen():
+    """A pretrained extractor inside a discriminator of one's own, say."""
+    critic = {"name": "video3d", "channels": 4, "norm": "none"}
+    one = config(discriminators=[critic], loss={"name": "non-saturating"})
+    players, source = build_players(one), windows(one)
+    (critic,) = players.discriminators
+    critic.layers.layers[0].requires_grad_(False)
+    before = copy.deepcopy(critic.state_dict())
+    for number in range(2):
+        training_step(one, players, ALONE, source, number)
+    source.close()
+    unchanged = set(before) - set(changed(before, critic.state_dict()))
+    assert unchanged == {name for name in before if name.startswith("layers.layers.0.")} != set()
+
+
 def test_discriminator_phase_leaves_the_generator_alone():
     one = config()
     players, source = build_players(one), windows(one)

@@ -319,14 +319,15 @@ def motion_energy(video: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def standing_still(critics: Sequence[nn.Module]) -> Iterator[None]:
-    """Discriminators take part in the graph and gather no gradients."""
-    for critic in critics:
-        critic.requires_grad_(False)
+    """Discriminators take part in the graph and gather no gradients; frozen parts of them stay frozen."""
+    trained = [one for critic in critics for one in critic.parameters() if one.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for critic in critics:
-            critic.requires_grad_(True)
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 @contextmanager
