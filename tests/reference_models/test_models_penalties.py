@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.reference_models.config import REGULARISER_WEIGHTS
+from vgbench.reference_models.config import REGULARISER_WEIGHTS, DiscriminatorConfig
 from vgbench.reference_models.constraints import CONSTRAINTS, clip_singular_values, clip_weights
+from vgbench.reference_models.discriminators import build_discriminator
 from vgbench.reference_models.generator import Latents
 from vgbench.reference_models.penalties import (
     DISCRIMINATOR_PENALTIES,
@@ -210,6 +211,18 @@ def test_singular_values_are_brought_down_and_small_ones_kept():
     clip_singular_values(nn.Sequential(layer, nn.BatchNorm3d(8)), 1.0)
     found = torch.linalg.svdvals(layer.weight.detach().flatten(1))
     torch.testing.assert_close(found, values.clamp(max=1), atol=1e-5, rtol=1e-5)
+
+
+def test_singular_values_of_class_embeddings_are_brought_down_too():
+    """The score's projection term <V y, phi> is linear in phi with the norm of V y, which V's bounds."""
+    config = DiscriminatorConfig(name="video3d", channels=4, norm="none")
+    critic = build_discriminator(config, 16, 8, labels=3)
+    with torch.no_grad():
+        critic.embedding.weight.mul_(100)
+    clip_singular_values(critic, 1.0)
+    assert torch.linalg.svdvals(critic.embedding.weight.detach()).max().item() == pytest.approx(1, abs=1e-5)
+    weights = [weight.detach() for weight in critic.parameters() if weight.dim() > 1]
+    assert all(torch.linalg.svdvals(weight.flatten(1)).max() < 1 + 1e-5 for weight in weights)
 
 
 def test_batch_norm_scale_is_clipped_to_the_running_deviation():
