@@ -170,8 +170,10 @@ def test_periodicity_target_wants_that_period():
 
 
 def test_first_useful_lag_falls_back_to_a_quarter_of_the_clip():
+    """Entry i is lag i + 1, so lag 4 of 16 frames is entry 3."""
     assert first_useful_lag(torch.tensor([0.9, 0.6, 0.4, 0.2])) == 2
-    assert first_useful_lag(torch.full((8,), 0.9)) == 4
+    for frames, lag in ((16, 4), (8, 2), (4, 1), (2, 1)):
+        assert first_useful_lag(torch.full((frames // 2,), 0.9)) == lag - 1
 
 
 def test_temporal_smoothness_of_a_ramp():

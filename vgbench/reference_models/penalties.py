@@ -159,9 +159,12 @@ def autocorrelation(video: torch.Tensor) -> torch.Tensor:
 
 
 def first_useful_lag(real: torch.Tensor) -> int:
-    """Index of the first lag with real autocorrelation below 0.5, else T/4; shorter lags show smoothness."""
+    """Index in `autocorrelation`, which begins with lag 1, of the first lag that shows more than smoothness.
+
+    That is the first lag below 0.5 on real clips, else T/4.
+    """
     below = (real < 0.5).nonzero()
-    return int(below[0].item()) if len(below) else len(real) // 2
+    return int(below[0].item()) if len(below) else max(1, len(real) // 2) - 1
 
 
 def periodicity(
