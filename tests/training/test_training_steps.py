@@ -10,6 +10,7 @@ from tiny import FRAMES, SIZE, config, generator, moving_squares
 from vgbench.distributed import World
 from vgbench.errors import ConfigError
 from vgbench.reference_models.config import DISCRIMINATOR_NAMES, LOSS_NAMES, MOTION_NAMES, LossConfig
+from vgbench.reference_models.discriminators import needed_times
 from vgbench.training.data import Windows
 from vgbench.training.phases import (
     Facts,
@@ -223,6 +224,32 @@ def test_lazy_regularisation_multiplies_by_its_interval():
     assert value(4, 0) == pytest.approx(4 * value(1, 0), rel=1e-6)
     assert value(4, 1) == 0
     assert value(4, 8) == value(4, 0)
+
+
+def test_generators_gradient_is_that_of_its_weighted_losses():
+    """Hinge asks G to raise its scores: −Σ weight·E D(G(z)), and a lazy term counts weight × interval."""
+    one = config(
+        discriminators=[
+            {"name": "video3d", "channels": 4, "norm": "none", "weight": 3.0},
+            {"name": "image", "channels": 4, "norm": "none", "weight": 0.5},
+        ],
+        regularisers=[{"name": "temporal-smoothness", "weight": 2.0, "interval": 4, "options": {"order": 1}}],
+    )
+    players, source = build_players(one), windows(one)
+    batch, draws = source.batch(range(4)), draw(one, players, 0, 1)
+    source.close()
+    generator_phase(one, players, ALONE, 0, batch, draws)
+    found = [parameter.grad for parameter in players.generator_parameters()]
+
+    players, every = build_players(one), needed_times(FRAMES, 4)
+    whole, image = players.discriminators
+    fake = players.generator(draws.latents, every)
+    looked_at = fake[torch.arange(4), :, draws.times[1][:, 0]][:, :, None]
+    scores = 3 * whole(fake, every).mean() + 0.5 * image(looked_at, draws.times[1].float()).mean()
+    loss = -scores + 2 * 4 * (fake[:, :, 1:] - fake[:, :, :-1]).square().mean()
+    expected = torch.autograd.grad(loss, players.generator_parameters())
+    for ours, by_hand in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, by_hand, atol=1e-6, rtol=1e-3)
 
 
 @pytest.mark.parametrize("size", [2, 3])
