@@ -7,8 +7,8 @@ Both sides update D_I, D_V and G once. The original's networks and its two train
 what Python 3 refuses in them (print statements, a true division) is changed in memory. Its real clips are in
 memory already; ours come through the data loader. Sides of ours:
 
-- `same networks`: the preset with D_V's stride 1 in time, as in the original;
-- `preset`: `mocogan-64` as shipped, whose D_V halves time too;
+- `same networks`: `mocogan-64-faithful`, whose D_V has stride 1 in time and whose D_I scores patches;
+- `preset`: `mocogan-64`, whose D_V halves time too and whose D_I has a fourth layer;
 - any `--set` of yours, such as `--set precision=bf16`, on top of the same networks.
 """
 
@@ -34,7 +34,6 @@ from vgbench.training.players import build_players
 from vgbench.training.trainer import training_step
 
 FRAMES, SIZE = 16, 64
-SAME_NETWORKS = "discriminators.0.options.time_stride=1"
 
 
 def original_module(folder: Path, name: str) -> types.ModuleType:
@@ -104,12 +103,12 @@ def our_step(config: TrainConfig) -> Callable[[], None]:
 
 
 def sides_of_ours(batch: int, settings: Sequence[str]) -> dict[str, TrainConfig]:
-    def preset(*changes: str) -> TrainConfig:
-        return read_config("mocogan-64", changes, {"batch": batch, "device": "cpu"})
+    def preset(name: str, *changes: str) -> TrainConfig:
+        return read_config(name, changes, {"batch": batch, "device": "cpu"})
 
-    sides = {"same networks": preset(SAME_NETWORKS), "preset": preset()}
+    sides = {"same networks": preset("mocogan-64-faithful"), "preset": preset("mocogan-64")}
     if settings:
-        sides[f"same networks, {' '.join(settings)}"] = preset(SAME_NETWORKS, *settings)
+        sides[f"same networks, {' '.join(settings)}"] = preset("mocogan-64-faithful", *settings)
     return sides
 
 

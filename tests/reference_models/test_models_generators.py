@@ -227,15 +227,18 @@ def test_a_set_may_be_made_in_parts():
         network.sample(1, start=-1)
 
 
-def test_only_chosen_frames_equal_the_whole_clips():
-    for motion in MOTION_NAMES:
-        network = model(motion).eval()
-        latents = network.draw(2, 8, torch.Generator().manual_seed(0))
-        times = torch.tensor([[0, 3, 7], [1, 2, 6]])
-        with torch.no_grad():
-            whole = network(latents, needed_times(8, 2))
-            some = network(latents, times.float())
-        torch.testing.assert_close(some, gather_frames(whole, times), atol=1e-5, rtol=1e-4)
+@pytest.mark.parametrize("motion", MOTION_NAMES)
+@pytest.mark.parametrize(
+    "times", [[[0, 3, 7], [1, 2, 6]], [[0, 3, 5, 7, 1, 2, 4, 6], [7, 7, 0, 1, 5, 5, 2, 3]]], ids=["some", "T"]
+)
+def test_only_chosen_frames_equal_the_whole_clips(motion, times):
+    """Also where discriminators choose as many frames in all as a clip has."""
+    network, chosen = model(motion).eval(), torch.tensor(times)
+    latents = network.draw(2, 8, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole = network(latents, needed_times(8, 2))
+        some = network(latents, chosen.float())
+    torch.testing.assert_close(some, gather_frames(whole, chosen), atol=1e-5, rtol=1e-4)
 
 
 def test_labels_and_first_frames_are_checked():
@@ -382,6 +385,36 @@ def test_critic_with_stride_one_in_time_is_mocogans():
         (32, 4, 4, 4),
     ]
     assert critic(video, needed_times(16, 2)).shape == (2, 1)
+
+
+def test_image_critic_of_patches_is_mocogans():
+    """Three layers down to 8×8 and 4×4 scores of a frame; 0.66 M parameters, norms and biases aside."""
+    config = DiscriminatorConfig(name="image", channels=64, norm="batch", frames=2, options={"patches": True})
+    critic, times = build_discriminator(config, 64, 16), torch.tensor([[3.0, 8.0]])
+    video = torch.randn(1, 3, 2, 64, 64)
+    maps = critic.trunk(video, times)
+    assert [tuple(one.shape[1:]) for one in maps] == [(2, 64, 32, 32), (2, 128, 16, 16), (2, 256, 8, 8)]
+    assert critic(video, times).shape == (1, 2 * 16)
+    weights = sum(weight.numel() for weight in critic.parameters() if weight.dim() > 1)
+    assert weights == 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256) == pytest.approx(0.66e6, rel=0.01)
+
+
+def test_patches_of_a_frame_are_scored_apart_and_frames_summed_where_they_are():
+    options = {"channels": 4, "norm": "none", "options": {"patches": True}}
+    critics = {}
+    for name in ("image", "spatial"):
+        config = DiscriminatorConfig(name=name, frames=3, **options)
+        critics[name] = build_discriminator(config, 32, 8).eval()
+    critics["spatial"].load_state_dict(critics["image"].state_dict())
+    video, times = torch.randn(2, 3, 3, 32, 32), needed_times(3, 2)
+    per_frame_scores = critics["image"](video, times).unflatten(1, (3, 16))
+    video[:, :, 1, :8, :8] = 0  # only the receptive fields of patches near this corner reach there
+    moved = critics["image"](video, times).unflatten(1, (3, 16)) != per_frame_scores
+    assert not moved[:, [0, 2]].any()
+    assert moved[:, 1, 0].all()
+    assert not moved[:, 1, 15].any()
+    summed = critics["image"](video, times).unflatten(1, (3, 16)).sum(1)
+    torch.testing.assert_close(critics["spatial"](video, times), summed)
 
 
 def test_label_and_first_frame_go_together():

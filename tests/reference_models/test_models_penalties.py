@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.reference_models.config import REGULARISER_WEIGHTS
+from vgbench.reference_models.config import REGULARISER_WEIGHTS, DiscriminatorConfig
 from vgbench.reference_models.constraints import CONSTRAINTS, clip_singular_values, clip_weights
+from vgbench.reference_models.discriminators import build_discriminator
 from vgbench.reference_models.generator import Latents
 from vgbench.reference_models.penalties import (
     DISCRIMINATOR_PENALTIES,
@@ -15,9 +16,15 @@ from vgbench.reference_models.penalties import (
     GeneratorView,
     View,
     autocorrelation,
+    categorical_information,
     check_options,
+    class_loss,
+    feature_matching,
+    first_frame,
     first_useful_lag,
+    flow_smoothness,
     gradient_penalty,
+    mask_sparsity,
     mode_seeking,
     periodicity,
     r1,
@@ -39,6 +46,20 @@ class Linear(nn.Module):
         return (video * self.weight).flatten(1).sum(1, keepdim=True)
 
 
+class Doubling:
+    """Two layers of feature maps: the clip, and twice the clip."""
+
+    def trunk(self, video, times):
+        return [video, 2 * video]
+
+
+class Classifier:
+    """Class logits that lie in a clip's first three numbers."""
+
+    def class_logits(self, video, times):
+        return video[:, :, 0, 0, 0]
+
+
 class Quadratic(nn.Module):
     """D(x) = ½‖x‖²: its gradient is x."""
 
@@ -53,8 +74,17 @@ def view(seed, shape=SHAPE):
 
 def scene(fake, real=None, **rest):
     real = fake if real is None else real
-    latents = Latents(torch.zeros(len(fake), 1), torch.zeros(len(fake), 1, 1))
-    return GeneratorView(real, fake, latents, rest.pop("terms", {}), (), **rest)
+    conditions = {name: rest.pop(name, None) for name in ("label", "first_frame")}
+    latents = Latents(torch.zeros(len(fake), 1), torch.zeros(len(fake), 1, 1), **conditions)
+    critics = [
+        (one, View(real, torch.zeros(1)), View(fake, torch.zeros(1))) for one in rest.pop("critics", ())
+    ]
+    return GeneratorView(real, fake, latents, rest.pop("terms", {}), tuple(critics), **rest)
+
+
+def flat(*levels):
+    """One clip of each level, the same in every pixel."""
+    return torch.tensor(levels).view(-1, 1, 1, 1, 1).expand(-1, 3, 2, 4, 4)
 
 
 def test_gradient_penalty_of_a_linear_critic_is_the_closed_form():
@@ -169,8 +199,10 @@ def test_periodicity_target_wants_that_period():
 
 
 def test_first_useful_lag_falls_back_to_a_quarter_of_the_clip():
+    """Entry i is lag i + 1, so lag 4 of 16 frames is entry 3."""
     assert first_useful_lag(torch.tensor([0.9, 0.6, 0.4, 0.2])) == 2
-    assert first_useful_lag(torch.full((8,), 0.9)) == 4
+    for frames, lag in ((16, 4), (8, 2), (4, 1), (2, 1)):
+        assert first_useful_lag(torch.full((frames // 2,), 0.9)) == lag - 1
 
 
 def test_temporal_smoothness_of_a_ramp():
@@ -189,6 +221,57 @@ def test_mode_seeking_punishes_equal_clips_for_different_latents():
     assert mode_seeking(close_view).item() == pytest.approx(100, rel=1e-2)
 
 
+def test_mode_seeking_of_a_lone_clip_is_an_error_and_not_a_mean_of_nothing():
+    with pytest.raises(VgbenchError, match="only one"):
+        mode_seeking(scene(wave(4, clips=1)))
+
+
+def test_feature_matching_compares_means_of_features_layer_by_layer():
+    """Means 2 of real and 5 of generated clips: 3 in the first layer, 6 in the second."""
+    value = feature_matching(scene(flat(4.0, 6.0), real=flat(1.0, 3.0), critics=[Doubling()]))
+    assert value.item() == pytest.approx((3 + 6) / 2)
+    assert feature_matching(scene(flat(2.0, 2.0), real=flat(1.0, 3.0), critics=[Doubling()])).item() == 0
+
+
+def test_categorical_information_is_the_cross_entropy_of_the_class_heads():
+    """Two clips whose heads give their labels the probabilities 1/4 and 1/2."""
+    logits = torch.tensor([[0.25, 0.25, 0.5], [0.25, 0.25, 0.5]]).log()
+    fake, label = logits.view(2, 3, 1, 1, 1), torch.tensor([1, 2])
+    expected = (math.log(4) + math.log(2)) / 2
+    value = categorical_information(scene(fake, label=label, critics=[Classifier(), Classifier()]))
+    assert value.item() == pytest.approx(expected)
+    own = class_loss(Classifier(), View(fake, torch.zeros(1), label))
+    assert own.item() == pytest.approx(expected)
+    with pytest.raises(VgbenchError, match="needs labels"):
+        categorical_information(scene(fake, critics=[Classifier()]))
+
+
+def test_first_frame_is_compared_with_the_given_one_and_no_other():
+    fake = torch.stack([torch.full((3, 4, 4), 0.5), torch.full((3, 4, 4), 9.0)], 1)[None]
+    given = torch.full((1, 3, 4, 4), -0.25)
+    assert first_frame(scene(fake, first_frame=given)).item() == pytest.approx(0.75)
+    assert first_frame(scene(fake, first_frame=-given + 1)).item() == pytest.approx(0.75)
+    with pytest.raises(VgbenchError, match="first_frame: true"):
+        first_frame(scene(fake))
+
+
+def test_mask_sparsity_is_the_mean_of_the_mask():
+    mask = torch.tensor([0.0, 0.5, 1.0, 0.7]).view(1, 1, 1, 2, 2)
+    assert mask_sparsity(scene(flat(0.0), terms={"mask": mask})).item() == pytest.approx(0.55)
+    with pytest.raises(VgbenchError, match="no mask"):
+        mask_sparsity(scene(flat(0.0)))
+
+
+def test_flow_smoothness_is_total_variation_and_a_tenth_of_the_magnitude():
+    """A flow of slope −2 along x and 3 along y, in both of its channels: 2 + 3 + 0.1·mean |flow|."""
+    y, x = torch.meshgrid(torch.arange(4.0), torch.arange(5.0), indexing="ij")
+    flow = (3 * y - 2 * x).expand(1, 2, 3, -1, -1)
+    expected = 2 + 3 + 0.1 * (3 * y - 2 * x).abs().mean().item()
+    assert flow_smoothness(scene(flat(0.0), terms={"flow": flow})).item() == pytest.approx(expected)
+    still = torch.full((1, 2, 3, 4, 5), -0.5)
+    assert flow_smoothness(scene(flat(0.0), terms={"flow": still})).item() == pytest.approx(0.05)
+
+
 def test_clipping_bounds_every_parameter():
     network = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 1))
     clip_weights(network, 0.01)
@@ -205,6 +288,18 @@ def test_singular_values_are_brought_down_and_small_ones_kept():
     clip_singular_values(nn.Sequential(layer, nn.BatchNorm3d(8)), 1.0)
     found = torch.linalg.svdvals(layer.weight.detach().flatten(1))
     torch.testing.assert_close(found, values.clamp(max=1), atol=1e-5, rtol=1e-5)
+
+
+def test_singular_values_of_class_embeddings_are_brought_down_too():
+    """The score's projection term <V y, phi> is linear in phi with the norm of V y, which V's bounds."""
+    config = DiscriminatorConfig(name="video3d", channels=4, norm="none")
+    critic = build_discriminator(config, 16, 8, labels=3)
+    with torch.no_grad():
+        critic.embedding.weight.mul_(100)
+    clip_singular_values(critic, 1.0)
+    assert torch.linalg.svdvals(critic.embedding.weight.detach()).max().item() == pytest.approx(1, abs=1e-5)
+    weights = [weight.detach() for weight in critic.parameters() if weight.dim() > 1]
+    assert all(torch.linalg.svdvals(weight.flatten(1)).max() < 1 + 1e-5 for weight in weights)
 
 
 def test_batch_norm_scale_is_clipped_to_the_running_deviation():

@@ -10,6 +10,7 @@ from tiny import FRAMES, SIZE, config, generator, moving_squares
 from vgbench.distributed import World
 from vgbench.errors import ConfigError
 from vgbench.reference_models.config import DISCRIMINATOR_NAMES, LOSS_NAMES, MOTION_NAMES, LossConfig
+from vgbench.reference_models.discriminators import needed_times
 from vgbench.training.data import Windows
 from vgbench.training.phases import (
     Facts,
@@ -157,6 +158,21 @@ def test_generator_phase_leaves_no_gradient_in_discriminators():
     assert all(p.requires_grad for d in players.discriminators for p in d.parameters())
 
 
+def test_frozen_parts_of_a_discriminator_stay_frozen():
+    """A pretrained extractor inside a discriminator of one's own, say."""
+    critic = {"name": "video3d", "channels": 4, "norm": "none"}
+    one = config(discriminators=[critic], loss={"name": "non-saturating"})
+    players, source = build_players(one), windows(one)
+    (critic,) = players.discriminators
+    critic.layers.layers[0].requires_grad_(False)
+    before = copy.deepcopy(critic.state_dict())
+    for number in range(2):
+        training_step(one, players, ALONE, source, number)
+    source.close()
+    unchanged = set(before) - set(changed(before, critic.state_dict()))
+    assert unchanged == {name for name in before if name.startswith("layers.layers.0.")} != set()
+
+
 def test_discriminator_phase_leaves_the_generator_alone():
     one = config()
     players, source = build_players(one), windows(one)
@@ -210,8 +226,38 @@ def test_lazy_regularisation_multiplies_by_its_interval():
     assert value(4, 8) == value(4, 0)
 
 
-def test_gradient_accumulation_changes_nothing_but_memory():
-    """Without batch norm, two micro-batches of two are one batch of four."""
+def test_generators_gradient_is_that_of_its_weighted_losses():
+    """Hinge asks G to raise its scores: −Σ weight·E D(G(z)), and a lazy term counts weight × interval."""
+    one = config(
+        discriminators=[
+            {"name": "video3d", "channels": 4, "norm": "none", "weight": 3.0},
+            {"name": "image", "channels": 4, "norm": "none", "weight": 0.5},
+        ],
+        regularisers=[{"name": "temporal-smoothness", "weight": 2.0, "interval": 4, "options": {"order": 1}}],
+    )
+    players, source = build_players(one), windows(one)
+    batch, draws = source.batch(range(4)), draw(one, players, 0, 1)
+    source.close()
+    generator_phase(one, players, ALONE, 0, batch, draws)
+    found = [parameter.grad for parameter in players.generator_parameters()]
+
+    players, every = build_players(one), needed_times(FRAMES, 4)
+    whole, image = players.discriminators
+    fake = players.generator(draws.latents, every)
+    looked_at = fake[torch.arange(4), :, draws.times[1][:, 0]][:, :, None]
+    scores = 3 * whole(fake, every).mean() + 0.5 * image(looked_at, draws.times[1].float()).mean()
+    loss = -scores + 2 * 4 * (fake[:, :, 1:] - fake[:, :, :-1]).square().mean()
+    expected = torch.autograd.grad(loss, players.generator_parameters())
+    for ours, by_hand in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, by_hand, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_gradient_accumulation_changes_nothing_but_memory(size):
+    """Without batch norm, micro-batches of two and two, or of three and one, are one batch of four.
+
+    Several processes have uneven ones where their share is not a multiple of `micro_batch`.
+    """
     changes = {
         "generator": generator(decoder={"norm": "none"}),
         "discriminators": [
@@ -223,7 +269,7 @@ def test_gradient_accumulation_changes_nothing_but_memory():
         "optimiser": {"kind": "adam", "generator_lr": 1e-3, "betas": [0.5, 0.9]},
     }
     whole, _ = step(config(**changes), times=3)
-    parts, _ = step(config(micro_batch=2, **changes), times=3)
+    parts, _ = step(config(**changes).model_copy(update={"micro_batch": size}), times=3)
     for a, b in zip(whole.generator.parameters(), parts.generator.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 

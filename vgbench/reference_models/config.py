@@ -171,7 +171,8 @@ class DiscriminatorConfig(Config):
         frames: frames that "image", "spatial" and "time-conditioned" draw from each clip.
         weight: factor of this discriminator's loss in the generator's loss.
         motion_from: what "embedding-motion" estimates motion from.
-        options: further keyword arguments of the class; "video3d" and "temporal" take `time_stride`.
+        options: further keyword arguments of the class; "video3d" and "temporal" take `time_stride`, "image"
+            and "spatial" take `patches`.
     """
 
     name: str = "video3d"

@@ -19,15 +19,16 @@ def clip_weights(discriminator: nn.Module, bound: float) -> None:
 def clip_singular_values(discriminator: nn.Module, bound: float) -> None:
     """Bring all singular values of every weight, reshaped to (out, −1), down to at most `bound` (TGAN).
 
-    Batch norms, whose γ/σ acts as a singular value, get γ clipped to [0.01·σ, σ] times `bound`, with σ the
-    running standard deviation.
+    Weights are those of convolutions and linear maps, and embeddings, each of which is a linear map of the
+    class as a one-hot vector. Batch norms, whose γ/σ acts as a singular value, get γ clipped to [0.01·σ, σ]
+    times `bound`, with σ the running standard deviation.
     """
     for module in discriminator.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
             assert module.running_var is not None
             deviation = (module.running_var + module.eps).sqrt() * bound
             module.weight.copy_(torch.minimum(torch.maximum(module.weight, 0.01 * deviation), deviation))
-        elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+        elif isinstance(module, nn.Linear | nn.Embedding | nn.modules.conv._ConvNd):
             matrix = module.weight.flatten(1)
             left, values, right = torch.linalg.svd(matrix, full_matrices=False)
             module.weight.copy_((left * values.clamp(max=bound) @ right).view_as(module.weight))

@@ -145,17 +145,27 @@ def time_layer(frames: int, stride: int) -> tuple[int, int, int]:
 
 
 class ImageDiscriminator(Discriminator):
-    """Scores `frames` (1 unless set) random frames of each clip, each by itself (MoCoGAN's D_I)."""
+    """Scores `frames` (1 unless set) random frames of each clip, each by itself (MoCoGAN's D_I).
+
+    With `patches` the maps stop at 8×8 and a frame has 4×4 scores of its overlapping parts, as MoCoGAN's D_I.
+    """
 
     sums_frames = False
 
     def __init__(
-        self, config: DiscriminatorConfig, size: int, frames: int, labels: int = 0, classifies: bool = False
+        self,
+        config: DiscriminatorConfig,
+        size: int,
+        frames: int,
+        labels: int = 0,
+        classifies: bool = False,
+        patches: bool = False,
     ) -> None:
-        layers = Layers(config, size, None)
+        layers = Layers(config, size // 2 if patches else size, None)
         super().__init__(config, layers.width, labels, classifies)
         self.layers = layers
-        self.head = constrained(nn.Conv2d(layers.width, 1, 4), config.norm)
+        stride, padding = (2, 1) if patches else (1, 0)
+        self.head = constrained(nn.Conv2d(layers.width, 1, 4, stride, padding), config.norm)
         self.seen = min(config.frames or (8 if self.sums_frames else 1), frames)
 
     def choose_times(self, clips: int, frames: int, random: torch.Generator) -> torch.Tensor:
@@ -166,8 +176,8 @@ class ImageDiscriminator(Discriminator):
         return [unfold(maps, len(video)) for maps in self.layers(frames_first(video))]
 
     def score(self, features: torch.Tensor, times: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        scores = unfold(self.head(fold(features)).flatten(1).mean(1), len(features))
-        return scores.sum(1, keepdim=True) if self.sums_frames else scores
+        scores = unfold(self.head(fold(features)).flatten(1), len(features))
+        return scores.sum(1) if self.sums_frames else scores.flatten(1)
 
     def pooled(self, features: torch.Tensor) -> torch.Tensor:
         return features.mean((1, 3, 4))

@@ -123,7 +123,7 @@ class Generator(nn.Module):
         length = self.horizon or int(times.max().item()) + 1
         every = torch.arange(length, dtype=torch.float32, device=content.device).expand(len(content), -1)
         video = self.decoder(content, self.motion(latents.motion, every))
-        return video if times.shape[1] == length else gather_frames(video, times)
+        return video if torch.equal(times, every) else gather_frames(video, times)
 
     def conditioned(self, latents: Latents) -> torch.Tensor:
         """What the decoder sees of everything but motion: float [B, content_dim + condition]."""

@@ -49,9 +49,7 @@ class Motion(nn.Module):
         """
         codes = self.sequence(noise)
         index = times.round().long().clamp(max=codes.shape[1] - 1)
-        if index.shape[1] == codes.shape[1]:
-            return codes
-        return codes.gather(1, index[:, :, None].expand(-1, -1, codes.shape[2]))
+        return take(codes, index)
 
     def sequence(self, noise: torch.Tensor) -> torch.Tensor:
         """Codes at times 0, 1, 2, ...: [B, T, code_dim]. Only modules that are not continuous have it."""

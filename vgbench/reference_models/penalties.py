@@ -159,9 +159,12 @@ def autocorrelation(video: torch.Tensor) -> torch.Tensor:
 
 
 def first_useful_lag(real: torch.Tensor) -> int:
-    """Index of the first lag with real autocorrelation below 0.5, else T/4; shorter lags show smoothness."""
+    """Index in `autocorrelation`, which begins with lag 1, of the first lag that shows more than smoothness.
+
+    That is the first lag below 0.5 on real clips, else T/4.
+    """
     below = (real < 0.5).nonzero()
-    return int(below[0].item()) if len(below) else len(real) // 2
+    return int(below[0].item()) if len(below) else max(1, len(real) // 2) - 1
 
 
 def periodicity(
@@ -215,7 +218,15 @@ def mode_seeking(view: GeneratorView) -> torch.Tensor:
     """Mean of |z_a − z_b| / |G(z_a) − G(z_b)| over neighbouring pairs of the batch (MSGAN, Mao et al. 2019).
 
     Minimising it spreads the clips of different latents apart.
+
+    Raises:
+        VgbenchError: there is only one clip, so no pair.
     """
+    if len(view.fake) < 2:
+        raise VgbenchError(
+            "'mode-seeking' compares pairs of clips, and a part of the batch has only one",
+            "give every process at least two clips, and micro_batch a value that leaves none alone",
+        )
     fake = view.fake[: len(view.fake) // 2 * 2]
     latent = torch.cat([view.latents.content, view.latents.motion.flatten(1)], 1)[: len(fake)]
     clips = (fake[::2] - fake[1::2]).abs().flatten(1).mean(1)

@@ -27,12 +27,15 @@ def share_weights(modules: Iterable[nn.Module], world: World) -> None:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
-    """Replace each gradient by its mean over all processes; a missing gradient counts as zero."""
+    """Replace each gradient by its mean over all processes; a missing gradient counts as zero.
+
+    Frozen parameters get none: an optimiser with weight decay would move them.
+    """
     if world.size == 1:
         return
     import torch.distributed as dist
 
-    parameters = list(parameters)
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)

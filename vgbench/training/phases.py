@@ -80,7 +80,8 @@ def micro_batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, Draws]]:
     """Cut this process's share into (real video, real label, draws), each of `micro_batch` clips or fewer.
 
-    `batch` holds this process's clips only, `draws` the whole global batch.
+    `batch` holds this process's clips only, `draws` the whole global batch. The last part is smaller where
+    the share does not divide; `weight_of` tells what each counts.
     """
     share = config.batch // world.size
     own = draws[world.rank * share : (world.rank + 1) * share]
@@ -99,10 +100,9 @@ def micro_batches(
         yield real, labels, dataclasses.replace(part, latents=latents)
 
 
-def accumulation(config: TrainConfig, world: World) -> int:
-    """Number of micro-batches that `micro_batches` yields."""
-    share = config.batch // world.size
-    return -(-share // min(config.micro_batch or share, share))
+def weight_of(real: torch.Tensor, batch: Batch) -> float:
+    """Share of this process's clips in one micro-batch, so that every clip counts alike in the gradient."""
+    return len(real) / len(batch.clips)
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,6 @@ def discriminator_phase(
     loss_functions = adversarial_loss(config)
     device = players.generator.device
     facts = Facts()
-    parts = accumulation(config, world)
     players.discriminator_optimiser.zero_grad(set_to_none=True)
     for real, labels, own in micro_batches(config, world, device, batch, draws):
         looks = look(config, players, own, whole=False, device=device)
@@ -175,7 +174,7 @@ def discriminator_phase(
             facts.add("discriminator_loss", loss)
             mixing = own.mixing.to(device)
             total = total + loss + penalties(config, step, critic, real_view, fake_view, mixing, facts)
-        torch.autograd.backward(total / parts)
+        torch.autograd.backward(total * weight_of(real, batch))
     parameters = players.critic_parameters()
     average_gradients(parameters, world)
     facts.add("discriminator_gradient", limit_gradient(config, parameters))
@@ -220,7 +219,6 @@ def generator_phase(
     device = players.generator.device
     due = [one for one in config.regularisers if one.name in GENERATOR_TERMS and step % one.interval == 0]
     facts = Facts()
-    parts = accumulation(config, world)
     players.generator_optimiser.zero_grad(set_to_none=True)
     if config.regularised_by("periodicity"):
         remember_autocorrelation(players, batch, world)
@@ -256,7 +254,7 @@ def generator_phase(
                 value = GENERATOR_TERMS[one.name](seen, **one.options)
                 facts.add(one.name, value)
                 total = total + one.weight * one.interval * value
-            torch.autograd.backward(total / parts)
+            torch.autograd.backward(total * weight_of(real, batch))
             if not looks.partial:
                 facts.add("motion_ratio", motion_energy(fake) / (motion_energy(real) + 1e-8))
     parameters = players.generator_parameters()
@@ -321,14 +319,15 @@ def motion_energy(video: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def standing_still(critics: Sequence[nn.Module]) -> Iterator[None]:
-    """Discriminators take part in the graph and gather no gradients."""
-    for critic in critics:
-        critic.requires_grad_(False)
+    """Discriminators take part in the graph and gather no gradients; frozen parts of them stay frozen."""
+    trained = [one for critic in critics for one in critic.parameters() if one.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for critic in critics:
-            critic.requires_grad_(True)
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 @contextmanager
