@@ -1,5 +1,6 @@
 """Whole runs: folder, resumption, locks, divergence, several processes."""
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,9 @@ from safetensors.torch import load_file
 from tiny import FRAMES, SIZE, config, generator, moving_squares
 
 from vgbench.errors import VgbenchError
+from vgbench.evaluation import evaluate
 from vgbench.reference_models import load
-from vgbench.training import Diverged, train, trainer
+from vgbench.training import Diverged, run, train, trainer
 
 CRITICS = [
     {"name": "video3d", "channels": 4, "norm": "spectral"},
@@ -220,16 +223,34 @@ def test_generator_that_continues_a_frame_shows_samples_again_after_resuming(tmp
     assert load(tmp_path).sample(2, first_frame=still).shape == (2, FRAMES, SIZE, SIZE, 3)
 
 
-def _rank(rank, world, port, folder):
+def _rank(work, rank, port, folder):
     os.environ |= {
         "RANK": str(rank),
-        "WORLD_SIZE": str(world),
+        "WORLD_SIZE": "2",
         "LOCAL_RANK": str(rank),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        "VGBENCH_TIMEOUT_MINUTES": "1",
     }
     torch.set_num_threads(1)
-    train(shared_config(), folder, steps=3, source=moving_squares())
+    work(rank, folder)
+
+
+def two_processes(work, folder):
+    """Call `work(rank, folder)` in two processes that see each other as `torchrun` would let them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_rank, args=(work, rank, port, folder)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()
+    assert codes == [0, 0]
 
 
 def shared_config():
@@ -245,19 +266,39 @@ def shared_config():
     )
 
 
+def _train_shared(_rank, folder):
+    train(shared_config(), folder, steps=3, source=moving_squares())
+
+
 def test_two_processes_train_like_one(tmp_path):
     train(shared_config(), tmp_path / "one", steps=3, source=moving_squares())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_rank, args=(r, 2, port, tmp_path / "two")) for r in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(90)
-        assert process.exitcode == 0
+    two_processes(_train_shared, tmp_path / "two")
     alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in alone:
         if name.startswith(("generator/", "discriminator")):
             torch.testing.assert_close(together[name], alone[name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def flicker(model):
+    """A real score, of few clips, whose measuring would be shared out among processes."""
+    settings = ["clips.least=4", f"windows.frames={FRAMES}", f"resize.size={SIZE}"]
+    record = evaluate(model.sample(8), moving_squares(), metrics=["temporal_flicker"], settings=settings)
+    return record.scores["temporal_flicker"].best_estimate
+
+
+def _train_scored(rank, folder):
+    if rank == 1:  # its hours pass while it waits for the score
+        hours = itertools.count(0, 3600)
+        run.time = types.SimpleNamespace(monotonic=lambda: next(hours))
+    one = config(score_minutes=1e-9, steps=3, minutes=30)
+    summary = train(one, folder, score=flicker, source=moving_squares())
+    (folder / f"summary-{rank}").write_text(json.dumps([summary.stopped, summary.best_score]))
+
+
+def test_two_processes_score_as_one_would_and_the_main_one_keeps_the_time(tmp_path):
+    two_processes(_train_scored, tmp_path)
+    scores = [json.loads(line)["score"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert len(scores) == 4, "after each step and at the end"
+    assert flicker(load(tmp_path, which="best")) == pytest.approx(min(scores))
+    summaries = [json.loads((tmp_path / f"summary-{rank}").read_text()) for rank in range(2)]
+    assert summaries == [["steps", min(scores)]] * 2

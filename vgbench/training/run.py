@@ -16,7 +16,7 @@ from typing import Any, Literal
 from vgbench import atomic
 from vgbench.clips.clip import Frames
 from vgbench.clips.grid import write_gif
-from vgbench.distributed import World
+from vgbench.distributed import World, alone, from_main
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
 from vgbench.training.boards import Board, TensorBoard, WeightsAndBiases
@@ -123,23 +123,28 @@ class Run:
         return True
 
     def finished(self, interrupted: threading.Event) -> Stopped | None:
-        """Why to stop now, or None. All processes answer alike."""
+        """Why to stop now, or None. All processes answer alike; here they wait for one that writes or scores.
+
+        The main process alone keeps the time: on the clocks of the others its scoring is training.
+        """
         config = self.config
         if config.steps is not None and self.step >= config.steps:
             return "steps"
         out_of_time = config.minutes is not None and self.seconds >= 60 * config.minutes
-        verdict = 2 if interrupted.is_set() else int(out_of_time)
+        verdict = 2 if interrupted.is_set() else int(out_of_time and self.world.is_main)
         answers: dict[int, Stopped | None] = {0: None, 1: "minutes", 2: "interrupted"}
         return answers[largest_over_processes(verdict, self.world)]
 
     def close(self, players: Players, stopped: Stopped) -> None:
         """Last checkpoint and samples; the last score too, unless somebody is waiting for the end."""
-        if not self.world.is_main:
-            return
-        self.write_checkpoint(players)
-        self.write_samples(players)
-        if self.score and stopped != "interrupted":
-            self.take_score(players)
+        if self.world.is_main:
+            self.write_checkpoint(players)
+            self.write_samples(players)
+            if self.score and stopped != "interrupted":
+                self.take_score(players)
+        self.best_score = from_main(self.best_score, self.world)
+
+    def close_boards(self) -> None:
         for board in self._boards:
             board.close()
 
@@ -207,7 +212,8 @@ class Run:
         """Score the moving average; keep it if it is the best so far."""
         assert self.score is not None
         before = time.monotonic()
-        value = float(self.score(players.average))
+        with alone():  # the other processes wait in `finished` and cannot share the work
+            value = float(self.score(players.average))
         self._started += time.monotonic() - before  # scoring is not training time
         append_line(self.folder / "scores.jsonl", {"step": self.step, "clips": self.clips, "score": value})
         if math.isfinite(value) and (self.best_score is None or value < self.best_score):

@@ -91,8 +91,8 @@ def train(
         resume: go on from the last checkpoint; weights become what they would without the interruption, to
             the last bit on a CPU.
         progress: called on the main process every `log_steps` steps.
-        score: called with the moving average every `score_minutes` and at the end; lower is better, and the
-            best is kept as checkpoints/best.safetensors.
+        score: called with the moving average every `score_minutes` and at the end, on the main process while
+            the others wait; lower is better, and the best is kept as checkpoints/best.safetensors.
         source: clips, where they are not to be opened from `config.data`.
 
     Raises:
@@ -110,6 +110,7 @@ def train(
         check(config, world)
         stack.enter_context(limited_threads(config.threads))
         run = Run(folder, config, world, progress, score)
+        stack.callback(run.close_boards)
         players = build_players(config)
         begin(run, players, resume)
         windows = stack.enter_context(opened_windows(config, source))
