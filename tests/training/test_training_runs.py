@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -18,10 +19,14 @@ import torch
 from safetensors.torch import load_file
 from tiny import FRAMES, SIZE, config, generator, moving_squares
 
+from vgbench.distributed import World
 from vgbench.errors import VgbenchError
 from vgbench.evaluation import evaluate
 from vgbench.reference_models import load
 from vgbench.training import Diverged, run, train, trainer
+from vgbench.training.phases import discriminator_phase, draw
+from vgbench.training.players import build_players
+from vgbench.training.soundness import foreseen
 
 CRITICS = [
     {"name": "video3d", "channels": 4, "norm": "spectral"},
@@ -104,7 +109,7 @@ def start(folder, steps):
 
 
 def wait_for_step(folder, step):
-    for _ in range(600):
+    for _ in range(2400):
         time.sleep(0.05)
         told = folder / "step"
         if told.exists() and (text := told.read_text()) and int(text) >= step:
@@ -135,7 +140,7 @@ def test_terminated_run_writes_a_checkpoint_first(tmp_path):
     process = start(tmp_path, 10_000)
     wait_for_step(tmp_path, 2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=120) == 0
     assert load(tmp_path).sample(1).shape[0] == 1
 
 
@@ -161,20 +166,78 @@ def test_divergence_stops_with_a_reason_and_keeps_the_last_checkpoint(tmp_path, 
         return original(*arguments) | {"generator_loss": float("nan")}
 
     monkeypatch.setattr(trainer, "generator_phase", broken)
-    with pytest.raises(Diverged, match="generator_loss is nan"):
+    with pytest.raises(Diverged, match="step 3: generator_loss is nan"):
         train(full(), tmp_path, steps=4, resume=True, source=moving_squares())
     assert path.read_bytes() == kept
+    last_line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last_line["step"] == 3
+    assert math.isnan(last_line["generator_loss"])
 
 
-def test_a_learning_rate_beyond_all_reason_is_noticed(tmp_path):
-    one = config(
+def without_norm(learning_rate, **changes):
+    return config(
         discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
-        optimiser={"discriminator_lr": 1e4, "generator_lr": 1e4},
+        optimiser={"discriminator_lr": learning_rate, "generator_lr": learning_rate},
+        **changes,
     )
-    with pytest.raises(Diverged):
-        train(one, tmp_path, steps=50, source=moving_squares())
-    final = load(tmp_path, which="first")
-    assert final.sample(1).shape == (1, FRAMES, SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize("steps", [1, 50])
+def test_a_learning_rate_beyond_all_reason_leaves_no_checkpoint_that_it_ruined(steps, tmp_path):
+    """Its first step has sound numbers, which are those of the weights before it."""
+    one = without_norm(1e4, checkpoint_minutes=1e-6)
+    with pytest.raises(Diverged, match="step 1: real_score_0 is") as caught:
+        train(one, tmp_path, steps=steps, source=moving_squares())
+    assert "no checkpoint yet" in caught.value.remedy
+    assert not (tmp_path / "checkpoints" / "last.safetensors").exists()
+    assert load(tmp_path, which="first").sample(1).shape == (1, FRAMES, SIZE, SIZE, 3)
+
+
+def test_diverged_run_goes_on_as_its_message_says(tmp_path):
+    train(without_norm(1e-3), tmp_path, steps=2, source=moving_squares())
+    for _ in range(2):  # the same again diverges again, and spoils nothing
+        with pytest.raises(Diverged) as caught:
+            train(without_norm(1e4), tmp_path, steps=6, resume=True, source=moving_squares())
+        assert (
+            f"go on from step 2 with lower learning rates: vgbench train -o {tmp_path}" in caught.value.remedy
+        )
+    assert "--set optimiser.generator_lr=5000" in caught.value.remedy
+    assert train(without_norm(1e-3), tmp_path, steps=6, resume=True, source=moving_squares()).steps == 6
+    train(without_norm(1e-3), tmp_path / "whole", steps=6, source=moving_squares())
+    assert_equal_runs(tmp_path / "whole", tmp_path)
+    assert "generator_lr: 0.001" in (tmp_path / "config.yaml").read_text()
+
+
+def test_moments_of_the_optimiser_cannot_be_set_anew(tmp_path):
+    train(config(), tmp_path, steps=1, source=moving_squares())
+    with pytest.raises(VgbenchError, match=r"another optimiser\.betas$"):
+        train(config(optimiser={"betas": [0.5, 0.9]}), tmp_path, resume=True, source=moving_squares())
+
+
+def test_looking_at_the_next_step_changes_nothing(tmp_path):
+    """However often a checkpoint, and with it a look at the next step, is due."""
+    train(full(checkpoint_minutes=1e-6), tmp_path / "often", steps=4, source=moving_squares())
+    train(full(), tmp_path / "once", steps=4, source=moving_squares())
+    assert_equal_runs(tmp_path / "often", tmp_path / "once")
+
+
+def test_the_scores_that_are_foreseen_are_those_of_the_next_step():
+    one, alone = full(batch=4, micro_batch=4), World()
+    players = build_players(one)
+    with trainer.opened_windows(one, moving_squares()) as windows:
+        trainer.training_step(one, players, alone, windows, 0)
+        expected = foreseen(one, players, alone, windows, 1)
+        draws = draw(one, players, 1, 0)
+        batch = windows.batch(range(8, 12))  # two phases of four clips a step
+        found = discriminator_phase(one, players, alone, 1, batch, draws)
+    compared = [name for name in expected if "score" in name]
+    assert len(compared) == 4
+    assert [expected[name] for name in compared] == [found[name] for name in compared]
+    assert expected["generator_largest_weight"] == max(
+        float(value.abs().max())
+        for name, value in players.generator.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    )
 
 
 def test_best_checkpoint_is_the_one_with_the_lowest_score(tmp_path):

@@ -24,6 +24,7 @@ from vgbench.training.config import TrainConfig
 from vgbench.training.data import Windows
 from vgbench.training.parallel import largest_over_processes
 from vgbench.training.players import Players
+from vgbench.training.soundness import foreseen, require_sound
 from vgbench.training.state import save_state
 
 Stopped = Literal["steps", "minutes", "interrupted"]
@@ -101,7 +102,7 @@ class Run:
         for name in ("checkpoint", "sample", "score"):
             self._due[name] = self.seconds + 60 * getattr(self.config, f"{name}_minutes")
 
-    def after_step(self, players: Players, facts: Mapping[str, float]) -> None:
+    def after_step(self, players: Players, windows: Windows, facts: Mapping[str, float]) -> None:
         """Count the step; log, show, save and score what is due."""
         self.step += 1
         self.seconds = self._earlier + time.monotonic() - self._started
@@ -112,7 +113,7 @@ class Run:
         if self.is_due("sample"):
             self.write_samples(players)
         if self.is_due("checkpoint"):
-            self.write_checkpoint(players)
+            self.write_checkpoint(players, windows)
         if self.score and self.is_due("score"):
             self.take_score(players)
 
@@ -135,10 +136,10 @@ class Run:
         answers: dict[int, Stopped | None] = {0: None, 1: "minutes", 2: "interrupted"}
         return answers[largest_over_processes(verdict, self.world)]
 
-    def close(self, players: Players, stopped: Stopped) -> None:
+    def close(self, players: Players, windows: Windows, stopped: Stopped) -> None:
         """Last checkpoint and samples; the last score too, unless somebody is waiting for the end."""
         if self.world.is_main:
-            self.write_checkpoint(players)
+            self.write_checkpoint(players, windows)
             self.write_samples(players)
             if self.score and stopped != "interrupted":
                 self.take_score(players)
@@ -195,8 +196,13 @@ class Run:
         self._stills = real[:, 0] if self.config.generator.first_frame else None
         write_gif(self.folder / "samples" / "real.gif", real, columns=4, scale=max(1, 96 // self.config.size))
 
-    def write_checkpoint(self, players: Players) -> None:
-        """checkpoints/last.safetensors and generator.safetensors."""
+    def write_checkpoint(self, players: Players, windows: Windows) -> None:
+        """checkpoints/last.safetensors and generator.safetensors.
+
+        Raises:
+            Diverged: the last step ruined the weights; the files stay as they are.
+        """
+        require_sound(foreseen(self.config, players, self.world, windows, self.step), self.step)
         counters = {"step": self.step, "seconds": self.seconds, "best_score": self.best_score}
         save_state(self.last, players.parts(), counters)
         self.share(players, self.folder / "generator.safetensors")

@@ -7,7 +7,7 @@ as they then are; the moving average follows. `phases` holds the two halves.
 
 from __future__ import annotations
 
-import math
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -26,21 +26,15 @@ from vgbench.errors import VgbenchError
 from vgbench.reference_models.generator import Generator
 from vgbench.reference_models.penalties import check_options
 from vgbench.training import ema
-from vgbench.training.config import MAY_CHANGE, TrainConfig
-from vgbench.training.data import Windows, class_names
+from vgbench.training.config import TrainConfig, fixed_differences
+from vgbench.training.data import Windows, class_names, positions
 from vgbench.training.lock import locked
 from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, draw, generator_phase
 from vgbench.training.players import Players, build_players, set_learning_rates
 from vgbench.training.run import Progress, Run, Stopped, keep_lines
-from vgbench.training.state import load_state
-
-WILD_SCORE = 1e5
-"""A mean discriminator score beyond this is divergence, although it is still a number."""
-
-
-class Diverged(VgbenchError):
-    """A loss, gradient or score stopped being a usable number; the last checkpoint is from before that."""
+from vgbench.training.soundness import Diverged, require_sound
+from vgbench.training.state import load_state, read_counters
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ def train(
     Raises:
         ConfigError: an option that no part knows.
         NotEnoughClips: no clip is long enough.
-        Diverged: training broke down; the last checkpoint stays.
+        Diverged: training broke down; the last checkpoint is from before.
         VgbenchError: the folder holds another run, or belongs to another trainer now.
     """
     folder = Path(run_folder)
@@ -116,12 +110,13 @@ def train(
         windows = stack.enter_context(opened_windows(config, source))
         interrupted = stack.enter_context(signals())
         run.show_real(windows)
-        stopped: Stopped | None = run.finished(interrupted)
-        while stopped is None:
-            facts = training_step(config, players, world, windows, run.step)
-            run.after_step(players, facts)
-            stopped = run.finished(interrupted)
-        run.close(players, stopped)
+        with reported_divergence(run):
+            stopped: Stopped | None = run.finished(interrupted)
+            while stopped is None:
+                facts = training_step(config, players, world, windows, run.step)
+                run.after_step(players, windows, facts)
+                stopped = run.finished(interrupted)
+            run.close(players, windows, stopped)
         return Summary(
             folder, run.step, run.clips, run.seconds, stopped, run.best_score, dict(windows.skipped)
         )
@@ -132,31 +127,46 @@ def training_step(
 ) -> dict[str, float]:
     """One step of everything; the draws depend on (seed, step) alone."""
     set_learning_rates(config, players, step)
-    share = config.batch // world.size
     facts: dict[str, float] = {}
     for phase in range(config.discriminator_steps):
-        first = (step * config.discriminator_steps + phase) * config.batch + world.rank * share
-        ahead = first + config.batch
-        batch = windows.batch(range(first, first + share), then=range(ahead, ahead + share))
+        batch = windows.batch(
+            positions(config, world, step, phase), then=positions(config, world, step, phase + 1)
+        )
         draws = draw(config, players, step, phase)
         facts |= discriminator_phase(config, players, world, step, batch, draws)
     draws = draw(config, players, step, config.discriminator_steps)
     facts |= generator_phase(config, players, world, step, batch, draws)
-    require_sound(facts, step)
+    require_sound(facts, step + 1)
     keep = ema.decay(config.batch, (step + 1) * config.batch, config.ema.half_life_clips, config.ema.ramp_up)
     ema.update(players.average, players.generator, keep)
     return facts
 
 
-def require_sound(facts: Mapping[str, float], step: int) -> None:
-    """Raise `Diverged` on a number that is not finite, or on scores beyond all measure."""
-    for name, value in facts.items():
-        wild = "score" in name and abs(value) > WILD_SCORE
-        if wild or not math.isfinite(value):
-            raise Diverged(
-                f"training diverged at step {step}: {name} is {value:.3g}",
-                "lower the learning rates, add r1 or spectral norm; the last checkpoint is from before",
-            )
+@contextmanager
+def reported_divergence(run: Run) -> Iterator[None]:
+    """Log the numbers of the step that diverged, and say what can be done in this folder."""
+    try:
+        yield
+    except Diverged as problem:
+        run.step = problem.step
+        if run.world.is_main:
+            run.report(problem.facts)
+        problem.remedy = way_out(run)
+        raise
+
+
+def way_out(run: Run) -> str:
+    """What to do about divergence. Draws depend on (seed, step) alone: the same again diverges again."""
+    if not run.last.exists():
+        return "there is no checkpoint yet: begin again with lower learning rates, r1 or spectral norm"
+    rates = run.config.optimiser
+    return (
+        f"go on from step {read_counters(run.last)['step']} with lower learning rates: "
+        f"vgbench train -o {shlex.quote(str(run.folder))} --resume "
+        f"--set optimiser.generator_lr={rates.generator_lr / 2:g} "
+        f"--set optimiser.discriminator_lr={rates.discriminator_lr / 2:g}; "
+        "or begin again with r1 or spectral norm"
+    )
 
 
 def open_data(config: TrainConfig) -> ClipSource:
@@ -275,9 +285,7 @@ def begin(run: Run, players: Players, resume: bool) -> None:
 def require_same_run(run: Run) -> None:
     """Raise unless the config is that of the run in the folder, but for `MAY_CHANGE`."""
     path = run.folder / "config.yaml"
-    before = parse(TrainConfig, read_yaml(path), str(path)).model_dump(mode="json")
-    now = run.config.model_dump(mode="json")
-    changed = sorted(key for key in now if key not in MAY_CHANGE and now[key] != before[key])
+    changed = fixed_differences(parse(TrainConfig, read_yaml(path), str(path)), run.config)
     if changed:
         raise VgbenchError(
             f"{run.folder}: this run was begun with another {', '.join(changed)}",
