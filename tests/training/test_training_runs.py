@@ -1,10 +1,12 @@
 """Whole runs: folder, resumption, locks, divergence, several processes."""
 
+import dataclasses
 import itertools
 import json
 import math
 import multiprocessing
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,12 +20,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny import FRAMES, SIZE, config, generator, moving_squares
+from typer.testing import CliRunner
 
+from vgbench.cli import app
+from vgbench.clips import open_source
+from vgbench.config import to_yaml
 from vgbench.distributed import World
 from vgbench.errors import VgbenchError
 from vgbench.evaluation import evaluate
 from vgbench.reference_models import load
-from vgbench.training import Diverged, run, train, trainer
+from vgbench.reference_models.checkpoint import read_metadata
+from vgbench.training import Diverged, read_config, run, train, trainer
 from vgbench.training.phases import discriminator_phase, draw
 from vgbench.training.players import build_players
 from vgbench.training.soundness import foreseen
@@ -252,6 +259,71 @@ def test_best_checkpoint_is_the_one_with_the_lowest_score(tmp_path):
     assert summary.best_score == 1.0
     np.testing.assert_array_equal(load(tmp_path, which="best").sample(1, seed=0), sampled[1])
     assert not np.array_equal(sampled[1], sampled[3])
+
+
+def scored(folder, steps, score, **options):
+    """Train to `steps`, whose end has this score; the best so far."""
+    return train(
+        full(), folder, steps=steps, score=lambda _: score, source=moving_squares(), **options
+    ).best_score
+
+
+def best_score(folder):
+    return read_metadata(folder / "checkpoints" / "best.safetensors")[1]["score"]
+
+
+def test_a_resumed_run_knows_the_last_score_of_the_part_before(tmp_path):
+    assert scored(tmp_path, 1, 1.0) == 1.0
+    best = (tmp_path / "checkpoints" / "best.safetensors").read_bytes()
+    assert scored(tmp_path, 2, 5.0, resume=True) == 1.0
+    assert (tmp_path / "checkpoints" / "best.safetensors").read_bytes() == best
+
+
+def test_a_score_younger_than_the_checkpoint_survives(tmp_path):
+    last = tmp_path / "checkpoints" / "last.safetensors"
+    scored(tmp_path, 1, 3.0)
+    older = last.read_bytes()
+    scored(tmp_path, 2, 1.0, resume=True)
+    last.write_bytes(older)  # as if killed after the score and before the checkpoint
+    assert scored(tmp_path, 3, 2.0, resume=True) == 1.0
+    assert best_score(tmp_path) == 1.0
+
+
+def test_a_run_that_begins_again_forgets_the_best_of_the_one_before(tmp_path):
+    scored(tmp_path, 1, 1.0)
+    (tmp_path / "checkpoints" / "last.safetensors").unlink()
+    assert scored(tmp_path, 1, 5.0) == best_score(tmp_path) == 5.0
+
+
+def test_interrupted_command_says_how_to_go_on_with_all_that_was_asked_for(tmp_path, monkeypatch):
+    data = f"builtin:moving-shapes?size={SIZE}&frames={FRAMES}&clips=4"
+    run_folder, preset = tmp_path / "a run", tmp_path / "tiny.yaml"
+    preset.write_text(to_yaml(config()))
+    options = ["--data", data, "--set", "seed=3", "--minutes", "9", "--no-score"]
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            trainer,
+            "train",
+            lambda *a, **k: dataclasses.replace(train(*a, steps=1, **k), stopped="interrupted"),
+        )
+        stopped = CliRunner().invoke(app, ["train", str(preset), "-o", str(run_folder), *options])
+    assert stopped.exit_code == 130
+    _, _, command = stopped.stderr.partition("continue with: ")
+    program, *arguments = shlex.split(command)
+    assert program == "vgbench"
+    resumed = CliRunner().invoke(app, [*arguments, "--steps", "2", "--no-score"])
+    assert resumed.exit_code == 0, resumed.stderr
+    assert resumed.stdout.startswith(f"{run_folder}: 2 steps")
+    after = read_config(run_folder / "config.yaml")
+    assert (after.data, after.seed, after.steps, after.minutes) == (data, 3, 2, None)
+
+
+def test_data_of_a_resumed_run_has_no_class_that_the_run_does_not_know(tmp_path):
+    train(config(labels=True), tmp_path, steps=1, source=moving_squares(labels=True))
+    own = read_config(tmp_path / "config.yaml")
+    other = open_source([(np.zeros((FRAMES, SIZE, SIZE, 3), np.uint8), label) for label in "abc"])
+    with pytest.raises(VgbenchError, match="classes that the config does not name: c"):
+        train(own, tmp_path, steps=2, resume=True, source=other)
 
 
 def test_needs_a_limit(tmp_path):

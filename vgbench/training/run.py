@@ -91,6 +91,10 @@ class Run:
     def last(self) -> Path:
         return self.folder / "checkpoints" / "last.safetensors"
 
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / "best.safetensors"
+
     def start_clock(self) -> None:
         """Training time counts from here; earlier parts of a resumed run are in `seconds`."""
         self._started, self._earlier = time.monotonic(), self.seconds
@@ -203,7 +207,7 @@ class Run:
             Diverged: the last step ruined the weights; the files stay as they are.
         """
         require_sound(foreseen(self.config, players, self.world, windows, self.step), self.step)
-        counters = {"step": self.step, "seconds": self.seconds, "best_score": self.best_score}
+        counters = {"step": self.step, "seconds": self.seconds}
         save_state(self.last, players.parts(), counters)
         self.share(players, self.folder / "generator.safetensors")
 
@@ -222,9 +226,11 @@ class Run:
             value = float(self.score(players.average))
         self._started += time.monotonic() - before  # scoring is not training time
         append_line(self.folder / "scores.jsonl", {"step": self.step, "clips": self.clips, "score": value})
+        for board in self._boards:
+            board.scalars({"score": value}, self.step)
         if math.isfinite(value) and (self.best_score is None or value < self.best_score):
             self.best_score = value
-            self.share(players, self.folder / "checkpoints" / "best.safetensors", score=value)
+            self.share(players, self.best, score=value)
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:

@@ -7,7 +7,6 @@ as they then are; the moving average follows. `phases` holds the two halves.
 
 from __future__ import annotations
 
-import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from vgbench.clips.clip import ClipSource
 from vgbench.config import parse, read_yaml, to_yaml
 from vgbench.distributed import World, joined_world
 from vgbench.errors import VgbenchError
+from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator
 from vgbench.reference_models.penalties import check_options
 from vgbench.training import ema
@@ -32,6 +32,7 @@ from vgbench.training.lock import locked
 from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, draw, generator_phase
 from vgbench.training.players import Players, build_players, set_learning_rates
+from vgbench.training.presets import resume_command
 from vgbench.training.run import Progress, Run, Stopped, keep_lines
 from vgbench.training.soundness import Diverged, require_sound
 from vgbench.training.state import load_state, read_counters
@@ -162,7 +163,7 @@ def way_out(run: Run) -> str:
     rates = run.config.optimiser
     return (
         f"go on from step {read_counters(run.last)['step']} with lower learning rates: "
-        f"vgbench train -o {shlex.quote(str(run.folder))} --resume "
+        f"{resume_command(run.folder)} "
         f"--set optimiser.generator_lr={rates.generator_lr / 2:g} "
         f"--set optimiser.discriminator_lr={rates.discriminator_lr / 2:g}; "
         "or begin again with r1 or spectral norm"
@@ -179,12 +180,21 @@ def open_data(config: TrainConfig) -> ClipSource:
 def resolved(
     config: TrainConfig, minutes: float | None, steps: int | None, source: ClipSource
 ) -> TrainConfig:
-    """Fill in the limits that were given as arguments and the class names of the data."""
+    """Fill in the limits that were given as arguments and the class names of the data.
+
+    Raises:
+        VgbenchError: the data has a class that the config does not name.
+    """
     values = config.model_dump()
     if minutes is not None or steps is not None:
         values |= {"minutes": minutes, "steps": steps}
     if config.labels and not config.classes:
         values["classes"] = class_names(source)
+    elif config.labels and (unknown := sorted(set(class_names(source)) - set(config.classes))):
+        raise VgbenchError(
+            f"{source.name}: has classes that the config does not name: {', '.join(unknown)}",
+            f"use data whose classes are among {', '.join(config.classes)}",
+        )
     return parse(TrainConfig, values, "training config")
 
 
@@ -267,7 +277,8 @@ def begin(run: Run, players: Players, resume: bool) -> None:
         require_same_run(run)
         counters = load_state(run.last, players.parts())
         run.step, run.seconds = int(counters["step"]), float(counters["seconds"])
-        run.best_score = counters["best_score"]
+        # A score may be younger than the checkpoint: the file that it left is what knows of it.
+        run.best_score = read_metadata(run.best)[1].get("score") if run.best.exists() else None
         if run.world.is_main:
             keep_lines(run.folder / "log.jsonl", run.step)
             keep_lines(run.folder / "scores.jsonl", run.step)
@@ -276,6 +287,7 @@ def begin(run: Run, players: Players, resume: bool) -> None:
         if run.world.is_main:
             (run.folder / "log.jsonl").unlink(missing_ok=True)
             (run.folder / "scores.jsonl").unlink(missing_ok=True)
+            run.best.unlink(missing_ok=True)
             run.share(players, run.folder / "checkpoints" / "first.safetensors")
     if run.world.is_main:
         atomic.write_text(run.folder / "config.yaml", to_yaml(run.config))
@@ -289,5 +301,5 @@ def require_same_run(run: Run) -> None:
     if changed:
         raise VgbenchError(
             f"{run.folder}: this run was begun with another {', '.join(changed)}",
-            f"resume it with its own config, {path}",
+            f"resume it with its own config: {resume_command(run.folder)}",
         )
