@@ -338,9 +338,13 @@ def _print_curve(records: dict[int, Record], as_json: bool) -> None:
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Argument(help="Preset (see `vgbench list presets`) or YAML file.")],
+    preset: Annotated[
+        str | None,
+        typer.Argument(help="Preset (see `vgbench list presets`) or YAML file; not needed with --resume."),
+    ] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", "-o", help="Run folder; runs/PRESET by default.")
+        Path | None,
+        typer.Option("--run", "-o", help="Run folder; runs/PRESET by default. Under torchrun only as -o."),
     ] = None,
     data: Annotated[
         str | None,
@@ -355,7 +359,10 @@ def train(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads; fewer are faster beside another busy process.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the run in the run folder; options given change its config."),
+    ] = False,
     score: Annotated[
         bool, typer.Option(help="Score now and then against the data, and keep the best checkpoint.")
     ] = True,
@@ -374,13 +381,24 @@ def train(
 
     [bold]vgbench train gru-hinge --data clips/ --set generator.motion.name=lstm --set loss.name=lsgan[/]
 
-    [bold]torchrun --nproc-per-node 4 -m vgbench train mocogan-64 --data ucf101/[/]
+    [bold]vgbench train -o runs/gru-hinge --resume --minutes 10[/]
+
+    [bold]torchrun --nproc-per-node 4 -m vgbench train mocogan-64 --data ucf101/ -o runs/ucf101[/]
     """
     from vgbench.config import to_yaml
-    from vgbench.training.presets import read_config
+    from vgbench.training.presets import read_config, read_resumed_config, resume_command
 
     given = {"data": data, "generator": generator, "minutes": minutes, "steps": steps, "threads": threads}
-    config = read_config(preset, settings or (), given)
+    if preset is None and not (resume and run):
+        raise ConfigError(
+            "train takes a preset or a YAML file",
+            "see vgbench list presets; a run goes on without one: vgbench train -o FOLDER --resume",
+        )
+    folder = run or Path("runs") / Path(preset or "").stem
+    if resume:
+        config = read_resumed_config(folder, preset, settings or (), given)
+    else:
+        config = read_config(preset or "", settings or (), given)
     if dry_run:
         from vgbench.training.catalogue import ASSUMED_CLASSES, describe_config, with_classes
         from vgbench.training.preview import describe_parts, step_memory
@@ -389,15 +407,15 @@ def train(
         typer.echo(to_yaml(config if counted.classes == ASSUMED_CLASSES else counted), nl=False)
         for part in describe_parts(counted):
             typer.echo(f"# {part}")
-        typer.echo(f"# {describe_config(counted, Path(preset).stem)}")
+        typer.echo(f"# {describe_config(counted, folder.name)}")
         typer.echo(f"# a step holds about {step_memory(counted) / 2**20:,.0f} MiB of tensors at its peak")
         return
+    from vgbench.distributed import launched_world
     from vgbench.evaluation import generator_score
     from vgbench.training.trainer import train as run_training
 
     if as_json:
         console.verbosity.quiet = True
-    folder = run or Path("runs") / Path(preset).stem
     with console.training_panel(folder) as report:
         summary = run_training(
             config,
@@ -408,10 +426,13 @@ def train(
         )
     for clip, reason in summary.skipped.items():
         console.warn("skipped", f"{clip}: {reason}")
+    world = launched_world()
     if summary.stopped == "interrupted":
-        console.note(f"stopped; continue with: vgbench train {preset} --run {folder} --resume")
+        launcher = "torchrun … -m " if world.size > 1 else ""
+        if world.is_main:
+            console.note(f"stopped; continue with: {launcher}{resume_command(folder)}")
         raise typer.Exit(EXIT_INTERRUPTED)
-    if not launched_world().is_main:
+    if not world.is_main:
         return
     if as_json:
         console.print_json(

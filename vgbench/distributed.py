@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -58,7 +59,7 @@ def joined_world() -> Iterator[World]:
     Raises:
         VgbenchError: another rank died, or did not answer within `timeout_minutes`.
     """
-    world = launched_world()
+    world = World() if _is_alone.get() else launched_world()
     if world.size == 1:
         yield world
         return
@@ -85,6 +86,31 @@ def joined_world() -> Iterator[World]:
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+_is_alone: ContextVar[bool] = ContextVar("_is_alone", default=False)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, `joined_world` is a world of one: for work of one rank while the others wait elsewhere."""
+    token = _is_alone.set(True)
+    try:
+        yield
+    finally:
+        _is_alone.reset(token)
+
+
+def from_main(value: T, world: World) -> T:
+    """Give every rank the value of rank 0."""
+    if world.size == 1:
+        return value
+    import torch.distributed as dist
+
+    values: list[Any] = [value]
+    dist.broadcast_object_list(values, src=0)
+    shared: T = values[0]
+    return shared
 
 
 def gather(value: T, world: World) -> list[T]:

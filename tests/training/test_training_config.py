@@ -1,6 +1,10 @@
+import shlex
+
 import pytest
 from tiny import config, generator
+from torch.distributed.run import get_args_parser
 
+from vgbench.config import to_yaml
 from vgbench.distributed import World
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.named import import_object
@@ -8,8 +12,9 @@ from vgbench.reference_models import build, model_config
 from vgbench.reference_models.constraints import CONSTRAINTS
 from vgbench.reference_models.penalties import DISCRIMINATOR_PENALTIES
 from vgbench.training import describe, preset_names, preset_path, read_config
-from vgbench.training.config import CONSTRAINT_NAMES, GRADIENT_PENALTIES
+from vgbench.training.config import CONSTRAINT_NAMES, GRADIENT_PENALTIES, fixed_differences
 from vgbench.training.players import build_players
+from vgbench.training.presets import read_resumed_config, resume_command
 from vgbench.training.trainer import check
 
 
@@ -130,6 +135,41 @@ def test_a_limit_that_is_asked_for_replaces_the_presets():
     one = read_config("gru-hinge", (), {"steps": 10, "minutes": None})
     assert (one.steps, one.minutes) == (10, None)
     assert read_config("gru-hinge").minutes
+
+
+def test_a_run_goes_on_with_its_own_config_and_what_is_asked_for_anew(tmp_path):
+    begun = read_config("gru-hinge", ["size=16", "optimiser.generator_lr=1e-3"], {"data": "mine", "steps": 9})
+    (tmp_path / "config.yaml").write_text(to_yaml(begun))
+    assert read_resumed_config(tmp_path) == begun
+    anew = read_resumed_config(tmp_path, None, ["optimiser.generator_lr=1e-4"], {"threads": 1})
+    assert (anew.data, anew.size, anew.steps, anew.threads) == ("mine", 16, 9, 1)
+    assert anew.optimiser.generator_lr == 1e-4
+    assert fixed_differences(begun, anew) == []
+
+
+def test_a_preset_beside_resume_must_be_that_of_the_run(tmp_path):
+    begun = read_config("gru-hinge", (), {"data": "mine"})
+    (tmp_path / "config.yaml").write_text(to_yaml(begun))
+    assert read_resumed_config(tmp_path, "gru-hinge").data != "mine", "no checkpoint: the run begins"
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.safetensors").touch()
+    assert read_resumed_config(tmp_path, "gru-hinge").data == "mine"
+    with pytest.raises(ConfigError, match=r"another generator\..* than conv3d-lsgan has") as caught:
+        read_resumed_config(tmp_path, "conv3d-lsgan")
+    assert caught.value.remedy.endswith(f"vgbench train -o {tmp_path} --resume")
+
+
+def test_a_folder_without_a_run_is_not_resumed(tmp_path):
+    with pytest.raises(ConfigError, match="holds no run to resume"):
+        read_resumed_config(tmp_path)
+
+
+def test_command_to_resume_passes_the_launcher_of_torch(tmp_path):
+    """It parses what follows the module's name too, and refuses `--run`, since it has `--run-path`."""
+    words = shlex.split(resume_command(tmp_path / "a run"))
+    parsed = get_args_parser().parse_args(["--nproc-per-node", "2", "-m", *words])
+    assert parsed.training_script == "vgbench"
+    assert parsed.training_script_args == ["train", "-o", str(tmp_path / "a run"), "--resume"]
 
 
 def test_model_part_of_a_config_is_found():

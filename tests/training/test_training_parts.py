@@ -1,6 +1,7 @@
 """Augmentation, moving average, grids, users' own parts, the catalogue."""
 
 import itertools
+import json
 import sys
 import types
 
@@ -15,7 +16,7 @@ from vgbench.clips.grid import tile, write_gif
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models import load
 from vgbench.sampling import GRID, write_grid
-from vgbench.training import list_models, train
+from vgbench.training import Diverged, list_models, run, train
 from vgbench.training.augment import AUGMENTATIONS, augment, draw
 from vgbench.training.boards import strips
 from vgbench.training.catalogue import bounded_seconds_per_step, describe_config
@@ -256,13 +257,51 @@ def test_weights_and_biases_gets_numbers_and_clips(tmp_path, monkeypatch):
     fake.init = lambda **options: logged.append((0, options)) or run
     fake.Video = lambda path, **options: Image.open(path)
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    train(config(wandb="gans"), tmp_path, source=moving_squares())
+    train(config(wandb="gans"), tmp_path, source=moving_squares(), score=lambda _: 0.5)
     assert logged[0][1]["project"] == "gans"
     assert [step for step, values in logged if "generator_loss" in values] == [1, 2]
     (grid,) = [values["samples"] for _, values in logged if "samples" in values]
     assert grid.n_frames == FRAMES
     grid.close()
+    assert [(step, values) for step, values in logged if "score" in values] == [(2, {"score": 0.5})]
     assert ended == [1]
+
+
+def test_tensorboard_can_read_numbers_scores_and_clips(tmp_path):
+    accumulators = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is not installed"
+    )
+    train(config(tensorboard=True), tmp_path, source=moving_squares(), score=lambda _: 0.5)
+    events = accumulators.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    shown = [(event.step, event.value) for event in events.Scalars("generator_loss")]
+    assert shown == [(line["step"], pytest.approx(line["generator_loss"], rel=1e-5)) for line in logged]
+    assert [(event.step, event.value) for event in events.Scalars("score")] == [(2, 0.5)]
+    (samples,) = events.Images("samples")
+    assert (samples.step, samples.height, samples.width) == (2, 16 * SIZE, FRAMES * SIZE)
+
+
+def test_boards_are_closed_when_training_diverges(tmp_path, monkeypatch):
+    told = []
+
+    class Told:
+        def scalars(self, facts, step):
+            told.append((step, facts))
+
+        def clips(self, *_):
+            told.append("clips")
+
+        def close(self):
+            told.append("closed")
+
+    monkeypatch.setattr(run, "TensorBoard", lambda _: Told())
+    wild = {"generator_lr": 1e4, "discriminator_lr": 1e4}
+    critics = [{"name": "video3d", "channels": 4, "norm": "none"}]
+    one = config(tensorboard=True, optimiser=wild, discriminators=critics, steps=50)
+    with pytest.raises(Diverged) as caught:
+        train(one, tmp_path, source=moving_squares())
+    assert told[-2:] == [(caught.value.step, caught.value.facts), "closed"]
 
 
 @pytest.mark.parametrize(

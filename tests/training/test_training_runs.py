@@ -1,13 +1,18 @@
 """Whole runs: folder, resumption, locks, divergence, several processes."""
 
+import dataclasses
+import itertools
 import json
+import math
 import multiprocessing
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +20,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny import FRAMES, SIZE, config, generator, moving_squares
+from typer.testing import CliRunner
 
+from vgbench.cli import app
+from vgbench.clips import open_source
+from vgbench.config import to_yaml
+from vgbench.distributed import World
 from vgbench.errors import VgbenchError
+from vgbench.evaluation import evaluate
 from vgbench.reference_models import load
-from vgbench.training import Diverged, train, trainer
+from vgbench.reference_models.checkpoint import read_metadata
+from vgbench.training import Diverged, read_config, run, train, trainer
+from vgbench.training.phases import discriminator_phase, draw
+from vgbench.training.players import build_players
+from vgbench.training.soundness import foreseen
 
 CRITICS = [
     {"name": "video3d", "channels": 4, "norm": "spectral"},
@@ -101,7 +116,7 @@ def start(folder, steps):
 
 
 def wait_for_step(folder, step):
-    for _ in range(600):
+    for _ in range(2400):
         time.sleep(0.05)
         told = folder / "step"
         if told.exists() and (text := told.read_text()) and int(text) >= step:
@@ -132,7 +147,7 @@ def test_terminated_run_writes_a_checkpoint_first(tmp_path):
     process = start(tmp_path, 10_000)
     wait_for_step(tmp_path, 2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=120) == 0
     assert load(tmp_path).sample(1).shape[0] == 1
 
 
@@ -158,20 +173,78 @@ def test_divergence_stops_with_a_reason_and_keeps_the_last_checkpoint(tmp_path, 
         return original(*arguments) | {"generator_loss": float("nan")}
 
     monkeypatch.setattr(trainer, "generator_phase", broken)
-    with pytest.raises(Diverged, match="generator_loss is nan"):
+    with pytest.raises(Diverged, match="step 3: generator_loss is nan"):
         train(full(), tmp_path, steps=4, resume=True, source=moving_squares())
     assert path.read_bytes() == kept
+    last_line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last_line["step"] == 3
+    assert math.isnan(last_line["generator_loss"])
 
 
-def test_a_learning_rate_beyond_all_reason_is_noticed(tmp_path):
-    one = config(
+def without_norm(learning_rate, **changes):
+    return config(
         discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
-        optimiser={"discriminator_lr": 1e4, "generator_lr": 1e4},
+        optimiser={"discriminator_lr": learning_rate, "generator_lr": learning_rate},
+        **changes,
     )
-    with pytest.raises(Diverged):
-        train(one, tmp_path, steps=50, source=moving_squares())
-    final = load(tmp_path, which="first")
-    assert final.sample(1).shape == (1, FRAMES, SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize("steps", [1, 50])
+def test_a_learning_rate_beyond_all_reason_leaves_no_checkpoint_that_it_ruined(steps, tmp_path):
+    """Its first step has sound numbers, which are those of the weights before it."""
+    one = without_norm(1e4, checkpoint_minutes=1e-6)
+    with pytest.raises(Diverged, match="step 1: real_score_0 is") as caught:
+        train(one, tmp_path, steps=steps, source=moving_squares())
+    assert "no checkpoint yet" in caught.value.remedy
+    assert not (tmp_path / "checkpoints" / "last.safetensors").exists()
+    assert load(tmp_path, which="first").sample(1).shape == (1, FRAMES, SIZE, SIZE, 3)
+
+
+def test_diverged_run_goes_on_as_its_message_says(tmp_path):
+    train(without_norm(1e-3), tmp_path, steps=2, source=moving_squares())
+    for _ in range(2):  # the same again diverges again, and spoils nothing
+        with pytest.raises(Diverged) as caught:
+            train(without_norm(1e4), tmp_path, steps=6, resume=True, source=moving_squares())
+        assert (
+            f"go on from step 2 with lower learning rates: vgbench train -o {tmp_path}" in caught.value.remedy
+        )
+    assert "--set optimiser.generator_lr=5000" in caught.value.remedy
+    assert train(without_norm(1e-3), tmp_path, steps=6, resume=True, source=moving_squares()).steps == 6
+    train(without_norm(1e-3), tmp_path / "whole", steps=6, source=moving_squares())
+    assert_equal_runs(tmp_path / "whole", tmp_path)
+    assert "generator_lr: 0.001" in (tmp_path / "config.yaml").read_text()
+
+
+def test_moments_of_the_optimiser_cannot_be_set_anew(tmp_path):
+    train(config(), tmp_path, steps=1, source=moving_squares())
+    with pytest.raises(VgbenchError, match=r"another optimiser\.betas$"):
+        train(config(optimiser={"betas": [0.5, 0.9]}), tmp_path, resume=True, source=moving_squares())
+
+
+def test_looking_at_the_next_step_changes_nothing(tmp_path):
+    """However often a checkpoint, and with it a look at the next step, is due."""
+    train(full(checkpoint_minutes=1e-6), tmp_path / "often", steps=4, source=moving_squares())
+    train(full(), tmp_path / "once", steps=4, source=moving_squares())
+    assert_equal_runs(tmp_path / "often", tmp_path / "once")
+
+
+def test_the_scores_that_are_foreseen_are_those_of_the_next_step():
+    one, alone = full(batch=4, micro_batch=4), World()
+    players = build_players(one)
+    with trainer.opened_windows(one, moving_squares()) as windows:
+        trainer.training_step(one, players, alone, windows, 0)
+        expected = foreseen(one, players, alone, windows, 1)
+        draws = draw(one, players, 1, 0)
+        batch = windows.batch(range(8, 12))  # two phases of four clips a step
+        found = discriminator_phase(one, players, alone, 1, batch, draws)
+    compared = [name for name in expected if "score" in name]
+    assert len(compared) == 4
+    assert [expected[name] for name in compared] == [found[name] for name in compared]
+    assert expected["generator_largest_weight"] == max(
+        float(value.abs().max())
+        for name, value in players.generator.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    )
 
 
 def test_best_checkpoint_is_the_one_with_the_lowest_score(tmp_path):
@@ -186,6 +259,71 @@ def test_best_checkpoint_is_the_one_with_the_lowest_score(tmp_path):
     assert summary.best_score == 1.0
     np.testing.assert_array_equal(load(tmp_path, which="best").sample(1, seed=0), sampled[1])
     assert not np.array_equal(sampled[1], sampled[3])
+
+
+def scored(folder, steps, score, **options):
+    """Train to `steps`, whose end has this score; the best so far."""
+    return train(
+        full(), folder, steps=steps, score=lambda _: score, source=moving_squares(), **options
+    ).best_score
+
+
+def best_score(folder):
+    return read_metadata(folder / "checkpoints" / "best.safetensors")[1]["score"]
+
+
+def test_a_resumed_run_knows_the_last_score_of_the_part_before(tmp_path):
+    assert scored(tmp_path, 1, 1.0) == 1.0
+    best = (tmp_path / "checkpoints" / "best.safetensors").read_bytes()
+    assert scored(tmp_path, 2, 5.0, resume=True) == 1.0
+    assert (tmp_path / "checkpoints" / "best.safetensors").read_bytes() == best
+
+
+def test_a_score_younger_than_the_checkpoint_survives(tmp_path):
+    last = tmp_path / "checkpoints" / "last.safetensors"
+    scored(tmp_path, 1, 3.0)
+    older = last.read_bytes()
+    scored(tmp_path, 2, 1.0, resume=True)
+    last.write_bytes(older)  # as if killed after the score and before the checkpoint
+    assert scored(tmp_path, 3, 2.0, resume=True) == 1.0
+    assert best_score(tmp_path) == 1.0
+
+
+def test_a_run_that_begins_again_forgets_the_best_of_the_one_before(tmp_path):
+    scored(tmp_path, 1, 1.0)
+    (tmp_path / "checkpoints" / "last.safetensors").unlink()
+    assert scored(tmp_path, 1, 5.0) == best_score(tmp_path) == 5.0
+
+
+def test_interrupted_command_says_how_to_go_on_with_all_that_was_asked_for(tmp_path, monkeypatch):
+    data = f"builtin:moving-shapes?size={SIZE}&frames={FRAMES}&clips=4"
+    run_folder, preset = tmp_path / "a run", tmp_path / "tiny.yaml"
+    preset.write_text(to_yaml(config()))
+    options = ["--data", data, "--set", "seed=3", "--minutes", "9", "--no-score"]
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            trainer,
+            "train",
+            lambda *a, **k: dataclasses.replace(train(*a, steps=1, **k), stopped="interrupted"),
+        )
+        stopped = CliRunner().invoke(app, ["train", str(preset), "-o", str(run_folder), *options])
+    assert stopped.exit_code == 130
+    _, _, command = stopped.stderr.partition("continue with: ")
+    program, *arguments = shlex.split(command)
+    assert program == "vgbench"
+    resumed = CliRunner().invoke(app, [*arguments, "--steps", "2", "--no-score"])
+    assert resumed.exit_code == 0, resumed.stderr
+    assert resumed.stdout.startswith(f"{run_folder}: 2 steps")
+    after = read_config(run_folder / "config.yaml")
+    assert (after.data, after.seed, after.steps, after.minutes) == (data, 3, 2, None)
+
+
+def test_data_of_a_resumed_run_has_no_class_that_the_run_does_not_know(tmp_path):
+    train(config(labels=True), tmp_path, steps=1, source=moving_squares(labels=True))
+    own = read_config(tmp_path / "config.yaml")
+    other = open_source([(np.zeros((FRAMES, SIZE, SIZE, 3), np.uint8), label) for label in "abc"])
+    with pytest.raises(VgbenchError, match="classes that the config does not name: c"):
+        train(own, tmp_path, steps=2, resume=True, source=other)
 
 
 def test_needs_a_limit(tmp_path):
@@ -220,16 +358,34 @@ def test_generator_that_continues_a_frame_shows_samples_again_after_resuming(tmp
     assert load(tmp_path).sample(2, first_frame=still).shape == (2, FRAMES, SIZE, SIZE, 3)
 
 
-def _rank(rank, world, port, folder):
+def _rank(work, rank, port, folder):
     os.environ |= {
         "RANK": str(rank),
-        "WORLD_SIZE": str(world),
+        "WORLD_SIZE": "2",
         "LOCAL_RANK": str(rank),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        "VGBENCH_TIMEOUT_MINUTES": "1",
     }
     torch.set_num_threads(1)
-    train(shared_config(), folder, steps=3, source=moving_squares())
+    work(rank, folder)
+
+
+def two_processes(work, folder):
+    """Call `work(rank, folder)` in two processes that see each other as `torchrun` would let them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_rank, args=(work, rank, port, folder)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()
+    assert codes == [0, 0]
 
 
 def shared_config():
@@ -245,19 +401,39 @@ def shared_config():
     )
 
 
+def _train_shared(_rank, folder):
+    train(shared_config(), folder, steps=3, source=moving_squares())
+
+
 def test_two_processes_train_like_one(tmp_path):
     train(shared_config(), tmp_path / "one", steps=3, source=moving_squares())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_rank, args=(r, 2, port, tmp_path / "two")) for r in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(90)
-        assert process.exitcode == 0
+    two_processes(_train_shared, tmp_path / "two")
     alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in alone:
         if name.startswith(("generator/", "discriminator")):
             torch.testing.assert_close(together[name], alone[name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def flicker(model):
+    """A real score, of few clips, whose measuring would be shared out among processes."""
+    settings = ["clips.least=4", f"windows.frames={FRAMES}", f"resize.size={SIZE}"]
+    record = evaluate(model.sample(8), moving_squares(), metrics=["temporal_flicker"], settings=settings)
+    return record.scores["temporal_flicker"].best_estimate
+
+
+def _train_scored(rank, folder):
+    if rank == 1:  # its hours pass while it waits for the score
+        hours = itertools.count(0, 3600)
+        run.time = types.SimpleNamespace(monotonic=lambda: next(hours))
+    one = config(score_minutes=1e-9, steps=3, minutes=30)
+    summary = train(one, folder, score=flicker, source=moving_squares())
+    (folder / f"summary-{rank}").write_text(json.dumps([summary.stopped, summary.best_score]))
+
+
+def test_two_processes_score_as_one_would_and_the_main_one_keeps_the_time(tmp_path):
+    two_processes(_train_scored, tmp_path)
+    scores = [json.loads(line)["score"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert len(scores) == 4, "after each step and at the end"
+    assert flicker(load(tmp_path, which="best")) == pytest.approx(min(scores))
+    summaries = [json.loads((tmp_path / f"summary-{rank}").read_text()) for rank in range(2)]
+    assert summaries == [["steps", min(scores)]] * 2

@@ -10,7 +10,8 @@ from vgbench.training.presets import describe, preset_names, preset_path, read_c
 
 if TYPE_CHECKING:
     from vgbench.training.run import Progress
-    from vgbench.training.trainer import Diverged, Summary, train
+    from vgbench.training.soundness import Diverged
+    from vgbench.training.trainer import Summary, train
 
 __all__ = [
     "Diverged",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,8 +22,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 GRADIENT_PENALTIES = {"gradient-penalty", "r1", "r2"}
 CONSTRAINT_NAMES = {"weight-clipping", "singular-value-clipping"}
 
-MAY_CHANGE = {  # "data" because folders move
+MAY_CHANGE = {  # "data" because folders move, learning rates because too high ones diverge
     "data",
+    "optimiser.generator_lr",
+    "optimiser.discriminator_lr",
     "steps",
     "minutes",
     "micro_batch",
@@ -191,3 +193,18 @@ class TrainConfig(ModelConfig):
     def model(self) -> ModelConfig:
         """The part that the generator's weights depend on."""
         return ModelConfig(size=self.size, frames=self.frames, classes=self.classes, generator=self.generator)
+
+
+def fixed_differences(before: TrainConfig, now: TrainConfig) -> list[str]:
+    """Keys, such as `generator.channels`, that differ although they are none of `MAY_CHANGE`."""
+    found = _differences(before.model_dump(mode="json"), now.model_dump(mode="json"))
+    return [key for key in found if key not in MAY_CHANGE]
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new, f"{above}{key}.")
+        elif old != new:
+            yield above + key

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, Frames
+from vgbench.distributed import World
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.training.config import TrainConfig
@@ -150,6 +151,13 @@ class Windows:
 
     def _label(self, index: int) -> int:
         return self.classes.index(self.source.clips[index].label or "") if self.classes else 0
+
+
+def positions(config: TrainConfig, world: World, step: int, phase: int = 0) -> range:
+    """Where in the stream this process's real clips of a discriminators' phase are."""
+    share = config.batch // world.size
+    first = (step * config.discriminator_steps + phase) * config.batch + world.rank * share
+    return range(first, first + share)
 
 
 def random_clips(config: TrainConfig) -> ClipSource:

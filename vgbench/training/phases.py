@@ -158,11 +158,7 @@ def discriminator_phase(
     facts = Facts()
     players.discriminator_optimiser.zero_grad(set_to_none=True)
     for real, labels, own in micro_batches(config, world, device, batch, draws):
-        looks = look(config, players, own, whole=False, device=device)
-        with torch.no_grad(), frozen_statistics(players.generator), mixed_precision(config, device):
-            fake = players.generator(own.latents, looks.rendered)
-        real_views = looks.cut(augmented(config, looks.of_real(real), own), labels)
-        fake_views = looks.cut(augmented(config, fake.float(), own), own.latents.label)
+        real_views, fake_views = views_of(config, players, real, labels, own)
         total = torch.zeros((), device=device)
         for index, (critic, real_view, fake_view) in enumerate(
             zip(players.discriminators, real_views, fake_views, strict=True)
@@ -183,6 +179,20 @@ def discriminator_phase(
         players.discriminator_optimiser.step()
         constrain(config, step, players.discriminators)
     return measured
+
+
+def views_of(
+    config: TrainConfig, players: Players, real: torch.Tensor, labels: torch.Tensor | None, draws: Draws
+) -> tuple[list[View], list[View]]:
+    """What each discriminator sees of real clips, and of fakes made without gradients."""
+    device = players.generator.device
+    looks = look(config, players, draws, whole=False, device=device)
+    with torch.no_grad(), frozen_statistics(players.generator), mixed_precision(config, device):
+        fake = players.generator(draws.latents, looks.rendered)
+    return (
+        looks.cut(augmented(config, looks.of_real(real), draws), labels),
+        looks.cut(augmented(config, fake.float(), draws), draws.latents.label),
+    )
 
 
 def penalties(

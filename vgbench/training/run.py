@@ -16,7 +16,7 @@ from typing import Any, Literal
 from vgbench import atomic
 from vgbench.clips.clip import Frames
 from vgbench.clips.grid import write_gif
-from vgbench.distributed import World
+from vgbench.distributed import World, alone, from_main
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
 from vgbench.training.boards import Board, TensorBoard, WeightsAndBiases
@@ -24,6 +24,7 @@ from vgbench.training.config import TrainConfig
 from vgbench.training.data import Windows
 from vgbench.training.parallel import largest_over_processes
 from vgbench.training.players import Players
+from vgbench.training.soundness import foreseen, require_sound
 from vgbench.training.state import save_state
 
 Stopped = Literal["steps", "minutes", "interrupted"]
@@ -90,6 +91,10 @@ class Run:
     def last(self) -> Path:
         return self.folder / "checkpoints" / "last.safetensors"
 
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / "best.safetensors"
+
     def start_clock(self) -> None:
         """Training time counts from here; earlier parts of a resumed run are in `seconds`."""
         self._started, self._earlier = time.monotonic(), self.seconds
@@ -101,7 +106,7 @@ class Run:
         for name in ("checkpoint", "sample", "score"):
             self._due[name] = self.seconds + 60 * getattr(self.config, f"{name}_minutes")
 
-    def after_step(self, players: Players, facts: Mapping[str, float]) -> None:
+    def after_step(self, players: Players, windows: Windows, facts: Mapping[str, float]) -> None:
         """Count the step; log, show, save and score what is due."""
         self.step += 1
         self.seconds = self._earlier + time.monotonic() - self._started
@@ -112,7 +117,7 @@ class Run:
         if self.is_due("sample"):
             self.write_samples(players)
         if self.is_due("checkpoint"):
-            self.write_checkpoint(players)
+            self.write_checkpoint(players, windows)
         if self.score and self.is_due("score"):
             self.take_score(players)
 
@@ -123,23 +128,28 @@ class Run:
         return True
 
     def finished(self, interrupted: threading.Event) -> Stopped | None:
-        """Why to stop now, or None. All processes answer alike."""
+        """Why to stop now, or None. All processes answer alike; here they wait for one that writes or scores.
+
+        The main process alone keeps the time: on the clocks of the others its scoring is training.
+        """
         config = self.config
         if config.steps is not None and self.step >= config.steps:
             return "steps"
         out_of_time = config.minutes is not None and self.seconds >= 60 * config.minutes
-        verdict = 2 if interrupted.is_set() else int(out_of_time)
+        verdict = 2 if interrupted.is_set() else int(out_of_time and self.world.is_main)
         answers: dict[int, Stopped | None] = {0: None, 1: "minutes", 2: "interrupted"}
         return answers[largest_over_processes(verdict, self.world)]
 
-    def close(self, players: Players, stopped: Stopped) -> None:
+    def close(self, players: Players, windows: Windows, stopped: Stopped) -> None:
         """Last checkpoint and samples; the last score too, unless somebody is waiting for the end."""
-        if not self.world.is_main:
-            return
-        self.write_checkpoint(players)
-        self.write_samples(players)
-        if self.score and stopped != "interrupted":
-            self.take_score(players)
+        if self.world.is_main:
+            self.write_checkpoint(players, windows)
+            self.write_samples(players)
+            if self.score and stopped != "interrupted":
+                self.take_score(players)
+        self.best_score = from_main(self.best_score, self.world)
+
+    def close_boards(self) -> None:
         for board in self._boards:
             board.close()
 
@@ -190,9 +200,14 @@ class Run:
         self._stills = real[:, 0] if self.config.generator.first_frame else None
         write_gif(self.folder / "samples" / "real.gif", real, columns=4, scale=max(1, 96 // self.config.size))
 
-    def write_checkpoint(self, players: Players) -> None:
-        """checkpoints/last.safetensors and generator.safetensors."""
-        counters = {"step": self.step, "seconds": self.seconds, "best_score": self.best_score}
+    def write_checkpoint(self, players: Players, windows: Windows) -> None:
+        """checkpoints/last.safetensors and generator.safetensors.
+
+        Raises:
+            Diverged: the last step ruined the weights; the files stay as they are.
+        """
+        require_sound(foreseen(self.config, players, self.world, windows, self.step), self.step)
+        counters = {"step": self.step, "seconds": self.seconds}
         save_state(self.last, players.parts(), counters)
         self.share(players, self.folder / "generator.safetensors")
 
@@ -207,12 +222,15 @@ class Run:
         """Score the moving average; keep it if it is the best so far."""
         assert self.score is not None
         before = time.monotonic()
-        value = float(self.score(players.average))
+        with alone():  # the other processes wait in `finished` and cannot share the work
+            value = float(self.score(players.average))
         self._started += time.monotonic() - before  # scoring is not training time
         append_line(self.folder / "scores.jsonl", {"step": self.step, "clips": self.clips, "score": value})
+        for board in self._boards:
+            board.scalars({"score": value}, self.step)
         if math.isfinite(value) and (self.best_score is None or value < self.best_score):
             self.best_score = value
-            self.share(players, self.folder / "checkpoints" / "best.safetensors", score=value)
+            self.share(players, self.best, score=value)
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:

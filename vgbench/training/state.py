@@ -66,7 +66,7 @@ def load_state(path: Path, parts: Parts) -> dict[str, Any]:
 
 
 def read_counters(path: Path) -> dict[str, Any]:
-    """The counters of a training state alone: steps, seconds, best score.
+    """The counters of a training state alone: steps, seconds.
 
     Raises:
         VgbenchError: not such a file.

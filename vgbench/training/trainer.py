@@ -7,7 +7,6 @@ as they then are; the moving average follows. `phases` holds the two halves.
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -23,24 +22,20 @@ from vgbench.clips.clip import ClipSource
 from vgbench.config import parse, read_yaml, to_yaml
 from vgbench.distributed import World, joined_world
 from vgbench.errors import VgbenchError
+from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator
 from vgbench.reference_models.penalties import check_options
 from vgbench.training import ema
-from vgbench.training.config import MAY_CHANGE, TrainConfig
-from vgbench.training.data import Windows, class_names
+from vgbench.training.config import TrainConfig, fixed_differences
+from vgbench.training.data import Windows, class_names, positions
 from vgbench.training.lock import locked
 from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, draw, generator_phase
 from vgbench.training.players import Players, build_players, set_learning_rates
+from vgbench.training.presets import resume_command
 from vgbench.training.run import Progress, Run, Stopped, keep_lines
-from vgbench.training.state import load_state
-
-WILD_SCORE = 1e5
-"""A mean discriminator score beyond this is divergence, although it is still a number."""
-
-
-class Diverged(VgbenchError):
-    """A loss, gradient or score stopped being a usable number; the last checkpoint is from before that."""
+from vgbench.training.soundness import Diverged, require_sound
+from vgbench.training.state import load_state, read_counters
 
 
 @dataclass(frozen=True)
@@ -91,14 +86,14 @@ def train(
         resume: go on from the last checkpoint; weights become what they would without the interruption, to
             the last bit on a CPU.
         progress: called on the main process every `log_steps` steps.
-        score: called with the moving average every `score_minutes` and at the end; lower is better, and the
-            best is kept as checkpoints/best.safetensors.
+        score: called with the moving average every `score_minutes` and at the end, on the main process while
+            the others wait; lower is better, and the best is kept as checkpoints/best.safetensors.
         source: clips, where they are not to be opened from `config.data`.
 
     Raises:
         ConfigError: an option that no part knows.
         NotEnoughClips: no clip is long enough.
-        Diverged: training broke down; the last checkpoint stays.
+        Diverged: training broke down; the last checkpoint is from before.
         VgbenchError: the folder holds another run, or belongs to another trainer now.
     """
     folder = Path(run_folder)
@@ -110,17 +105,19 @@ def train(
         check(config, world)
         stack.enter_context(limited_threads(config.threads))
         run = Run(folder, config, world, progress, score)
+        stack.callback(run.close_boards)
         players = build_players(config)
         begin(run, players, resume)
         windows = stack.enter_context(opened_windows(config, source))
         interrupted = stack.enter_context(signals())
         run.show_real(windows)
-        stopped: Stopped | None = run.finished(interrupted)
-        while stopped is None:
-            facts = training_step(config, players, world, windows, run.step)
-            run.after_step(players, facts)
-            stopped = run.finished(interrupted)
-        run.close(players, stopped)
+        with reported_divergence(run):
+            stopped: Stopped | None = run.finished(interrupted)
+            while stopped is None:
+                facts = training_step(config, players, world, windows, run.step)
+                run.after_step(players, windows, facts)
+                stopped = run.finished(interrupted)
+            run.close(players, windows, stopped)
         return Summary(
             folder, run.step, run.clips, run.seconds, stopped, run.best_score, dict(windows.skipped)
         )
@@ -131,31 +128,46 @@ def training_step(
 ) -> dict[str, float]:
     """One step of everything; the draws depend on (seed, step) alone."""
     set_learning_rates(config, players, step)
-    share = config.batch // world.size
     facts: dict[str, float] = {}
     for phase in range(config.discriminator_steps):
-        first = (step * config.discriminator_steps + phase) * config.batch + world.rank * share
-        ahead = first + config.batch
-        batch = windows.batch(range(first, first + share), then=range(ahead, ahead + share))
+        batch = windows.batch(
+            positions(config, world, step, phase), then=positions(config, world, step, phase + 1)
+        )
         draws = draw(config, players, step, phase)
         facts |= discriminator_phase(config, players, world, step, batch, draws)
     draws = draw(config, players, step, config.discriminator_steps)
     facts |= generator_phase(config, players, world, step, batch, draws)
-    require_sound(facts, step)
+    require_sound(facts, step + 1)
     keep = ema.decay(config.batch, (step + 1) * config.batch, config.ema.half_life_clips, config.ema.ramp_up)
     ema.update(players.average, players.generator, keep)
     return facts
 
 
-def require_sound(facts: Mapping[str, float], step: int) -> None:
-    """Raise `Diverged` on a number that is not finite, or on scores beyond all measure."""
-    for name, value in facts.items():
-        wild = "score" in name and abs(value) > WILD_SCORE
-        if wild or not math.isfinite(value):
-            raise Diverged(
-                f"training diverged at step {step}: {name} is {value:.3g}",
-                "lower the learning rates, add r1 or spectral norm; the last checkpoint is from before",
-            )
+@contextmanager
+def reported_divergence(run: Run) -> Iterator[None]:
+    """Log the numbers of the step that diverged, and say what can be done in this folder."""
+    try:
+        yield
+    except Diverged as problem:
+        run.step = problem.step
+        if run.world.is_main:
+            run.report(problem.facts)
+        problem.remedy = way_out(run)
+        raise
+
+
+def way_out(run: Run) -> str:
+    """What to do about divergence. Draws depend on (seed, step) alone: the same again diverges again."""
+    if not run.last.exists():
+        return "there is no checkpoint yet: begin again with lower learning rates, r1 or spectral norm"
+    rates = run.config.optimiser
+    return (
+        f"go on from step {read_counters(run.last)['step']} with lower learning rates: "
+        f"{resume_command(run.folder)} "
+        f"--set optimiser.generator_lr={rates.generator_lr / 2:g} "
+        f"--set optimiser.discriminator_lr={rates.discriminator_lr / 2:g}; "
+        "or begin again with r1 or spectral norm"
+    )
 
 
 def open_data(config: TrainConfig) -> ClipSource:
@@ -168,12 +180,21 @@ def open_data(config: TrainConfig) -> ClipSource:
 def resolved(
     config: TrainConfig, minutes: float | None, steps: int | None, source: ClipSource
 ) -> TrainConfig:
-    """Fill in the limits that were given as arguments and the class names of the data."""
+    """Fill in the limits that were given as arguments and the class names of the data.
+
+    Raises:
+        VgbenchError: the data has a class that the config does not name.
+    """
     values = config.model_dump()
     if minutes is not None or steps is not None:
         values |= {"minutes": minutes, "steps": steps}
     if config.labels and not config.classes:
         values["classes"] = class_names(source)
+    elif config.labels and (unknown := sorted(set(class_names(source)) - set(config.classes))):
+        raise VgbenchError(
+            f"{source.name}: has classes that the config does not name: {', '.join(unknown)}",
+            f"use data whose classes are among {', '.join(config.classes)}",
+        )
     return parse(TrainConfig, values, "training config")
 
 
@@ -256,7 +277,8 @@ def begin(run: Run, players: Players, resume: bool) -> None:
         require_same_run(run)
         counters = load_state(run.last, players.parts())
         run.step, run.seconds = int(counters["step"]), float(counters["seconds"])
-        run.best_score = counters["best_score"]
+        # A score may be younger than the checkpoint: the file that it left is what knows of it.
+        run.best_score = read_metadata(run.best)[1].get("score") if run.best.exists() else None
         if run.world.is_main:
             keep_lines(run.folder / "log.jsonl", run.step)
             keep_lines(run.folder / "scores.jsonl", run.step)
@@ -265,6 +287,7 @@ def begin(run: Run, players: Players, resume: bool) -> None:
         if run.world.is_main:
             (run.folder / "log.jsonl").unlink(missing_ok=True)
             (run.folder / "scores.jsonl").unlink(missing_ok=True)
+            run.best.unlink(missing_ok=True)
             run.share(players, run.folder / "checkpoints" / "first.safetensors")
     if run.world.is_main:
         atomic.write_text(run.folder / "config.yaml", to_yaml(run.config))
@@ -274,11 +297,9 @@ def begin(run: Run, players: Players, resume: bool) -> None:
 def require_same_run(run: Run) -> None:
     """Raise unless the config is that of the run in the folder, but for `MAY_CHANGE`."""
     path = run.folder / "config.yaml"
-    before = parse(TrainConfig, read_yaml(path), str(path)).model_dump(mode="json")
-    now = run.config.model_dump(mode="json")
-    changed = sorted(key for key in now if key not in MAY_CHANGE and now[key] != before[key])
+    changed = fixed_differences(parse(TrainConfig, read_yaml(path), str(path)), run.config)
     if changed:
         raise VgbenchError(
             f"{run.folder}: this run was begun with another {', '.join(changed)}",
-            f"resume it with its own config, {path}",
+            f"resume it with its own config: {resume_command(run.folder)}",
         )
