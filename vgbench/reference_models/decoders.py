@@ -357,8 +357,8 @@ class FlowWarpDecoder(Decoder):
     """A canonical frame, moved by a flow per frame: x_t = m ⊙ warp(c, flow_t) + (1 − m) ⊙ fresh_t.
 
     Flow, mask and fresh colour come at half the side. Flow is in units of half the picture's side and begins
-    near "nothing moves": at 0.05 on average without skips, at 0.2 with them. Leaves "flow" and "mask" in `terms`.
-    LIA-like (Wang et al. 2022), without its encoder.
+    near "nothing moves": at 0.05 on average without skips, at 0.2 with them. Leaves "flow" and "mask" in
+    `terms`. LIA-like (Wang et al. 2022), without its encoder.
     """
 
     reach = 0.5
