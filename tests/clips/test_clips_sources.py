@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import os
 import pickle
 import random
@@ -242,6 +243,45 @@ def test_damaged_archives_keep_what_is_whole(tmp_path):
     path.write_bytes(b"nonsense" * 1000)
     with pytest.raises(VgbenchError, match="not a readable archive"):
         open_source(path)
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """A tar header whose size is stored in base 256, which alone can be negative (GNU tar manual)."""
+    header = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = (size % 2**96).to_bytes(12, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def test_a_tar_member_of_negative_size_ends_the_listing(tmp_path):
+    path = Path(in_tar({"a.npy": npy()}, tmp_path))
+    whole = path.read_bytes()[: 512 + 512 * math.ceil(len(npy()) / 512)]
+    path.write_bytes(whole + tar_header("b.npy", -512) + bytes(1024))
+    source = open_source(path)
+    assert [clip.id for clip in source.clips] == ["a.npy#000000"]
+    assert [skipped.reason for skipped in source.skipped] == [
+        "damaged after member 1: a member of negative size"
+    ]
+
+
+def test_an_archive_of_nothing_but_links_names_a_few(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_SKIPPED", 2)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("a.npy")
+        info.size = len(npy())
+        archive.addfile(info, io.BytesIO(npy()))
+        for number in range(5):
+            link = tarfile.TarInfo(f"link{number}.npy")
+            link.type = tarfile.SYMTYPE
+            archive.addfile(link)
+    source = open_source(tmp_path / "a.tar")
+    assert len(source.clips) == 1
+    assert [skipped.reason for skipped in source.skipped] == [
+        "a link inside an archive",
+        "a link inside an archive",
+        "3 more members that cannot be used",
+    ]
 
 
 def test_compressed_tars_say_what_to_do(tmp_path):
