@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.errors import BadClip
+
 Frames = npt.NDArray[np.uint8]
 """Decoded pixels: uint8 [T, H, W, 3], RGB, sRGB."""
+
+BLOCK_BYTES = 2**24
+"""Pixels that `blocks` decodes at once."""
 
 
 def printable(name: str) -> str:
@@ -57,6 +62,43 @@ class Clip(ABC):
         Raises:
             BadClip: damaged, or an index lies past the last frame that decodes.
         """
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        """Decode the first `count` frames in turn, each uint8 [H, W, 3], equal to those of `read`.
+
+        Clips whose files can be decoded frame by frame do so here, and keep none of the frames before.
+
+        Raises:
+            BadClip: damaged.
+        """
+        yield from self.read(range(count))
+
+
+def blocks(clip: Clip, count: int) -> Iterator[Frames]:
+    """Decode the first `count` frames of a clip, a few at a time: a long clip needs no more memory than a short one.
+
+    Yields:
+        uint8 [t, H, W, 3] of about `BLOCK_BYTES`, at least one frame.
+
+    Raises:
+        BadClip: damaged, shorter than `count`, or its frames differ in size.
+    """
+    seen = 0
+    shape: tuple[int, ...] | None = None
+    block: list[npt.NDArray[np.uint8]] = []
+    for frame in clip.each_frame(count):
+        if frame.shape != (shape or frame.shape):
+            raise BadClip(clip.id, "the frame size changes within the clip")
+        shape = frame.shape
+        block.append(frame)
+        seen += 1
+        if len(block) * frame.nbytes >= BLOCK_BYTES:
+            yield np.stack(block)
+            block = []
+    if seen < count:
+        raise BadClip(clip.id, f"frame {count - 1} asked, but there are {seen}")
+    if block:
+        yield np.stack(block)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ by FFmpeg's scaler; fields of interlaced film stay woven; HDR is refused.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,6 +112,9 @@ class VideoClip(Clip):
             to_rgb = _RgbConverter()
             for frame in _decoded(self.file.name, container, stream):
                 yield to_rgb(frame)
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        return itertools.islice(self.frames(), count)
 
     def _read_through(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
         wanted = set(indices)
