@@ -74,6 +74,19 @@ class Clip(ABC):
         yield from self.read(range(count))
 
 
+def read_in_steps(clip: Clip, count: int, frame_bytes: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """`each_frame` of a clip that can read any few frames at little cost.
+
+    Args:
+        clip: read by its method `read`.
+        count: frames, from the first on.
+        frame_bytes: of one frame as it is stored.
+    """
+    step = max(BLOCK_BYTES // frame_bytes, 1)
+    for first in range(0, count, step):
+        yield from clip.read(range(first, min(first + step, count)))
+
+
 def blocks(clip: Clip, count: int) -> Iterator[Frames]:
     """Decode the first `count` frames of a clip, a few at a time: a long clip needs no more memory than a short one.
 
