@@ -100,3 +100,13 @@ def test_a_reader_that_leaves_is_no_error():
     command = f"{sys.executable} -m vgbench --help | head -1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
     assert "Traceback" not in done.stderr
+
+
+def test_an_internal_error_is_logged_whatever_the_command_line_holds(tmp_path, monkeypatch):
+    from vgbench import console
+
+    monkeypatch.setattr(sys, "argv", ["vgbench", "eval", "--name", "a\udcff"])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert console.crash(KeyError("b\ud800")) == 1
+    (log,) = tmp_path.glob("vgbench-*.log")
+    assert "command: vgbench eval --name a\\udcff" in log.read_text(encoding="utf-8")

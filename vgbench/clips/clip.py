@@ -19,8 +19,15 @@ BLOCK_BYTES = 2**24
 
 
 def printable(name: str) -> str:
-    """Spell bytes of a file name that are not UTF-8 as backslash escapes, so that records can hold it."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """Spell what UTF-8 cannot encode as backslash escapes, so that records can hold it.
+
+    That is bytes of a file name that are not UTF-8, and halves of surrogate pairs in a label.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "backslashreplace").decode()
+    return name  # the same object: a million clips share their few labels
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,12 @@ class Clip(ABC):
 
     id: str
     label: str | None
+
+    def __post_init__(self) -> None:
+        # Names and labels come from files, archives, manifests and arrays; all of them pass through here.
+        object.__setattr__(self, "id", printable(self.id))
+        if self.label is not None:
+            object.__setattr__(self, "label", printable(self.label))
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -120,6 +133,10 @@ class Skipped:
 
     path: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", printable(self.path))
+        object.__setattr__(self, "reason", printable(self.reason))
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,10 @@ def file_system_of(url: str) -> tuple[Any, str]:
         ) from error
     except ImportError as error:
         raise VgbenchError(f"{url}: {error}", "install the package that speaks this protocol") from error
+    except Exception as error:  # file systems that need more than an address raise whatever they stumble over
+        raise VgbenchError(
+            f"{url}: cannot be opened ({type(error).__name__}: {error})", "check the URL and its protocol"
+        ) from error
 
 
 @dataclass(frozen=True)

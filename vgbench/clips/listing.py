@@ -216,15 +216,15 @@ def _zip_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
                 yield Skipped(where, f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
             elif info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
                 yield Skipped(where, f"unpacks to more than {MAX_RATIO} times its stored size")
+            elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                yield Skipped(where, "compressed by a method other than deflate")
             elif _is_label(path, info.file_size):
                 yield from _label(path, archive.read(info))
             elif info.compress_type == zipfile.ZIP_STORED:
                 yield Entry(path, StoredMember(file, path, info.header_offset, info.file_size, in_zip=True))
-            elif info.compress_type == zipfile.ZIP_DEFLATED:
+            else:
                 sizes = (info.header_offset, info.compress_size, info.file_size)
                 yield Entry(path, DeflatedMember(file, path, *sizes, crc=info.CRC))
-            else:
-                yield Skipped(where, "compressed by a method other than deflate")
 
 
 def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
@@ -255,7 +255,7 @@ def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
 def _tidy(name: str) -> str:
     """Member name as an id: no leading slash, no dots; it is never used as a path."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    return "/".join(part for part in parts if part not in ("/", ".", ".."))
+    return printable("/".join(part for part in parts if part not in ("/", ".", "..")))
 
 
 def _key(path: str) -> str:

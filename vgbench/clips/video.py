@@ -173,7 +173,8 @@ def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise BadClip(file.name, "cut off: shorter than its container says")
         # A local file is read by FFmpeg itself; `file:` keeps a colon in its name from being a protocol.
         source: Any = f"file:{file.name}" if isinstance(file, LocalFile) else data
-        with av.open(source, options=options) as container:
+        # Titles and comments move no pixel, whatever their encoding.
+        with av.open(source, options=options, metadata_errors="replace") as container:
             stream = _first_film(file.name, container)
             if stream.codec_context is None:
                 raise BadClip(file.name, "its video codec is unknown, or its header is damaged")
