@@ -5,6 +5,7 @@ Heavy imports (torch, pandas) happen inside the commands, so that `vgbench --hel
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -1093,6 +1094,8 @@ def cache_prune(
     """Remove the least recently used features until the store fits; by default all of them."""
     from vgbench.features import FeatureStore
 
+    if not math.isfinite(max_gigabytes):
+        raise ConfigError(f"--max-size {max_gigabytes}: must be a number of GiB", "for example 5")
     files, freed = FeatureStore().prune(int(max_gigabytes * 2**30))
     typer.echo(f"removed {files} files, {freed / 2**20:.1f} MiB")
 

@@ -246,8 +246,9 @@ def test_fingerprints_read_a_few_frames_at_a_time(layout, kind, tmp_path, monkey
     lengths = []
     monkeypatch.setattr(
         "vgbench.clips.arrays.to_frames",
-        lambda clip, axis, span: lengths.append(clip.shape[1 if axis == 0 else 0])
-        or to_frames(clip, axis, span),
+        lambda clip, axis, span: (
+            lengths.append(clip.shape[1 if axis == 0 else 0]) or to_frames(clip, axis, span)
+        ),
     )
     clips = open_source(tmp_path).clips
     assert [clip.fingerprint() for clip in clips] == [array_fingerprint(clip) for clip in CLIPS]
@@ -298,7 +299,10 @@ def test_tensors_that_carry_gradients_or_no_labels_are_clips(tmp_path):
 
 def test_a_compressed_tensor_file_is_refused(tmp_path):
     torch.save(torch.zeros(6, 64, 64, 3, dtype=torch.uint8), data := io.BytesIO())
-    with zipfile.ZipFile(data) as plain, zipfile.ZipFile(tmp_path / "a.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+    with (
+        zipfile.ZipFile(data) as plain,
+        zipfile.ZipFile(tmp_path / "a.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
     assert "compressed" in _skipped(tmp_path)[0].reason
@@ -327,7 +331,9 @@ def test_a_few_bytes_that_stand_for_a_million_clips_are_skipped(tmp_path):
 
 def test_labels_of_gigabytes_are_never_read(tmp_path, monkeypatch):
     np.savez(tmp_path / "a.npz", clips=CLIPS, labels=np.full(4, "x" * 100))
-    monkeypatch.setattr("vgbench.clips.arrays.MAX_LABELS_BYTES", 4 * 4 * 100)  # numpy's text has 4 bytes a letter
+    monkeypatch.setattr(
+        "vgbench.clips.arrays.MAX_LABELS_BYTES", 4 * 4 * 100
+    )  # numpy's text has 4 bytes a letter
     assert len(open_source(tmp_path).clips) == 4
     monkeypatch.setattr("vgbench.clips.arrays.MAX_LABELS_BYTES", 4 * 4 * 100 - 1)
     assert "labels of more than 1599 bytes" in _skipped(tmp_path)[0].reason

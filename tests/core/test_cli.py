@@ -72,6 +72,14 @@ def test_quiet_keeps_result_and_warnings():
         (["sample", "no-run", "--out", "x"], ["no-run"]),
         (["train", "no-preset"], ["no-preset"]),
         (["nonsense"], ["nonsense"]),
+        (["eval", TRAIN, "--against", TEST, "--value-range", "0,inf"], ["value_range", "no colours"]),
+        (["eval", TRAIN, "--against", TEST, "--value-range=-1e308,1e308"], ["value_range", "no colours"]),
+        (
+            ["eval", TRAIN, "--against", TEST, "--set", "windows.frames=99999999999999999999"],
+            ["windows.frames"],
+        ),
+        (["eval", TRAIN, "--against", TEST, "--set", "resize.size=10000000"], ["resize.size", "8192"]),
+        (["cache", "prune", "--max-size", "inf"], ["--max-size inf"]),
     ],
 )
 def test_mistakes_exit_2_and_name_the_remedy_without_traceback(arguments, words, tmp_path):

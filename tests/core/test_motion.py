@@ -104,7 +104,9 @@ def test_a_damaged_card_is_named_and_a_foreign_file_ignored(tmp_path):
         read_card(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"schema": 1, "seconds_per_clip": ' + "[" * 900 + "]" * 900 + "}"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"schema": 1, "seconds_per_clip": ' + "[" * 900 + "]" * 900 + "}"]
+)
 def test_a_card_nested_without_end_is_no_card(text, tmp_path):
     (tmp_path / "sampling.json").write_text(text)
     assert read_card(tmp_path) is None

@@ -101,7 +101,7 @@ def read_in_steps(clip: Clip, count: int, frame_bytes: int) -> Iterator[npt.NDAr
 
 
 def blocks(clip: Clip, count: int) -> Iterator[Frames]:
-    """Decode the first `count` frames of a clip, a few at a time: a long clip needs no more memory than a short one.
+    """Decode the first `count` frames of a clip, a few at a time, so that long clips need no more memory.
 
     Yields:
         uint8 [t, H, W, 3] of about `BLOCK_BYTES`, at least one frame.

@@ -233,9 +233,9 @@ def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
         for info in archive:
             archive.members = []  # type: ignore[attr-defined] # else tarfile keeps every header in memory
             # A negative size would lead back to a header that was read already, for ever.
-            if info.size < 0 or archive.offset <= end:  # type: ignore[attr-defined]
+            if info.size < 0 or archive.offset <= end:
                 raise tarfile.ReadError("a member of negative size")
-            end = archive.offset  # type: ignore[attr-defined]
+            end = archive.offset
             path = _tidy(info.name)
             if info.isdir() or not path:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import warnings
@@ -41,6 +42,8 @@ from vgbench.named import import_object
 
 Layout = Literal["auto", "frames", "strips"]
 HEADERS_AT_ONCE = 16
+LEAST_SPAN = 1e-300
+"""Floats that lie closer together cannot be told apart as 256 levels."""
 LAYOUTS = ("auto", "frames", "strips")
 
 OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -87,6 +90,8 @@ def open_source(
         raise VgbenchError(f"unknown layout '{layout}'", f"known: {', '.join(LAYOUTS)}")
     if value_range is not None and not value_range[0] < value_range[1]:
         raise VgbenchError(f"value_range {value_range} is empty", "give (low, high), such as (0, 1)")
+    if value_range is not None and not LEAST_SPAN < value_range[1] - value_range[0] < math.inf:
+        raise VgbenchError(f"value_range {value_range} leaves no colours", "give (low, high), such as (0, 1)")
     if isinstance(spec, ClipSource):
         return spec
     if isinstance(spec, str | Path):
