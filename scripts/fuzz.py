@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "fuzz"
-NAMES = ("strip", "npz", "manifest", "record", "config", "archive")
+NAMES = ("strip", "npz", "pt", "manifest", "record", "config", "archive")
 INSTRUMENTED = [
     "vgbench.clips",
     "vgbench.config",

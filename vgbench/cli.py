@@ -5,6 +5,7 @@ Heavy imports (torch, pandas) happen inside the commands, so that `vgbench --hel
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -1143,7 +1144,9 @@ def cache_prune(
 
     if (max_gigabytes is None) != everything:
         raise ConfigError("cache prune takes either --max-size or --all", "such as --max-size 5, in GiB")
-    files, freed = FeatureStore().prune(int((max_gigabytes or 0) * 2**30))
+    if not math.isfinite(keep := max_gigabytes or 0.0):
+        raise ConfigError(f"--max-size {keep}: must be a number of GiB", "for example 5")
+    files, freed = FeatureStore().prune(int(keep * 2**30))
     typer.echo(f"removed {files} files, {freed / 2**20:.1f} MiB")
 
 

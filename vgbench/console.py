@@ -108,7 +108,7 @@ def crash(error: BaseException) -> int:
         traceback.print_exception(error, file=sys.stderr)
         return EXIT_INTERNAL
     with tempfile.NamedTemporaryFile(
-        "w", prefix="vgbench-", suffix=".log", delete=False, encoding="utf-8"
+        "w", prefix="vgbench-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
     ) as log:
         log.write(f"command: {' '.join(sys.argv)}\npython: {platform.python_version()}\n\n")
         traceback.print_exception(error, file=log)

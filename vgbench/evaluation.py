@@ -144,7 +144,7 @@ def evaluate(
         seconds["metrics"] = round(time.monotonic() - start, 3)
         seconds["total"] = round(time.monotonic() - began, 3)
         record = _record(
-            name or model_name(measured["generated"].source),
+            printable(name) if name else model_name(measured["generated"].source),
             plan,
             choices,
             measures,

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch.utils.data import DataLoader, Dataset
 
 from vgbench.clips import open_source
-from vgbench.clips.clip import Clip, ClipSource, Skipped
+from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.sources import stem
 from vgbench.config import Config, parse, with_overrides
 from vgbench.errors import BadClip, ConfigError, NotEnoughClips, SkippedClips, VgbenchError
@@ -215,7 +215,7 @@ def evaluate_pairs(
     ]
     fields = _signature_fields(plan, network, sides[1], len(used))
     record = Record(
-        model=name or model_name(sources[0].name),
+        model=printable(name) if name else model_name(sources[0].name),
         signature=str(Signature(fields)),
         signature_fields=fields,
         protocol=plan.model_dump(mode="json"),

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from vgbench import atomic
+from vgbench.clips.clip import printable
 from vgbench.config import Config, read_yaml
 from vgbench.errors import ConfigError, VgbenchError
 
@@ -22,6 +23,12 @@ NAME = "sampling.json"
 
 CURVES = ("fvd", "discriminator_loss", "generator_loss")
 """Curves of a training run that a card keeps."""
+
+MAX_BYTES = 2**24
+"""Larger files of that name are not read."""
+
+MAX_LEVELS = 32
+"""Levels of lists and mappings in a card."""
 
 POINTS = 120
 """Points of one curve; a longer log is thinned out evenly, its last point kept."""
@@ -89,8 +96,10 @@ def read_card(folder: str | Path) -> SampleCard | None:
     """
     path = Path(folder) / NAME
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:  # a pipe would never end
+            return None
+        values = _printable(json.loads(path.read_text(encoding="utf-8")), MAX_LEVELS)
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(values, dict) or values.get("schema") != 1 or "seconds_per_clip" not in values:
         return None
@@ -100,6 +109,21 @@ def read_card(folder: str | Path) -> SampleCard | None:
         raise VgbenchError(
             f"{path}: damaged", "remove it; the clips can be scored without, or sample again"
         ) from error
+
+
+def _printable(value: Any, levels: int) -> Any:
+    """The same JSON value with texts that a record can hold.
+
+    Raises:
+        ValueError: more than `levels` levels.
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict | list) and not levels:
+        raise ValueError("nested too deeply")
+    if isinstance(value, dict):
+        return {printable(key): _printable(one, levels - 1) for key, one in value.items()}
+    return [_printable(one, levels - 1) for one in value] if isinstance(value, list) else value
 
 
 def training_curves(run: Path) -> dict[str, Curve]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgbench.clips import open_source
-from vgbench.clips.arrays import channel_axis
+from vgbench.clips.arrays import array_fingerprint, channel_axis, to_frames
 from vgbench.errors import BadClip, VgbenchError
 
 CLIPS = np.random.default_rng(5).integers(0, 256, (4, 6, 8, 10, 3), dtype=np.uint8)
@@ -36,8 +38,6 @@ def test_the_same_clips_in_every_layout_and_container(layout, kind, tmp_path):
     elif kind == "pt":
         torch.save(torch.from_numpy(array), spec := tmp_path / "a.pt")
     elif kind == "zip of npy":
-        import zipfile
-
         np.save(tmp_path / "a.npy", array)
         with zipfile.ZipFile(spec := tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(tmp_path / "a.npy", "a.npy")
@@ -234,3 +234,123 @@ def test_a_clip_in_a_file_reads_only_its_own_bytes(tmp_path, monkeypatch):
     )
     clip.read([2, 3])
     assert asked == [2 * 8 * 10 * 3]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", ["npy", "deflated npz", "pt"])
+def test_fingerprints_read_a_few_frames_at_a_time(layout, kind, tmp_path, monkeypatch):
+    array = np.ascontiguousarray(LAYOUTS[layout])
+    if kind == "npy":
+        np.save(tmp_path / "a.npy", array)
+    elif kind == "pt":
+        torch.save(torch.from_numpy(array), tmp_path / "a.pt")
+    else:
+        np.savez_compressed(tmp_path / "a.npz", array)
+    frame_bytes = 8 * 10 * 3
+    monkeypatch.setattr("vgbench.clips.clip.BLOCK_BYTES", 2 * frame_bytes * (8 if kind == "pt" else 1))
+    lengths = []
+    monkeypatch.setattr(
+        "vgbench.clips.arrays.to_frames",
+        lambda clip, axis, span: (
+            lengths.append(clip.shape[1 if axis == 0 else 0]) or to_frames(clip, axis, span)
+        ),
+    )
+    clips = open_source(tmp_path).clips
+    assert [clip.fingerprint() for clip in clips] == [array_fingerprint(clip) for clip in CLIPS]
+    assert lengths == [2] * 3 * len(CLIPS)
+
+
+FLOAT = torch.rand(6, 8, 10, 3)
+ODD_TENSORS = {
+    "sparse": (FLOAT.to_sparse(), "sparse_coo"),
+    "meta": (torch.empty(6, 8, 10, 3, device="meta"), "meta"),
+    "float8": (FLOAT.to(torch.float8_e4m3fn), "float8_e4m3fn values have no agreed range"),
+    "complex": (FLOAT.to(torch.complex64), "complex64 values"),
+    "expanded": (torch.zeros(1, dtype=torch.uint8).expand(2**20, 1000, 1000, 3), "stores 1 bytes"),
+    "one label": ({"clips": FLOAT[None], "labels": 3}, "labels must be a list"),
+    "expanded labels": (
+        {"clips": FLOAT[None], "labels": torch.zeros(1).expand(2**40)},
+        "stores 4 bytes",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, on sparse tensors
+@pytest.mark.parametrize("name", ODD_TENSORS)
+@pytest.mark.parametrize("value_range", [None, (0, 1)])
+def test_tensors_that_numpy_cannot_hold_are_skipped_with_a_reason(name, value_range, tmp_path):
+    tensor, reason = ODD_TENSORS[name]
+    torch.save(tensor, tmp_path / "odd.pt")
+    np.save(tmp_path / "good.npy", CLIPS)
+    source = open_source(tmp_path, value_range=value_range)
+    assert len(source.clips) == len(CLIPS)
+    assert reason in source.skipped[0].reason
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["sparse", "meta", "float8"])
+def test_tensors_in_memory_that_numpy_cannot_hold_are_errors(name):
+    with pytest.raises(VgbenchError, match="item 0"):
+        open_source(ODD_TENSORS[name][0], value_range=(0, 1))
+
+
+def test_tensors_that_carry_gradients_or_no_labels_are_clips(tmp_path):
+    levels = torch.from_numpy(CLIPS).double() / 255
+    torch.save({"clips": levels.requires_grad_(), "labels": None}, tmp_path / "a.pt")
+    source = open_source(tmp_path, value_range=(0, 1))
+    np.testing.assert_array_equal(all_frames(source), CLIPS)
+    assert [clip.label for clip in source.clips] == [None] * 4
+
+
+def test_a_compressed_tensor_file_is_refused(tmp_path):
+    torch.save(torch.zeros(6, 64, 64, 3, dtype=torch.uint8), data := io.BytesIO())
+    with (
+        zipfile.ZipFile(data) as plain,
+        zipfile.ZipFile(tmp_path / "a.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    assert "compressed" in _skipped(tmp_path)[0].reason
+
+
+def sparse_npy(path, shape):
+    """A file of holes: terabytes long, and a few bytes on the disk."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.truncate(file.tell() + int(np.prod(shape)))
+
+
+def test_a_clip_of_terabytes_is_skipped(tmp_path):
+    try:
+        sparse_npy(tmp_path / "a.npy", (2**20, 1000, 1000, 3))
+    except OSError:
+        pytest.skip("the file system has no files of holes this large")
+    assert "VGBENCH_MAX_CLIP_BYTES" in _skipped(tmp_path)[0].reason
+
+
+def test_a_few_bytes_that_stand_for_a_million_clips_are_skipped(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", clips=np.zeros((2**17 + 1, 1, 1, 1, 3), np.uint8))
+    assert (tmp_path / "a.npz").stat().st_size < 2000
+    assert "VGBENCH_MAX_ARRAY_CLIPS" in _skipped(tmp_path)[0].reason
+
+
+def test_labels_of_gigabytes_are_never_read(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", clips=CLIPS, labels=np.full(4, "x" * 100))
+    monkeypatch.setattr(
+        "vgbench.clips.arrays.MAX_LABELS_BYTES", 4 * 4 * 100
+    )  # numpy's text has 4 bytes a letter
+    assert len(open_source(tmp_path).clips) == 4
+    monkeypatch.setattr("vgbench.clips.arrays.MAX_LABELS_BYTES", 4 * 4 * 100 - 1)
+    assert "labels of more than 1599 bytes" in _skipped(tmp_path)[0].reason
+
+
+def test_no_memory_for_a_clip_makes_it_bad(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", CLIPS)
+    clip = open_source(tmp_path).clips[0]
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(type(clip.file), "read_range", full)
+    with pytest.raises(BadClip, match="MemoryError"):
+        clip.read([0])

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from vgbench.clips import open_source, write_clips
+from vgbench.clips.clip import blocks
 from vgbench.errors import BadClip, VgbenchError
 
 CLIP = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 3), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
@@ -41,6 +42,29 @@ def stored(kind: str, folder: Path) -> Path:
             archive.add(stored("mkv", folder), "x/a.mkv")
             archive.add(stored("png", folder), "y/a.png")
     return path
+
+
+@pytest.mark.parametrize(
+    "kind", ["mp4", "mkv", "webp", "gif", "apng", "png", "frames", "npz", "npy", "pt", "manifest"]
+)
+def test_frames_in_blocks_equal_those_read_at_once(kind, tmp_path, monkeypatch):
+    if kind == "frames":
+        write_clips([CLIP], tmp_path, "frames")
+    else:
+        stored("mkv" if kind == "manifest" else kind, tmp_path)
+    source = tmp_path
+    if kind == "manifest":
+        source = tmp_path / "clips.csv"
+        source.write_text("path,start\na.mkv,1\n")
+    (clip,) = open_source(source).clips
+    monkeypatch.setattr("vgbench.clips.clip.BLOCK_BYTES", 3 * CLIP[0].nbytes)
+    count = clip.count_frames()
+    for wanted in (1, count):
+        found = list(blocks(clip, wanted))
+        assert [len(block) for block in found] == ([3, wanted - 3] if wanted > 3 else [wanted])
+        np.testing.assert_array_equal(np.concatenate(found), clip.read(range(wanted)))
+    with pytest.raises(BadClip):
+        list(blocks(clip, count + 1))
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:

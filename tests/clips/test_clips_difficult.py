@@ -113,8 +113,9 @@ def vgbench(*arguments, **environment):
 def test_an_empty_folder_and_a_limit_that_is_no_number_exit_with_2(tmp_path):
     code, text = vgbench("eval", tmp_path, "--against", "builtin:moving-shapes")
     assert (code, "nothing here looks like a clip" in text) == (2, True), text
-    code, text = vgbench("eval", "x", "--against", "y", VGBENCH_MAX_FRAMES="many")
-    assert (code, "VGBENCH_MAX_FRAMES" in text) == (2, True), text
+    for value in ("many", "inf", "nan", "0"):
+        code, text = vgbench("eval", "x", "--against", "y", VGBENCH_MAX_FRAMES=value)
+        assert (code, "VGBENCH_MAX_FRAMES" in text) == (2, True), text
 
 
 def test_a_folder_of_nothing_usable_names_reasons(tmp_path):

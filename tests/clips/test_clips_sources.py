@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import os
 import pickle
 import random
@@ -244,6 +245,79 @@ def test_damaged_archives_keep_what_is_whole(tmp_path):
         open_source(path)
 
 
+def tar_header(name: str, size: int) -> bytes:
+    """A tar header whose size is stored in base 256, which alone can be negative (GNU tar manual)."""
+    header = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = (size % 2**96).to_bytes(12, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def test_a_tar_member_of_negative_size_ends_the_listing(tmp_path):
+    path = Path(in_tar({"a.npy": npy()}, tmp_path))
+    whole = path.read_bytes()[: 512 + 512 * math.ceil(len(npy()) / 512)]
+    path.write_bytes(whole + tar_header("b.npy", -512) + bytes(1024))
+    source = open_source(path)
+    assert [clip.id for clip in source.clips] == ["a.npy#000000"]
+    assert [skipped.reason for skipped in source.skipped] == [
+        "damaged after member 1: a member of negative size"
+    ]
+
+
+def test_an_archive_of_nothing_but_links_names_a_few(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_SKIPPED", 2)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("a.npy")
+        info.size = len(npy())
+        archive.addfile(info, io.BytesIO(npy()))
+        for number in range(5):
+            link = tarfile.TarInfo(f"link{number}.npy")
+            link.type = tarfile.SYMTYPE
+            archive.addfile(link)
+    source = open_source(tmp_path / "a.tar")
+    assert len(source.clips) == 1
+    assert [skipped.reason for skipped in source.skipped] == [
+        "a link inside an archive",
+        "a link inside an archive",
+        "3 more members that cannot be used",
+    ]
+
+
+def test_names_and_labels_that_utf8_cannot_encode_are_spelled_out(tmp_path):
+    name = os.fsdecode(b"n\xff.png")
+    label = '{"label": "\\ud800"}'
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        for member, data in ((name, strip()), ("b.png", strip()), ("b.json", label.encode())):
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    np.savez(tmp_path / "c.npz", clips=CLIP[None], labels=np.array(["\ud800"]))
+    write_clips([CLIP], tmp_path, "mkv", names=["d"])
+    source = open_source(tmp_path)
+    found = {clip.id: clip.label for clip in source.clips}
+    assert found["a.tar/n\\udcff.png"] is None
+    assert found["a.tar/b.png"] == found["c.npz#000000"] == "\\ud800"
+    (tmp_path / "m.jsonl").write_text('{"path": "d.mkv", "label": "\\ud800"}')
+    (clip,) = open_source(tmp_path / "m.jsonl").clips
+    assert (clip.id, clip.label) == ("d.mkv", "\\ud800")
+    (clip,) = open_source([(CLIP, "\ud800")]).clips
+    assert clip.label == "\\ud800"
+
+
+def test_a_label_compressed_by_another_method_costs_no_clip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.png", strip())
+        archive.writestr("a.cls", b"run", zipfile.ZIP_LZMA)
+        place = archive.getinfo("a.cls").header_offset + 30 + len("a.cls")
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[place + 4 : place + 12] = bytes([0xFF]) * 8  # its properties: no decoder takes them
+    (tmp_path / "a.zip").write_bytes(data)
+    source = open_source(tmp_path / "a.zip")
+    assert [clip.id for clip in source.clips] == ["a.png"]
+    assert [skipped.reason for skipped in source.skipped] == ["compressed by a method other than deflate"]
+
+
 def test_compressed_tars_say_what_to_do(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"x"))
     with pytest.raises(VgbenchError, match="random access"):
@@ -304,6 +378,9 @@ def test_urls_that_cannot_be_opened():
         open_source("gopher://x/y")
     with pytest.raises(VgbenchError, match="memory://nowhere"):
         open_source("memory://nowhere/at/all")
+    for needs_more in ("reference://x", "dir://x"):
+        with pytest.raises(VgbenchError, match=needs_more):
+            open_source(needs_more)
     with pytest.raises(VgbenchError, match="chain") as caught:
         open_source("zip://a::memory://b.zip")
     assert caught.value.remedy
@@ -399,6 +476,16 @@ def test_a_manifest_names_clips_windows_and_labels(remote, tmp_path):
         window.read([3])
     assert len(source.skipped) == 1
     assert "no.mkv" in source.skipped[0].path
+
+
+def test_a_line_that_cannot_be_used_costs_no_other_line(tmp_path):
+    lines = ["x" * 300, "reference://x", "dir://x", "m.csv", "clips/a.mkv"]
+    source = open_source(manifest(tmp_path, "\n".join(["path", *lines])))
+    assert [clip.id for clip in source.clips] == ["clips/a.mkv"]
+    reasons = [skipped.reason for skipped in source.skipped]
+    assert "name too long" in reasons[0]
+    assert ["cannot be opened" in reason for reason in reasons[1:3]] == [True, True]
+    assert reasons[3] == "a manifest inside a manifest"
 
 
 def test_a_window_past_the_end_is_bad(tmp_path):

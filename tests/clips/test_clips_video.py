@@ -281,3 +281,21 @@ def test_a_missing_path_says_what_was_looked_for(tmp_path: Path):
         open_source(tmp_path / "nowhere")
     assert "nowhere" in caught.value.message
     assert ".mp4" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "avi"])
+def test_a_title_that_is_not_utf8_costs_no_clip(suffix, tmp_path):
+    path, frames = tmp_path / f"a.{suffix}", rolling_noise(3, 16, 16)
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "TITLE"
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 16, 16, "bgr0"
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    data = path.read_bytes()
+    assert data.count(b"TITLE") == 1
+    path.write_bytes(data.replace(b"TITLE", "Caf\xe9!".encode("latin-1")))
+    clip = video_clip(path)
+    assert clip.count_frames() == 3
+    np.testing.assert_array_equal(clip.read([0, 1, 2]), frames)

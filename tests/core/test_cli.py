@@ -76,6 +76,14 @@ def test_quiet_keeps_result_and_warnings():
         (["sample", "no-run", "--out", "x"], ["no-run"]),
         (["train", "no-preset"], ["no-preset"]),
         (["nonsense"], ["nonsense"]),
+        (["eval", TRAIN, "--against", TEST, "--value-range", "0,inf"], ["value_range", "no colours"]),
+        (["eval", TRAIN, "--against", TEST, "--value-range=-1e308,1e308"], ["value_range", "no colours"]),
+        (
+            ["eval", TRAIN, "--against", TEST, "--set", "windows.frames=99999999999999999999"],
+            ["windows.frames"],
+        ),
+        (["eval", TRAIN, "--against", TEST, "--set", "resize.size=10000000"], ["resize.size", "8192"]),
+        (["cache", "prune", "--max-size", "inf"], ["--max-size inf"]),
     ],
 )
 def test_mistakes_exit_2_and_name_the_remedy_without_traceback(arguments, words, tmp_path):
@@ -159,3 +167,13 @@ def test_a_reader_that_leaves_is_no_error():
     command = f"{sys.executable} -m vgbench --help | head -1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
     assert "Traceback" not in done.stderr
+
+
+def test_an_internal_error_is_logged_whatever_the_command_line_holds(tmp_path, monkeypatch):
+    from vgbench import console
+
+    monkeypatch.setattr(sys, "argv", ["vgbench", "eval", "--name", "a\udcff"])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert console.crash(KeyError("b\ud800")) == 1
+    (log,) = tmp_path.glob("vgbench-*.log")
+    assert "command: vgbench eval --name a\\udcff" in log.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -87,6 +88,13 @@ def test_a_card_beside_the_clips_reaches_the_record(tmp_path):
     assert record.details["training"] == {"fvd": [[0, 3.0], [10, 2.0]]}
 
 
+def test_a_name_that_utf8_cannot_encode_is_spelled_out_in_the_record(tmp_path):
+    settings = {"metrics": ["temporal_flicker"], "settings": SMALL, "results": tmp_path}
+    evaluate(FAKE, REAL, name="a\udcff", **settings)
+    (path,) = tmp_path.glob("*.json")
+    assert load_record(path).model == "a\\udcff"
+
+
 def test_a_damaged_card_is_named_and_a_foreign_file_ignored(tmp_path):
     assert read_card(tmp_path) is None
     (tmp_path / "sampling.json").write_text("[1, 2")
@@ -94,6 +102,25 @@ def test_a_damaged_card_is_named_and_a_foreign_file_ignored(tmp_path):
     (tmp_path / "sampling.json").write_text('{"schema": 1, "seconds_per_clip": "soon"}')
     with pytest.raises(VgbenchError, match=r"sampling\.json: damaged"):
         read_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"schema": 1, "seconds_per_clip": ' + "[" * 900 + "]" * 900 + "}"]
+)
+def test_a_card_nested_without_end_is_no_card(text, tmp_path):
+    (tmp_path / "sampling.json").write_text(text)
+    assert read_card(tmp_path) is None
+
+
+def test_a_pipe_named_like_a_card_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "sampling.json")
+    assert read_card(tmp_path) is None
+
+
+def test_text_of_a_card_that_utf8_cannot_encode_is_spelled_out(tmp_path):
+    values = card().model_dump(mode="json", by_alias=True) | {"config": {"data\udcff": ["\ud800"]}}
+    (tmp_path / "sampling.json").write_text(json.dumps(values))
+    assert read_card(tmp_path).config == {"data\\udcff": ["\\ud800"]}
 
 
 def test_training_curves_pass_over_cut_lines_and_what_is_not_finite(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -45,6 +46,20 @@ def test_damage_in_the_middle_is_found_by_decoding(folder):
         data[place] ^= 0xFF
     path.write_bytes(data)
     assert len(inspect_source(str(folder), decode=True).bad) == 3
+
+
+def test_a_long_clip_is_decoded_without_being_whole_in_memory(tmp_path, monkeypatch):
+    flat = np.zeros((150, 96, 128, 3), np.uint8)
+    write_clips([flat], tmp_path, "mkv")
+    monkeypatch.setattr("vgbench.clips.clip.BLOCK_BYTES", 8 * flat[0].nbytes)
+    inspect_source(str(tmp_path))  # whatever is imported once
+    tracemalloc.start()
+    found = inspect_source(str(tmp_path), decode=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.frames == (150, 150, 150)
+    assert found.sizes == {"128x96": 1}
+    assert peak < flat.nbytes / 2
 
 
 def test_command_prints_words_and_json(folder):

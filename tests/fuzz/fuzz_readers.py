@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
+import torch
 from small_record import small_record
 
 from vgbench import protocol
@@ -73,6 +74,12 @@ def read_npz(data: bytes) -> None:
             continue
         for clip in clips[:3]:
             _use(clip)
+
+
+def read_pt(data: bytes) -> None:
+    clips = stored_array_clips("a.pt", BytesFile("a.pt", data), None, (0, 1))
+    for clip in clips[:3]:
+        _use(clip)
 
 
 def read_manifest_text(data: bytes) -> None:
@@ -168,6 +175,16 @@ def npz_seeds() -> list[bytes]:
     return [*seeds, stream.getvalue()]
 
 
+def pt_seeds() -> list[bytes]:
+    seeds = []
+    clip = torch.from_numpy(CLIP)
+    labelled = {"clips": clip[None].float() / 255, "labels": torch.tensor([1])}
+    for content, zipped in ((clip, True), (clip, False), (labelled, True)):
+        torch.save(content, stream := io.BytesIO(), _use_new_zipfile_serialization=zipped)
+        seeds.append(stream.getvalue())
+    return seeds
+
+
 def manifest_seeds() -> list[bytes]:
     return [
         b"path,start,frames,label,fps\na.mp4,,,run,8\na.mp4,1,3,run,\n",
@@ -205,6 +222,7 @@ def archive_seeds() -> list[bytes]:
 TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[bytes], None]]] = {
     "strip": (strip_seeds, read_strip),
     "npz": (npz_seeds, read_npz),
+    "pt": (pt_seeds, read_pt),
     "manifest": (manifest_seeds, read_manifest_text),
     "record": (record_seeds, read_record),
     "config": (config_seeds, read_configs),

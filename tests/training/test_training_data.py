@@ -1,12 +1,14 @@
+import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from tiny import FRAMES, SIZE, moving_squares
 
-from vgbench.clips import ClipSource, open_source
+from vgbench.clips import ClipSource, open_source, write_clips
 from vgbench.clips.clip import Clip
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
+from vgbench.protocol.pixels import Resize, resize
 from vgbench.training.data import Windows, class_names
 
 
@@ -110,3 +112,53 @@ def test_clips_are_resized():
     stream = windows(open_source(np.zeros((2, FRAMES, 40, 50, 3), np.uint8)))
     assert stream.batch([0]).clips.shape == (1, FRAMES, SIZE, SIZE, 3)
     stream.close()
+
+
+def test_a_long_clip_is_resized_in_blocks_and_never_whole_in_memory(tmp_path, monkeypatch):
+    flat = np.broadcast_to(np.arange(150, dtype=np.uint8)[:, None, None, None], (150, 96, 128, 3))
+    write_clips([flat], tmp_path, "mkv")
+    clip = open_source(tmp_path).clips[0]
+    native, block = flat.nbytes, 8 * 96 * 128 * 3
+    monkeypatch.setattr("vgbench.clips.clip.BLOCK_BYTES", block)
+    resized = []
+    monkeypatch.setattr(
+        "vgbench.training.data.resize", lambda frames, _: resized.append(len(frames)) or resize(frames, _)
+    )
+    stream = windows(ClipSource("long", [clip]), frames=150)
+    clip.read([0])  # whatever is imported once
+    tracemalloc.start()
+    found = stream.batch([0]).clips[0]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    stream.close()
+    assert resized == [8] * 18 + [6]
+    assert peak < native / 2
+    np.testing.assert_array_equal(found, resize(clip.read(range(150)), Resize(size=SIZE)))
+
+
+def test_a_clip_that_ends_early_or_changes_its_size_is_passed_over():
+    @dataclass(frozen=True)
+    class Odd(Clip):
+        shapes: tuple[tuple[int, int, int], ...]
+
+        def fingerprint(self):
+            return ""
+
+        def count_frames(self):
+            return FRAMES
+
+        def read(self, indices):
+            raise AssertionError("frame by frame")
+
+        def each_frame(self, count):
+            return (np.zeros(shape, np.uint8) for shape in self.shapes)
+
+    shape = (SIZE, SIZE, 3)
+    odd = [Odd("early", None, (shape,) * 3), Odd("larger", None, (shape, (SIZE, SIZE + 1, 3)) * FRAMES)]
+    stream = windows(ClipSource("mixed", [*moving_squares(n=4, frames=FRAMES).clips, *odd]))
+    stream.batch(range(30))
+    stream.close()
+    assert stream.skipped == {
+        "early": f"frame {FRAMES - 1} asked, but there are 3",
+        "larger": "the frame size changes within the clip",
+    }

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import pickle
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from tokenize import TokenError
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips import limits
-from vgbench.clips.clip import Clip, Frames
+from vgbench.clips.clip import Clip, Frames, blocks, read_in_steps
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices
 from vgbench.clips.listing import list_archive
@@ -28,6 +30,20 @@ from vgbench.errors import VgbenchError
 ARRAYS = (".npy", ".npz", ".pt")
 
 ValueRange = tuple[float, float]
+
+TORCH_DAMAGE = (
+    RuntimeError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    pickle.UnpicklingError,
+)
+"""What torch raises, besides `DAMAGE`, on damaged files and on tensors that numpy cannot hold."""
+
+MAX_LABELS_BYTES = 2**26
+"""Bytes that the labels of one `.npz` may have, all together."""
 
 EXPECTED = "uint8 [N,T,H,W,3] or [T,H,W,3] (channels may also come before or after the time axis)"
 
@@ -91,9 +107,20 @@ def check_kind(dtype: np.dtype[Any], shape: Sequence[int], value_range: ValueRan
 
 def array_fingerprint(frames: Frames) -> str:
     """Sha256 over type, shape and bytes of uint8 [T,H,W,3]: equal pixels, equal fingerprint."""
-    digest = hashlib.sha256(f"uint8 {list(frames.shape)}\n".encode())
-    digest.update(np.ascontiguousarray(frames).data)
+    return _fingerprint(frames.shape, [frames])
+
+
+def _fingerprint(shape: Sequence[int], parts: Iterable[Frames]) -> str:
+    digest = hashlib.sha256(f"uint8 {list(shape)}\n".encode())
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()
+
+
+def _frames_shape(shape: Sequence[int], axis: int) -> tuple[int, int, int, int]:
+    """Shape [T,H,W,3] that a clip of `shape` with its colours at `axis` gives."""
+    time_length, height, width = (length for at, length in enumerate(shape) if at != axis)
+    return time_length, height, width, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,26 +160,36 @@ class StoredArrayClip(Clip):
     value_range: ValueRange | None
 
     def fingerprint(self) -> str:
-        return array_fingerprint(self.read(range(self.count_frames())))
+        shape = _frames_shape(self.header.shape[1:], self.header.axis)
+        return _fingerprint(shape, blocks(self, shape[0]))
 
     def count_frames(self) -> int:
-        return self.header.shape[1:][1 if self.header.axis == 0 else 0]
+        return _frames_shape(self.header.shape[1:], self.header.axis)[0]
 
     def read(self, indices: Sequence[int]) -> Frames:
-        check_indices(self.id, indices, self.count_frames())
-        header, shape = self.header, self.header.shape[1:]
+        count = self.count_frames()
+        check_indices(self.id, indices, count)
+        header, shape = self.header, list(self.header.shape[1:])
         dtype = np.dtype(header.dtype)
-        clip_bytes = dtype.itemsize * int(np.prod(shape))
-        start, length = header.offset + self.index * clip_bytes, clip_bytes
-        indices = list(indices)
-        if header.axis != 0:  # time comes first: only the bytes from the first to the last frame asked
-            frame_bytes = clip_bytes // shape[0]
-            first, last = indices[0], indices[-1]
-            start, length = start + first * frame_bytes, (last + 1 - first) * frame_bytes
-            shape, indices = (last + 1 - first, *shape[1:]), [index - first for index in indices]
+        clip_bytes = dtype.itemsize * math.prod(shape)
+        # Only the bytes from the first to the last frame asked, of each colour where colours come first.
+        colours = shape[0] if header.axis == 0 else 1
+        colour_bytes, frame_bytes = clip_bytes // colours, clip_bytes // colours // count
+        first, asked = indices[0], indices[-1] + 1 - indices[0]
+        start = header.offset + self.index * clip_bytes + first * frame_bytes
+        shape[1 if header.axis == 0 else 0] = asked
         with bad_clip_on_error(self.id):
-            data = np.frombuffer(self.file.read_range(start, length), dtype).reshape(shape)
-            return np.ascontiguousarray(to_frames(data, header.axis, self.value_range)[indices])
+            parts = [
+                self.file.read_range(start + colour * colour_bytes, asked * frame_bytes)
+                for colour in range(colours)
+            ]
+            data = np.frombuffer(parts[0] if colours == 1 else b"".join(parts), dtype).reshape(shape)
+            frames = to_frames(data, header.axis, self.value_range)
+            return np.ascontiguousarray(frames[[index - first for index in indices]])
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        clip_bytes = np.dtype(self.header.dtype).itemsize * math.prod(self.header.shape[1:])
+        return read_in_steps(self, count, clip_bytes // self.count_frames())
 
 
 @dataclass(frozen=True)
@@ -166,17 +203,26 @@ class StoredTensorClip(Clip):
     value_range: ValueRange | None
 
     def fingerprint(self) -> str:
-        return array_fingerprint(self.read(range(self.count_frames())))
+        shape = _frames_shape(self.shape[1:], self.axis)
+        return _fingerprint(shape, blocks(self, shape[0]))
 
     def count_frames(self) -> int:
-        return self.shape[1:][1 if self.axis == 0 else 0]
+        return _frames_shape(self.shape[1:], self.axis)[0]
 
     def read(self, indices: Sequence[int]) -> Frames:
+        import torch
+
         check_indices(self.id, indices, self.count_frames())
-        with bad_clip_on_error(self.id):
+        with bad_clip_on_error(self.id, *TORCH_DAMAGE):
             tensor, _ = _load_tensor(self.file)
-            clip = tensor.reshape(self.shape)[self.index].numpy()
-            return np.ascontiguousarray(to_frames(clip, self.axis, self.value_range)[list(indices)])
+            time_axis = 1 if self.axis == 0 else 0
+            clip = tensor.reshape(self.shape)[self.index]
+            clip = clip.index_select(time_axis, torch.tensor(list(indices)))
+            return np.ascontiguousarray(to_frames(_to_numpy(clip), self.axis, self.value_range))
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        widest = 8 * math.prod(self.shape[1:])  # floats are mapped to bytes in double precision
+        return read_in_steps(self, count, widest // self.count_frames())
 
 
 def stored_array_clips(
@@ -194,11 +240,10 @@ def stored_array_clips(
     Raises:
         BadClip: not such a file, or an array that is not clips.
     """
-    with bad_clip_on_error(file.name):
+    with bad_clip_on_error(file.name, *TORCH_DAMAGE):
         if path.lower().endswith(".pt"):
             tensor, labels = _load_tensor(file)
-            dtype = np.dtype(str(tensor.dtype).removeprefix("torch."))
-            shape, axis = _batched(dtype, tuple(tensor.shape), value_range)
+            shape, axis = _batched(_numpy_type(tensor), tuple(tensor.shape), value_range)
             tensors = [
                 StoredTensorClip(name, label, file, shape, axis, index, value_range)
                 for index, name in enumerate(_ids(path, tensor.ndim, shape[0]))
@@ -221,9 +266,13 @@ def _batched(
     check_kind(dtype, shape, value_range)
     shape = shape if len(shape) == 5 else (1, *shape)
     axis = channel_axis(shape[1:])
-    time_length, height, width = (length for at, length in enumerate(shape[1:]) if at != axis)
+    time_length, height, width, _ = _frames_shape(shape[1:], axis)
     if height * width > limits.MAX_FRAME_PIXELS or time_length > limits.MAX_FRAMES:
         raise ValueError(f"shape {shape} exceeds the limits (VGBENCH_MAX_PIXELS, VGBENCH_MAX_FRAMES)")
+    if dtype.itemsize * math.prod(shape[1:]) > limits.MAX_CLIP_BYTES:
+        raise ValueError(f"clips of more than {limits.MAX_CLIP_BYTES} bytes (VGBENCH_MAX_CLIP_BYTES)")
+    if shape[0] > limits.MAX_ARRAY_CLIPS:
+        raise ValueError(f"more than {limits.MAX_ARRAY_CLIPS} clips (VGBENCH_MAX_ARRAY_CLIPS)")
     return shape, axis
 
 
@@ -279,7 +328,10 @@ def _npz_member(file: StoredFile) -> tuple[StoredFile, list[str] | None]:
     if labels is None:
         return clips, None
     dtype, shape, offset = _npy_header(labels)
-    data = labels.read_range(offset, dtype.itemsize * math.prod(shape))
+    length = dtype.itemsize * math.prod(shape)
+    if length > MAX_LABELS_BYTES:
+        raise ValueError(f"labels of more than {MAX_LABELS_BYTES} bytes")
+    data = labels.read_range(offset, length)
     try:
         return clips, [str(label) for label in np.frombuffer(data, dtype)]
     except SystemError as error:  # NumPy's, for numbers beyond the last code point
@@ -289,10 +341,9 @@ def _npz_member(file: StoredFile) -> tuple[StoredFile, list[str] | None]:
 @functools.lru_cache(maxsize=4)
 def _load_tensor(file: StoredFile) -> tuple[Any, list[str] | None]:
     """Load without running code; a local file is mapped, not read."""
-    import pickle
-
     import torch
 
+    _check_nothing_is_compressed(file)
     try:
         if isinstance(file, LocalFile):
             try:
@@ -302,23 +353,92 @@ def _load_tensor(file: StoredFile) -> tuple[Any, list[str] | None]:
         else:
             with file.open() as stream:
                 loaded = torch.load(stream, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:
+    except TORCH_DAMAGE as error:
         raise ValueError("not a tensor file, or one that holds more than tensors") from error
     labels = None
     if isinstance(loaded, dict):
         if "clips" not in loaded:
             raise ValueError(f"holds {sorted(map(str, loaded))}; the tensor to use must be named 'clips'")
-        labels = [str(label) for label in _plain(loaded["labels"])] if "labels" in loaded else None
+        if loaded.get("labels") is not None:
+            if isinstance(loaded["labels"], torch.Tensor):
+                _check_storage(loaded["labels"])
+            labels = [str(label) for label in _plain(loaded["labels"])]
         loaded = loaded["clips"]
     if not isinstance(loaded, torch.Tensor):
         raise ValueError(f"holds a {type(loaded).__name__}, not a tensor")
-    if loaded.dtype == torch.bfloat16:  # which numpy lacks
-        loaded = loaded.float()
-    return loaded, labels
+    _check_storage(loaded)
+    return loaded.detach(), labels
+
+
+def _check_nothing_is_compressed(file: StoredFile) -> None:
+    """Refuse a `.pt` that would unpack to more bytes than it has; `torch.save` never compresses.
+
+    Raises:
+        ValueError: a record is compressed.
+    """
+    with file.open() as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                packed = any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist())
+        except (zipfile.BadZipFile, NotImplementedError):
+            return  # the format from before torch 1.6, or damaged, which torch says
+    if packed:
+        raise ValueError("a compressed tensor file; torch.save writes them uncompressed")
+
+
+def _check_storage(tensor: Any) -> None:
+    """Refuse tensors whose elements do not lie in memory one by one, whatever their shape claims.
+
+    Raises:
+        ValueError: sparse, without data, or with fewer bytes than its shape needs, as `expand` makes it.
+    """
+    _check_dense(tensor)
+    if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+        raise ValueError(
+            f"stores {tensor.untyped_storage().nbytes()} bytes for a shape of {tuple(tensor.shape)}; "
+            "save clips.contiguous()"
+        )
+
+
+def _check_dense(tensor: Any) -> None:
+    import torch
+
+    if tensor.layout != torch.strided or tensor.device.type == "meta":
+        what = "meta" if tensor.device.type == "meta" else str(tensor.layout).removeprefix("torch.")
+        raise ValueError(f"a {what} tensor; save an ordinary, dense one")
+
+
+def _numpy_type(tensor: Any) -> np.dtype[Any]:
+    """Type of a tensor's elements once they are numpy's, which lacks bfloat16.
+
+    Raises:
+        ValueError: a type without an agreed range, such as a quantised one.
+    """
+    import torch
+
+    if tensor.dtype == torch.bfloat16:
+        return np.dtype(np.float32)
+    name = str(tensor.dtype).removeprefix("torch.")
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        raise ValueError(f"{name} values have no agreed range; store uint8") from error
+
+
+def _to_numpy(tensor: Any) -> npt.NDArray[Any]:
+    return np.asarray(tensor.float() if _numpy_type(tensor) == np.float32 else tensor)
 
 
 def _plain(labels: Any) -> list[Any]:
-    return labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    """Labels as a list.
+
+    Raises:
+        ValueError: a single number, or anything else that is no sequence.
+    """
+    try:
+        return list(labels.tolist() if hasattr(labels, "tolist") else labels)
+    except TypeError as error:
+        raise ValueError(f"labels must be a list with one of each clip, not {labels!r:.80}") from error
 
 
 def is_array(value: object) -> bool:
@@ -374,5 +494,7 @@ def _one(label: Any) -> Any:
 
 
 def _tensor_to_numpy(tensor: Any) -> npt.NDArray[Any]:
+    _check_dense(tensor)
+    _numpy_type(tensor)
     tensor = tensor.detach().cpu()
     return np.asarray(tensor.float() if tensor.dtype.is_floating_point else tensor)

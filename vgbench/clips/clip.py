@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.errors import BadClip
+
 Frames = npt.NDArray[np.uint8]
 """Decoded pixels: uint8 [T, H, W, 3], RGB, sRGB."""
 
+BLOCK_BYTES = 2**24
+"""Pixels that `blocks` decodes at once."""
+
 
 def printable(name: str) -> str:
-    """Spell bytes of a file name that are not UTF-8 as backslash escapes, so that records can hold it."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """Spell what UTF-8 cannot encode as backslash escapes, so that records can hold it.
+
+    That is bytes of a file name that are not UTF-8, and halves of surrogate pairs in a label.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "backslashreplace").decode()
+    return name  # the same object: a million clips share their few labels
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,12 @@ class Clip(ABC):
 
     id: str
     label: str | None
+
+    def __post_init__(self) -> None:
+        # Names and labels come from files, archives, manifests and arrays; all of them pass through here.
+        object.__setattr__(self, "id", printable(self.id))
+        if self.label is not None:
+            object.__setattr__(self, "label", printable(self.label))
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -58,6 +76,56 @@ class Clip(ABC):
             BadClip: damaged, or an index lies past the last frame that decodes.
         """
 
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        """Decode the first `count` frames in turn, each uint8 [H, W, 3], equal to those of `read`.
+
+        Clips whose files can be decoded frame by frame do so here, and keep none of the frames before.
+
+        Raises:
+            BadClip: damaged.
+        """
+        yield from self.read(range(count))
+
+
+def read_in_steps(clip: Clip, count: int, frame_bytes: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """`each_frame` of a clip that can read any few frames at little cost.
+
+    Args:
+        clip: read by its method `read`.
+        count: frames, from the first on.
+        frame_bytes: of one frame as it is stored.
+    """
+    step = max(BLOCK_BYTES // frame_bytes, 1)
+    for first in range(0, count, step):
+        yield from clip.read(range(first, min(first + step, count)))
+
+
+def blocks(clip: Clip, count: int) -> Iterator[Frames]:
+    """Decode the first `count` frames of a clip, a few at a time, so that long clips need no more memory.
+
+    Yields:
+        uint8 [t, H, W, 3] of about `BLOCK_BYTES`, at least one frame.
+
+    Raises:
+        BadClip: damaged, shorter than `count`, or its frames differ in size.
+    """
+    seen = 0
+    shape: tuple[int, ...] | None = None
+    block: list[npt.NDArray[np.uint8]] = []
+    for frame in clip.each_frame(count):
+        if frame.shape != (shape or frame.shape):
+            raise BadClip(clip.id, "the frame size changes within the clip")
+        shape = frame.shape
+        block.append(frame)
+        seen += 1
+        if len(block) * frame.nbytes >= BLOCK_BYTES:
+            yield np.stack(block)
+            block = []
+    if seen < count:
+        raise BadClip(clip.id, f"frame {count - 1} asked, but there are {seen}")
+    if block:
+        yield np.stack(block)
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -65,6 +133,10 @@ class Skipped:
 
     path: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", printable(self.path))
+        object.__setattr__(self, "reason", printable(self.reason))
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,10 @@ def file_system_of(url: str) -> tuple[Any, str]:
         ) from error
     except ImportError as error:
         raise VgbenchError(f"{url}: {error}", "install the package that speaks this protocol") from error
+    except Exception as error:  # file systems that need more than an address raise whatever they stumble over
+        raise VgbenchError(
+            f"{url}: cannot be opened ({type(error).__name__}: {error})", "check the URL and its protocol"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -350,8 +354,8 @@ def _seek_target(offset: int, whence: int, position: int, size: int) -> int:
     return start + offset
 
 
-DAMAGE = (OSError, EOFError, ValueError, SyntaxError, struct.error, zlib.error)
-"""What readers raise on damaged or vanished files; Pillow reports broken PNG chunks as SyntaxError."""
+DAMAGE = (OSError, EOFError, ValueError, SyntaxError, MemoryError, struct.error, zlib.error)
+"""What readers raise on damaged, vanished or huge files; Pillow reports broken PNG chunks as SyntaxError."""
 
 
 @contextmanager
@@ -361,5 +365,5 @@ def bad_clip_on_error(name: str, *also: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
         raise BadClip(name, reason.splitlines()[0].rstrip(".")) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import re
 import time
@@ -162,16 +163,21 @@ class FrameFolderClip(Clip):
         check_indices(self.folder, indices, len(self.files))
         frames: list[npt.NDArray[np.uint8]] = []
         for index in indices:
-            file = self.files[index]
-            with open_image(file) as image:
-                check_frame_size(file.name, *image.size)
-                if _is_animation(image):
-                    raise BadClip(file.name, "an animation where a frame was expected")
-                frame = to_rgb(image)
+            frame = self._frame(self.files[index])
             if frames and frame.shape != frames[0].shape:
-                raise BadClip(file.name, "differs in size from the frames before it")
+                raise BadClip(self.files[index].name, "differs in size from the frames before it")
             frames.append(frame)
         return np.stack(frames)
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        return map(self._frame, self.files[:count])
+
+    def _frame(self, file: StoredFile) -> npt.NDArray[np.uint8]:
+        with open_image(file) as image:
+            check_frame_size(file.name, *image.size)
+            if _is_animation(image):
+                raise BadClip(file.name, "an animation where a frame was expected")
+            return to_rgb(image)
 
 
 @dataclass(frozen=True)
@@ -236,6 +242,15 @@ class AnimationClip(Clip):
         if len({frame.shape for frame in pixels.values()}) > 1:
             raise BadClip(self.file.name, "the frame size changes within the clip")
         return np.stack([pixels[position] for position in stored.tolist()])
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        return itertools.islice(self._frames(), count)
+
+    def _frames(self) -> Iterator[npt.NDArray[np.uint8]]:
+        repeats = self._repeats()
+        with open_image(self.file) as image:
+            for position in _positions(image, self.file.name):
+                yield from itertools.repeat(to_rgb(image), repeats[position])
 
     def _repeats(self) -> list[int]:
         durations = []

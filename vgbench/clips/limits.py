@@ -6,6 +6,7 @@ limit is skipped with the limit's name; no limit changes the pixels of the clips
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -18,8 +19,10 @@ def _limit(variable: str, default: float) -> float:
         value = float(text) if text else default
     except ValueError:
         value = 0.0
-    if not value > 0:
-        raise ConfigError(f"{variable} = {text!r}: must be a positive number", f"the default is {default:g}")
+    if not 0 < value < math.inf:
+        raise ConfigError(
+            f"{variable} = {text!r}: must be a positive, finite number", f"the default is {default:g}"
+        )
     return value
 
 
@@ -28,6 +31,12 @@ MAX_FRAME_PIXELS = int(_limit("VGBENCH_MAX_PIXELS", 2**26))
 
 MAX_FRAMES = int(_limit("VGBENCH_MAX_FRAMES", 2**20))
 """Frames of one clip."""
+
+MAX_CLIP_BYTES = int(_limit("VGBENCH_MAX_CLIP_BYTES", 2**32))
+"""Bytes of one clip of an array, as they are stored (4 GiB)."""
+
+MAX_ARRAY_CLIPS = int(_limit("VGBENCH_MAX_ARRAY_CLIPS", 2**17))
+"""Clips of one array: a few bytes of zeros, compressed, can stand for millions of clips of one pixel."""
 
 MAX_SECONDS = _limit("VGBENCH_MAX_SECONDS", 600.0)
 """Wall time for one pass of a decoder over one clip."""

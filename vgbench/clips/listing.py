@@ -31,6 +31,9 @@ LABEL_FILES = (".cls", ".json")
 MAX_MEMBERS = 10_000_000
 """Members that one archive may have."""
 
+MAX_SKIPPED = 10_000
+"""Members of one archive that are named as skipped; the rest are counted."""
+
 MAX_UNPACKED_BYTES = 2**33
 """Bytes that one archive member may have once inflated (8 GiB)."""
 
@@ -167,23 +170,28 @@ def list_archive(file: StoredFile) -> Listed:
     entries: dict[str, Entry] = {}
     labels: dict[str, str] = {}
     skipped: list[Skipped] = []
+    unnamed = 0
     try:
         for count, found in enumerate(read(file)):
             if count >= MAX_MEMBERS:
                 skipped.append(Skipped(file.name, f"more than {MAX_MEMBERS} members; the rest is left out"))
                 break
-            if isinstance(found, Skipped):
-                skipped.append(found)
+            if isinstance(found, Entry) and found.path in entries:
+                found = Skipped(found.file.name, "a second member of the same name")
+            if isinstance(found, Entry):
+                entries[found.path] = found
             elif isinstance(found, _Label):
                 labels[found.key] = found.label
-            elif found.path in entries:
-                skipped.append(Skipped(found.file.name, "a second member of the same name"))
+            elif len(skipped) < MAX_SKIPPED:
+                skipped.append(found)
             else:
-                entries[found.path] = found
+                unnamed += 1
     except (*DAMAGE, zipfile.BadZipFile, tarfile.TarError, RuntimeError, LookupError) as error:
         if not entries:
             raise BadClip(file.name, f"not a readable archive: {error}") from error
         skipped.append(Skipped(file.name, f"damaged after member {len(entries)}: {error}"))
+    if unnamed:
+        skipped.append(Skipped(file.name, f"{unnamed} more members that cannot be used"))
     return [replace(entry, label=labels.get(_key(entry.path))) for entry in entries.values()], skipped
 
 
@@ -208,21 +216,26 @@ def _zip_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
                 yield Skipped(where, f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
             elif info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
                 yield Skipped(where, f"unpacks to more than {MAX_RATIO} times its stored size")
+            elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                yield Skipped(where, "compressed by a method other than deflate")
             elif _is_label(path, info.file_size):
                 yield from _label(path, archive.read(info))
             elif info.compress_type == zipfile.ZIP_STORED:
                 yield Entry(path, StoredMember(file, path, info.header_offset, info.file_size, in_zip=True))
-            elif info.compress_type == zipfile.ZIP_DEFLATED:
+            else:
                 sizes = (info.header_offset, info.compress_size, info.file_size)
                 yield Entry(path, DeflatedMember(file, path, *sizes, crc=info.CRC))
-            else:
-                yield Skipped(where, "compressed by a method other than deflate")
 
 
 def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
     with file.open() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        end = 0
         for info in archive:
             archive.members = []  # type: ignore[attr-defined] # else tarfile keeps every header in memory
+            # A negative size would lead back to a header that was read already, for ever.
+            if info.size < 0 or archive.offset <= end:
+                raise tarfile.ReadError("a member of negative size")
+            end = archive.offset
             path = _tidy(info.name)
             if info.isdir() or not path:
                 continue
@@ -242,7 +255,7 @@ def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
 def _tidy(name: str) -> str:
     """Member name as an id: no leading slash, no dots; it is never used as a path."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    return "/".join(part for part in parts if part not in ("/", ".", ".."))
+    return printable("/".join(part for part in parts if part not in ("/", ".", "..")))
 
 
 def _key(path: str) -> str:

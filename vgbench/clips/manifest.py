@@ -10,11 +10,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from vgbench.clips.clip import Clip, Frames
@@ -66,6 +69,9 @@ class WindowClip(Clip):
         if self.frames is not None:
             check_indices(self.id, indices, self.frames)
         return self.clip.read([index + self.start for index in indices])
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        return itertools.islice(self.clip.each_frame(self.start + count), self.start, None)
 
 
 def read_manifest(file: StoredFile) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import warnings
@@ -41,6 +42,8 @@ from vgbench.named import import_object
 
 Layout = Literal["auto", "frames", "strips"]
 HEADERS_AT_ONCE = 16
+LEAST_SPAN = 1e-300
+"""Floats that lie closer together cannot be told apart as 256 levels."""
 LAYOUTS = ("auto", "frames", "strips")
 
 OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -87,6 +90,8 @@ def open_source(
         raise VgbenchError(f"unknown layout '{layout}'", f"known: {', '.join(LAYOUTS)}")
     if value_range is not None and not value_range[0] < value_range[1]:
         raise VgbenchError(f"value_range {value_range} is empty", "give (low, high), such as (0, 1)")
+    if value_range is not None and not LEAST_SPAN < value_range[1] - value_range[0] < math.inf:
+        raise VgbenchError(f"value_range {value_range} leaves no colours", "give (low, high), such as (0, 1)")
     if isinstance(spec, ClipSource):
         return spec
     if isinstance(spec, str | Path):
@@ -146,8 +151,11 @@ def stem(clip_id: str) -> str:
 class _Opener:
     """Turns the files below one path or URL into clips."""
 
-    def __init__(self, spec: str, layout: Layout, value_range: ValueRange | None) -> None:
+    def __init__(
+        self, spec: str, layout: Layout, value_range: ValueRange | None, *, in_manifest: bool = False
+    ) -> None:
         self.spec, self.layout, self.value_range = spec, layout, value_range
+        self.in_manifest = in_manifest
         self.clips: list[Clip] = []
         self.skipped: list[Skipped] = []
 
@@ -155,6 +163,8 @@ class _Opener:
         entries = self._entries()
         single = entries[0] if len(entries) == 1 and self._is_file(entries[0]) else None
         if single and single.path.lower().endswith(MANIFESTS):
+            if self.in_manifest:  # which may name itself
+                raise VgbenchError(f"{self.spec}: a manifest inside a manifest", "name clips only")
             self._add_manifest(single.file)
         elif single and single.path.lower().endswith(ARCHIVES):
             self._add(self._members(single.file, shard=""), nested=False)
@@ -283,9 +293,12 @@ class _Opener:
         for row in read_manifest(file):
             path = row.path if _is_url(row.path) or row.path.startswith("/") else f"{base or '.'}/{row.path}"
             try:
-                inner = _Opener(path, self.layout, self.value_range).open()
+                inner = _Opener(path, self.layout, self.value_range, in_manifest=True).open()
             except VgbenchError as error:
                 self.skipped.append(Skipped(path, error.message.removeprefix(f"{path}: ")))
+                continue
+            except OSError as error:  # a name that is too long, a folder that may not be entered
+                self.skipped.append(Skipped(path, error.strerror or str(error)))
                 continue
             if len(inner.clips) != 1:
                 self.skipped.append(

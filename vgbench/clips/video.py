@@ -8,6 +8,7 @@ by FFmpeg's scaler; fields of interlaced film stay woven; HDR is refused.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -112,6 +113,9 @@ class VideoClip(Clip):
             for frame in _decoded(self.file.name, container, stream):
                 yield to_rgb(frame)
 
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        return itertools.islice(self.frames(), count)
+
     def _read_through(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
         wanted = set(indices)
         frames = {}
@@ -169,7 +173,8 @@ def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise BadClip(file.name, "cut off: shorter than its container says")
         # A local file is read by FFmpeg itself; `file:` keeps a colon in its name from being a protocol.
         source: Any = f"file:{file.name}" if isinstance(file, LocalFile) else data
-        with av.open(source, options=options) as container:
+        # Titles and comments move no pixel, whatever their encoding.
+        with av.open(source, options=options, metadata_errors="replace") as container:
             stream = _first_film(file.name, container)
             if stream.codec_context is None:
                 raise BadClip(file.name, "its video codec is unknown, or its header is damaged")

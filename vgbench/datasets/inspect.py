@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from vgbench.clips import open_source
+from vgbench.clips.clip import Clip, blocks
 from vgbench.clips.video import VideoClip
 from vgbench.errors import BadClip
 
@@ -75,7 +76,7 @@ def inspect_source(
     for number, clip in enumerate(source.clips, 1):
         try:
             length = clip.count_frames()
-            height, width = clip.read(range(length) if decode else [0]).shape[1:3]
+            height, width = _first_size(clip, length if decode else 1)
         except BadClip as problem:
             bad[clip.id] = problem.reason
         else:
@@ -95,3 +96,9 @@ def inspect_source(
         rates=dict(rates.most_common()),
         bad=bad,
     )
+
+
+def _first_size(clip: Clip, decoded: int) -> tuple[int, int]:
+    """Height and width of the first frame, once the first `decoded` frames were decoded without damage."""
+    first, *_ = (block.shape[1:3] for block in blocks(clip, max(decoded, 1)))
+    return first

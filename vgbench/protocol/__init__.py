@@ -20,6 +20,9 @@ from vgbench.protocol.pixels import Resize
 Start = Literal["uniform", "first", "centre"]
 Order = Literal["drawn", "sorted"]
 
+MOST_FRAMES = 2**30
+"""Longer windows are a slip of the keyboard; no clip has as many frames."""
+
 
 class Counts(Config):
     """How many windows each side gives.
@@ -66,13 +69,13 @@ class Windows(Config):
             time of long clips.
     """
 
-    frames: int = Field(ge=2)
-    stride: int = Field(default=1, ge=1)
+    frames: int = Field(ge=2, le=MOST_FRAMES)
+    stride: int = Field(default=1, ge=1, le=MOST_FRAMES)
     start: Start = "uniform"
     generated_start: Start | None = None
     order: Order = "drawn"
-    per_clip: int = Field(default=1, ge=1)
-    offset: int = Field(default=0, ge=0)
+    per_clip: int = Field(default=1, ge=1, le=MOST_FRAMES)
+    offset: int = Field(default=0, ge=0, le=MOST_FRAMES)
 
     @model_validator(mode="after")
     def _offset_has_a_place(self) -> Windows:

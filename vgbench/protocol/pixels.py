@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from vgbench.config import Config
 
@@ -29,7 +30,7 @@ class Resize(Config):
         rounding: how the result becomes uint8 again: "nearest", or "truncate" as `.byte()` does.
     """
 
-    size: int = 64
+    size: int = Field(default=64, ge=1, le=2**13)
     fit: Literal["crop", "squash", "keep"] = "crop"
     kernel: Kernel = "bilinear"
     antialias: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips import open_source
-from vgbench.clips.clip import ClipSource, Frames
+from vgbench.clips.clip import ClipSource, Frames, blocks
 from vgbench.distributed import World
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
 from vgbench.protocol.pixels import Resize, resize
@@ -132,13 +133,18 @@ class Windows:
 
     def _keep(self, index: int, length: int) -> Frames | None:
         """Decode and keep a whole clip, if there is room."""
-        needed = length * self.size * self.size * 3
+        shape = (length, self.size, self.size, 3)
+        needed = math.prod(shape)
         with self._lock:
             if needed > self._room:
                 return None
             self._room -= needed
         try:
-            whole = resize(self.source.clips[index].read(range(length)), self._policy)
+            # A clip that is small once resized may be huge as it is: it is never whole in memory.
+            whole, done = np.empty(shape, np.uint8), 0
+            for block in blocks(self.source.clips[index], length):
+                whole[done : done + len(block)] = resize(block, self._policy)
+                done += len(block)
         except BadClip:
             with self._lock:
                 self._room += needed
