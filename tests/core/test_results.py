@@ -6,7 +6,9 @@ import pytest
 from small_record import small_record
 
 from vgbench.errors import VgbenchError
-from vgbench.results import find_records, load_record
+from vgbench.results import Clips, find_records, load_record
+
+SIDE = small_record().clips.real
 
 
 @pytest.fixture
@@ -26,6 +28,40 @@ def test_file_name_cannot_leave_the_folder(record, tmp_path):
     path = record.save(tmp_path / "results")
     assert path.parent == tmp_path / "results"
     assert path.name.startswith("my-model-b-")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": "-my-model--b-"},  # as a file name, the same
+        {"created": "2026-01-02T03:04:05.679Z"},
+        {"seconds": {"total": 1.001}},
+        {"clips": Clips(generated=SIDE.model_copy(update={"manifest_hash": "1" * 64}), real=SIDE)},
+    ],
+)
+def test_two_evaluations_within_one_second_leave_two_records(record, other, tmp_path):
+    paths = [record.save(tmp_path), record.model_copy(update=other).save(tmp_path)]
+    assert len(set(paths)) == len(find_records([tmp_path])) == 2
+
+
+def test_names_are_sorted_by_time(record, tmp_path):
+    times = [
+        "2026-01-02T03:04:05.678Z",
+        "2026-01-02T03:04:05.679Z",
+        "2026-01-02T03:04:06.001Z",
+        "2026-11-01T00:00:00.000Z",
+    ]
+    made = [record.model_copy(update={"created": time}).save(tmp_path).name for time in times]
+    assert sorted(made) == made
+
+
+def test_a_record_is_never_overwritten(record, tmp_path):
+    path = record.save(tmp_path)
+    assert record.save(tmp_path) == path, "the same record again is no other"
+    other = record.model_copy(update={"details": {"role": "control"}})
+    with pytest.raises(VgbenchError, match="another record is there already"):
+        other.save(tmp_path)
+    assert load_record(path) == record
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ class Album:
 
 def own_names(record: Record) -> re.Pattern[str]:
     """Match the names that a record's own thumbnails have; any other could be a file of someone else."""
-    return re.compile(re.escape(record.stem) + rf"\.clips/(generated|real)-(\d+|{'|'.join(PICKS)})\.webp")
+    folder = f"({re.escape(record.stem)}|{re.escape(record.older_stem)})"
+    return re.compile(rf"{folder}\.clips/(generated|real)-(\d+|{'|'.join(PICKS)})\.webp")
 
 
 def collect(groups: Sequence[Group], budget: int = BUDGET) -> Album:
