@@ -112,7 +112,7 @@ class Record(Config):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     model: str
     signature: str
-    signature_fields: tuple[tuple[str, str], ...]
+    signature_fields: tuple[tuple[str, str], ...] = Field(min_length=1)
     protocol: dict[str, Any]
     scores: dict[str, Score]
     signatures: dict[str, str]
@@ -262,9 +262,18 @@ def find_records(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _is_record(path: Path) -> bool:
-    """Tell records from other JSON in a results folder, such as audits, by how they begin."""
-    with path.open("rb") as file:
-        start = file.read(64)
+    """Tell records from other JSON in a results folder, such as audits, by how they begin.
+
+    Raises:
+        VgbenchError: it cannot be read.
+    """
+    if not path.is_file():  # a folder of that name, a link to nothing, a pipe that nobody writes to
+        return False
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise VgbenchError(f"{path}: cannot be read ({error.strerror})") from error
     return b'"schema"' in start and b'"model"' in start
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from small_record import small_record
@@ -86,6 +87,24 @@ def test_finding_records_ignores_other_json(record, tmp_path):
     assert find_records([tmp_path, saved]) == [saved]
     with pytest.raises(VgbenchError, match="no records"):
         find_records([_empty(tmp_path)])
+
+
+def test_what_only_looks_like_a_record_is_passed_over(record, tmp_path):
+    saved = record.save(tmp_path)
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "dangling.json").symlink_to(tmp_path / "nothing")
+    (tmp_path / "circle.json").symlink_to(tmp_path / "circle.json")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.json")  # opening it would wait for ever
+    assert find_records([tmp_path]) == [saved]
+
+
+def test_a_record_without_signature_fields_is_damaged(record, tmp_path):
+    document = json.loads(record.to_json())
+    document["signature_fields"] = []
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    with pytest.raises(VgbenchError, match=r"r\.json: damaged record: 'signature_fields'"):
+        load_record(tmp_path / "r.json")
 
 
 def _empty(folder):
