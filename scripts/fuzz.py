@@ -20,12 +20,14 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "fuzz"
-NAMES = ("strip", "npz", "pt", "manifest", "record", "config", "archive")
+NAMES = ("strip", "npz", "pt", "manifest", "record", "config", "archive", "statistics", "generator")
 INSTRUMENTED = [
     "vgbench.clips",
     "vgbench.config",
     "vgbench.results",
     "vgbench.leaderboard.pack",
+    "vgbench.statistics_file",
+    "vgbench.reference_models.checkpoint",
     "zipfile",
     "tarfile",
     "csv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -56,6 +57,25 @@ def replacing(target: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_new(target: str | Path, data: bytes) -> None:
+    """Write `data` to `target`, whole or not at all, where nothing is yet.
+
+    Raises:
+        FileExistsError: something is there, which is left as it is.
+        OSError: the parent cannot be written to.
+    """
+    target = Path(target)
+    with replacing(target) as temporary:
+        _write(temporary, data)
+        try:
+            os.link(temporary, target)  # of two writers at once, one alone gets the name
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links: nearly as good
+            if target.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+
+
 def write_text(target: str | Path, text: str) -> None:
     """Write `text` (UTF-8) to `target`, whole or not at all, and flushed to the disk."""
     write_bytes(target, text.encode())
@@ -63,7 +83,12 @@ def write_text(target: str | Path, text: str) -> None:
 
 def write_bytes(target: str | Path, data: bytes) -> None:
     """Write `data` to `target`, whole or not at all, and flushed to the disk."""
-    with replacing(target) as temporary, temporary.open("wb") as file:
+    with replacing(target) as temporary:
+        _write(temporary, data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from vgbench.errors import ConfigError, VgbenchError
 
 T = TypeVar("T")
+LAUNCH = "start the ranks with torchrun, which sets it; without torchrun, unset RANK and WORLD_SIZE"
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,22 @@ class World:
 
 
 def launched_world() -> World:
-    """The world that `torchrun` announced in the environment; (0, 1) without it. Imports no torch."""
-    return World(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    """The world that `torchrun` announced in the environment; (0, 1) without it. Imports no torch.
+
+    Raises:
+        ConfigError: the variables are no whole numbers, or the rank is none of that world.
+    """
+    world = World(_whole_number("RANK", "0"), _whole_number("WORLD_SIZE", "1"))
+    if not world.rank < world.size:
+        raise ConfigError(f"RANK = {world.rank}: not below WORLD_SIZE = {world.size}", LAUNCH)
+    return world
+
+
+def _whole_number(name: str, default: str) -> int:
+    text = os.environ.get(name, default)
+    if not (text.isascii() and text.isdecimal()):
+        raise ConfigError(f"{name} = {text!r}: must be a whole number", LAUNCH)
+    return int(text)
 
 
 TIMEOUT = "VGBENCH_TIMEOUT_MINUTES"
@@ -57,7 +72,8 @@ def joined_world() -> Iterator[World]:
     """Join the process group that `torchrun` announced, and leave it at the end.
 
     Raises:
-        VgbenchError: another rank died, or did not answer within `timeout_minutes`.
+        ConfigError: what `torchrun` sets is not there or not as it sets it.
+        VgbenchError: another rank is missing, died, or did not answer within `timeout_minutes`.
     """
     world = World() if _is_alone.get() else launched_world()
     if world.size == 1:
@@ -69,11 +85,18 @@ def joined_world() -> Iterator[World]:
     if dist.is_initialized():
         yield world
         return
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    if backend == "nccl":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     minutes = timeout_minutes()
-    dist.init_process_group(backend, timeout=dt.timedelta(minutes=minutes))
+    local_rank = _whole_number("LOCAL_RANK", "0")
+    try:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(local_rank)
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=dt.timedelta(minutes=minutes))
+    except (RuntimeError, ValueError) as error:  # a rank that is missing; an address that is
+        raise VgbenchError(
+            f"rank {world.rank} of {world.size}: cannot join the others ({str(error).splitlines()[0]})",
+            f"start all ranks with torchrun; {TIMEOUT} = {minutes:g} sets how long they wait for each other",
+        ) from error
     try:
         yield world
     except RuntimeError as error:  # of gloo and NCCL alike; told apart from others by their words

@@ -8,7 +8,7 @@ import json
 import tempfile
 import time
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 from vgbench import atomic, extractors
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, printable
-from vgbench.distributed import joined_world
+from vgbench.distributed import gather, joined_world
 from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
 from vgbench.extractors.batch_size import Batches, BatchSize, batches
 from vgbench.extractors.compiled import CompiledExtractor
@@ -106,6 +106,7 @@ def evaluate(
     plan = resolve_protocol(protocol, metrics, extractor, settings)
     choices = parse_list(plan.metrics)
     store = store or FeatureStore()
+    damaged_before = len(store.damaged)
     with joined_world() as world:
         network = load_extractor(plan, choices, extractor, device, compiled)
         unfit = misfits(choices, network, plan)
@@ -135,6 +136,7 @@ def evaluate(
             else:
                 measured[side] = load_statistics(sources[side], plan, measures)
             seconds[side] = round(time.monotonic() - start, 3)
+        damaged = {name for names in gather(store.damaged[damaged_before:], world) for name in names}
         start = time.monotonic()
         scores, unscored = _score(choices, measured["generated"], measured["real"], lenient)
         unscored |= {metric: reason_of(metric, error) for metric, error in unfit.items()}
@@ -150,6 +152,7 @@ def evaluate(
             measures,
             measured,
             scores,
+            (*_store_warnings(damaged), *_warnings(plan, measures, measured), *_below_real(choices, scores)),
             seconds,
             {"batch_size": str(chosen), "compiled": str(isinstance(measures.extractor, CompiledExtractor))},
             {**said, **_foreign_directions(choices), **_sampling_details(opened), **(details or {})},
@@ -392,6 +395,7 @@ def _record(
     measures: Measures,
     measured: Mapping[str, Measured],
     scores: dict[str, Score],
+    warnings: tuple[tuple[str, str], ...],
     seconds: dict[str, float],
     extraction: dict[str, str],
     details: dict[str, Any],
@@ -417,7 +421,7 @@ def _record(
         clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
         environment=environment({"threads": str(torch.get_num_threads()), **extraction}),
         seconds=seconds,
-        warnings=(*_warnings(plan, measures, measured), *_below_real(choices, scores)),
+        warnings=warnings,
         created=now(),
         details=details,
     )
@@ -525,6 +529,13 @@ def _warnings(
                 yield "small-sample", f"{side}: {used} windows for the {values.shape[1]} numbers of {name}"
         if measured[side].skipped:
             yield "skipped-clips", f"{side}: {len(measured[side].skipped)} clips skipped"
+
+
+def _store_warnings(damaged: Collection[str]) -> Iterable[tuple[str, str]]:
+    """What the feature store had lost, as (code, sentence); no score rests on it."""
+    if damaged:
+        count = f"{len(damaged)} damaged segment{'s' if len(damaged) > 1 else ''}"
+        yield "damaged-store", f"feature store: {count}; what they held was computed again"
 
 
 def _below_real(choices: Sequence[Choice], scores: Mapping[str, Score]) -> Iterable[tuple[str, str]]:

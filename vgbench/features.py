@@ -5,7 +5,8 @@ table hashes what produced it (extractor id, weights, preprocessing, precision).
 segment files whose name is the sha256 of their bytes, so that
 - processes never write to the same file, and need no locks;
 - a killed run loses at most the entries since its last flush;
-- a damaged segment is seen when it is read, removed, and its entries are computed again.
+- a damaged segment is seen when it is read, and its entries are computed again; it is removed at the next
+  flush. One that merely cannot be read now (another user's, too many open files) is left alone.
 """
 
 from __future__ import annotations
@@ -71,11 +72,13 @@ class FeatureStore:
 
     Attributes:
         pruned: (files, bytes) that `prune` has removed so far.
+        damaged: names of the damaged segments that its tables have come upon.
     """
 
     folder: Path = field(default_factory=lambda: cache_folder("features"))
     limit_bytes: int = field(default_factory=limit_bytes)
     pruned: tuple[int, int] = field(default=(0, 0), init=False)
+    damaged: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def table(self, producer: str) -> Table:
         """Open the table of one producer, such as `i3d-k400@2a5c|tf1|float32` or `warping_error@1`.
@@ -94,7 +97,7 @@ class FeatureStore:
                 f"feature store {self.folder}: cannot be written to ({error.strerror})",
                 "set VGBENCH_CACHE to a folder that can, or pass --no-store",
             ) from error
-        return Table(folder, producer)
+        return Table(folder, producer, self.damaged)
 
     def segments(self) -> list[tuple[Path, int, float]]:
         """List (file, bytes, time of last use) of all segments, least recently used first."""
@@ -135,10 +138,11 @@ class FeatureStore:
 class Table:
     """Entries of one producer. Reads are verified; writes are buffered until `flush`."""
 
-    def __init__(self, folder: Path, producer: str) -> None:
+    def __init__(self, folder: Path, producer: str, damaged: list[str]) -> None:
         self.folder = folder
         self.producer = producer
-        self.damaged: list[str] = []
+        self._all_damaged = damaged
+        self._to_remove: list[str] = []
         self._index: dict[bytes, tuple[str, int]] = {}
         self._segments: dict[str, Mapping[str, npt.NDArray[np.generic]] | None] = {}
         self._listed: set[str] = set()
@@ -156,7 +160,7 @@ class Table:
                 with safetensors.safe_open(path, framework="numpy") as file:
                     keys = file.get_tensor("keys")
             except (OSError, safetensors.SafetensorError):
-                self._drop(path.name)
+                self._load(path.name)  # tells damage from what cannot be read now
                 continue
             for row, key in enumerate(keys):
                 self._index.setdefault(key.tobytes(), (path.name, row))
@@ -194,6 +198,7 @@ class Table:
             VgbenchError: the disk is full or cannot be written to.
         """
         self._last_flush = time.monotonic()
+        self._remove_damaged()
         if not self._pending:
             return
         keys = np.frombuffer(b"".join(self._pending), dtype=np.uint8).reshape(-1, _KEY_BYTES)
@@ -217,23 +222,42 @@ class Table:
     def _load(self, name: str) -> Mapping[str, npt.NDArray[np.generic]] | None:
         if name not in self._segments:
             path = self.folder / name
+            self._segments[name] = None
             try:
                 data = path.read_bytes()
-                intact = hashlib.sha256(data).hexdigest() == path.stem
-                self._segments[name] = safetensors.numpy.load(data) if intact else None
-            except (OSError, safetensors.SafetensorError):
-                self._segments[name] = None
+                if _is_whole(data, name):
+                    self._segments[name] = safetensors.numpy.load(data)
+            except OSError:  # pruned meanwhile, or it cannot be read now: no sign of damage
+                self._forget(name)
+                return None
+            except safetensors.SafetensorError:
+                pass
             if self._segments[name] is None:
-                self._drop(name)
+                self._forget(name)
+                self._to_remove.append(name)
+                self._all_damaged.append(name)
             else:
                 with contextlib.suppress(OSError):  # a store shared read-only
                     path.touch()  # `prune` removes the least recently used
         return self._segments[name]
 
-    def _drop(self, name: str) -> None:
-        """Forget a segment that is damaged or gone; its entries will be computed again."""
-        path = self.folder / name
-        if path.exists():
-            self.damaged.append(name)
-            path.unlink(missing_ok=True)
+    def _forget(self, name: str) -> None:
+        """Leave a segment out of the index; its entries will be computed again."""
         self._index = {key: place for key, place in self._index.items() if place[0] != name}
+
+    def _remove_damaged(self) -> None:
+        """Remove damaged segments, unless another process has written them anew.
+
+        Only who writes removes: a decoding worker that comes upon damage could not tell anybody.
+        """
+        for name in self._to_remove:
+            path = self.folder / name
+            with contextlib.suppress(OSError):  # removed already, or a store shared read-only
+                if not _is_whole(path.read_bytes(), name):
+                    path.unlink()
+        self._to_remove = []
+
+
+def _is_whole(data: bytes, name: str) -> bool:
+    """Whether a segment's bytes are those that its name was made of."""
+    return hashlib.sha256(data).hexdigest() == Path(name).stem

@@ -115,7 +115,7 @@ class Record(Config):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     model: str
     signature: str
-    signature_fields: tuple[tuple[str, str], ...]
+    signature_fields: tuple[tuple[str, str], ...] = Field(min_length=1)
     protocol: dict[str, Any]
     scores: dict[str, Score]
     signatures: dict[str, str]
@@ -134,17 +134,26 @@ class Record(Config):
         return json.dumps({**values, HASH: content_hash(values)}, indent=1, ensure_ascii=False) + "\n"
 
     def save(self, path: str | Path) -> Path:
-        """Write to `path` (a file, or a folder, where the name is made of model, signature and time).
+        """Write to `path`: a file, or a folder, where the name is `stem` and no other record is replaced.
 
         Raises:
-            VgbenchError: the place cannot be written to.
+            VgbenchError: the place cannot be written to, or holds another record of that name.
         """
-        path = Path(path)
-        if path.suffix != ".json":
-            path = path / f"{self.stem}.json"
+        path, text = Path(path), self.to_json()
         try:
-            atomic.write_text(path, self.to_json())
+            if path.suffix == ".json":
+                atomic.write_text(path, text)
+            else:
+                path = path / f"{self.stem}.json"
+                atomic.write_new(path, text.encode())
         except OSError as error:
+            if isinstance(error, FileExistsError) and path.is_file():
+                if path.read_text(encoding="utf-8") == text:
+                    return path
+                raise VgbenchError(
+                    f"{path}: another record is there already",
+                    "records are never overwritten; evaluate again",
+                ) from error
             raise VgbenchError(
                 f"{path}: cannot write the record ({error.strerror})",
                 "free space there, or choose another folder",
@@ -153,10 +162,29 @@ class Record(Config):
 
     @property
     def stem(self) -> str:
-        """File name without suffix: model, short signature, time of creation."""
+        """File name without suffix: model, short signature, time to the millisecond, and eight hex digits.
+
+        The digits are a hash of model, signature, both manifests, time and durations, so that two evaluations
+        never share a name, and of nothing that may be added to a record once it is made.
+        """
+        made = {
+            "model": self.model,
+            "signature": self.signature,
+            "manifests": [self.clips.generated.manifest_hash, self.clips.real.manifest_hash],
+            "created": self.created,
+            "seconds": self.seconds,
+        }
+        return f"{self._stem(23)}-{content_hash(made)[:8]}"
+
+    @property
+    def older_stem(self) -> str:
+        """`stem` as it was before it ended in a hash; thumbnails of such records lie there."""
+        return self._stem(19)
+
+    def _stem(self, digits: int) -> str:
         model = re.sub(r"[^A-Za-z0-9._-]+", "-", self.model).strip(".-")[:80] or "model"
         short = Signature(self.signature_fields).short_hash
-        return f"{model}-{short}-{re.sub('[^0-9T]', '', self.created[:19])}"
+        return f"{model}-{short}-{re.sub('[^0-9T]', '', self.created[:digits])}"
 
 
 def load_record(path: str | Path) -> Record:
@@ -237,9 +265,18 @@ def find_records(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _is_record(path: Path) -> bool:
-    """Tell records from other JSON in a results folder, such as audits, by how they begin."""
-    with path.open("rb") as file:
-        start = file.read(64)
+    """Tell records from other JSON in a results folder, such as audits, by how they begin.
+
+    Raises:
+        VgbenchError: it cannot be read.
+    """
+    if not path.is_file():  # a folder of that name, a link to nothing, a pipe that nobody writes to
+        return False
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise VgbenchError(f"{path}: cannot be read ({error.strerror})") from error
     return b'"schema"' in start and b'"model"' in start
 
 

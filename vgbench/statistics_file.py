@@ -8,23 +8,50 @@ the real side is in it; `vgbench eval … --against FILE` takes it in place of t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import safetensors
-import safetensors.numpy
+import numpy.typing as npt
+import torch
+from pydantic import Field
 
-from vgbench import atomic
+from vgbench.config import Config, parse
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.metrics.metric import ClipMetric
 from vgbench.metrics.score import Samples
 from vgbench.pipeline import Measured, Measures, UsedWindow, label_samples
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window
+from vgbench.tensor_file import load_tensors, save_tensors
 
 SCHEMA = 1
 SUFFIX = ".safetensors"
 _VALUES = "clip_values/"
+_ABOUT = "vgbench_statistics"
+_AGAIN = "fetch or export it again"
+
+
+class About(Config):
+    """What a statistics file says of itself, beside its arrays.
+
+    Attributes:
+        source: as the user named it.
+        found: clips in the source.
+        manifest_hash: see `Measured.manifest_hash`.
+        requirements: what protocol and extractor it was made with, by key.
+        clip_metrics: name -> version.
+        windows: (id, label, sha256) of each window.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    source: str
+    found: int
+    manifest_hash: str
+    requirements: dict[str, str]
+    clip_metrics: dict[str, str]
+    windows: tuple[tuple[str, str | None, str], ...] = Field(min_length=1)
 
 
 def is_statistics(spec: object) -> bool:
@@ -41,7 +68,7 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
     path = Path(path)
     if path.suffix != SUFFIX:
         raise VgbenchError(f"{path}: statistics files end in {SUFFIX}")
-    arrays: dict[str, Any] = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "groups": measured.groups,
         "frames": np.array([used.window.frames for used in measured.windows], dtype=np.int32),
         **{_VALUES + name: values for name, values in measured.clip_values.items()},
@@ -61,63 +88,137 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
         "clip_metrics": {metric.name: metric.version for metric in measures.clip_metrics},
         "windows": [[used.id, used.label, used.fingerprint] for used in measured.windows],
     }
-    data = safetensors.numpy.save(arrays, {"vgbench_statistics": json.dumps(about)})
-    try:
-        atomic.write_bytes(path, data)
-    except OSError as error:
-        raise VgbenchError(
-            f"{path}: cannot be written ({error.strerror})", "free space there, or choose another folder"
-        ) from error
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in arrays.items()}
+    save_tensors(path, tensors, {_ABOUT: json.dumps(about)})
     return path
 
 
 def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Measured:
     """Read statistics and check that they were made as the protocol and extractor at hand would make them.
 
+    Its bytes are held against the hash in them; files from before there was one have their shapes checked
+    only, and that every number is finite.
+
     Raises:
         VgbenchError: not there, damaged, or not a statistics file.
         ConfigError: made under another protocol or extractor; names what differs.
     """
     path = Path(path)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("vgbench_statistics", "null"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError, ValueError) as error:
-        raise VgbenchError(f"{path}: cannot be read ({error})", "export it again") from error
-    if about is None or about.get("schema") != SCHEMA:
-        raise VgbenchError(f"{path}: not a statistics file of this version", "see `vgbench stats export`")
-    _require_equal(path, about["requirements"], _requirements(plan, measures))
+    tensors, metadata = load_tensors(path)
+    about = _about(path, metadata)
+    _require_equal(path, about.requirements, _requirements(plan, measures))
     for metric in measures.clip_metrics:
-        if about["clip_metrics"].get(metric.name) != metric.version:
+        if about.clip_metrics.get(metric.name) != metric.version:
             raise ConfigError(
                 f"{path}: holds no {metric.name} (version {metric.version})",
-                f"it holds {', '.join(about['clip_metrics']) or 'none'}; choose metrics with --metrics",
+                f"it holds {', '.join(about.clip_metrics) or 'none'}; choose metrics with --metrics",
             )
-    groups = arrays["groups"]
+    n = len(about.windows)
+    groups = _integers(path, tensors, "groups", (n,)).astype(np.int64)
+    frames = _integers(path, tensors, "frames", (n, plan.windows.frames))
     windows = tuple(
-        UsedWindow(name, label, fingerprint, Window(-1, tuple(int(index) for index in frames)))
-        for (name, label, fingerprint), frames in zip(about["windows"], arrays["frames"], strict=True)
+        UsedWindow(name, label, fingerprint, Window(-1, tuple(indices)))
+        for (name, label, fingerprint), indices in zip(about.windows, frames.tolist(), strict=True)
     )
-    samples = None
-    if measures.extractor is not None:
-        samples = label_samples(
-            Samples(arrays["features"], arrays.get("logits"), groups, arrays.get("frame_features")), windows
-        )
     measured = Measured(
-        source=about["source"],
-        found=about["found"],
+        source=about.source,
+        found=about.found,
         windows=windows,
         groups=groups,
-        samples=samples,
-        clip_values={metric.name: arrays[_VALUES + metric.name] for metric in measures.clip_metrics},
+        samples=_samples(path, tensors, groups, windows, measures),
+        clip_values={
+            metric.name: _numbers(
+                path, tensors, _VALUES + metric.name, (n,) if isinstance(metric, ClipMetric) else (n, None)
+            )
+            for metric in measures.clip_metrics
+        },
         skipped=(),
         computed=0,
-        reused=len(groups),
+        reused=n,
     )
-    if measured.manifest_hash != about["manifest_hash"]:
-        raise VgbenchError(f"{path}: damaged, its manifest does not add up", "fetch or export it again")
+    if measured.manifest_hash != about.manifest_hash:
+        raise VgbenchError(f"{path}: damaged, its manifest does not add up", _AGAIN)
     return measured
+
+
+def _about(path: Path, metadata: Mapping[str, str]) -> About:
+    try:
+        values = json.loads(metadata.get(_ABOUT, "null"))
+    except (ValueError, RecursionError) as error:
+        raise VgbenchError(f"{path}: damaged, its metadata cannot be read", _AGAIN) from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        raise VgbenchError(f"{path}: not a statistics file of this version", "see `vgbench stats export`")
+    return parse(About, values, where=str(path))
+
+
+def _samples(
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    groups: npt.NDArray[np.int64],
+    windows: tuple[UsedWindow, ...],
+    measures: Measures,
+) -> Samples | None:
+    """What the extractor saw; None where no metric needs one."""
+    if measures.extractor is None:
+        return None
+    n = len(windows)
+    features = _numbers(path, tensors, "features", (n, None))
+    logits = _numbers(path, tensors, "logits", (n, None)) if "logits" in tensors else None
+    frames = (
+        _numbers(path, tensors, "frame_features", (n, None, None)) if "frame_features" in tensors else None
+    )
+    return label_samples(Samples(features, logits, groups, frames), windows)
+
+
+def _integers(
+    path: Path, tensors: Mapping[str, torch.Tensor], name: str, shape: tuple[int | None, ...]
+) -> npt.NDArray[Any]:
+    return _array(path, tensors, name, shape, (torch.int32, torch.int64))
+
+
+def _numbers(
+    path: Path, tensors: Mapping[str, torch.Tensor], name: str, shape: tuple[int | None, ...]
+) -> npt.NDArray[Any]:
+    array = _array(path, tensors, name, shape, (torch.float32, torch.float64))
+    if not np.isfinite(array).all():
+        raise VgbenchError(f"{path}: damaged, {name} is not finite", _AGAIN)
+    return array
+
+
+def _array(
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    name: str,
+    shape: tuple[int | None, ...],
+    kinds: tuple[torch.dtype, ...],
+) -> npt.NDArray[Any]:
+    """Take one array of the file.
+
+    Args:
+        path: the file, for messages.
+        tensors: what it holds.
+        name: which one.
+        shape: what it must have; None stands for any length but 0.
+        kinds: types that it may have.
+
+    Raises:
+        VgbenchError: not there, or of another shape or type.
+    """
+    if name not in tensors:
+        raise VgbenchError(f"{path}: damaged, it holds no {name}", _AGAIN)
+    tensor = tensors[name]
+    fits = len(shape) == tensor.ndim and all(
+        have == want or (want is None and have > 0) for want, have in zip(shape, tensor.shape, strict=True)
+    )
+    if not fits or tensor.dtype not in kinds:
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise VgbenchError(
+            f"{path}: damaged, {name} is {str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}, "
+            f"not [{wanted}]",
+            _AGAIN,
+        )
+    array: npt.NDArray[Any] = tensor.numpy()
+    return array
 
 
 def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:

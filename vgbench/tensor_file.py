@@ -48,7 +48,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if promised is not None and promised != _digest(tensors, metadata):
         raise VgbenchError(
             f"{path}: damaged, its content is not what was written (sha256 differs)",
-            "use another checkpoint of the run, or a backup",
+            "use a backup, or make it again",
         )
     return tensors, metadata
 

@@ -23,6 +23,19 @@ def test_temporary_name_keeps_the_suffix_and_is_hidden(tmp_path):
     assert (tmp_path / "deep" / "clip.mp4").read_bytes() == b"x"
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_there_stays_where_a_new_file_is_wanted(tmp_path, links, monkeypatch):
+    def no_links(source, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(atomic.os, "link", no_links)
+    atomic.write_new(tmp_path / "a", b"first")
+    with pytest.raises(FileExistsError):
+        atomic.write_new(tmp_path / "a", b"second")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"first")]
+
+
 def test_folders_are_replaced_whole(tmp_path):
     for text in ("one", "two"):
         with atomic.replacing(tmp_path / "run") as temporary:

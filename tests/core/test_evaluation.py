@@ -59,6 +59,24 @@ def test_same_clips_are_at_distance_zero():
     assert record.scores["fvd"].value >= 0
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damage_in_the_store_changes_no_score_and_is_told(tmp_path, workers):
+    whole = _evaluate(store=FeatureStore(tmp_path))
+    segments = list(tmp_path.glob("*/*.safetensors"))
+    for path in segments:
+        data = bytearray(path.read_bytes())
+        data[-40] ^= 1
+        path.write_bytes(data)
+    again = _evaluate(store=FeatureStore(tmp_path), workers=workers)
+    assert _numbers(again) == _numbers(whole)
+    ((code, sentence),) = set(again.warnings) - set(whole.warnings)
+    assert code == "damaged-store"
+    assert f"{len(segments)} damaged segments" in sentence
+    store = FeatureStore(tmp_path)
+    _evaluate(store=store)
+    assert store.damaged == []
+
+
 def test_features_are_computed_once(tmp_path):
     store = FeatureStore(tmp_path)
     first, second = StubExtractor(), StubExtractor()

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,13 +89,102 @@ def test_damaged_segment_is_dropped_and_only_its_entries_are_lost(tmp_path, dama
         data[-40] ^= 1  # before the keys, which come last
     first.write_bytes({"cut the end": data[:-5], "empty": b""}.get(damage, data))
 
-    again = FeatureStore(tmp_path).table("net@1")
+    store = FeatureStore(tmp_path)
+    again = store.table("net@1")
     assert again.get(_key(1)) is None
     assert again.get(_key(2)) is not None
-    assert again.damaged == [first.name]
+    assert store.damaged == [first.name]
+    again.flush()
+    assert not first.exists()
     again.put(_key(1), _row(1))
     again.flush()
     assert FeatureStore(tmp_path).table("net@1").get(_key(1)) is not None
+
+
+@contextlib.contextmanager
+def _no_more_open_files():
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextlib.contextmanager
+def _no_rights():
+    """Those of nobody where the tests run as root, who may read everything."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared():
+    """A store that everybody may write to, which pytest's folders are not, with one entry."""
+    folder = Path(tempfile.mkdtemp(prefix="vgbench-store-"))
+    table = FeatureStore(folder).table("net@1")
+    table.put(_key(1), _row(1))
+    table.flush()
+    for place in (folder, table.folder):
+        place.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("reason", "opened"),
+    [("another user's", "before"), ("another user's", "then"), ("too many open files", "before")],
+)
+def test_a_segment_that_cannot_be_read_now_is_no_damage(shared, reason, opened):
+    (segment,) = shared.glob("*/*.safetensors")
+    store = FeatureStore(shared)
+    table = store.table("net@1") if opened == "before" else None
+    segment.chmod(0 if reason == "another user's" else 0o644)
+    with _no_rights() if reason == "another user's" else _no_more_open_files():
+        table = table or store.table("net@1")
+        assert table.get(_key(1)) is None
+    table.flush()
+    assert store.damaged == []
+    segment.chmod(0o644)
+    assert FeatureStore(shared).table("net@1").get(_key(1)) is not None
+
+
+def test_damage_in_a_store_that_may_only_be_read_is_told_and_left(shared):
+    (segment,) = shared.glob("*/*.safetensors")
+    data = bytearray(segment.read_bytes())
+    data[-40] ^= 1
+    segment.write_bytes(data)
+    segment.chmod(0o644)
+    segment.parent.chmod(0o555)
+    store = FeatureStore(shared)
+    with _no_rights():
+        table = store.table("net@1")
+        assert table.get(_key(1)) is None
+        table.flush()
+    assert store.damaged == [segment.name]
+    assert segment.exists()
+
+
+def test_a_damaged_segment_that_another_process_wrote_anew_stays(tmp_path):
+    table = FeatureStore(tmp_path).table("net@1")
+    table.put(_key(1), _row(1))
+    table.flush()
+    (segment,) = table.folder.glob("*.safetensors")
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    again = FeatureStore(tmp_path).table("net@1")
+    assert again.get(_key(1)) is None
+    segment.write_bytes(whole)
+    again.flush()
+    assert segment.read_bytes() == whole
 
 
 def _write(folder, start):
@@ -145,8 +238,8 @@ def test_a_segment_that_another_process_is_writing_is_left_alone(tmp_path):
     table = store.table("net@1")
     half_written = table.folder / ".abc.123.0123abcd.safetensors"
     half_written.write_bytes(b"half")
-    again = store.table("net@1")
-    assert again.damaged == []
+    assert len(store.table("net@1")) == 0
+    assert store.damaged == []
     assert store.segments() == []
     store.prune(0)
     assert half_written.exists(), "its writer may still be alive"

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from small_record import small_record
 
 from vgbench.errors import VgbenchError
-from vgbench.results import find_records, load_record
+from vgbench.results import Clips, find_records, load_record
+
+SIDE = small_record().clips.real
 
 
 @pytest.fixture
@@ -26,6 +29,40 @@ def test_file_name_cannot_leave_the_folder(record, tmp_path):
     path = record.save(tmp_path / "results")
     assert path.parent == tmp_path / "results"
     assert path.name.startswith("my-model-b-")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": "-my-model--b-"},  # as a file name, the same
+        {"created": "2026-01-02T03:04:05.679Z"},
+        {"seconds": {"total": 1.001}},
+        {"clips": Clips(generated=SIDE.model_copy(update={"manifest_hash": "1" * 64}), real=SIDE)},
+    ],
+)
+def test_two_evaluations_within_one_second_leave_two_records(record, other, tmp_path):
+    paths = [record.save(tmp_path), record.model_copy(update=other).save(tmp_path)]
+    assert len(set(paths)) == len(find_records([tmp_path])) == 2
+
+
+def test_names_are_sorted_by_time(record, tmp_path):
+    times = [
+        "2026-01-02T03:04:05.678Z",
+        "2026-01-02T03:04:05.679Z",
+        "2026-01-02T03:04:06.001Z",
+        "2026-11-01T00:00:00.000Z",
+    ]
+    made = [record.model_copy(update={"created": time}).save(tmp_path).name for time in times]
+    assert sorted(made) == made
+
+
+def test_a_record_is_never_overwritten(record, tmp_path):
+    path = record.save(tmp_path)
+    assert record.save(tmp_path) == path, "the same record again is no other"
+    other = record.model_copy(update={"details": {"role": "control"}})
+    with pytest.raises(VgbenchError, match="another record is there already"):
+        other.save(tmp_path)
+    assert load_record(path) == record
 
 
 @pytest.mark.parametrize(
@@ -50,6 +87,24 @@ def test_finding_records_ignores_other_json(record, tmp_path):
     assert find_records([tmp_path, saved]) == [saved]
     with pytest.raises(VgbenchError, match="no records"):
         find_records([_empty(tmp_path)])
+
+
+def test_what_only_looks_like_a_record_is_passed_over(record, tmp_path):
+    saved = record.save(tmp_path)
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "dangling.json").symlink_to(tmp_path / "nothing")
+    (tmp_path / "circle.json").symlink_to(tmp_path / "circle.json")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.json")  # opening it would wait for ever
+    assert find_records([tmp_path]) == [saved]
+
+
+def test_a_record_without_signature_fields_is_damaged(record, tmp_path):
+    document = json.loads(record.to_json())
+    document["signature_fields"] = []
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    with pytest.raises(VgbenchError, match=r"r\.json: damaged record: 'signature_fields'"):
+        load_record(tmp_path / "r.json")
 
 
 def _empty(folder):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from vgbench.distributed import timeout_minutes
-from vgbench.errors import ConfigError
+from vgbench.distributed import joined_world, timeout_minutes
+from vgbench.errors import ConfigError, VgbenchError
 
 TESTS = Path(__file__).parents[1]
 COMMAND = [
@@ -77,6 +78,33 @@ def test_a_rank_that_hangs_ends_the_run_with_a_message(tmp_path):
     failed = _run(2, tmp_path, "stub_extractor:HangsOnRankOne", VGBENCH_TIMEOUT_MINUTES="0.1")
     assert failed.returncode != 0
     assert "another rank died, or did not answer for 0.1 minutes" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"RANK": "abc", "WORLD_SIZE": "2"}, "RANK = 'abc': must be a whole number"),
+        ({"RANK": "0", "WORLD_SIZE": "-1"}, "WORLD_SIZE = '-1': must be a whole number"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK = 2: not below WORLD_SIZE = 2"),
+        ({"RANK": "1"}, "RANK = 1: not below WORLD_SIZE = 1"),
+        ({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "x"}, "LOCAL_RANK = 'x'"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "rank 0 of 2: cannot join the others .*MASTER_ADDR"),
+        ({"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}, "rank 0 of 2: cannot join the others"),
+    ],
+)
+def test_a_world_that_cannot_be_joined_says_why(environment, words, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    if "MASTER_ADDR" in environment:  # where nobody else will ever come
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("VGBENCH_TIMEOUT_MINUTES", "0.02")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(VgbenchError, match=words) as error, joined_world():
+        pass
+    assert "torchrun" in (error.value.remedy or "")
 
 
 def test_patience_must_be_a_number(monkeypatch):

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+import safetensors
 import safetensors.numpy
 from stub_extractor import StubExtractor
 
@@ -18,9 +21,16 @@ OPTIONS = {
 }
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("statistics") / "real.safetensors"
+    return export_statistics(TEST, path, settings=SETTINGS, **OPTIONS).read_bytes()
+
+
 @pytest.fixture
-def exported(tmp_path):
-    return export_statistics(TEST, tmp_path / "real.safetensors", settings=SETTINGS, **OPTIONS)
+def exported(whole, tmp_path):
+    (tmp_path / "real.safetensors").write_bytes(whole)
+    return tmp_path / "real.safetensors"
 
 
 def test_scores_against_the_file_are_scores_against_the_clips(exported):
@@ -49,3 +59,70 @@ def test_damaged_and_foreign_files_are_refused(exported, tmp_path):
     safetensors.numpy.save_file({"a": np.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(VgbenchError, match="not a statistics file"):
         vgbench.evaluate(TRAIN, tmp_path / "other.safetensors", settings=SETTINGS, **OPTIONS)
+
+
+def parts(path):
+    with safetensors.safe_open(path, framework="numpy") as file:
+        return safetensors.numpy.load_file(path), json.loads(file.metadata()["vgbench_statistics"])
+
+
+def rewrite(path, arrays, about):
+    """As a program that knows of no hash would write it."""
+    safetensors.numpy.save_file(arrays, path, {"vgbench_statistics": json.dumps(about)})
+
+
+@pytest.mark.parametrize("name", ["clip_values/temporal_flicker", "features", "logits", "groups", "frames"])
+def test_a_flipped_bit_is_noticed_wherever_it_is(exported, name):
+    data = bytearray(exported.read_bytes())
+    size = int.from_bytes(data[:8], "little")
+    data[8 + size + json.loads(data[8 : 8 + size])[name]["data_offsets"][0] + 2] ^= 1
+    exported.write_bytes(data)
+    with pytest.raises(VgbenchError, match=r"real\.safetensors: damaged.*sha256 differs"):
+        vgbench.evaluate(TRAIN, exported, settings=SETTINGS, **OPTIONS)
+
+
+def test_a_file_from_before_there_was_a_hash_is_read(exported):
+    with_hash = vgbench.evaluate(TRAIN, exported, settings=SETTINGS, **OPTIONS)
+    rewrite(exported, *parts(exported))
+    assert vgbench.evaluate(TRAIN, exported, settings=SETTINGS, **OPTIONS).scores == with_hash.scores
+
+
+NAN = np.full((20, 32), np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda arrays, about: arrays.pop("groups"), "holds no groups"),
+        (lambda arrays, about: arrays.pop("frames"), "holds no frames"),
+        (lambda arrays, about: arrays.pop("features"), "holds no features"),
+        (lambda arrays, about: arrays.pop("clip_values/temporal_flicker"), "holds no clip_values/temporal"),
+        (lambda arrays, about: arrays.update(features=arrays["features"][:3]), r"features is float32 \[3, "),
+        (lambda arrays, about: arrays.update(features=arrays["features"][:, :0]), "features is"),
+        (lambda arrays, about: arrays.update(logits=arrays["logits"][0]), "logits is"),
+        (lambda arrays, about: arrays.update(features=NAN), "features is not finite"),
+        (lambda arrays, about: arrays.update(groups=arrays["groups"] * 1.0), "groups is float64"),
+        (lambda arrays, about: arrays.update(frames=arrays["frames"][:, :2]), "frames is int32"),
+        (
+            lambda arrays, about: arrays.update({"clip_values/temporal_flicker": np.full(20, np.inf)}),
+            "temporal_flicker is not finite",
+        ),
+        (lambda arrays, about: about.pop("requirements"), "'requirements' is missing"),
+        (lambda arrays, about: about.update(windows=[]), "windows"),
+        (lambda arrays, about: about.update(windows=[[1]] * 20), "windows"),
+        (lambda arrays, about: about.update(clip_metrics=3), "clip_metrics"),
+    ],
+)
+def test_what_a_damaged_file_lacks_is_named(exported, change, words):
+    arrays, about = parts(exported)
+    change(arrays, about)
+    rewrite(exported, arrays, about)
+    with pytest.raises(VgbenchError, match=rf"real\.safetensors.*{words}"):
+        vgbench.evaluate(TRAIN, exported, settings=SETTINGS, **OPTIONS)
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "3", "{}", "{", "[" * 100_000])
+def test_metadata_that_are_none(exported, text):
+    safetensors.numpy.save_file(parts(exported)[0], exported, {"vgbench_statistics": text})
+    with pytest.raises(VgbenchError, match=r"real\.safetensors"):
+        vgbench.evaluate(TRAIN, exported, settings=SETTINGS, **OPTIONS)

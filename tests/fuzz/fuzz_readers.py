@@ -6,6 +6,7 @@ chance, and what they found is kept in `found/NAME/` and read again by the suite
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import tarfile
@@ -17,8 +18,11 @@ from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
+import safetensors
+import safetensors.torch
 import torch
 from small_record import small_record
+from stub_extractor import StubExtractor
 
 from vgbench import protocol
 from vgbench.clips.arrays import stored_array_clips
@@ -30,7 +34,14 @@ from vgbench.clips.manifest import read_manifest
 from vgbench.config import with_overrides
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.leaderboard.pack import read_checked
+from vgbench.metrics import parse_list
+from vgbench.metrics.score import Samples
+from vgbench.pipeline import Measured, Measures, UsedWindow
+from vgbench.protocol.sampler import Window
+from vgbench.reference_models import build
+from vgbench.reference_models.checkpoint import load_generator, save_generator
 from vgbench.results import load_record
+from vgbench.statistics_file import load_statistics, save_statistics
 from vgbench.training.presets import preset_path, read_config
 
 FOUND = Path(__file__).parent / "found"
@@ -128,6 +139,17 @@ def read_archive(data: bytes) -> None:
     read_checked(_on_disk(data, ".zip"))
 
 
+def read_statistics(data: bytes) -> None:
+    measured = load_statistics(_on_disk(data, ".safetensors"), *_plan_and_measures())
+    assert measured.samples is not None
+    assert len(measured.windows) == len(measured.groups) == len(measured.samples.features)
+    assert all(np.isfinite(values).all() for values in measured.clip_values.values())
+
+
+def read_generator(data: bytes) -> None:
+    load_generator(_on_disk(data, ".safetensors"))
+
+
 def _use(clip: Clip) -> None:
     try:
         last = clip.count_frames() - 1
@@ -219,6 +241,37 @@ def archive_seeds() -> list[bytes]:
     return [*seeds, stream.getvalue()]
 
 
+@functools.cache
+def _plan_and_measures() -> tuple[protocol.Protocol, Measures]:
+    chosen = parse_list(["fvd", "temporal_flicker"])
+    plan = protocol.load("quick").model_copy(update={"metrics": tuple(map(str, chosen))})
+    return plan, Measures(StubExtractor(), (chosen[1].metric,))
+
+
+def statistics_seeds() -> list[bytes]:
+    frames = tuple(range(16))
+    windows = tuple(UsedWindow(f"{k}", "run", "0" * 64, Window(k, frames)) for k in range(2))
+    groups, values = np.arange(2), np.array([0.5, 1.0])
+    samples = Samples(np.ones((2, 3), np.float32), np.ones((2, 2), np.float32), groups)
+    measured = Measured("a", 2, windows, groups, samples, {"temporal_flicker": values}, (), 2, 0)
+    path = save_statistics(Path(_FOLDER.name) / "seed.safetensors", measured, *_plan_and_measures())
+    return _with_and_without_hash(path)
+
+
+def generator_seeds() -> list[bytes]:
+    parts = {"channels": 1, "content_dim": 1, "motion": {"code_dim": 1, "noise_dim": 1}}
+    path = Path(_FOLDER.name) / "seed.safetensors"
+    save_generator(path, build({"size": 16, "frames": 2, "generator": parts}), facts={"steps": 1})
+    return _with_and_without_hash(path)
+
+
+def _with_and_without_hash(path: Path) -> list[bytes]:
+    """With the hash in it nothing but the header can be changed unseen."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        about = {key: value for key, value in file.metadata().items() if key != "sha256"}
+    return [path.read_bytes(), safetensors.torch.save(safetensors.torch.load_file(path), about)]
+
+
 TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[bytes], None]]] = {
     "strip": (strip_seeds, read_strip),
     "npz": (npz_seeds, read_npz),
@@ -227,4 +280,6 @@ TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[bytes], None]]] = 
     "record": (record_seeds, read_record),
     "config": (config_seeds, read_configs),
     "archive": (archive_seeds, read_archive),
+    "statistics": (statistics_seeds, read_statistics),
+    "generator": (generator_seeds, read_generator),
 }

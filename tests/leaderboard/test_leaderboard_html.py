@@ -161,6 +161,38 @@ def test_a_changed_missing_or_foreign_thumbnail_is_left_out(tmp_path):
     assert "3 thumbnails are missing or changed" in render_html(rank([load_record(path)], paths=[path]))
 
 
+def webp_that_announces(side):
+    """A picture of a pixel in a canvas of `side` squared, by the container specification of WebP."""
+
+    def chunk(name, data):
+        return name + len(data).to_bytes(4, "little") + data + b"\0" * (len(data) % 2)
+
+    Image.new("RGB", (16, 16)).save(small := io.BytesIO(), "WEBP", lossless=True)
+    canvas, zero = (side - 1).to_bytes(3, "little"), bytes(3)
+    frame = zero + zero + (15).to_bytes(3, "little") * 2 + (40).to_bytes(3, "little") + b"\2"
+    body = chunk(b"VP8X", b"\2" + zero + canvas + canvas) + chunk(b"ANIM", bytes(6))
+    body = b"WEBP" + body + chunk(b"ANMF", frame + small.getvalue()[12:])
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def test_a_small_file_that_announces_a_huge_picture_is_left_out(tmp_path):
+    from vgbench.results import load_record
+
+    pictures = [webp_that_announces(16), webp_that_announces(16383), webp()[:-30]]
+    assert len(pictures[1]) < 200
+    path = save_with_thumbnails(make_record("a"), tmp_path, pictures)
+    album = thumbnails.collect(rank([load_record(path)], paths=[path]))
+    (shown,) = album.generated.values()
+    assert (len(shown), album.unusable) == (1, 2)
+
+
+def test_a_thumbnail_with_a_number_beyond_all_bounds_is_no_thumbnail(tmp_path):
+    picture = webp()
+    names = {f"generated-{'9' * 5000}.webp": hashlib.sha256(picture).hexdigest()}
+    album = thumbnails.collect(rank([make_record("a", thumbnails=names)], paths=[tmp_path / "a.json"]))
+    assert not any(album.generated.values())
+
+
 def test_a_thumbnail_outside_of_the_folder_is_not_read(tmp_path):
     picture = webp()
     (tmp_path / "generated-0.webp").write_bytes(picture)

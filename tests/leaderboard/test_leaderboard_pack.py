@@ -56,6 +56,22 @@ def test_round_trip(record_path, sent, tmp_path):
     assert unpack_checked(sent, tmp_path / "board") == arrived  # again changes nothing
 
 
+def test_records_from_before_names_ended_in_a_hash_are_packed_too(tmp_path):
+    record = make_record("my gan")
+    name = f"{record.older_stem}.clips/generated-0.webp"
+    assert name.startswith("my-gan-")
+    assert name.endswith("-20261120T120000.clips/generated-0.webp")
+    picture = tmp_path / "results" / name
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"RIFF picture")
+    thumbnails = {name: hashlib.sha256(b"RIFF picture").hexdigest()}
+    path = tmp_path / "results" / f"{record.older_stem}.json"
+    record.model_copy(update={"thumbnails": thumbnails}).save(path)
+    arrived = unpack_checked(pack(path, tmp_path / "sent"), tmp_path / "board")
+    assert load_record(arrived) == load_record(path)
+    assert (arrived.parent / name).read_bytes() == b"RIFF picture"
+
+
 def test_equal_input_gives_equal_bytes(record_path, sent, tmp_path):
     assert pack(record_path, tmp_path / "again.zip").read_bytes() == sent.read_bytes()
 

@@ -67,7 +67,7 @@ def test_a_site_inside_of_its_results_settles(results):
 
 
 def test_two_records_of_one_name_are_refused(tmp_path):
-    paths = [make_record("a b", 1.0).save(tmp_path / "x"), make_record("a-b", 2.0).save(tmp_path / "y")]
+    paths = [make_record("a", 1.0).save(tmp_path / "x"), make_record("a", 2.0).save(tmp_path / "y")]
     assert load_record(paths[0]).stem == load_record(paths[1]).stem
     with pytest.raises(VgbenchError, match="another record is also named"):
         write_site(paths, tmp_path / "site")

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -284,6 +286,47 @@ def test_files_that_are_no_generators_say_so(tmp_path):
             load(tmp_path / name)
     with pytest.raises(VgbenchError, match="holds no best generator"):
         load(tmp_path)
+
+
+def _generator_file(path, config, metadata):
+    from safetensors.torch import save_file
+
+    about = {"format": "vgbench-generator", "schema": "1", "config": json.dumps(config)} | metadata
+    save_file({"x": torch.zeros(1)}, path, about)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("config", "metadata", "words"),
+    [
+        ({}, {"schema": "abc"}, "damaged"),
+        ({}, {"schema": "2"}, "newer"),
+        ([1], {}, "no mapping"),
+        ({}, {"facts": "[1]"}, "no mapping"),
+        ({}, {"config": "[" * 100_000}, "damaged"),
+        ({"generator": {"channels": 10**6}}, {}, "do not fit"),
+        ({"generator": {"content_dim": 10**12}}, {}, "do not fit"),
+        ({"generator": {"content_dim": 10**18}}, {}, "describes no network"),
+        ({"generator": {"content_dim": 10**30}}, {}, "describes no network"),
+        ({"generator": {"motion": {"name": "transformer", "layers": 10**9}}}, {}, "too few"),
+    ],
+)
+def test_what_a_damaged_generator_lacks_is_named_before_memory_is_reserved(tmp_path, config, metadata, words):
+    path = _generator_file(tmp_path / "a.safetensors", config, metadata)
+    with pytest.raises(VgbenchError, match=rf"a\.safetensors.*{words}"):
+        load(path)
+
+
+def test_weights_that_are_missing_or_not_finite_are_named(tmp_path):
+    network = build({"size": 16, "frames": 4})
+    weights = network.state_dict()
+    name = next(iter(weights))
+    save_generator(tmp_path / "a.safetensors", network, {k: v for k, v in weights.items() if k != name})
+    with pytest.raises(VgbenchError, match=rf"do not fit.*{name} has shape none there"):
+        load(tmp_path / "a.safetensors")
+    save_generator(tmp_path / "a.safetensors", network, {**weights, name: weights[name] * torch.nan})
+    with pytest.raises(VgbenchError, match=f"{name} is not finite"):
+        load(tmp_path / "a.safetensors")
 
 
 def test_fresh_weights_depend_on_the_seed_and_leave_the_global_rng_alone():

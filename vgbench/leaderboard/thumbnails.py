@@ -24,6 +24,8 @@ LARGEST_SIDE = 1024
 PICKS = ("nearest", "farthest")
 """Thumbnails that are named by how they were chosen; all others are numbered."""
 
+_WHICH = "|".join(("[0-9]{1,9}", *PICKS))
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -58,7 +60,8 @@ class Album:
 
 def own_names(record: Record) -> re.Pattern[str]:
     """Match the names that a record's own thumbnails have; any other could be a file of someone else."""
-    return re.compile(re.escape(record.stem) + rf"\.clips/(generated|real)-(\d+|{'|'.join(PICKS)})\.webp")
+    folder = f"({re.escape(record.stem)}|{re.escape(record.older_stem)})"
+    return re.compile(rf"{folder}\.clips/(generated|real)-({_WHICH})\.webp")
 
 
 def collect(groups: Sequence[Group], budget: int = BUDGET) -> Album:
@@ -91,7 +94,7 @@ def _listed(row: Row, side: str) -> list[tuple[Path, str, str]]:
     """(folder, relative path, sha256) of one side's thumbnails: by number, then those picked by distance."""
     if row.path is None:
         return []
-    pattern = re.compile(rf"{side}-(\d+|{'|'.join(PICKS)})\.webp")
+    pattern = re.compile(rf"{side}-({_WHICH})\.webp")
     found = []
     for name, sha256 in row.record.thumbnails.items():
         match = pattern.fullmatch(PurePosixPath(name).name)
@@ -124,16 +127,19 @@ def _read(folder: Path, name: str, sha256: str) -> tuple[Picture | None, int]:
 def _first_frame(data: bytes) -> tuple[bytes, int, int] | None:
     from PIL import Image
 
+    from vgbench.clips.files import DAMAGE
+    from vgbench.clips.images import PILLOW_DAMAGE
+
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Pillow only warns of decompression bombs
+            warnings.simplefilter("error")  # Pillow only warns of most decompression bombs
             with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
                 if max(image.size) > LARGEST_SIDE:
                     return None
                 still = io.BytesIO()
                 image.convert("RGB").save(still, "WEBP", quality=60)
                 return still.getvalue(), image.width, image.height
-    except (OSError, ValueError, Warning):
+    except (*DAMAGE, *PILLOW_DAMAGE, Warning, Image.DecompressionBombError):
         return None
 
 

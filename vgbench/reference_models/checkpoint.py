@@ -49,8 +49,9 @@ def load_generator(path: Path) -> Generator:
         VgbenchError: not there, not such a file, damaged, or of a newer schema.
     """
     config, _ = read_metadata(path)
-    generator = build_generator(config)
     tensors, _ = load_tensors(path)
+    _require_fit(path, config, tensors)
+    generator = build_generator(config)
     try:
         generator.load_state_dict(tensors)
     except RuntimeError as error:
@@ -71,13 +72,52 @@ def read_metadata(path: Path) -> tuple[ModelConfig, dict[str, Any]]:
         raise VgbenchError(f"{path}: cannot be read ({error})", "is it a generator.safetensors?") from error
     if metadata.get("format") != "vgbench-generator":
         raise VgbenchError(f"{path}: not a generator saved by vgbench", "its metadata lacks the config")
-    if int(metadata.get("schema", "0")) > SCHEMA:
-        raise VgbenchError(f"{path}: made by a newer vgbench (schema {metadata['schema']})", "update vgbench")
     try:
+        schema = int(metadata.get("schema", "0"))
         values, facts = json.loads(metadata["config"]), json.loads(metadata.get("facts", "{}"))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise VgbenchError(f"{path}: damaged, its config cannot be read", "use another checkpoint") from error
+    if schema > SCHEMA:
+        raise VgbenchError(f"{path}: made by a newer vgbench (schema {schema})", "update vgbench")
+    if not isinstance(values, dict) or not isinstance(facts, dict):
+        raise VgbenchError(f"{path}: damaged, its config is no mapping", "use another checkpoint")
     return parse(ModelConfig, values, where=str(path)), facts
+
+
+def _require_fit(path: Path, config: ModelConfig, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Hold the tensors of a file against its config before any memory is reserved for what the config says.
+
+    Raises:
+        VgbenchError: a tensor is missing, too many, of another shape, or not finite.
+    """
+    motion, decoder = config.generator.motion, config.generator.decoder
+    if any(":" in name for name in (motion.name, decoder.name)):
+        return  # a part of the user's own may need real tensors to be built
+    if motion.name == "transformer" and motion.layers > len(tensors):
+        raise VgbenchError(f"{path}: weights do not fit the config in the same file: too few of them")
+    try:
+        with torch.device("meta"):
+            wanted = {name: tuple(one.shape) for name, one in Generator(config).state_dict().items()}
+    except (VgbenchError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        # parts that do not go together, or sizes beyond what a tensor can have
+        reason = str(error).splitlines()[0]
+        raise VgbenchError(f"{path}: its config describes no network: {reason}") from error
+    found = {name: tuple(one.shape) for name, one in tensors.items()}
+    unlike = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if unlike:
+        name = unlike[0]
+        raise VgbenchError(
+            f"{path}: weights do not fit the config in the same file: {name} has shape "
+            f"{_shape(found.get(name))} there, {_shape(wanted.get(name))} by the config",
+            "use another checkpoint",
+        )
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise VgbenchError(f"{path}: {name} is not finite", "use an earlier checkpoint of the run")
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "none" if shape is None else str(list(shape))
 
 
 def build_generator(config: ModelConfig, seed: int = 0) -> Generator:
