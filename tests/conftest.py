@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from vgbench import console
+
 settings.register_profile("same-cases-every-time", derandomize=True, database=None)
 if os.environ.get("CI"):  # a change is judged by its own doing; chance finds new cases on people's machines
     settings.load_profile("same-cases-every-time")
@@ -17,6 +19,12 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("VGBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def _own_verbosity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A --quiet of one test does not outlive it."""
+    monkeypatch.setattr(console, "verbosity", console.Verbosity())
 
 
 @pytest.fixture

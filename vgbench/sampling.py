@@ -101,7 +101,7 @@ def write_samples(
     generator = _load(run, checkpoint, device)
     seconds = [0.0]
     clips = _timed(_sample(generator, count, seed, first_frame, progress, options), seconds)
-    with replacing(out) as temporary:
+    with replacing(out.resolve()) as temporary:  # a link to a folder on another disk stays one
         written = write_clips(
             clips, temporary, clip_format, fps=fps, labels=_folders(generator, count, seed, options)
         )

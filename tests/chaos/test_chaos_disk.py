@@ -71,7 +71,8 @@ def test_a_full_disk(job, chaos, done, tmp_path):
         folder = tmp_path / "w"
         shutil.copytree(done, folder)
         shutil.rmtree(folder / OUTPUTS[job])
-        (folder / OUTPUTS[job]).symlink_to(disk)
+        (disk / "out").mkdir()
+        (folder / OUTPUTS[job]).symlink_to(disk / "out")
         (disk / "earlier").write_bytes(bytes(50_000))
         assert_refused(chaos.run(job, folder), folder, "No space left")
         assert (disk / "earlier").read_bytes() == bytes(50_000)
