@@ -1,4 +1,4 @@
-"""How long `vgbench --help` takes, as a share of `python -c "import torch"`; both in turn, medians.
+"""Seconds of `vgbench --help` and `import vgbench` in fresh processes, beside `import torch`; medians, in turn.
 
 python benchmarks/start_up.py
 """
@@ -10,8 +10,12 @@ import subprocess
 import sys
 import time
 
-COMMANDS = {"vgbench --help": ["-m", "vgbench", "--help"], "import torch": ["-c", "import torch"]}
-TIMES = 9
+COMMANDS = {
+    "vgbench --help": ["-m", "vgbench", "--help"],
+    "import vgbench": ["-c", "import vgbench"],
+    "import torch": ["-c", "import torch"],
+}
+TIMES = 10
 
 
 def main() -> None:
@@ -21,8 +25,9 @@ def main() -> None:
             began = time.perf_counter()
             subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
             seconds[name].append(time.perf_counter() - began)
-    help_, torch = (statistics.median(values) for values in seconds.values())
-    print(f"vgbench --help {help_:.3f} s, import torch {torch:.3f} s: {help_ / torch:.2f} ×")
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    for name, median in medians.items():
+        print(f"{name:<15} {median:.3f} s  {median / medians['import torch']:.2f} × import torch")
 
 
 if __name__ == "__main__":

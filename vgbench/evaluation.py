@@ -28,6 +28,7 @@ from vgbench.features import FeatureStore
 from vgbench.metrics import METRICS, parse_list, score_names, with_companions
 from vgbench.metrics.metric import Better, Choice, ClipMetric, DescriptorMetric, PixelMetric, SetMetric
 from vgbench.metrics.score import Samples, Score
+from vgbench.metrics.uncertainty import without_error
 from vgbench.motion import describe_sets
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import ExtractorChoice, Protocol, load
@@ -142,6 +143,8 @@ def evaluate(
         unscored |= {metric: reason_of(metric, error) for metric, error in unfit.items()}
         choices = [choice for choice in choices if str(choice) not in unscored]
         plan = plan.model_copy(update={"metrics": tuple(map(str, choices))}) if unscored else plan
+        if _identical(measured):
+            scores = {metric: without_error(score) for metric, score in scores.items()}
         said = {"unscored": unscored} if unscored else {}
         seconds["metrics"] = round(time.monotonic() - start, 3)
         seconds["total"] = round(time.monotonic() - began, 3)
@@ -152,7 +155,11 @@ def evaluate(
             measures,
             measured,
             scores,
-            (*_store_warnings(damaged), *_warnings(plan, measures, measured), *_below_real(choices, scores)),
+            (
+                *_store_warnings(damaged),
+                *_warnings(plan, choices, measures, measured),
+                *_below_real(choices, scores),
+            ),
             seconds,
             {"batch_size": str(chosen), "compiled": str(isinstance(measures.extractor, CompiledExtractor))},
             {**said, **_foreign_directions(choices), **_sampling_details(opened), **(details or {})},
@@ -508,27 +515,57 @@ def clip_set(side: Measured) -> ClipSet:
 
 
 def _warnings(
-    plan: Protocol, measures: Measures, measured: Mapping[str, Measured]
+    plan: Protocol, choices: Sequence[Choice], measures: Measures, measured: Mapping[str, Measured]
 ) -> Iterable[tuple[str, str]]:
     """What weakens the scores, as (code, sentence)."""
     spec = measures.extractor.spec if measures.extractor else None
+    of_features = any(isinstance(c.metric, SetMetric) and c.metric.fits_covariance for c in choices)
     if spec is not None and not spec.published:
         yield NOT_COMPARABLE, f"extractor {spec.id}: compare with {spec.comparable_with}"
+    if _identical(measured):
+        yield (
+            "identical-sets",
+            f"both sides are the same {len(measured['real'].windows)} windows; a distance to itself has no "
+            "error to estimate, so there is neither a corrected value nor an interval",
+        )
     for side in reversed(SIDES):
         used, asked = len(measured[side].windows), getattr(plan.clips, side)
         if asked != "all" and used < asked:
             yield "few-clips", f"{side}: {used} windows where the protocol asks for {asked}"
         if spec is not None and used < 2 * spec.feature_dimension:
-            yield (
-                "small-sample",
-                f"{side}: {used} windows for {spec.feature_dimension} feature dimensions; the plain Fréchet "
-                "distance is biased upwards here, read the corrected value",
-            )
-        for name, values in measured[side].clip_values.items():
-            if values.ndim == 2 and used < 2 * values.shape[1]:
-                yield "small-sample", f"{side}: {used} windows for the {values.shape[1]} numbers of {name}"
+            dimensions = f"{used} windows for {spec.feature_dimension} feature dimensions"
+            meaning = _meaning_of_few(used, spec.feature_dimension, of_features)
+            yield "small-sample", f"{side}: {dimensions}; {meaning}"
+        for metric in measures.clip_metrics:
+            width = measured[side].clip_values[metric.name].shape[1:]
+            if isinstance(metric, DescriptorMetric) and used < 2 * width[0]:
+                meaning = _meaning_of_few(used, width[0], metric.fits_covariance)
+                yield (
+                    "small-sample",
+                    f"{side}: {used} windows for the {width[0]} numbers of {metric.name}; {meaning}",
+                )
         if measured[side].skipped:
             yield "skipped-clips", f"{side}: {len(measured[side].skipped)} clips skipped"
+
+
+def _meaning_of_few(windows: int, dimensions: int, fits_covariance: bool) -> str:
+    """What it means that windows are fewer than twice the dimensions; docs/metrics.md has the figures."""
+    if not fits_covariance:
+        return "compare with scores of as many windows only"
+    if windows < dimensions:
+        return (
+            "with fewer windows than dimensions neither the Fréchet distance, nor its corrected value, nor "
+            "its interval means anything"
+        )
+    return "the plain Fréchet distance is biased upwards here, read the corrected value"
+
+
+def _identical(measured: Mapping[str, Measured]) -> bool:
+    """Whether both sides are the same windows, in whatever order and by whatever names."""
+    real, generated = (
+        sorted((used.fingerprint, used.window.frames) for used in measured[side].windows) for side in SIDES
+    )
+    return real == generated
 
 
 def _store_warnings(damaged: Collection[str]) -> Iterable[tuple[str, str]]:

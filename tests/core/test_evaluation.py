@@ -53,10 +53,38 @@ def test_listing_order_changes_nothing(tmp_path):
     assert _numbers(_evaluate()) == _numbers(_evaluate(backwards, store=FeatureStore(tmp_path)))
 
 
-def test_same_clips_are_at_distance_zero():
-    record = _evaluate(TEST, TEST)
-    assert record.scores["fvd"].value == pytest.approx(0, abs=1e-6)
-    assert record.scores["fvd"].value >= 0
+def test_same_clips_are_at_distance_zero_and_have_no_error():
+    """The jackknife takes both sides for independent draws and would correct 0 to far below 0."""
+    record = _evaluate(TEST, open_source(TEST), metrics=["fvd", "kvd", "prdc", "is", "temporal_flicker"])
+    fvd = record.scores["fvd"]
+    assert 0 <= fvd.value <= 1e-6
+    for name in ("fvd", "kvd", "precision", "coverage"):
+        score = record.scores[name]
+        assert (score.debiased, score.standard_error, score.interval) == (None, None, None)
+        assert score.best_estimate == score.value
+    assert record.scores["is"].interval is not None, "of one side alone"
+    assert record.scores["temporal_flicker"].interval is not None
+    assert "identical-sets" in dict(record.warnings)
+    other = _evaluate(TRAIN, TEST)
+    assert other.scores["fvd"].interval is not None
+    assert "identical-sets" not in dict(other.warnings)
+
+
+@pytest.mark.parametrize(
+    ("clips", "metrics", "words"),
+    [  # the stub's features have 24 dimensions, flow_distance describes by 47 numbers
+        (24, ["fvd"], ["24 windows for 24 feature dimensions; the plain Fréchet distance is biased"]),
+        (23, ["fvd"], ["23 windows for 24 feature dimensions; with fewer windows than dimensions neither"]),
+        (23, ["kvd"], ["23 windows for 24 feature dimensions; compare with scores of as many windows only"]),
+        (23, ["temporal_flicker"], []),
+    ],
+)
+def test_few_windows_are_told_what_they_mean(clips, metrics, words):
+    settings = [*SMALL, f"clips.generated={clips}", "clips.real=30"]
+    record = _evaluate(metrics=metrics, settings=settings)
+    said = [text for code, text in record.warnings if code == "small-sample" and "generated" in text]
+    assert len(said) == len(words)
+    assert all(part in text for part, text in zip(words, said, strict=True))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -8,6 +8,7 @@ import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vgbench.errors import VgbenchError
 from vgbench.metrics import (
     METRICS,
     Samples,
@@ -90,6 +91,27 @@ def test_every_set_metric_survives_degenerate_sets(name, kind):
     }[kind].astype(np.float32)
     for score in METRICS[name].score(samples(x), samples(x[::-1].copy())).values():
         assert np.isfinite(score.value)
+
+
+@pytest.mark.parametrize("exponent", [-100, -30, 60, 120])
+@pytest.mark.parametrize("name", ["fvd", "jedi_mmd", "kvd"])
+def test_huge_and_tiny_features_have_the_errors_of_others(name, exponent):
+    """Distances are powers of the features' scale; a power of two changes no digit of a float."""
+    score = METRICS[name].score
+    options = {"coef0": 0.0} if name == "kvd" else {}
+    x, y = normal(40, 6), normal(40, 6, seed=1) + 0.3
+    degree = {"fvd": 2, "jedi_mmd": 4, "kvd": 6}[name]
+    ((_, plain),) = score(samples(x), samples(y), **options).items()
+    ((_, found),) = score(samples(x * 2.0**exponent), samples(y * 2.0**exponent), **options).items()
+    unit = 2.0 ** (degree * exponent)
+    numbers = [(s.value, s.best_estimate, s.standard_error, *s.interval) for s in (found, plain)]
+    assert [number / unit for number in numbers[0]] == pytest.approx(numbers[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["kvd", "jedi_mmd"])
+def test_features_too_large_for_a_kernel_are_refused(name):
+    with pytest.raises(VgbenchError, match="too large for a kernel"):
+        METRICS[name].score(samples(normal(20, 6) * 1e100), samples(normal(20, 6, seed=1) * 1e100))
 
 
 def test_float32_features_are_summed_in_float64():

@@ -96,6 +96,7 @@ _TABLE: tuple[Metric, ...] = (
             "covariance": Option("unbiased", "divisor N − 1 or N", allowed=("unbiased", "biased")),
             "ridge": Option(0.0, "added to both diagonals", least=0),
         },
+        fits_covariance=True,
     ),
     SetMetric(
         "kvd",
@@ -148,6 +149,7 @@ _TABLE: tuple[Metric, ...] = (
         needs="features",
         better={"fvd_infinite": "lower"},
         citation="Chong and Forsyth 2020, arXiv:1911.07023, with both sets shrunk",
+        fits_covariance=True,
     ),
     SetMetric(
         "is_infinite",
@@ -164,6 +166,7 @@ _TABLE: tuple[Metric, ...] = (
         needs="features",
         better={"intra_fvd": "lower"},
         citation="intra-FID of Miyato and Koyama 2018, arXiv:1802.05637",
+        fits_covariance=True,
         labels=True,
     ),
     SetMetric(
@@ -235,6 +238,7 @@ _TABLE: tuple[Metric, ...] = (
         better={"fvmd": "lower"},
         citation="Liu et al. 2024, arXiv:2407.16124; tracks of Lucas–Kanade instead of PIPs++",
         least_frames=point_motion.WINDOW,
+        fits_covariance=True,
     ),
     DescriptorMetric(
         "flow_distance",
@@ -244,6 +248,7 @@ _TABLE: tuple[Metric, ...] = (
         version="1",
         better={"flow_distance": "lower"},
         citation="own definition; Fréchet distance as in arXiv:1812.01717",
+        fits_covariance=True,
     ),
     ClipMetric(
         "warping_error",

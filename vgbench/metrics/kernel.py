@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrices
 from vgbench.metrics.score import Samples, Score
 from vgbench.metrics.uncertainty import Blocks, Jackknife, deal, resample
@@ -42,7 +43,7 @@ def kernel_distance(
         0 for equal distributions; the unbiased estimate may be slightly negative. Computed in float64.
 
     Raises:
-        VgbenchError: wrong shapes, different D, or values that are not finite.
+        VgbenchError: wrong shapes, different D, or values that are not finite or too large for the kernel.
     """
     first, second = matrices(x, y)
     kernel = _Kernel(degree, coef0, 1 / first.shape[1] if gamma is None else gamma)
@@ -85,6 +86,9 @@ def kernel_jackknife(
     """The distance on all clips and without blocks of source clips, from one pass over the kernel.
 
     The kernel matrix is kept as sums over pairs of blocks; leaving a block out is then a subtraction.
+
+    Raises:
+        VgbenchError: as `kernel_distance`.
     """
     x, y = matrices(generated.features, real.features)
     blocks_x, blocks_y = deal(generated.groups), deal(real.groups)
@@ -132,21 +136,31 @@ class _Sums:
         blocks_y: Blocks,
         kernel: _Kernel,
     ) -> _Sums:
-        """One pass over the kernel matrices; a side without blocks is one block."""
+        """One pass over the kernel matrices; a side without blocks is one block.
+
+        Raises:
+            VgbenchError: kernel values beyond what a float can hold.
+        """
         blocks_x, blocks_y = blocks_x or [np.arange(len(x))], blocks_y or [np.arange(len(y))]
         order_x, order_y = np.concatenate(blocks_x), np.concatenate(blocks_y)
         sizes_x = np.array([len(block) for block in blocks_x])
         sizes_y = np.array([len(block) for block in blocks_y])
         x, y = x[order_x], y[order_y]
-        return cls(
-            _block_sums(x, x, sizes_x, sizes_x, kernel),
-            _block_sums(y, y, sizes_y, sizes_y, kernel),
-            _block_sums(x, y, sizes_x, sizes_y, kernel),
-            np.add.reduceat(kernel.diagonal(x), _starts(sizes_x)),
-            np.add.reduceat(kernel.diagonal(y), _starts(sizes_y)),
-            sizes_x,
-            sizes_y,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = (
+                _block_sums(x, x, sizes_x, sizes_x, kernel),
+                _block_sums(y, y, sizes_y, sizes_y, kernel),
+                _block_sums(x, y, sizes_x, sizes_y, kernel),
+                np.add.reduceat(kernel.diagonal(x), _starts(sizes_x)),
+                np.add.reduceat(kernel.diagonal(y), _starts(sizes_y)),
+            )
+        if not all(np.isfinite(part).all() for part in sums):
+            largest = max(float(np.abs(side).max()) for side in (x, y))
+            raise VgbenchError(
+                f"features up to {largest:.3g} are too large for a kernel of degree {kernel.degree}",
+                "scale the features, or take a lower degree",
+            )
+        return cls(*sums, sizes_x, sizes_y)
 
     def distance(self, biased: bool, without_x: Sequence[int] = (), without_y: Sequence[int] = ()) -> float:
         """MMD² of the rows outside the given blocks."""

@@ -51,6 +51,7 @@ class SetMetric:
         options: parameters, in the order in which they print.
         labels: whether every clip of both sets must have a class label.
         beside: a metric that must be read beside it, and is measured with it.
+        fits_covariance: it fits a covariance to the features, for which clips must outnumber dimensions.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SetMetric:
     options: Mapping[str, Option] = field(default_factory=dict)
     labels: bool = False
     beside: str = ""
+    fits_covariance: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class DescriptorMetric:
         citation: the paper that defines it, or what it derives from.
         options: parameters of `score`, in the order in which they print.
         least_frames: shortest clip that it can describe.
+        fits_covariance: as in `SetMetric`, to the vectors.
     """
 
     name: str
@@ -89,6 +92,7 @@ class DescriptorMetric:
     citation: str
     options: Mapping[str, Option] = field(default_factory=dict)
     least_frames: int = 2
+    fits_covariance: bool = False
 
     def measure(self, clip: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         """As `ClipMetric.measure`, so that both are measured and stored alike."""

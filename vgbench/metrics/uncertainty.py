@@ -103,8 +103,8 @@ class Jackknife:
         real: replicates that leave out a block of real clips; None for metrics without a real set.
         biased: whether the finite-sample bias is an error to correct. Not so for unbiased estimators, nor for
             metrics whose number means something only at a stated sample size (precision, recall).
-        from_pairs: estimated variance from pairs of clips, which the replicates count twice; 0 if unknown,
-            and the error is then on the safe side.
+        from_pairs: estimated standard deviation from pairs of clips, whose square the replicates count twice;
+            0 if unknown, and the error is then on the safe side.
         bounds: least and greatest value that the metric can have; intervals end there.
     """
 
@@ -132,8 +132,8 @@ class Jackknife:
     @property
     def share_counted_once(self) -> float:
         """True variance over the variance of the replicates, in [½, 1]: at most half can be from pairs."""
-        variance = sum(float(np.sum(side.deviations(self.value) ** 2)) for side in self.sides)
-        return max(0.5, 1 - self.from_pairs / variance) if variance > 0 else 1.0
+        deviation = _root_of_squares([side.deviations(self.value) for side in self.sides])
+        return max(0.5, 1 - min(1.0, self.from_pairs / deviation) ** 2) if deviation > 0 else 1.0
 
     def score(self, n: int) -> Score:
         """Sum up as a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips.
@@ -183,16 +183,16 @@ def resample(
     y = Side.of([measure((), (j,)) for j in range(len(real))], real)
     from_pairs = 0.0
     if generated and real and pairs:
-        from_pairs = (
-            _within(value, x, lambda i, j: measure((i, j), ()))
-            + _within(value, y, lambda i, j: measure((), (i, j)))
-            + _between(value, x, y, lambda i, j: measure((i,), (j,)))
+        from_pairs = math.hypot(
+            _within(value, x, lambda i, j: measure((i, j), ())),
+            _within(value, y, lambda i, j: measure((), (i, j))),
+            _between(value, x, y, lambda i, j: measure((i,), (j,))),
         )
     return Jackknife(value, x, y, biased=biased, from_pairs=from_pairs)
 
 
 def _within(value: float, side: Side, measure: Callable[[int, int], float]) -> float:
-    """Variance from pairs of blocks of one side.
+    """Standard deviation from pairs of blocks of one side.
 
     Write the metric of n rows as μ + c / n + (1 / n) Σ l_k + (2 / n²) Σ_{k<l} q_kl. Leaving out blocks i, j
     and both gives 2 q_ij = s (n θ − (n − m_i) θ_(−i) − (n − m_j) θ_(−j) + s θ_(−i−j)), s = n − m_i − m_j:
@@ -200,25 +200,25 @@ def _within(value: float, side: Side, measure: Callable[[int, int], float]) -> f
     """
     g, n = len(side.sizes), float(side.sizes.sum())
     kept, without = n - side.sizes, side.replicates
-    squares = []
+    found = []
     for i, j in zip(range(0, g - 1, 2), range(1, g, 2), strict=False):
         s = n - side.sizes[i] - side.sizes[j]
         q = s / 2 * (n * value - kept[i] * without[i] - kept[j] * without[j] + s * measure(i, j))
-        squares.append(q**2)
-    return float(4 / n**4 * g * (g - 1) / 2 * np.mean(squares))
+        found.append(q)
+    return 2 / n**2 * math.sqrt(g * (g - 1) / 2 / len(found)) * math.hypot(*found)
 
 
 def _between(value: float, x: Side, y: Side, measure: Callable[[int, int], float]) -> float:
-    """Variance from pairs of a block of each side.
+    """Standard deviation from pairs of a block of each side.
 
     As in `_within`, with (1 / (n m)) Σ r_kl: r_ij = (n − m_i) (m − k_j) (θ − θ_(−i) − θ_(−j) + θ_(−i−j)).
     """
     g, h, n, m = len(x.sizes), len(y.sizes), float(x.sizes.sum()), float(y.sizes.sum())
-    squares = []
+    found = []
     for i in range(min(g, h)):
         r = value - x.replicates[i] - y.replicates[i] + measure(i, i)
-        squares.append((r * (n - x.sizes[i]) * (m - y.sizes[i])) ** 2)
-    return float(g * h / (n * m) ** 2 * np.mean(squares))
+        found.append(r * (n - x.sizes[i]) * (m - y.sizes[i]))
+    return math.sqrt(g * h / len(found)) / (n * m) * math.hypot(*found)
 
 
 def score_clips(
@@ -299,6 +299,25 @@ def score_share(
     )
 
 
+def without_error(score: Score) -> Score:
+    """What is left of a distance between a set and itself: its value.
+
+    The jackknife takes both sides for independent draws. Here they are one draw: leaving clips out of one
+    side makes a difference where there is none, and neither bias nor error of the value are what it says.
+    Scores of one side alone are returned as they are.
+    """
+    if score.deviations is None or not score.deviations[1]:
+        return score
+    return replace(
+        score,
+        standard_error=None,
+        interval=None,
+        debiased=None,
+        deviations=None,
+        method="none: both sets are the same clips",
+    )
+
+
 def difference(a: Score, b: Score, same_real: bool = False) -> Score:
     """Difference a − b of two models' scores, with its interval.
 
@@ -336,16 +355,23 @@ Parts = Sequence[Sequence[float] | npt.NDArray[np.float64]]
 
 def _spread(centre: float, parts: Parts, freedom: float) -> tuple[float, tuple[float, float]]:
     """Standard error and interval of a sum of independent parts, each given by its blocks' deviations."""
-    standard_error = math.sqrt(sum(float(np.sum(np.square(part))) for part in parts))
+    standard_error = _root_of_squares(parts)
     half = _student_t(freedom) * standard_error
     return standard_error, (centre - half, centre + half)
 
 
 def _welch(parts: Parts) -> float:
     """Degrees of freedom of Σ variances (Welch 1947): a part of g blocks has g − 1."""
-    variances = np.array([np.sum(np.square(part)) for part in parts])
-    noise = float(np.sum(variances**2 / np.array([len(part) - 1 for part in parts])))
-    return float(variances.sum() ** 2 / noise) if noise > 0 else 1.0
+    errors = [math.hypot(*part) for part in parts]
+    total = math.hypot(*errors)
+    if total == 0:
+        return 1.0
+    return 1 / sum((error / total) ** 4 / (len(part) - 1) for error, part in zip(errors, parts, strict=True))
+
+
+def _root_of_squares(parts: Parts) -> float:
+    """Root of the sum of all squares; the squares of a cubic kernel's values may be too large for a float."""
+    return math.hypot(*(math.hypot(*part) for part in parts))
 
 
 def _student_t(freedom: float) -> float:
