@@ -1,4 +1,4 @@
-"""Seconds of `vgbench --help` and `import vgbench` in fresh processes, beside `import torch`; medians, in turn.
+"""Seconds of `vgbench --help` and `import vgbench` in fresh processes, beside `import torch`; medians.
 
 python benchmarks/start_up.py
 """
