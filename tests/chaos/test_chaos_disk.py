@@ -63,7 +63,7 @@ def test_files_that_may_not_grow(job, chaos, done, tmp_path):
     assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.parametrize("job", ["sample", "report"])
+@pytest.mark.parametrize("job", JOBS)
 def test_a_full_disk(job, chaos, done, tmp_path):
     disk = tmp_path / "disk"
     mount(["-t", "tmpfs", "-o", "size=64k", "none"], disk)
