@@ -1,4 +1,4 @@
-"""Seconds of `vgbench --help` and `import vgbench` in fresh processes, beside `import torch`; medians.
+"""How long `vgbench --help`, `import vgbench` and `import torch` take in fresh processes: medians, in turn.
 
 python benchmarks/start_up.py
 """
