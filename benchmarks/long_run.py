@@ -90,10 +90,10 @@ def eval_round(folder: Path) -> None:
 def train_round(folder: Path) -> None:
     """Train in two parts with checkpoints, samples and scores."""
     from vgbench.clips import write_clips
-    from vgbench.evaluation import generator_score
     from vgbench.sampling import sample_clips
     from vgbench.training import train
     from vgbench.training.presets import read_config
+    from vgbench.training.score import generator_score
 
     small = ["size=32", "frames=16", "batch=4", "generator.channels=8", "discriminators.0.channels=8"]
     data = CLIPS.format("train")

@@ -412,7 +412,7 @@ def train(
         typer.echo(f"# a step holds about {step_memory(counted) / 2**20:,.0f} MiB of tensors at its peak")
         return
     from vgbench.distributed import launched_world
-    from vgbench.evaluation import generator_score
+    from vgbench.training.score import generator_score
     from vgbench.training.trainer import train as run_training
 
     if as_json:

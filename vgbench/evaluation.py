@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tempfile
 import time
-import typing
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from vgbench import atomic, extractors
@@ -44,7 +41,6 @@ from vgbench.results import (
     now,
 )
 from vgbench.sample_card import read_card
-from vgbench.sampling import score_samples
 from vgbench.signature import Signature
 from vgbench.statistics_file import is_statistics, load_statistics, save_statistics
 
@@ -221,39 +217,6 @@ def _measures(choices: Sequence[Choice], network: Extractor | None) -> Measures:
         extractor=network,
         clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, PixelMetric)),
     )
-
-
-class Sampler(typing.Protocol):
-    """Anything that samples clips, such as a generator of `vgbench.reference_models`."""
-
-    def sample(self, n: int, seed: int = 0) -> npt.NDArray[np.uint8]: ...
-
-
-def generator_score(
-    real: Any, metric: str = "fvd", clips: int = 128, protocol: str = "quick"
-) -> Callable[[Sampler], float]:
-    """Return a function that scores a generator during training; lower is better.
-
-    It always scores the same latents against the same real windows, whose features are computed once. A
-    generator that continues a first frame gets those of real clips.
-
-    Args:
-        real: what `evaluate` takes.
-        metric: a metric for which lower is better.
-        clips: windows a side.
-        protocol: what else is fixed.
-    """
-    settings = [f"clips.generated={clips}", f"clips.real={clips}"]
-    source = open_source(real)
-    folder = tempfile.TemporaryDirectory(prefix="vgbench-")  # a checkpoint's clips are never seen again
-    store = FeatureStore(Path(folder.name))
-
-    def score(generator: Sampler, _keep: object = folder) -> float:
-        sampled = score_samples(generator, source, clips)
-        record = evaluate(sampled, source, protocol, [metric], settings=settings, store=store)
-        return record.scores[metric].best_estimate
-
-    return score
 
 
 def resolve_protocol(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ import torch
 
 from vgbench import sample_card
 from vgbench.atomic import replacing
-from vgbench.clips.clip import ClipSource, Frames
+from vgbench.clips.clip import Frames
 from vgbench.clips.grid import write_gif
 from vgbench.clips.write import Format, write_clips
 from vgbench.errors import ConfigError, VgbenchError
@@ -24,9 +23,6 @@ from vgbench.reference_models import load
 from vgbench.reference_models.cost import generator_cost
 from vgbench.reference_models.foreign import ForeignGenerator
 from vgbench.reference_models.generator import Generator
-
-if TYPE_CHECKING:
-    from vgbench.evaluation import Sampler
 
 CHUNK = 256
 """Clips held in memory at once."""
@@ -151,31 +147,6 @@ def write_grid(
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_gif(path, np.stack(clips), columns, fps=fps)
-
-
-def score_samples(generator: Sampler, real: ClipSource, count: int) -> Frames:
-    """Sample the clips that a score during training looks at: the same latents every time.
-
-    A generator that continues a first frame gets those of real windows, and their classes where it has them,
-    as in training.
-
-    Returns:
-        uint8 [count, T, H, W, 3].
-
-    Raises:
-        NotEnoughClips: no real clip is as long as the generator's.
-    """
-    if not isinstance(generator, Generator) or generator.encoder is None:
-        return generator.sample(count, seed=0)
-    from vgbench.training.data import Windows
-
-    config = generator.config
-    classes = config.classes if {clip.label for clip in real.clips} <= set(config.classes) else ()
-    windows = Windows(real, config.size, config.frames, 1, 0, classes=classes, cache_gigabytes=0)
-    with closing(windows):
-        batch = windows.batch(range(count))
-    label = batch.labels.tolist() if classes else None
-    return generator.sample(count, seed=0, label=label, first_frame=batch.clips[:, 0])
 
 
 def _load(

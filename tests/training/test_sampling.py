@@ -14,13 +14,13 @@ from vgbench import sampling
 from vgbench.cli import app
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.evaluation import generator_score
 from vgbench.reference_models import build, load
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
 from vgbench.sample_card import read_card
-from vgbench.sampling import sample_clips, score_samples, write_grid, write_samples
+from vgbench.sampling import sample_clips, write_grid, write_samples
 from vgbench.training import train
+from vgbench.training.score import generator_score, score_samples
 
 CONTINUES = {"regularisers": [{"name": "first-frame"}], "generator": generator(first_frame=True)}
 
