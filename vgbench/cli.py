@@ -411,7 +411,6 @@ def train(
         typer.echo(f"# {describe_config(counted, folder.name)}")
         typer.echo(f"# a step holds about {step_memory(counted) / 2**20:,.0f} MiB of tensors at its peak")
         return
-    from vgbench.distributed import launched_world
     from vgbench.training.score import generator_score
     from vgbench.training.trainer import train as run_training
 

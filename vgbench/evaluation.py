@@ -139,7 +139,8 @@ def evaluate(
         unscored |= {metric: reason_of(metric, error) for metric, error in unfit.items()}
         choices = [choice for choice in choices if str(choice) not in unscored]
         plan = plan.model_copy(update={"metrics": tuple(map(str, choices))}) if unscored else plan
-        if _identical(measured):
+        identical = _identical(measured)
+        if identical:
             scores = {metric: without_error(score) for metric, score in scores.items()}
         said = {"unscored": unscored} if unscored else {}
         seconds["metrics"] = round(time.monotonic() - start, 3)
@@ -153,7 +154,7 @@ def evaluate(
             scores,
             (
                 *_store_warnings(damaged),
-                *_warnings(plan, choices, measures, measured),
+                *_warnings(plan, choices, measures, measured, identical),
                 *_below_real(choices, scores),
             ),
             seconds,
@@ -478,14 +479,18 @@ def clip_set(side: Measured) -> ClipSet:
 
 
 def _warnings(
-    plan: Protocol, choices: Sequence[Choice], measures: Measures, measured: Mapping[str, Measured]
+    plan: Protocol,
+    choices: Sequence[Choice],
+    measures: Measures,
+    measured: Mapping[str, Measured],
+    identical: bool,
 ) -> Iterable[tuple[str, str]]:
     """What weakens the scores, as (code, sentence)."""
     spec = measures.extractor.spec if measures.extractor else None
     of_features = any(isinstance(c.metric, SetMetric) and c.metric.fits_covariance for c in choices)
     if spec is not None and not spec.published:
         yield NOT_COMPARABLE, f"extractor {spec.id}: compare with {spec.comparable_with}"
-    if _identical(measured):
+    if identical:
         yield (
             "identical-sets",
             f"both sides are the same {len(measured['real'].windows)} windows; a distance to itself has no "

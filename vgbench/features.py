@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +25,8 @@ import safetensors.numpy
 
 from vgbench import atomic
 from vgbench.cache_folder import cache_folder
-from vgbench.errors import ConfigError, VgbenchError
+from vgbench.environment import positive_number
+from vgbench.errors import VgbenchError
 from vgbench.protocol.pixels import Resize
 
 Row = dict[str, npt.NDArray[np.generic]]
@@ -46,14 +45,7 @@ def limit_bytes() -> int:
     Raises:
         ConfigError: not a positive number.
     """
-    text = os.environ.get(LIMIT) or "20"
-    try:
-        limit = float(text)
-    except ValueError:
-        limit = 0.0
-    if not 0 < limit < math.inf:
-        raise ConfigError(f"{LIMIT} = {text!r}: must be a positive number of GiB", "the default is 20")
-    return int(limit * 2**30)
+    return int(positive_number(LIMIT, 20.0, "a positive number of GiB") * 2**30)
 
 
 def window_key(fingerprint: str, frames: Sequence[int], resize: Resize) -> bytes:

@@ -5,7 +5,6 @@ Root may read everything, so as root the readers run under another user's rights
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -13,26 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rights import without_rights
 from test_clips_damage import CLIP, stored
 
 from vgbench.clips import open_source, write_clips
 from vgbench.errors import BadClip, VgbenchError
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no rights of users on this system")
-NOBODY = 65534
-
-
-@contextlib.contextmanager
-def without_rights():
-    """Rights of the user that runs the tests, or of nobody where that is root."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rights import without_rights
 
 from vgbench.errors import ConfigError
 from vgbench.features import FeatureStore, window_key
@@ -113,19 +114,6 @@ def _no_more_open_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@contextlib.contextmanager
-def _no_rights():
-    """Those of nobody where the tests run as root, who may read everything."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
 def shared():
     """A store that everybody may write to, which pytest's folders are not, with one entry."""
@@ -148,7 +136,7 @@ def test_a_segment_that_cannot_be_read_now_is_no_damage(shared, reason, opened):
     store = FeatureStore(shared)
     table = store.table("net@1") if opened == "before" else None
     segment.chmod(0 if reason == "another user's" else 0o644)
-    with _no_rights() if reason == "another user's" else _no_more_open_files():
+    with without_rights() if reason == "another user's" else _no_more_open_files():
         table = table or store.table("net@1")
         assert table.get(_key(1)) is None
     table.flush()
@@ -165,7 +153,7 @@ def test_damage_in_a_store_that_may_only_be_read_is_told_and_left(shared):
     segment.chmod(0o644)
     segment.parent.chmod(0o555)
     store = FeatureStore(shared)
-    with _no_rights():
+    with without_rights():
         table = store.table("net@1")
         assert table.get(_key(1)) is None
         table.flush()

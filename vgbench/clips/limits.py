@@ -6,39 +6,24 @@ limit is skipped with the limit's name; no limit changes the pixels of the clips
 
 from __future__ import annotations
 
-import math
-import os
 import time
 
-from vgbench.errors import BadClip, ConfigError
+from vgbench.environment import positive_number
+from vgbench.errors import BadClip
 
-
-def _limit(variable: str, default: float) -> float:
-    text = os.environ.get(variable, "")
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise ConfigError(
-            f"{variable} = {text!r}: must be a positive, finite number", f"the default is {default:g}"
-        )
-    return value
-
-
-MAX_FRAME_PIXELS = int(_limit("VGBENCH_MAX_PIXELS", 2**26))
+MAX_FRAME_PIXELS = int(positive_number("VGBENCH_MAX_PIXELS", 2**26))
 """Pixels of one frame (8K has half of that)."""
 
-MAX_FRAMES = int(_limit("VGBENCH_MAX_FRAMES", 2**20))
+MAX_FRAMES = int(positive_number("VGBENCH_MAX_FRAMES", 2**20))
 """Frames of one clip."""
 
-MAX_CLIP_BYTES = int(_limit("VGBENCH_MAX_CLIP_BYTES", 2**32))
+MAX_CLIP_BYTES = int(positive_number("VGBENCH_MAX_CLIP_BYTES", 2**32))
 """Bytes of one clip of an array, as they are stored (4 GiB)."""
 
-MAX_ARRAY_CLIPS = int(_limit("VGBENCH_MAX_ARRAY_CLIPS", 2**17))
+MAX_ARRAY_CLIPS = int(positive_number("VGBENCH_MAX_ARRAY_CLIPS", 2**17))
 """Clips of one array: a few bytes of zeros, compressed, can stand for millions of clips of one pixel."""
 
-MAX_SECONDS = _limit("VGBENCH_MAX_SECONDS", 600.0)
+MAX_SECONDS = positive_number("VGBENCH_MAX_SECONDS", 600.0)
 """Wall time for one pass of a decoder over one clip."""
 
 
