@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -6,10 +7,11 @@ import torch
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.reference_models.config import REGULARISER_WEIGHTS, DiscriminatorConfig
+from vgbench.reference_models.config import REGULARISER_WEIGHTS, DiscriminatorConfig, MotionConfig
 from vgbench.reference_models.constraints import CONSTRAINTS, clip_singular_values, clip_weights
 from vgbench.reference_models.discriminators import build_discriminator
 from vgbench.reference_models.generator import Latents
+from vgbench.reference_models.motion import Motion, build_motion
 from vgbench.reference_models.penalties import (
     DISCRIMINATOR_PENALTIES,
     GENERATOR_TERMS,
@@ -19,10 +21,12 @@ from vgbench.reference_models.penalties import (
     categorical_information,
     check_options,
     class_loss,
+    code_periodicity,
     feature_matching,
     first_frame,
     first_useful_lag,
     flow_smoothness,
+    frame_features,
     gradient_penalty,
     mask_sparsity,
     mode_seeking,
@@ -79,7 +83,8 @@ def scene(fake, real=None, **rest):
     critics = [
         (one, View(real, torch.zeros(1)), View(fake, torch.zeros(1))) for one in rest.pop("critics", ())
     ]
-    return GeneratorView(real, fake, latents, rest.pop("terms", {}), tuple(critics), **rest)
+    motion = rest.pop("motion", None)
+    return GeneratorView(real, fake, latents, motion, rest.pop("terms", {}), tuple(critics), **rest)
 
 
 def flat(*levels):
@@ -152,7 +157,7 @@ def wave(period, frames=16, clips=2):
 
 
 def test_autocorrelation_is_one_at_the_period():
-    r = autocorrelation(wave(4))
+    r = autocorrelation(frame_features(wave(4)))
     assert r.shape == (2, 8)
     torch.testing.assert_close(r[:, 3], torch.ones(2), atol=1e-4, rtol=0)
     torch.testing.assert_close(r[:, 1], -torch.ones(2), atol=1e-4, rtol=0)
@@ -160,7 +165,7 @@ def test_autocorrelation_is_one_at_the_period():
 
 def test_autocorrelation_of_still_clips_is_zero_and_has_a_gradient():
     still = torch.rand(2, 3, 1, 8, 8).expand(-1, -1, 16, -1, -1).clone().requires_grad_(True)
-    r = autocorrelation(still)
+    r = autocorrelation(frame_features(still))
     r.sum().backward()
     assert r.abs().max().item() < 1e-3
     assert torch.isfinite(still.grad).all()
@@ -168,25 +173,30 @@ def test_autocorrelation_of_still_clips_is_zero_and_has_a_gradient():
 
 def test_autocorrelation_ignores_brightness_and_scale():
     video = torch.rand(2, 3, 16, 16, 16)
-    torch.testing.assert_close(autocorrelation(video), autocorrelation(3 * video + 0.5), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        autocorrelation(frame_features(video)),
+        autocorrelation(frame_features(3 * video + 0.5)),
+        atol=1e-4,
+        rtol=1e-4,
+    )
 
 
 def test_white_noise_has_no_period():
     noise = torch.randn(64, 3, 16, 8, 8, generator=torch.Generator().manual_seed(0))
-    r = autocorrelation(noise).mean(0)
+    r = autocorrelation(frame_features(noise)).mean(0)
     assert (r < 0).all(), "the mean's removal biases it a little below zero"
     assert (r > -0.2).all()
 
 
 def test_periodicity_match_is_zero_on_the_data_itself_and_sees_a_loop():
-    real = autocorrelation(wave(16)).mean(0)
+    real = autocorrelation(frame_features(wave(16))).mean(0)
     assert periodicity(scene(wave(16), real_autocorrelation=real)).item() == pytest.approx(0, abs=1e-10)
     assert periodicity(scene(wave(4), real_autocorrelation=real)).item() > 0.1
 
 
 def test_periodicity_avoid_only_punishes_loops_that_the_data_lack():
-    looping = autocorrelation(wave(5)).mean(0)
-    smooth = autocorrelation(wave(32)).mean(0)
+    looping = autocorrelation(frame_features(wave(5))).mean(0)
+    smooth = autocorrelation(frame_features(wave(32))).mean(0)
     assert periodicity(scene(wave(5), real_autocorrelation=looping), mode="avoid").item() == 0
     assert periodicity(scene(wave(5), real_autocorrelation=smooth), mode="avoid").item() > 0.05
 
@@ -196,6 +206,65 @@ def test_periodicity_target_wants_that_period():
     assert periodicity(scene(wave(8)), mode="target", period=4).item() == pytest.approx(2, abs=1e-3)
     with pytest.raises(VgbenchError, match="1 to 8"):
         periodicity(scene(wave(6)), mode="target", period=9)
+
+
+class Circle(Motion):
+    """Codes that run along a circle with a learned period."""
+
+    def __init__(self, period, horizon=None):
+        super().__init__()
+        self.code_dim, self.horizon = 2, horizon
+        self.period = nn.Parameter(torch.tensor(float(period)))
+
+    def forward(self, noise, times):
+        angle = 2 * math.pi * times / self.period
+        return torch.stack([angle.sin(), angle.cos()], -1)
+
+
+def test_autocorrelation_of_codes_is_that_of_the_frames_which_show_them():
+    codes = Circle(5)(None, torch.arange(16.0).expand(2, -1))
+    torch.testing.assert_close(
+        autocorrelation(codes), autocorrelation(frame_features(wave(5))), atol=1e-4, rtol=0
+    )
+
+
+def test_codes_that_loop_beyond_the_training_window_are_punished():
+    """One turn takes 24 frames, and a clip of training has 16: only the longer look sees the loop."""
+    view = scene(wave(16), motion=Circle(24))
+    assert code_periodicity(view).item() < 0.01
+    assert code_periodicity(view, length=64).item() > 0.2
+    assert code_periodicity(scene(wave(16), motion=Circle(500)), length=64).item() < 0.03
+
+
+def test_code_periodicity_target_wants_that_period():
+    assert code_periodicity(scene(wave(8), motion=Circle(8)), "target", 8).item() == pytest.approx(
+        0, abs=1e-4
+    )
+    assert code_periodicity(scene(wave(8), motion=Circle(8)), "target", 4).item() == pytest.approx(
+        2, abs=1e-3
+    )
+    motion = Circle(7)
+    optimiser = torch.optim.Adam(motion.parameters(), lr=0.02)
+    for _ in range(150):
+        optimiser.zero_grad()
+        code_periodicity(scene(wave(8), motion=motion), "target", 8).backward()
+        optimiser.step()
+    assert motion.period.item() == pytest.approx(8, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["static", "independent", "conv3d", "conv-gru"])
+def test_code_periodicity_refuses_codes_that_nothing_learns(name):
+    motion = build_motion(MotionConfig(name=name), 16)
+    latents = Latents(torch.zeros(2, 1), torch.randn(2, *motion.noise_shape(16)))
+    view = dataclasses.replace(scene(wave(8), motion=motion), latents=latents)
+    with pytest.raises(VgbenchError, match="learns no codes"):
+        code_periodicity(view)
+
+
+def test_code_periodicity_knows_how_long_a_motion_module_can_go_on():
+    with pytest.raises(VgbenchError, match="cannot look at 17 frames") as caught:
+        code_periodicity(scene(wave(8), motion=Circle(8, horizon=16)), length=17)
+    assert "at most 16" in caught.value.remedy
 
 
 def test_first_useful_lag_falls_back_to_a_quarter_of_the_clip():
@@ -215,8 +284,8 @@ def test_mode_seeking_punishes_equal_clips_for_different_latents():
     latents = Latents(torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1, 0))
     apart = torch.stack([torch.zeros(3, 4, 2, 2), torch.ones(3, 4, 2, 2)])
     close = 0.01 * apart
-    far_view = GeneratorView(apart, apart, latents, {}, ())
-    close_view = GeneratorView(close, close, latents, {}, ())
+    far_view = GeneratorView(apart, apart, latents, None, {}, ())
+    close_view = GeneratorView(close, close, latents, None, {}, ())
     assert mode_seeking(far_view).item() == pytest.approx(1, rel=1e-3)
     assert mode_seeking(close_view).item() == pytest.approx(100, rel=1e-2)
 
@@ -315,7 +384,22 @@ def test_unknown_option_names_the_allowed_ones():
     with pytest.raises(VgbenchError, match="no option modus") as caught:
         check_options("periodicity", {"modus": "avoid"})
     assert "mode" in caught.value.remedy
-    check_options("gradient-penalty", {"center": 0.0, "space": "frames"})
+    check_options("gradient-penalty", {"center": 0, "space": "frames"})
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "said"),
+    [
+        ("periodicity", "mode", "avert", "'match', 'avoid' or 'target'"),
+        ("periodicity", "margin", "much", "valid number"),
+        ("code-periodicity", "length", 64.5, "valid integer"),
+        ("temporal-smoothness", "order", 3, "1 or 2"),
+    ],
+)
+def test_option_of_another_type_names_what_is_allowed(name, option, value, said):
+    with pytest.raises(VgbenchError, match=said) as caught:
+        check_options(name, {option: value})
+    assert f"'{name}', option {option} = {value!r}" in caught.value.message
 
 
 def test_config_names_are_the_shipped_ones():

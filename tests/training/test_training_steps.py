@@ -1,6 +1,7 @@
 """One training step of every combination, and what a step must and must not change."""
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -112,6 +113,7 @@ def test_every_kind_of_motion_estimate_trains_under_a_gradient_penalty(source):
         ("singular-value-clipping", {}),
         ("temporal-smoothness", {}),
         ("periodicity", {}),
+        ("code-periodicity", {}),
         ("feature-matching", {}),
         ("mode-seeking", {}),
         ("categorical-information", {"generator": generator(categories=3)}),
@@ -126,6 +128,27 @@ def test_every_regulariser_trains(name, changes):
         {"name": "image", "channels": 4, "norm": "none"},
     ]
     assert_trains(config(regularisers=[{"name": name}], discriminators=critics, **changes))
+
+
+@pytest.mark.parametrize("motion", ["gru", "lstm", "transformer", "fourier", "implicit", "flow-warp"])
+def test_codes_beyond_the_training_window_are_regularised(motion):
+    looped = [{"name": "code-periodicity", "options": {"mode": "target", "period": 7, "length": 6 * FRAMES}}]
+    assert assert_trains(config(regularisers=looped, generator=generator(motion)))["code-periodicity"] > 0
+
+
+def test_longer_noise_changes_no_frame_of_training():
+    """Clips are rendered at the training length, and the noise of a longer clip begins as a shorter one's."""
+    short = config(generator=generator("gru"))
+    long = config(
+        generator=generator("gru"), regularisers=[{"name": "code-periodicity", "options": {"length": 64}}]
+    )
+    players = build_players(short)
+    times = torch.arange(float(FRAMES)).expand(short.batch, -1)
+    latents = draw(long, players, 0, 0).latents
+    assert latents.motion.shape[1] == 65
+    cut = dataclasses.replace(latents, motion=latents.motion[:, : FRAMES + 1])
+    players.generator.eval()
+    torch.testing.assert_close(players.generator(latents, times), players.generator(cut, times))
 
 
 def test_labels_train_every_discriminator():

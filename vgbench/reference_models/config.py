@@ -66,6 +66,7 @@ REGULARISER_WEIGHTS: dict[str, float] = {
     "singular-value-clipping": 1.0,
     "temporal-smoothness": 1.0,
     "periodicity": 0.5,
+    "code-periodicity": 0.5,
     "feature-matching": 1.0,
     "mode-seeking": 1.0,
     "categorical-information": 1.0,

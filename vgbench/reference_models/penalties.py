@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.discriminators import Discriminator
 from vgbench.reference_models.generator import Latents
+from vgbench.reference_models.motion import Motion
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,18 @@ class GeneratorView:
     Attributes:
         real: float [B, 3, T, H, W], the last real batch.
         fake: float [B, 3, T, H, W], with gradients.
-        latents: that the fakes came from.
+        latents: that the fakes came from; their noise may reach beyond the frames of `fake`.
+        motion: the generator's motion module.
         terms: what the decoder left ("mask", "flow").
         discriminators: all of them, frozen, with the real and the fake view of each.
-        real_autocorrelation: running mean of `autocorrelation` over real batches, [T // 2]; None before any.
+        real_autocorrelation: running mean over real batches of the frames' `autocorrelation`, [T // 2]; None
+            before any.
     """
 
     real: torch.Tensor
     fake: torch.Tensor
     latents: Latents
+    motion: Motion
     terms: dict[str, torch.Tensor]
     discriminators: tuple[tuple[Discriminator, View, View], ...]
     real_autocorrelation: torch.Tensor | None = None
@@ -127,31 +131,30 @@ def temporal_smoothness(view: GeneratorView, order: Literal[1, 2] = 2) -> torch.
     return view.fake.diff(n=order, dim=2).square().mean()
 
 
-def motion_features(video: torch.Tensor, side: int = 8) -> torch.Tensor:
-    """Frames pooled to side×side, less their mean over time: [B, 3, T, H, W] -> [B, T, 3·side²]."""
+def frame_features(video: torch.Tensor, side: int = 8) -> torch.Tensor:
+    """Frames pooled to side×side: [B, 3, T, H, W] -> [B, T, 3·side²]."""
     pooled = F.adaptive_avg_pool3d(video.float(), (video.shape[2], side, side))
-    features = pooled.transpose(1, 2).flatten(2)
-    return features - features.mean(1, keepdim=True)
+    return pooled.transpose(1, 2).flatten(2)
 
 
-def autocorrelation(video: torch.Tensor) -> torch.Tensor:
-    """Temporal autocorrelation r(τ) of a clip's moving part, τ = 1 … T//2.
+def autocorrelation(sequence: torch.Tensor) -> torch.Tensor:
+    """Temporal autocorrelation r(τ) of what changes in a sequence f, τ = 1 … T//2.
 
-    r(τ) = Σ_t ⟨u_t, u_{t+τ}⟩ / (√(Σ_{t≤T−τ} ‖u_t‖² · Σ_{t>τ} ‖u_t‖²) + ε), u = `motion_features`. In [−1, 1]:
-    1 for an exact period τ, 0 for a still clip.
+    r(τ) = Σ_t ⟨u_t, u_{t+τ}⟩ / (√(Σ_{t≤T−τ} ‖u_t‖² · Σ_{t>τ} ‖u_t‖²) + ε), u_t = f_t − mean_t f. In [−1, 1]:
+    1 for an exact period τ, 0 for a sequence that stands still.
 
     Args:
-        video: float [B, 3, T, H, W].
+        sequence: float [B, T, F], such as `frame_features` or a motion module's codes.
 
     Returns:
         float [B, T // 2].
     """
-    moving = motion_features(video)
-    frames = moving.shape[1]
+    moving = sequence - sequence.mean(1, keepdim=True)
+    steps = moving.shape[1]
     gram = moving @ moving.transpose(1, 2)
     energy = gram.diagonal(dim1=1, dim2=2)
     lags = []
-    for lag in range(1, frames // 2 + 1):
+    for lag in range(1, steps // 2 + 1):
         shared = gram.diagonal(offset=lag, dim1=1, dim2=2).sum(1)
         product = energy[:, :-lag].sum(1) * energy[:, lag:].sum(1)
         lags.append(shared / ((product + 1e-12).sqrt() + 1e-6))
@@ -175,7 +178,8 @@ def periodicity(
 ) -> torch.Tensor:
     """Video periodicity penalty: our own definition, no paper gives one (docs/models.md).
 
-    With r of `autocorrelation`, r̄ its running mean over real clips, and lags from `first_useful_lag` to T/2:
+    With r the `autocorrelation` of `frame_features`, r̄ its running mean over real clips, and lags from
+    `first_useful_lag` to T/2:
 
     - "match":  mean_τ (mean_B r_fake(τ) − r̄(τ))², as periodic as the data and no more;
     - "avoid":  mean_{τ,B} max(0, r_fake(τ) − r̄(τ) − margin)², against loops that the data do not have;
@@ -183,17 +187,12 @@ def periodicity(
 
     Periods beyond half the clip cannot be seen.
     """
-    fake = autocorrelation(view.fake)
+    fake = autocorrelation(frame_features(view.fake))
     if mode == "target":
-        if period is None or not 1 <= period <= fake.shape[1]:
-            raise VgbenchError(
-                f"periodicity mode 'target' needs a period from 1 to {fake.shape[1]} (half the frames)",
-                "set it in the regulariser's options: {mode: target, period: 6}",
-            )
-        return (1 - fake[:, period - 1]).mean()
+        return _distance_from_period(fake, period)
     real = view.real_autocorrelation
     if real is None:
-        real = autocorrelation(view.real).mean(0)
+        real = autocorrelation(frame_features(view.real)).mean(0)
     real = real.detach().to(fake)
     start = first_useful_lag(real)
     if mode == "match":
@@ -201,6 +200,69 @@ def periodicity(
     if mode == "avoid":
         return F.relu(fake - real - margin)[:, start:].square().mean()
     raise VgbenchError(f"periodicity mode '{mode}' is unknown", "use match, avoid or target")
+
+
+def code_periodicity(
+    view: GeneratorView,
+    mode: Literal["avoid", "target"] = "avoid",
+    period: int | None = None,
+    margin: float = 0.1,
+    length: int | None = None,
+) -> torch.Tensor:
+    """`periodicity` of the motion codes in place of the frames: our own definition (docs/models.md).
+
+    No frame is rendered, so that it may look at clips much longer than those of training, where loops show:
+
+    - "avoid":  mean_{τ,B} max(0, r(τ) − margin)² for lags τ from T/4 to T/2, against loops;
+    - "target": mean_B (1 − r(period)), for seamless loops.
+
+    Real clips have no codes, so nothing can be matched.
+
+    Args:
+        view: what the regulariser may look at.
+        mode: see above.
+        period: in frames, for "target".
+        margin: correlation that "avoid" leaves alone.
+        length: T, number of frames whose codes are made; the training length unless given.
+
+    Raises:
+        VgbenchError: the motion module has no codes of its own making, or none so late.
+    """
+    codes = _codes(view, length or view.fake.shape[2])
+    made = autocorrelation(codes)
+    if mode == "target":
+        return _distance_from_period(made, period)
+    if mode == "avoid":
+        return F.relu(made - margin)[:, codes.shape[1] // 4 - 1 :].square().mean()
+    raise VgbenchError(f"code-periodicity mode '{mode}' is unknown", "use avoid or target")
+
+
+def _codes(view: GeneratorView, length: int) -> torch.Tensor:
+    """Codes of the frames 0 … length − 1: float [B, length, code_dim]."""
+    if length < 4 or (view.motion.horizon or length) < length:
+        raise VgbenchError(
+            f"code-periodicity cannot look at {length} frames",
+            f"set length to at least 4 and at most {view.motion.horizon or 'any number'}",
+        )
+    noise = view.latents.motion
+    times = torch.arange(length, dtype=torch.float32, device=noise.device)
+    codes: torch.Tensor = view.motion(noise, times.expand(len(noise), -1))
+    if not codes.requires_grad:
+        raise VgbenchError(
+            "code-periodicity: this motion module learns no codes",
+            "take gru, lstm, temporal-deconv, transformer, fourier, implicit, flow-warp or temporal-shift",
+        )
+    return codes
+
+
+def _distance_from_period(made: torch.Tensor, period: int | None) -> torch.Tensor:
+    """mean_B (1 − r(period)) from r [B, lags]."""
+    if period is None or not 1 <= period <= made.shape[1]:
+        raise VgbenchError(
+            f"periodicity mode 'target' needs a period from 1 to {made.shape[1]} (half the frames)",
+            "set it in the regulariser's options: {mode: target, period: 6}",
+        )
+    return (1 - made[:, period - 1]).mean()
 
 
 def feature_matching(view: GeneratorView) -> torch.Tensor:
@@ -278,6 +340,7 @@ def _term(view: GeneratorView, name: str) -> torch.Tensor:
 GENERATOR_TERMS: dict[str, Callable[..., torch.Tensor]] = {
     "temporal-smoothness": temporal_smoothness,
     "periodicity": periodicity,
+    "code-periodicity": code_periodicity,
     "feature-matching": feature_matching,
     "mode-seeking": mode_seeking,
     "categorical-information": categorical_information,
@@ -296,6 +359,9 @@ def class_loss(discriminator: Discriminator, view: View) -> torch.Tensor:
 def check_options(name: str, options: dict[str, Any]) -> None:
     """Raise `VgbenchError` unless `options` are keyword arguments of the regulariser `name`."""
     import inspect
+    from typing import get_type_hints
+
+    from pydantic import TypeAdapter, ValidationError
 
     from vgbench.reference_models.constraints import CONSTRAINTS
 
@@ -313,3 +379,10 @@ def check_options(name: str, options: dict[str, Any]) -> None:
             f"regulariser '{name}' has no option {', '.join(unknown)}",
             f"its options: {', '.join(allowed) or 'none'}",
         )
+    types = get_type_hints(function)
+    for option, value in options.items():
+        try:
+            TypeAdapter(types[option]).validate_python(value, strict=True)
+        except ValidationError as error:
+            said = "; ".join(problem["msg"] for problem in error.errors(include_url=False))
+            raise VgbenchError(f"regulariser '{name}', option {option} = {value!r}: {said}") from error

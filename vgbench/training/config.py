@@ -143,6 +143,12 @@ class TrainConfig(ModelConfig):
     def regularised_by(self, *names: str) -> bool:
         return any(one.name in names for one in self.regularisers)
 
+    @property
+    def noise_frames(self) -> int:
+        """Frames that motion noise is drawn for: the longest clip whose codes a regulariser looks at."""
+        regularisers = [one for one in self.regularisers if one.name == "code-periodicity"]
+        return max(self.frames, *(int(one.options.get("length") or 0) for one in regularisers), 0)
+
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
         names = [one.name for one in self.regularisers]

@@ -27,6 +27,7 @@ from vgbench.reference_models.penalties import (
     View,
     autocorrelation,
     class_loss,
+    frame_features,
 )
 from vgbench.training import augment
 from vgbench.training.config import TrainConfig
@@ -68,7 +69,7 @@ def draw(config: TrainConfig, players: Players, step: int, phase: int) -> Draws:
     sequence = np.random.SeedSequence([config.seed, step, phase])
     random = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
     return Draws(
-        latents=players.generator.draw(config.batch, config.frames, random),
+        latents=players.generator.draw(config.batch, config.noise_frames, random),
         times=tuple(one.choose_times(config.batch, config.frames, random) for one in players.discriminators),
         augmentation=augment.draw(config.batch, random),
         mixing=torch.rand(config.batch, generator=random),
@@ -256,6 +257,7 @@ def generator_phase(
                 real=real,
                 fake=fake,
                 latents=own.latents,
+                motion=players.generator.motion,
                 terms=players.generator.decoder.terms,
                 discriminators=tuple(zip(players.discriminators, real_views, views, strict=True)),
                 real_autocorrelation=players.memory.get("real_autocorrelation"),
@@ -316,8 +318,8 @@ def limit_gradient(config: TrainConfig, parameters: Sequence[nn.Parameter]) -> t
 
 
 def remember_autocorrelation(players: Players, batch: Batch, world: World) -> None:
-    """Update the running mean of `autocorrelation` over the real clips of all processes."""
-    now = mean_over_processes(autocorrelation(from_uint8(batch.clips)).mean(0), world)
+    """Update the running mean of the frames' `autocorrelation` over the real clips of all processes."""
+    now = mean_over_processes(autocorrelation(frame_features(from_uint8(batch.clips))).mean(0), world)
     before = players.memory.get("real_autocorrelation", now)
     players.memory["real_autocorrelation"] = torch.lerp(now, before, AUTOCORRELATION_MEMORY)
 
