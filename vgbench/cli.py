@@ -1054,6 +1054,8 @@ def stats_export(
             workers=workers,
             device=device,
             compiled=compiled,
+            lenient=metrics == ALL_METRICS,
+            warn=console.warn,
             progress=report,
         )
     typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from vgbench.environment import positive_number
 from vgbench.errors import ConfigError, VgbenchError
 
 T = TypeVar("T")
@@ -57,14 +58,7 @@ def timeout_minutes() -> float:
     Raises:
         ConfigError: not a positive number.
     """
-    text = os.environ.get(TIMEOUT, "30")
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = 0.0
-    if not minutes > 0:
-        raise ConfigError(f"{TIMEOUT} = {text!r}: must be a positive number of minutes")
-    return minutes
+    return positive_number(TIMEOUT, 30, "a positive number of minutes")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -189,27 +189,43 @@ def export_statistics(
     device: str = "cpu",
     compiled: bool = False,
     store: FeatureStore | None = None,
+    lenient: bool = False,
+    warn: Callable[[str, str], None] | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Measure a real set and write what scores need of it to one file; arguments as for `evaluate`."""
+    """Measure a real set and write what scores need of it to one file.
+
+    Arguments as for `evaluate`; `warn` is called as (code, sentence) for each metric that `lenient` left out,
+    and for damage found in the feature store.
+    """
     plan = resolve_protocol(protocol, metrics, extractor, settings)
     choices = parse_list(plan.metrics)
     network = load_extractor(plan, choices, extractor, device, compiled)
-    for error in misfits(choices, network, plan).values():
-        raise error
+    unfit = misfits(choices, network, plan)
+    if unfit and not lenient:
+        raise next(iter(unfit.values()))
+    choices = [choice for choice in choices if str(choice) not in unfit]
     measures = _measures(choices, network)
+    store = store or FeatureStore()
+    damaged_before = len(store.damaged)
     with joined_world() as world:
         measured = measure(
             open_source(real),
             "real",
             plan,
             measures,
-            store or FeatureStore(),
+            store,
             batch_size=batch_size,
             workers=workers,
             world=world,
             progress=progress,
         )
+        damaged = {name for names in gather(store.damaged[damaged_before:], world) for name in names}
+        if warn is not None and world.is_main:
+            for metric, error in unfit.items():
+                warn("left-out", f"{metric}: {reason_of(metric, error)}")
+            for code, sentence in _store_warnings(damaged):
+                warn(code, sentence)
         return save_statistics(path, measured, plan, measures) if world.is_main else Path(path)
 
 

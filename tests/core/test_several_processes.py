@@ -107,7 +107,8 @@ def test_a_world_that_cannot_be_joined_says_why(environment, words, monkeypatch)
     assert "torchrun" in (error.value.remedy or "")
 
 
-def test_patience_must_be_a_number(monkeypatch):
-    monkeypatch.setenv("VGBENCH_TIMEOUT_MINUTES", "soon")
+@pytest.mark.parametrize("text", ["soon", "0", "inf"])
+def test_patience_must_be_a_number(monkeypatch, text):
+    monkeypatch.setenv("VGBENCH_TIMEOUT_MINUTES", text)
     with pytest.raises(ConfigError, match="VGBENCH_TIMEOUT_MINUTES"):
         timeout_minutes()

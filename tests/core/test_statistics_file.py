@@ -11,6 +11,7 @@ from stub_extractor import StubExtractor
 import vgbench
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation import export_statistics
+from vgbench.features import FeatureStore
 
 SETTINGS = ["clips.generated=20", "clips.real=20", "clips.least=4"]
 TRAIN = "builtin:moving-shapes/train?size=32&clips=20"
@@ -33,12 +34,50 @@ def exported(whole, tmp_path):
     return tmp_path / "real.safetensors"
 
 
+def hash_of(data):
+    """Of all arrays and facts; the bytes differ, since safetensors writes its metadata in any order."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return header["__metadata__"]["sha256"]
+
+
 def test_scores_against_the_file_are_scores_against_the_clips(exported):
     from_clips = vgbench.evaluate(TRAIN, TEST, settings=SETTINGS, **OPTIONS)
     from_file = vgbench.evaluate(TRAIN, exported, settings=SETTINGS, **OPTIONS)
     assert from_file.scores == from_clips.scores
     assert from_file.signature == from_clips.signature
     assert from_file.clips.real == from_clips.clips.real
+
+
+def test_metrics_that_the_extractor_does_not_allow_are_left_out_where_all_were_asked_for(whole, tmp_path):
+    said = []
+    asked = {**OPTIONS, "metrics": [*OPTIONS["metrics"], "frame_fid"]}
+    path = tmp_path / "all.safetensors"
+    with pytest.raises(VgbenchError, match="frame_fid"):
+        export_statistics(TEST, path, settings=SETTINGS, **asked)
+    assert not path.exists()
+    export_statistics(
+        TEST, path, settings=SETTINGS, lenient=True, warn=lambda *pair: said.append(pair), **asked
+    )
+    assert hash_of(path.read_bytes()) == hash_of(whole)
+    ((code, sentence),) = said
+    assert code == "left-out"
+    assert "frame_fid" in sentence
+
+
+def test_export_tells_of_damage_in_the_feature_store(whole, tmp_path):
+    store = FeatureStore(tmp_path / "store")
+    export_statistics(TEST, tmp_path / "once.safetensors", settings=SETTINGS, store=store, **OPTIONS)
+    segment = next(iter(sorted((tmp_path / "store").rglob("*.safetensors"))))
+    data = bytearray(segment.read_bytes())
+    data[-3] ^= 1
+    segment.write_bytes(data)
+    said = []
+    options = {**OPTIONS, "settings": SETTINGS, "store": FeatureStore(tmp_path / "store")}
+    path = export_statistics(
+        TEST, tmp_path / "again.safetensors", warn=lambda *pair: said.append(pair), **options
+    )
+    assert [code for code, _ in said] == ["damaged-store"]
+    assert hash_of(path.read_bytes()) == hash_of(whole)
 
 
 def test_another_protocol_or_network_is_refused_by_name(exported):
