@@ -40,6 +40,8 @@ ACCEPTED = {
 """Licences, as packages name them, that ask for no more than their text beside a copy."""
 FILE_BY_FILE = {"MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)"}
 """Also accepted: it asks for the source of changed files of that package, of which there are none."""
+CUDA = re.compile(r"(nvidia|cuda)-|triton$")
+"""Left out: what PyTorch's build for NVIDIA's GPUs brings, under licences of NVIDIA's own."""
 
 
 def main() -> None:
@@ -58,7 +60,7 @@ def packages(extras: Iterable[str] = ()) -> dict[str, metadata.Distribution]:
     while pending:
         one = pending.pop()
         name = one.name.lower().replace("_", "-")
-        if name in needed or (one.marker and not one.marker.evaluate({"extra": ""})):
+        if name in needed or CUDA.match(name) or (one.marker and not one.marker.evaluate({"extra": ""})):
             continue
         try:
             needed[name] = found = metadata.distribution(one.name)

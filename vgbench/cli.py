@@ -427,6 +427,8 @@ def train(
     for clip, reason in summary.skipped.items():
         console.warn("skipped", f"{clip}: {reason}")
     world = launched_world()
+    if summary.unscored and world.is_main:
+        console.warn("unscored", f"no score during training: {summary.unscored}")
     if summary.stopped == "interrupted":
         launcher = "torchrun … -m " if world.size > 1 else ""
         if world.is_main:

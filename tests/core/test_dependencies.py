@@ -49,6 +49,30 @@ def test_every_licence_is_one_that_we_accept(licences, installed):
     assert {name: words for name, words in found.items() if words} == {}
 
 
+def test_what_only_the_build_of_pytorch_for_gpus_brings_is_left_out(licences, tmp_path, monkeypatch):
+    """On Linux the package index gives that build to everybody who does not ask for another."""
+    for name, needs in {
+        "torch": ["nvidia-cublas", "cuda-toolkit", "triton", "cudamat"],
+        "cudamat": [],
+    }.items():
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        lines = [
+            "Metadata-Version: 2.1",
+            f"Name: {name}",
+            "Version: 1.0",
+            *(f"Requires-Dist: {n}" for n in needs),
+        ]
+        (folder / "METADATA").write_text("\n".join(lines) + "\n")
+    for name in ("nvidia_cublas", "cuda_toolkit", "triton"):
+        (tmp_path / f"{name}-1.0.dist-info").mkdir()
+        (tmp_path / f"{name}-1.0.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = licences.packages()
+    assert found["torch"].version == found["cudamat"].version == "1.0"
+    assert not {"nvidia-cublas", "cuda-toolkit", "triton"} & found.keys()
+
+
 def test_an_unknown_licence_is_noticed(licences):
     from email.message import Message
 

@@ -187,6 +187,29 @@ def test_a_run_that_continues_first_frames_is_scored_and_resumed(tmp_path):
     assert score(model) == score(model) == lines[-1]["score"], "the same first frames every time"
 
 
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # the score's own folder
+def test_clips_shorter_than_the_protocol_are_scored_whole(tmp_path):
+    """The protocol calls for 16 frames and at least 16 clips."""
+    real = moving_squares(12, frames=9)
+    one = config(frames=8)
+    score = generator_score(real)
+    summary = train(one, tmp_path, steps=1, score=score, source=real)
+    assert summary.unscored is None
+    assert summary.best_score == score(load(tmp_path, "last")) > 0
+
+
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # the score's own folder
+def test_clips_that_the_extractor_does_not_take_train_without_a_score(tmp_path):
+    real = moving_squares(12, frames=9)
+    one = config(frames=4, score_minutes=1e-9)
+    summary = train(one, tmp_path, steps=3, score=generator_score(real), source=real)
+    assert summary.steps == 3
+    assert summary.best_score is None
+    assert "needs at least 8 frames" in summary.unscored
+    assert not (tmp_path / "scores.jsonl").exists()
+    load(tmp_path)
+
+
 def test_sampling_without_the_first_frame_says_what_to_give(tmp_path):
     save_generator(tmp_path / "generator.safetensors", build(config(**CONTINUES)), {})
     command = ["sample", str(tmp_path / "generator.safetensors"), "--out", str(tmp_path / "clips")]

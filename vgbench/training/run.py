@@ -17,6 +17,7 @@ from vgbench import atomic
 from vgbench.clips.clip import Frames
 from vgbench.clips.grid import write_gif
 from vgbench.distributed import World, alone, from_main
+from vgbench.errors import VgbenchError
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
 from vgbench.training.boards import Board, TensorBoard, WeightsAndBiases
@@ -65,6 +66,7 @@ class Run:
         step: generator steps done.
         seconds: of training, over all resumed parts.
         best_score: lowest score so far.
+        unscored: why no score could be taken, and none is tried again.
     """
 
     folder: Path
@@ -75,6 +77,7 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     best_score: float | None = None
+    unscored: str | None = None
     sample: Path | None = None
     _started: float = field(default_factory=time.monotonic)
     _earlier: float = 0.0
@@ -147,7 +150,7 @@ class Run:
             self.write_samples(players)
             if self.score and stopped != "interrupted":
                 self.take_score(players)
-        self.best_score = from_main(self.best_score, self.world)
+        self.best_score, self.unscored = from_main((self.best_score, self.unscored), self.world)
 
     def close_boards(self) -> None:
         for board in self._boards:
@@ -219,11 +222,18 @@ class Run:
         )
 
     def take_score(self, players: Players) -> None:
-        """Score the moving average; keep it if it is the best so far."""
+        """Score the moving average; keep it if it is the best so far.
+
+        Training goes on without scores where none can be taken.
+        """
         assert self.score is not None
         before = time.monotonic()
-        with alone():  # the other processes wait in `finished` and cannot share the work
-            value = float(self.score(players.average))
+        try:
+            with alone():  # the other processes wait in `finished` and cannot share the work
+                value = float(self.score(players.average))
+        except VgbenchError as error:  # too few clips, or too short ones
+            self.score, self.unscored = None, error.message
+            return
         self._started += time.monotonic() - before  # scoring is not training time
         append_line(self.folder / "scores.jsonl", {"step": self.step, "clips": self.clips, "score": value})
         for board in self._boards:

@@ -16,6 +16,7 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, Frames
 from vgbench.evaluation import evaluate
 from vgbench.features import FeatureStore
+from vgbench.protocol import load
 from vgbench.reference_models.generator import Generator
 from vgbench.training.data import Windows
 
@@ -27,27 +28,31 @@ class Sampler(typing.Protocol):
 
 
 def generator_score(
-    real: Any, metric: str = "fvd", clips: int = 128, protocol: str = "quick"
+    real: Any, metric: str = "fvd", clips: int = 512, protocol: str = "quick"
 ) -> Callable[[Sampler], float]:
     """Return a function that scores a generator during training; lower is better.
 
     It always scores the same latents against the same real windows, whose features are computed once. A
-    generator that continues a first frame gets those of real clips.
+    generator that continues a first frame gets those of real clips. Clips shorter than the protocol's windows
+    are scored whole, against real windows of their length.
 
     Args:
         real: what `evaluate` takes.
         metric: a metric for which lower is better.
-        clips: windows a side.
+        clips: windows a side; fewer real ones where there are no more. A Fréchet distance needs about twice
+            as many as features, of which the embedded extractor has 256.
         protocol: what else is fixed.
     """
-    settings = [f"clips.generated={clips}", f"clips.real={clips}"]
+    settings = [f"clips.generated={clips}", f"clips.real={clips}", "clips.least=2"]
+    longest = load(protocol).windows.frames
     source = open_source(real)
     folder = tempfile.TemporaryDirectory(prefix="vgbench-")  # a checkpoint's clips are never seen again
     store = FeatureStore(Path(folder.name))
 
     def score(generator: Sampler, _keep: object = folder) -> float:
         sampled = score_samples(generator, source, clips)
-        record = evaluate(sampled, source, protocol, [metric], settings=settings, store=store)
+        window = f"windows.frames={min(longest, sampled.shape[1])}"
+        record = evaluate(sampled, source, protocol, [metric], settings=[*settings, window], store=store)
         return record.scores[metric].best_estimate
 
     return score

@@ -50,6 +50,7 @@ class Summary:
         stopped: by the limit of steps or of minutes, or by a signal.
         best_score: lowest score, None without a score function.
         skipped: clip id -> reason, for clips that could not be used.
+        unscored: why no score could be taken, None where all were.
     """
 
     run_folder: Path
@@ -59,6 +60,7 @@ class Summary:
     stopped: Stopped
     best_score: float | None
     skipped: Mapping[str, str]
+    unscored: str | None = None
 
 
 def train(
@@ -119,7 +121,14 @@ def train(
                 stopped = run.finished(interrupted)
             run.close(players, windows, stopped)
         return Summary(
-            folder, run.step, run.clips, run.seconds, stopped, run.best_score, dict(windows.skipped)
+            run_folder=folder,
+            steps=run.step,
+            clips=run.clips,
+            seconds=run.seconds,
+            stopped=stopped,
+            best_score=run.best_score,
+            skipped=dict(windows.skipped),
+            unscored=run.unscored,
         )
 
 
