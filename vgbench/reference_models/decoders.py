@@ -303,8 +303,9 @@ def shifted(x: torch.Tensor, clips: int) -> torch.Tensor:
 class ImplicitDecoder(Decoder):
     """Pixels as a function of their coordinates; motion enters as a phase (DIGAN-like, Yu et al. 2022).
 
-    γ(p) = sin(π A(z) p + W m_t), p in [−1, 1]², with frequencies A from the content, then 1×1 convolutions whose channels
-    the content scales and shifts. Computed on a grid of half the side, then doubled with a second phase.
+    γ(p) = sin(π A(z) p + W m_t), p in [−1, 1]², with frequencies A from the content, then 1×1 convolutions
+    whose channels the content scales and shifts. Computed on a grid of half the side, then doubled with a
+    second wave of frequencies 2 A(z).
     """
 
     def __init__(
