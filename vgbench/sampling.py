@@ -174,9 +174,14 @@ def _sample(
     }
     if first_frame is not None:
         wanted["first_frame"] = _picture(first_frame, generator)
+    label = wanted.get("label")
+    if isinstance(label, list | tuple) and len(label) != count:
+        raise VgbenchError(f"{len(label)} labels for {count} clips")
     for number, start in enumerate(range(0, count, CHUNK)):
         size = min(CHUNK, count - start)
         if isinstance(generator, Generator):
+            if isinstance(label, list | tuple):  # one for each clip
+                wanted["label"] = label[start : start + size]
             clips = generator.sample(size, seed=seed, start=start, **wanted)
         else:
             clips = generator.sample(size, seed=_seed_of_call(seed, number), **wanted)

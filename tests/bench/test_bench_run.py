@@ -88,6 +88,50 @@ def test_a_row_that_fails_is_named_and_the_others_are_done(tmp_path, capsys):
     assert "summary.md" in capsys.readouterr().out, "the tables of what there is are written all the same"
 
 
+def test_what_clips_depend_on_makes_new_clips_and_the_rest_does_not(tmp_path):
+    suite = {
+        "name": "changing",
+        "data": {"shapes": {"train": "builtin:moving-shapes?size=16&frames=8&clips=40"}},
+        "steps": 2,
+        "device": "cpu",
+        "settings": {"size": 16, "frames": 8, "batch": 2, "generator.channels": 4},
+        "sampling": {"clips": 8, "seed": 0},
+        "evaluations": [
+            {
+                "metrics": ["temporal_flicker"],
+                "settings": {"clips.least": 4, "clips.generated": 8, "clips.real": 8, "windows.frames": 8},
+            }
+        ],
+        "models": [{"presets": ["gru-hinge"], "data": ["shapes"]}],
+    }
+
+    def run(changes):
+        file = tmp_path / "suite.yaml"
+        file.write_text(yaml.safe_dump(suite | changes))
+        plan = make_plan(read_suite(file), tmp_path / "work", tmp_path / "results")
+        (task,) = plan.tasks
+        assert run_plan(plan).failed == {}
+        records = [load_record(path) for path in find_records([tmp_path / "results"])]
+        (record,) = (one for one in records if one.details["bench"]["key"] not in known)
+        known.add(record.details["bench"]["key"])
+        return task.folder, {used.sha256 for used in record.clips.generated.windows}
+
+    known: set[str] = set()
+    first_folder, first_clips = run({})
+    for changes in (
+        {"steps": 3},
+        {"settings": suite["settings"] | {"optimiser.generator_lr": 0.1}},
+        {"sampling": {"clips": 8, "seed": 7}},
+    ):
+        folder, clips = run(changes)
+        assert folder != first_folder
+        assert clips.isdisjoint(first_clips)
+    assert run({"evaluations": [suite["evaluations"][0] | {"metrics": ["dynamic_degree"]}]}) == (
+        first_folder,
+        first_clips,
+    )
+
+
 def _work(item, report):
     report("working", 0, 1)
     if item == "dies":

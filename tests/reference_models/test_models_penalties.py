@@ -393,7 +393,12 @@ def test_unknown_option_names_the_allowed_ones():
         ("periodicity", "mode", "avert", "'match', 'avoid' or 'target'"),
         ("periodicity", "margin", "much", "valid number"),
         ("code-periodicity", "length", 64.5, "valid integer"),
+        ("code-periodicity", "length", 0, "greater than or equal to 4"),
+        ("code-periodicity", "period", -1, "greater than or equal to 1"),
         ("temporal-smoothness", "order", 3, "1 or 2"),
+        ("temporal-smoothness", "order", True, "of type int"),
+        ("temporal-smoothness", "order", 2.0, "of type int"),
+        ("gradient-penalty", "center", float("nan"), "finite number"),
     ],
 )
 def test_option_of_another_type_names_what_is_allowed(name, option, value, said):

@@ -18,7 +18,7 @@ from vgbench.reference_models import build, load
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
 from vgbench.sample_card import read_card
-from vgbench.sampling import sample_clips, write_grid, write_samples
+from vgbench.sampling import CHUNK, sample_clips, write_grid, write_samples
 from vgbench.training import train
 from vgbench.training.score import generator_score, score_samples
 
@@ -259,3 +259,13 @@ def test_clips_of_a_model_with_classes_lie_in_folders_of_their_class(labelled, t
     assert len({clip.label for clip in clips.values()}) > 1
     write_samples(path, tmp_path / "out", 3, label="c")
     assert {clip.label for clip in open_source(str(tmp_path / "out")).clips} == {"c"}
+
+
+def test_every_clip_may_have_a_label_of_its_own(tmp_path):
+    model = build(config(labels=True, classes=["a", "b"]))
+    save_generator(tmp_path / "generator.safetensors", model, {})
+    labels = ["ab"[i % 3 == 0] for i in range(CHUNK + 3)]
+    clips = list(sample_clips(str(tmp_path / "generator.safetensors"), len(labels), label=labels))
+    np.testing.assert_array_equal(np.stack(clips), model.sample(len(labels), label=labels))
+    with pytest.raises(VgbenchError, match="3 labels for 4 clips"):
+        list(sample_clips(str(tmp_path / "generator.safetensors"), 4, label=labels[:3]))

@@ -4,6 +4,7 @@ import pytest
 from tiny import config, generator
 from torch.distributed.run import get_args_parser
 
+from vgbench.cli import app
 from vgbench.config import to_yaml
 from vgbench.distributed import World
 from vgbench.errors import ConfigError, VgbenchError
@@ -12,6 +13,7 @@ from vgbench.reference_models import build, model_config
 from vgbench.reference_models.constraints import CONSTRAINTS
 from vgbench.reference_models.penalties import DISCRIMINATOR_PENALTIES
 from vgbench.training import describe, preset_names, preset_path, read_config
+from vgbench.training.catalogue import kinds_of_steps
 from vgbench.training.config import CONSTRAINT_NAMES, GRADIENT_PENALTIES, fixed_differences
 from vgbench.training.players import build_players
 from vgbench.training.presets import read_resumed_config, resume_command
@@ -180,7 +182,7 @@ def test_model_part_of_a_config_is_found():
 def test_options_of_regularisers_are_checked():
     one = config(regularisers=[{"name": "periodicity", "options": {"mood": "avoid"}}])
     with pytest.raises(VgbenchError, match="no option mood"):
-        check(one, World())
+        build_players(one)
 
 
 def test_importing_the_package_does_not_import_torch():
@@ -190,3 +192,37 @@ def test_importing_the_package_does_not_import_torch():
     code = "import sys, vgbench.training, vgbench.reference_models; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert import_object("vgbench.training:train")
+
+
+def test_settings_that_would_do_nothing_are_errors():
+    with pytest.raises(VgbenchError, match=r"singular-value-clipping with discriminators\.norm = spectral"):
+        config(
+            regularisers=[{"name": "singular-value-clipping"}],
+            discriminators=[{"name": "video3d", "norm": "spectral"}],
+        )
+    for motion in ("conv3d", "two-stream"):
+        with pytest.raises(VgbenchError, match=r"upsample = 'nearest'"):
+            build(config(generator=generator(motion, decoder={"upsample": "nearest"})))
+
+
+@pytest.mark.parametrize("options", ["{length: abc}", "{lenght: 64}", '{length: "64"}'])
+def test_a_dry_run_checks_the_options_of_regularisers(options):
+    command = ["train", "gru-hinge", "--dry-run"]
+    with pytest.raises(VgbenchError, match="code-periodicity"):
+        app(
+            [*command, "--set", f"regularisers=[{{name: code-periodicity, options: {options}}}]"],
+            standalone_mode=False,
+        )
+
+
+def test_kinds_of_steps_have_their_shares():
+    def kinds(*intervals):
+        names = ["r1", "temporal-smoothness", "feature-matching"]
+        given = [{"name": name, "interval": k} for name, k in zip(names, intervals, strict=False)]
+        return kinds_of_steps(config(regularisers=given))
+
+    assert kinds() == [(0, 1)]
+    assert kinds(1) == [(0, 1)]
+    assert kinds(8) == [(0, 1 / 8), (1, 7 / 8)]
+    assert kinds(2, 3) == [(0, 1 / 6), (1, 2 / 6), (2, 2 / 6), (3, 1 / 6)]
+    assert sum(share for _, share in kinds(997, 1009, 1013)) == pytest.approx(1)

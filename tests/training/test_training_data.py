@@ -162,3 +162,15 @@ def test_a_clip_that_ends_early_or_changes_its_size_is_passed_over():
         "early": f"frame {FRAMES - 1} asked, but there are 3",
         "larger": "the frame size changes within the clip",
     }
+
+
+@pytest.mark.parametrize(("count", "usable"), [(4, 2), (10, 1), (40, 4)])
+def test_training_goes_on_where_most_clips_are_too_short(count, usable):
+    """Others are drawn by luck, which must not end a run at some step while there are good clips."""
+    lengths = [20 if index < usable else FRAMES - 1 for index in range(count)]
+    source = open_source([np.full((length, SIZE, SIZE, 3), i, np.uint8) for i, length in enumerate(lengths)])
+    stream = windows(source)
+    seen = {int(stream.batch([position]).clips[0, 0, 0, 0, 0]) for position in range(600)}
+    stream.close()
+    assert seen == set(range(usable))
+    assert len(stream.skipped) == count - usable

@@ -25,15 +25,18 @@ from typer.testing import CliRunner
 from vgbench.cli import app
 from vgbench.clips import open_source
 from vgbench.config import to_yaml
-from vgbench.distributed import World
+from vgbench.distributed import World, joined_world
 from vgbench.errors import VgbenchError
 from vgbench.evaluation import evaluate
 from vgbench.reference_models import load
 from vgbench.reference_models.checkpoint import read_metadata
+from vgbench.reference_models.generator import Generator
 from vgbench.training import Diverged, read_config, run, train, trainer
+from vgbench.training.data import Windows
 from vgbench.training.phases import discriminator_phase, draw
 from vgbench.training.players import build_players
 from vgbench.training.soundness import foreseen
+from vgbench.training.trainer import training_step
 
 CRITICS = [
     {"name": "video3d", "channels": 4, "norm": "spectral"},
@@ -358,6 +361,28 @@ def test_generator_that_continues_a_frame_shows_samples_again_after_resuming(tmp
     assert load(tmp_path).sample(2, first_frame=still).shape == (2, FRAMES, SIZE, SIZE, 3)
 
 
+def test_samples_that_continue_frames_have_the_classes_of_these(tmp_path, monkeypatch):
+    one = config(
+        labels=True,
+        classes=["a", "b"],
+        generator=generator(first_frame=True),
+        regularisers=[{"name": "first-frame"}],
+    )
+    asked = []
+    sample = Generator.sample
+
+    def noted(self, n, **options):
+        asked.append(options)
+        return sample(self, n, **options)
+
+    monkeypatch.setattr(Generator, "sample", noted)
+    clips = [(np.full((FRAMES, SIZE, SIZE, 3), 10 * i, np.uint8), "ab"[i % 2]) for i in range(16)]
+    train(one, tmp_path, steps=1, source=open_source(clips))
+    stills = asked[-1]["first_frame"][:, 0, 0, 0]
+    assert sorted(stills) == list(range(0, 160, 10))
+    assert asked[-1]["label"] == [int(still) // 10 % 2 for still in stills]
+
+
 def _rank(work, rank, port, folder):
     os.environ |= {
         "RANK": str(rank),
@@ -437,3 +462,56 @@ def test_two_processes_score_as_one_would_and_the_main_one_keeps_the_time(tmp_pa
     assert flicker(load(tmp_path, which="best")) == pytest.approx(min(scores))
     summaries = [json.loads((tmp_path / f"summary-{rank}").read_text()) for rank in range(2)]
     assert summaries == [["steps", min(scores)]] * 2
+
+
+def sparse_config():
+    """The class head has a gradient in every second step only, and an optimiser with a memory."""
+    return config(
+        labels=True,
+        classes=["a", "b"],
+        generator=generator(decoder={"norm": "none"}),
+        discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
+        loss={"name": "non-saturating"},
+        regularisers=[{"name": "categorical-information", "interval": 2}],
+        optimiser={
+            "generator_lr": 1e-3,
+            "discriminator_lr": 1e-3,
+            "betas": [0.5, 0.9],
+            "weight_decay": 0.1,
+        },
+    )
+
+
+def _train_sparse(_rank, folder):
+    train(sparse_config(), folder, steps=4, source=moving_squares(labels=True))
+
+
+def test_what_has_no_gradient_in_a_step_moves_in_two_processes_as_little_as_in_one(tmp_path):
+    train(sparse_config(), tmp_path / "one", steps=4, source=moving_squares(labels=True))
+    two_processes(_train_sparse, tmp_path / "two")
+    alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in alone:
+        if name.startswith(("generator/", "discriminator")):
+            torch.testing.assert_close(together[name], alone[name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def _train_clipped(rank, folder):
+    one = config(
+        loss={"name": "wgan"},
+        discriminators=[{"name": "video3d", "channels": 4, "norm": "batch"}],
+        regularisers=[{"name": "singular-value-clipping", "interval": 2}],
+    )
+    players = build_players(one)
+    with joined_world() as world:
+        source = Windows(moving_squares(), one.size, one.frames, one.stride, one.seed)
+        for step in range(5):
+            training_step(one, players, world, source, step)
+        source.close()
+    folder.mkdir(exist_ok=True)
+    torch.save(dict(players.discriminators[0].named_parameters()), folder / f"{rank}.pt")
+
+
+def test_processes_stay_alike_where_a_constraint_looks_at_running_statistics(tmp_path):
+    two_processes(_train_clipped, tmp_path / "two")
+    first, second = (torch.load(tmp_path / "two" / f"{rank}.pt") for rank in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -348,3 +348,66 @@ def test_compiling_without_a_compiler_says_so(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigError, match="compile: true needs a C\\+\\+ compiler, and no-such-compiler"):
         build_players(config(compile=True))
+
+
+def test_gradients_are_limited_network_by_network():
+    limited = config(
+        discriminators=[{"name": "video3d", "channels": 4}, {"name": "image", "channels": 4}],
+        optimiser={"gradient_clip": 1e-3},
+    )
+    players, source = build_players(limited), windows(limited)
+    facts = training_step(limited, players, ALONE, source, 0)
+    source.close()
+    norms = [
+        torch.stack([p.grad.norm() for p in one.parameters() if p.grad is not None]).norm().item()
+        for one in (*players.discriminators, players.generator)
+    ]
+    assert norms == pytest.approx([1e-3] * 3, rel=1e-3)
+    assert facts["discriminator_gradient"] > 1e-2, "as it was before"
+
+
+@pytest.mark.parametrize("name", ["weight-clipping", "singular-value-clipping"])
+def test_constraints_leave_frozen_parts_alone(name):
+    one = config(
+        loss={"name": "wgan"},
+        discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
+        regularisers=[{"name": name, "weight": 0.01}],
+    )
+    players, source = build_players(one), windows(one)
+    (critic,) = players.discriminators
+    (frozen, *_) = critic.layers.layers[0].requires_grad_(False)
+    before = frozen.weight.clone()
+    training_step(one, players, ALONE, source, 0)
+    source.close()
+    assert torch.equal(frozen.weight, before)
+    assert before.abs().max() > 0.01
+    free = [weight for weight in critic.parameters() if weight.requires_grad and weight.dim() > 1]
+    largest = [weight.abs().max() if name == "weight-clipping" else singular(weight) for weight in free]
+    assert max(largest) <= 0.01 + 1e-6
+
+
+def singular(weight):
+    return torch.linalg.svdvals(weight.detach().flatten(1)).max()
+
+
+@pytest.mark.parametrize(
+    ("regulariser", "rendered"),
+    [("code-periodicity", 2), ("feature-matching", 2), ("periodicity", FRAMES), ("mode-seeking", FRAMES)],
+)
+def test_only_terms_that_look_at_whole_clips_have_them_rendered(monkeypatch, regulariser, rendered):
+    one = config(
+        generator=generator("fourier"),
+        discriminators=[{"name": "time-conditioned", "channels": 4, "frames": 2, "norm": "none"}],
+        regularisers=[{"name": regulariser}],
+    )
+    players, source = build_players(one), windows(one)
+    forward, seen = players.generator.forward, []
+    monkeypatch.setattr(
+        players.generator,
+        "forward",
+        lambda latents, times: seen.append(times.shape[1]) or forward(latents, times),
+    )
+    facts = training_step(one, players, ALONE, source, 0)
+    source.close()
+    assert seen == [2, rendered], "for the discriminator, then for the generator"
+    assert math.isfinite(facts[regulariser])

@@ -20,7 +20,7 @@ from vgbench.results import Record, find_records, load_record
 from vgbench.training.config import MAY_CHANGE, TrainConfig
 from vgbench.training.presets import preset_path
 
-DOES_NOT_MATTER = MAY_CHANGE - {"steps", "micro_batch"}
+DOES_NOT_MATTER = {key for key in MAY_CHANGE if "." not in key} - {"steps", "micro_batch"}
 """Keys of a training config that do not change what the weights become; "data" is named apart."""
 
 
@@ -29,7 +29,7 @@ class Cell:
     """One row of the table, to be trained or only to be scored.
 
     Attributes:
-        name: unique in the suite; also the folder of its run.
+        name: unique in the suite.
         model: its name in tables.
         data: name of the data set.
         role: see `vgbench.leaderboard.ranking.Role`.
@@ -150,23 +150,39 @@ def model_key(config: TrainConfig) -> str:
 
 def score_key(suite: Suite, cell: Cell, evaluation: Evaluation) -> str:
     """Everything that a score of this cell depends on, but for the bytes of the data."""
+    return _hash(
+        {
+            **_made_from(suite, cell),
+            "model": cell.model,
+            "evaluation": evaluation.model_dump(mode="json"),
+            "metrics": protocol_of(evaluation).metrics,
+        }
+    )
+
+
+def folder_name(suite: Suite, cell: Cell) -> str:
+    """Of a cell's run and clips: its name, and what both depend on. Other settings make others."""
+    return f"{cell.name}-{_hash(_made_from(suite, cell))[:8]}"
+
+
+def _made_from(suite: Suite, cell: Cell) -> dict[str, Any]:
+    """Everything that the clips of a cell depend on, but for the bytes of the data."""
     data = suite.data[cell.data]
     built_in = [spec for spec in (data.train, data.test) if spec and spec.startswith("builtin:")]
-    parts = {
-        "model": cell.model,
+    return {
         "data": [cell.data, data.test_share, *built_in],
         "source": cell.source,
         "training": cell.config and _digest(cell.config, DOES_NOT_MATTER),
         "sampling": suite.sampling.model_dump(mode="json") if cell.config else None,
-        "evaluation": evaluation.model_dump(mode="json"),
-        "metrics": protocol_of(evaluation).metrics,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _digest(config: Config, without: Iterable[str]) -> str:
-    values = config.model_dump(mode="json", exclude=set(without))
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    return _hash(config.model_dump(mode="json", exclude=set(without)))
+
+
+def _hash(parts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def recorded(folder: Path) -> dict[str, Record]:

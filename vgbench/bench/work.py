@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vgbench.atomic import replacing
-from vgbench.bench.cells import Cell, protocol_of, score_key
+from vgbench.bench.cells import Cell, folder_name, protocol_of, score_key
 from vgbench.bench.sources import open_reference, open_side
 from vgbench.bench.suite import Evaluation, Suite
 from vgbench.clips import open_source
@@ -163,5 +163,5 @@ def tasks_left(suite: Suite, cells: Sequence[Cell], done: set[str], work: Path, 
     for cell in cells:
         missing = tuple(one for one in suite.evaluations if score_key(suite, cell, one) not in done)
         if missing:
-            tasks.append(Task(suite, cell, missing, work / cell.name, records))
+            tasks.append(Task(suite, cell, missing, work / folder_name(suite, cell), records))
     return tasks

@@ -116,6 +116,9 @@ class DecoderConfig(Config):
         skips: add up pictures made at every resolution (StyleGAN2's skip generator), so that colour and place
             are learned before detail.
         options: further keyword arguments for a class of your own.
+
+    "implicit" computes every pixel by itself: `norm`, `upsample` and `skips` have no place there. The 3-D
+    decoders of "conv3d" and "two-stream" upsample by "deconv" only.
     """
 
     name: str = "auto"

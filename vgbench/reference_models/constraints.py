@@ -10,9 +10,10 @@ from torch import nn
 
 @torch.no_grad()
 def clip_weights(discriminator: nn.Module, bound: float) -> None:
-    """Clamp every parameter to [−bound, bound] (WGAN, Arjovsky et al. 2017)."""
+    """Clamp every parameter that is trained to [−bound, bound] (WGAN, Arjovsky et al. 2017)."""
     for parameter in discriminator.parameters():
-        parameter.clamp_(-bound, bound)
+        if parameter.requires_grad:
+            parameter.clamp_(-bound, bound)
 
 
 @torch.no_grad()
@@ -20,10 +21,12 @@ def clip_singular_values(discriminator: nn.Module, bound: float) -> None:
     """Bring all singular values of every weight, reshaped to (out, −1), down to at most `bound` (TGAN).
 
     Weights are those of convolutions and linear maps, and embeddings, each of which is a linear map of the
-    class as a one-hot vector. Batch norms, whose γ/σ acts as a singular value, get γ clipped to [0.01·σ, σ]
-    times `bound`, with σ the running standard deviation.
+    class as a one-hot vector; frozen ones stay. Batch norms, whose γ/σ acts as a singular value, get γ
+    clipped to [0.01·σ, σ] times `bound`, with σ the running standard deviation.
     """
     for module in discriminator.modules():
+        if not any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
+            continue
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
             assert module.running_var is not None
             deviation = (module.running_var + module.eps).sqrt() * bound

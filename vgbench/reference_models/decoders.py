@@ -156,6 +156,12 @@ class Conv3dDecoder(Decoder):
                 "generator.decoder.name = 'conv3d' or 'two-stream' takes no motion codes",
                 "set generator.motion.name to conv3d or two-stream",
             )
+        if config.decoder.upsample != "deconv":
+            raise ConfigError(
+                f"generator.decoder.upsample = '{config.decoder.upsample}': 3-D decoders grow by transposed "
+                "convolutions only",
+                "use deconv",
+            )
         self.horizon, self.frames_interact = frames, True
         levels = halvings(size)
         width = list(reversed(widths(config.channels, levels)))

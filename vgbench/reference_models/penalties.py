@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.discriminators import Discriminator
 from vgbench.reference_models.generator import Latents
 from vgbench.reference_models.motion import Motion
+
+Count = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ class GeneratorView:
 
     Attributes:
         real: float [B, 3, T, H, W], the last real batch.
-        fake: float [B, 3, T, H, W], with gradients.
+        fake: float [B, 3, T, H, W], with gradients; the frames that discriminators look at where no term that
+            is due needs more.
         latents: that the fakes came from; their noise may reach beyond the frames of `fake`.
         motion: the generator's motion module.
         terms: what the decoder left ("mask", "flow").
@@ -173,7 +177,7 @@ def first_useful_lag(real: torch.Tensor) -> int:
 def periodicity(
     view: GeneratorView,
     mode: Literal["match", "avoid", "target"] = "match",
-    period: int | None = None,
+    period: Count | None = None,
     margin: float = 0.1,
 ) -> torch.Tensor:
     """Video periodicity penalty: our own definition, no paper gives one (docs/models.md).
@@ -205,9 +209,9 @@ def periodicity(
 def code_periodicity(
     view: GeneratorView,
     mode: Literal["avoid", "target"] = "avoid",
-    period: int | None = None,
+    period: Count | None = None,
     margin: float = 0.1,
-    length: int | None = None,
+    length: Annotated[int, Field(ge=4)] | None = None,
 ) -> torch.Tensor:
     """`periodicity` of the motion codes in place of the frames: our own definition (docs/models.md).
 
@@ -228,7 +232,7 @@ def code_periodicity(
     Raises:
         VgbenchError: the motion module has no codes of its own making, or none so late.
     """
-    codes = _codes(view, length or view.fake.shape[2])
+    codes = _codes(view, view.real.shape[2] if length is None else length)
     made = autocorrelation(codes)
     if mode == "target":
         return _distance_from_period(made, period)
@@ -350,6 +354,10 @@ GENERATOR_TERMS: dict[str, Callable[..., torch.Tensor]] = {
 }
 
 
+NEED_NO_CLIP = {"code-periodicity", "feature-matching", "categorical-information"}
+"""Terms that look at codes or through the discriminators' eyes: no more frames are rendered for them."""
+
+
 def class_loss(discriminator: Discriminator, view: View) -> torch.Tensor:
     """The discriminator's side of "categorical-information": cross entropy of its class head on `view`."""
     assert view.label is not None
@@ -379,10 +387,15 @@ def check_options(name: str, options: dict[str, Any]) -> None:
             f"regulariser '{name}' has no option {', '.join(unknown)}",
             f"its options: {', '.join(allowed) or 'none'}",
         )
-    types = get_type_hints(function)
+    types = get_type_hints(function, include_extras=True)
     for option, value in options.items():
+        kind = TypeAdapter(types[option], config={"allow_inf_nan": False})
         try:
-            TypeAdapter(types[option]).validate_python(value, strict=True)
+            understood = kind.validate_python(value, strict=True)
         except ValidationError as error:
             said = "; ".join(problem["msg"] for problem in error.errors(include_url=False))
-            raise VgbenchError(f"regulariser '{name}', option {option} = {value!r}: {said}") from error
+        else:  # true and 2.0 equal the 1 and 2 of a list of choices, but are not taken for them
+            same = type(value) in (type(understood), int)
+            said = "" if same else f"Input should be of type {type(understood).__name__}"
+        if said:
+            raise VgbenchError(f"regulariser '{name}', option {option} = {value!r}: {said}")

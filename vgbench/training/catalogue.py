@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -154,11 +155,12 @@ def bounded_seconds_per_step(
     config: TrainConfig, steps: int, seconds_limit: float = 20.0
 ) -> tuple[float, bool]:
     """Time of a training step, and whether it was scaled up from two clips to stay under the limit."""
+    rounds = len(kinds_of_steps(config))
     if config.batch <= MEASURED_CLIPS:
         return seconds_per_step(config, steps), False
     small = config.model_copy(update={"batch": MEASURED_CLIPS, "micro_batch": None})
     foreseen = seconds_per_step(small, 1) * config.batch / MEASURED_CLIPS
-    if foreseen * (steps + 1) > seconds_limit:
+    if foreseen * (steps * rounds + 1) > seconds_limit:
         return foreseen, True
     return seconds_per_step(config, steps), False
 
@@ -166,7 +168,10 @@ def bounded_seconds_per_step(
 def seconds_per_step(
     config: TrainConfig, steps: int, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Mean time of a training step on random clips, data loading included, by any clock."""
+    """Mean time of a training step on random clips, data loading included, by any clock.
+
+    Regularisers that come every so many steps count by their share: `steps` of each kind of step are timed.
+    """
     from vgbench.distributed import World
     from vgbench.training.data import random_clips
     from vgbench.training.players import build_players
@@ -175,7 +180,18 @@ def seconds_per_step(
     players = build_players(config)
     with opened_windows(config, random_clips(config)) as windows:
         training_step(config, players, World(), windows, 0)
-        before = clock()
-        for step in range(1, steps + 1):
-            training_step(config, players, World(), windows, step)
-        return (clock() - before) / steps
+        mean = 0.0
+        for step, share in kinds_of_steps(config):
+            before = clock()
+            for _ in range(steps):
+                training_step(config, players, World(), windows, step)
+            mean += share * (clock() - before) / steps
+        return mean
+
+
+def kinds_of_steps(config: TrainConfig) -> list[tuple[int, float]]:
+    """Kinds of steps by what is due in them: the first step of each, and its kind's share of all steps."""
+    intervals = sorted({one.interval for one in config.regularisers})
+    cycle = min(math.lcm(*intervals), 10_000)
+    due = [tuple(step % interval == 0 for interval in intervals) for step in range(cycle)]
+    return [(due.index(kind), due.count(kind) / cycle) for kind in dict.fromkeys(due)]

@@ -147,7 +147,7 @@ class TrainConfig(ModelConfig):
     def noise_frames(self) -> int:
         """Frames that motion noise is drawn for: the longest clip whose codes a regulariser looks at."""
         regularisers = [one for one in self.regularisers if one.name == "code-periodicity"]
-        return max(self.frames, *(int(one.options.get("length") or 0) for one in regularisers), 0)
+        return max(self.frames, *(one.options.get("length") or 0 for one in regularisers), 0)
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
@@ -162,6 +162,11 @@ class TrainConfig(ModelConfig):
                 f"regularisers.name = {sorted(penalty)[0]} with discriminators.norm = batch: batch norm "
                 "makes a clip's score depend on other clips, so its gradient means nothing; "
                 "use layer, group or none"
+            )
+        if "singular-value-clipping" in names and "spectral" in norms:
+            raise ValueError(
+                "regularisers.name = singular-value-clipping with discriminators.norm = spectral: the norm "
+                "computes weights anew, so nothing is left to clip; use one of them"
             )
         if self.loss.name == "wgan":
             self._check_wasserstein(names, norms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -80,18 +80,24 @@ class Windows:
     def _window(self, position: int) -> tuple[Frames, int]:
         random = np.random.default_rng([self.seed, WINDOW_STREAM, position])
         place, mirrored = random.random(), random.random() < 0.5
-        index = self._clip_at(position)
-        for _ in range(len(self.source.clips)):
+        for index in self._candidates(position, random):
             frames = self._try(index, place)
             if frames is not None:
                 frames = frames[:, :, ::-1] if self.flip and mirrored else frames
                 return frames, self._label(index)
-            index = int(random.integers(len(self.source.clips)))
         raise NotEnoughClips(
-            f"{self.source.name}: none of the clips tried can be used "
+            f"{self.source.name}: none of the clips can be used "
             f"({next(iter(self.skipped.values()), 'no reason known')})",
             f"clips need {self._span} frames or more; lower frames or stride",
         )
+
+    def _candidates(self, position: int, random: np.random.Generator) -> Iterator[int]:
+        """The clip at a position; after it, for where it cannot be used, others: by luck, and then all."""
+        count = len(self.source.clips)
+        yield self._clip_at(position)
+        for _ in range(count - 1):
+            yield int(random.integers(count))
+        yield from map(int, random.permutation(count))
 
     @property
     def _span(self) -> int:

@@ -27,19 +27,27 @@ def share_weights(modules: Iterable[nn.Module], world: World) -> None:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
-    """Replace each gradient by its mean over all processes; a missing gradient counts as zero.
+    """Replace each gradient by its mean over all processes; where one lacks it, it counts as zero.
 
-    Frozen parameters get none: an optimiser with weight decay would move them.
+    What no process has a gradient of gets none, as in one process: an optimiser's momentum and weight decay
+    would move it.
     """
     if world.size == 1:
         return
     import torch.distributed as dist
 
-    parameters = [parameter for parameter in parameters if parameter.requires_grad]
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    parameters = list(parameters)
+    held = _reachable(
+        torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.int32)
+    )
+    dist.all_reduce(held, dist.ReduceOp.MAX)
+    gradients = []
+    for parameter, anywhere in zip(parameters, held.tolist(), strict=True):
+        if anywhere:
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            gradients.append(parameter.grad)
+    if not gradients:
+        return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     dist.all_reduce(flat)
     flat /= world.size
@@ -47,6 +55,18 @@ def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
     for gradient in gradients:
         gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
         start += gradient.numel()
+
+
+def average_statistics(modules: Iterable[nn.Module], world: World) -> None:
+    """Replace the running statistics of batch norms by their means over all processes."""
+    if world.size == 1:
+        return
+    for module in modules:
+        for part in module.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_var is not None:
+                assert part.running_mean is not None
+                for statistic in (part.running_mean, part.running_var):
+                    statistic.copy_(mean_over_processes(statistic, world))
 
 
 def mean_over_processes(value: torch.Tensor, world: World) -> torch.Tensor:

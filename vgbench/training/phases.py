@@ -23,6 +23,7 @@ from vgbench.reference_models.losses import LOSSES, Loss
 from vgbench.reference_models.penalties import (
     DISCRIMINATOR_PENALTIES,
     GENERATOR_TERMS,
+    NEED_NO_CLIP,
     GeneratorView,
     View,
     autocorrelation,
@@ -32,7 +33,7 @@ from vgbench.reference_models.penalties import (
 from vgbench.training import augment
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Batch
-from vgbench.training.parallel import average_gradients, mean_over_processes
+from vgbench.training.parallel import average_gradients, average_statistics, mean_over_processes
 from vgbench.training.players import Players
 
 AUTOCORRELATION_MEMORY = 0.98
@@ -174,11 +175,11 @@ def discriminator_phase(
         torch.autograd.backward(total * weight_of(real, batch))
     parameters = players.critic_parameters()
     average_gradients(parameters, world)
-    facts.add("discriminator_gradient", limit_gradient(config, parameters))
+    facts.add("discriminator_gradient", limit_gradients(config, players.discriminators))
     measured = facts.means(world)
     if is_finite(measured):
         players.discriminator_optimiser.step()
-        constrain(config, step, players.discriminators)
+        constrain(config, step, players.discriminators, world)
     return measured
 
 
@@ -229,13 +230,14 @@ def generator_phase(
     loss_functions = adversarial_loss(config)
     device = players.generator.device
     due = [one for one in config.regularisers if one.name in GENERATOR_TERMS and step % one.interval == 0]
+    whole = any(one.name not in NEED_NO_CLIP for one in due)
     facts = Facts()
     players.generator_optimiser.zero_grad(set_to_none=True)
     if config.regularised_by("periodicity"):
         remember_autocorrelation(players, batch, world)
     with standing_still(players.discriminators):
         for real, labels, own in micro_batches(config, world, device, batch, draws):
-            looks = look(config, players, own, whole=bool(due), device=device)
+            looks = look(config, players, own, whole=whole, device=device)
             with mixed_precision(config, device):
                 fake = players.generator(own.latents, looks.rendered).float()
             views = looks.cut(augmented(config, fake, own), own.latents.label)
@@ -271,7 +273,7 @@ def generator_phase(
                 facts.add("motion_ratio", motion_energy(fake) / (motion_energy(real) + 1e-8))
     parameters = players.generator_parameters()
     average_gradients(parameters, world)
-    facts.add("generator_gradient", limit_gradient(config, parameters))
+    facts.add("generator_gradient", limit_gradients(config, [players.generator]))
     measured = facts.means(world)
     if is_finite(measured):
         players.generator_optimiser.step()
@@ -303,18 +305,21 @@ def augmented(config: TrainConfig, video: torch.Tensor, draws: Draws) -> torch.T
     return augment.augment(video, config.augment, draws.augmentation) if config.augment else video
 
 
-def constrain(config: TrainConfig, step: int, critics: Sequence[Discriminator]) -> None:
+def constrain(config: TrainConfig, step: int, critics: Sequence[Discriminator], world: World) -> None:
     """Apply the weight constraints that are due, after the optimiser's step."""
     for one in config.regularisers:
         if one.name in CONSTRAINTS and step % one.interval == 0:
+            # Singular value clipping reads them, and each process has its own: weights would drift apart.
+            average_statistics(critics, world)
             for critic in critics:
                 CONSTRAINTS[one.name](critic, one.weight)
 
 
-def limit_gradient(config: TrainConfig, parameters: Sequence[nn.Parameter]) -> torch.Tensor:
-    """Norm of the gradient, before it is clipped where the config says so."""
+def limit_gradients(config: TrainConfig, networks: Sequence[nn.Module]) -> torch.Tensor:
+    """Norm of the gradient of all networks, before each one's is clipped where the config says so."""
     limit = config.optimiser.gradient_clip or float("inf")
-    return nn.utils.clip_grad_norm_(parameters, limit)
+    norms = [nn.utils.clip_grad_norm_(one.parameters(), limit) for one in networks]
+    return torch.stack(norms).square().sum().sqrt()
 
 
 def remember_autocorrelation(players: Players, batch: Batch, world: World) -> None:

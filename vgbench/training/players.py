@@ -15,6 +15,7 @@ from vgbench.reference_models.checkpoint import build_generator
 from vgbench.reference_models.discriminators import Discriminator, build_discriminator
 from vgbench.reference_models.generator import Generator
 from vgbench.reference_models.layers import CHANNELS_LAST
+from vgbench.reference_models.penalties import check_options
 from vgbench.training.config import GRADIENT_PENALTIES, OptimiserConfig, TrainConfig
 
 
@@ -57,7 +58,10 @@ def build_players(config: TrainConfig) -> Players:
 
     Raises:
         ConfigError: networks are to be compiled for a CPU, and there is no C++ compiler.
+        VgbenchError: an option that a regulariser or a part does not have, or not of that kind.
     """
+    for one in config.regularisers:
+        check_options(one.name, one.options)
     device = torch.device(
         ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     )

@@ -84,6 +84,7 @@ class Run:
     _reported: tuple[int, float] = (0, 0.0)
     _due: dict[str, float] = field(default_factory=dict)
     _stills: Frames | None = None
+    _labels: list[int] | None = None
     _boards: list[Board] = field(default_factory=list)
 
     @property
@@ -189,7 +190,7 @@ class Run:
 
     def write_samples(self, players: Players) -> None:
         """samples/STEP.gif: the same sixteen latents every time."""
-        clips = players.average.sample(16, seed=0, first_frame=self._stills)
+        clips = players.average.sample(16, seed=0, label=self._labels, first_frame=self._stills)
         self.sample = self.folder / "samples" / f"{self.step:07d}.gif"
         write_gif(self.sample, clips, columns=4, scale=max(1, 96 // self.config.size))
         for board in self._boards:
@@ -199,9 +200,13 @@ class Run:
         """samples/real.gif: what samples should come to look like; conditional ones begin with its frames."""
         if not self.world.is_main:
             return
-        real = windows.batch(range(16)).clips
-        self._stills = real[:, 0] if self.config.generator.first_frame else None
-        write_gif(self.folder / "samples" / "real.gif", real, columns=4, scale=max(1, 96 // self.config.size))
+        real = windows.batch(range(16))
+        if self.config.generator.first_frame:
+            self._stills = real.clips[:, 0]
+            self._labels = real.labels.tolist() if self.config.classes else None
+        write_gif(
+            self.folder / "samples" / "real.gif", real.clips, columns=4, scale=max(1, 96 // self.config.size)
+        )
 
     def write_checkpoint(self, players: Players, windows: Windows) -> None:
         """checkpoints/last.safetensors and generator.safetensors.

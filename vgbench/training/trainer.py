@@ -24,7 +24,6 @@ from vgbench.distributed import World, joined_world
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator
-from vgbench.reference_models.penalties import check_options
 from vgbench.training import ema
 from vgbench.training.config import TrainConfig, fixed_differences
 from vgbench.training.data import Windows, class_names, positions
@@ -218,8 +217,6 @@ def check(config: TrainConfig, world: World) -> None:
             f"batch = {config.batch} does not divide over {world.size} processes",
             "use a multiple of the number of processes",
         )
-    for one in config.regularisers:
-        check_options(one.name, one.options)
 
 
 @contextmanager
