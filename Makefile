@@ -1,6 +1,8 @@
 # The two commands of the README, and the suite under the oldest supported versions. They need Python 3.11+, pip and make.
 PYTHON ?= python3
 VENV := .venv
+# Processes that share the suite, of one thread each.
+WORKERS ?= 2
 VGBENCH := $(VENV)/bin/vgbench
 
 .PHONY: demo test test-oldest
@@ -9,7 +11,7 @@ demo: $(VENV)/.installed
 	VGBENCH=$(VGBENCH) sh scripts/demo.sh
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n $(WORKERS)
 
 test-oldest:
 	scripts/oldest_versions.sh $(VENV)-oldest
