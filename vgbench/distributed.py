@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -79,13 +80,21 @@ def joined_world() -> Iterator[World]:
     if dist.is_initialized():
         yield world
         return
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
     minutes = timeout_minutes()
     local_rank = _whole_number("LOCAL_RANK", "0")
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(local_rank)
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=dt.timedelta(minutes=minutes))
+        wait = dt.timedelta(minutes=minutes)
+        store, rank, size = next(rendezvous("env://", timeout=wait))
+        store.set_timeout(wait)
+        # The store outlives the group, and a second group would read the addresses of the first.
+        own = PrefixStore(f"vgbench-{next(_joined)}", store)
+        dist.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=wait)
     except (RuntimeError, ValueError) as error:  # a rank that is missing; an address that is
         raise VgbenchError(
             f"rank {world.rank} of {world.size}: cannot join the others ({str(error).splitlines()[0]})",
@@ -105,6 +114,7 @@ def joined_world() -> Iterator[World]:
         dist.destroy_process_group()
 
 
+_joined = itertools.count()
 _is_alone: ContextVar[bool] = ContextVar("_is_alone", default=False)
 
 

@@ -16,7 +16,8 @@ import torch
 from vgbench import atomic, extractors
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, printable
-from vgbench.distributed import gather, joined_world
+from vgbench.config import parse, with_overrides
+from vgbench.distributed import from_main, gather, joined_world
 from vgbench.errors import BadClip, ConfigError, SkippedClips, VgbenchError
 from vgbench.extractors.batch_size import Batches, BatchSize, batches
 from vgbench.extractors.compiled import CompiledExtractor
@@ -101,6 +102,12 @@ def evaluate(
     """
     began = time.monotonic()
     plan = resolve_protocol(protocol, metrics, extractor, settings)
+    if is_statistics(generated) and not _sides_are_alike(plan):
+        raise ConfigError(
+            f"{generated}: statistics hold the windows of a real set, and protocol '{plan.name}' chooses "
+            "those of a generated one otherwise",
+            "give the clips themselves",
+        )
     choices = parse_list(plan.metrics)
     store = store or FeatureStore()
     damaged_before = len(store.damaged)
@@ -166,6 +173,7 @@ def evaluate(
             if motion:
                 record = record.model_copy(update={"details": {"motion": motion, **record.details}})
             record = _save(record, Path(results), plan, opened, measured)
+        record = from_main(record, world)  # with its thumbnails, and the name it was saved by
         store.prune()
     skipped = sum(len(side.skipped) for side in measured.values())
     if strict and skipped:
@@ -174,6 +182,11 @@ def evaluate(
             "mend or remove them, or leave out --strict",
         )
     return record
+
+
+def _sides_are_alike(plan: Protocol) -> bool:
+    """Whether the same clips would give the same windows on either side."""
+    return plan.start_for("generated") == plan.start_for("real") and plan.clips.generated == plan.clips.real
 
 
 def export_statistics(
@@ -233,6 +246,7 @@ def _measures(choices: Sequence[Choice], network: Extractor | None) -> Measures:
     return Measures(
         extractor=network,
         clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, PixelMetric)),
+        foreign={choice.metric.name: choice.name for choice in choices if choice.name not in METRICS},
     )
 
 
@@ -250,7 +264,8 @@ def resolve_protocol(
     resolved already.
     """
     if isinstance(protocol, Protocol):
-        plan = protocol
+        values = with_overrides(protocol.model_dump(mode="json"), settings)
+        plan = parse(Protocol, values, f"protocol '{protocol.name}'")
         if isinstance(extractor, str):
             plan = plan.model_copy(update={"extractor": ExtractorChoice(name=extractor)})
     else:  # the protocol's preprocessing belongs to its own network; `--set` may give another
@@ -304,13 +319,16 @@ def misfit(choice: Choice, network: Extractor | None, plan: Protocol) -> ConfigE
     """Say why a metric cannot be made of what the network and the protocol give; None where it can."""
     metric = choice.metric
     if not isinstance(metric, SetMetric):
-        least, given = metric.least_frames, plan.windows.frames
-        if given >= least:
-            return None
-        return ConfigError(
-            f"metric '{choice.name}' needs {least} frames, protocol '{plan.name}' gives {given}",
-            f"--set windows.frames={least}",
-        )
+        needs = [("frames", "windows.frames", metric.least_frames, plan.windows.frames)]
+        if isinstance(metric, ClipMetric):
+            needs.append(("pixels a side", "resize.size", metric.least_size, plan.resize.size))
+        for what, key, least, given in needs:
+            if given < least:
+                return ConfigError(
+                    f"metric '{choice.name}' needs {least} {what}, protocol '{plan.name}' gives {given}",
+                    f"--set {key}={least}",
+                )
+        return None
     if metric.needs != "frames" or network is None or network.spec.per_frame:
         return None
     return ConfigError(
@@ -443,7 +461,8 @@ def _signature_fields(
         else (f"{windows.start}+{plan.start_for('generated')}")
     )
     offset = f"+{windows.offset}frames" if windows.offset else ""
-    options = ",".join(sorted(_spelled(choice) for choice in choices if _spelled(choice) != choice.name))
+    said = (choice for choice in choices if _spelled(choice) != choice.name or choice.name not in METRICS)
+    options = ",".join(sorted(map(_spelled, said)))
     fields = [
         ("protocol", plan.name),
         ("clips", f"{_counts(measured['generated'])}+{_counts(measured['real'])}"),
@@ -456,8 +475,15 @@ def _signature_fields(
         fields.append(("feat", f"{spec.describe()},{spec.preprocessing}"))
     if options:
         fields.append(("options", options))
+    if any(_reads_labels(choice) for choice in choices):
+        labels = json.dumps([used.label for used in measured["real"].windows])
+        fields.append(("labels", hashlib.sha256(labels.encode()).hexdigest()[:8]))
     fields += [("real", measured["real"].manifest_hash[:8]), ("v", plan.version)]
     return tuple(fields)
+
+
+def _reads_labels(choice: Choice) -> bool:
+    return isinstance(choice.metric, SetMetric) and choice.metric.labels
 
 
 def _spelled(choice: Choice) -> str:
@@ -473,8 +499,9 @@ def _counts(side: Measured) -> str:
 
 
 def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[str, str]]:
-    """Leave out what a metric cannot depend on: pixels know no network, and options are its own name."""
+    """Leave out what a metric cannot depend on: pixels know no network or class, options are its own name."""
     unneeded = {"options"} | ({"feat"} if isinstance(choice.metric, PixelMetric) else set())
+    unneeded |= set() if _reads_labels(choice) else {"labels"}
     return [(key, value) for key, value in fields if key not in unneeded]
 
 

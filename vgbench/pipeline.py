@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from typing import Any, Literal, TypeVar
 
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vgbench.clips.clip import ClipSource, Frames, Skipped
+from vgbench.clips.clip import Clip, ClipSource, Frames, Skipped
 from vgbench.distributed import World, gather
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
 from vgbench.extractors.batch_size import Batches, BatchSize, batches
@@ -45,14 +45,22 @@ class Measures:
     Attributes:
         extractor: network for features, or None when no metric needs it.
         clip_metrics: functions of the pixels of one window.
+        foreign: where a user's own come from, by name, such as "package.module:sharpness".
     """
 
     extractor: Extractor | None
     clip_metrics: tuple[PixelMetric, ...]
+    foreign: Mapping[str, str] = field(default_factory=dict)
+
+    def version_of(self, metric: PixelMetric) -> str:
+        """Its version; of a user's own with where it comes from, as two may share a name."""
+        return (
+            f"{self.foreign[metric.name]}@{metric.version}" if metric.name in self.foreign else metric.version
+        )
 
     def tables(self, store: FeatureStore) -> dict[str, Table]:
         """Open one table of the store for each measure."""
-        tables = {m.name: store.table(f"{m.name}@{m.version}") for m in self.clip_metrics}
+        tables = {m.name: store.table(f"{m.name}@{self.version_of(m)}") for m in self.clip_metrics}
         if self.extractor is not None:
             spec = self.extractor.spec
             producer = f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32"
@@ -159,7 +167,7 @@ def measure(
     report = progress or _silent
     chosen = batches(batch_size)
     tables = measures.tables(store)
-    counts = store.table("frame-count@1")
+    counts = store.table("frame-count@2")
     order = clip_order([clip.id for clip in source.clips], protocol.seed, protocol.windows.order)
     limit = getattr(protocol.clips, side)
     wanted = len(order) if limit == "all" else int(limit)
@@ -289,14 +297,18 @@ def _inspect(
 ) -> Iterator[tuple[str, int] | str]:
     """Yield (fingerprint, frames) of each clip, or the reason why it is unusable."""
     inspected = chain.from_iterable(_loader(_Inspection(source, clips, counts), _INSPECTED, workers))
-    for fingerprint, n_frames, reason in inspected:
+    for position, (fingerprint, n_frames, reason) in zip(clips, inspected, strict=True):
         if reason is not None:
             yield reason
             continue
-        key = hashlib.sha256(fingerprint.encode()).digest()
+        key = _length_key(source.clips[position], fingerprint)
         if key not in counts:
             counts.put(key, {"frames": np.array(n_frames, dtype=np.int64)})
         yield fingerprint, n_frames
+
+
+def _length_key(clip: Clip, fingerprint: str) -> bytes:
+    return hashlib.sha256(clip.length_key(fingerprint).encode()).digest()
 
 
 class _Inspection(Dataset[tuple[str, int, str | None]]):
@@ -310,7 +322,7 @@ class _Inspection(Dataset[tuple[str, int, str | None]]):
         clip = self.source.clips[self.clips[position]]
         try:
             fingerprint = clip.fingerprint()
-            known = self.counts.get(hashlib.sha256(fingerprint.encode()).digest())
+            known = self.counts.get(_length_key(clip, fingerprint))
             n_frames = clip.count_frames() if known is None else int(known["frames"])
         except BadClip as error:
             return "", 0, error.reason
@@ -472,8 +484,9 @@ def _collect(
     clips = selection.source.clips
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
     # Numbered by first use, since a clip's position in a listing must not matter.
-    number = {clip: k for k, clip in enumerate(dict.fromkeys(window.clip for window in windows))}
-    groups = np.array([number[window.clip] for window in windows], dtype=np.int64)
+    origins = [clips[window.clip].origin for window in windows]
+    number = {origin: k for k, origin in enumerate(dict.fromkeys(origins))}
+    groups = np.array([number[origin] for origin in origins], dtype=np.int64)
     used = tuple(
         UsedWindow(clips[w.clip].id, clips[w.clip].label, selection.fingerprint(w), w) for w in windows
     )

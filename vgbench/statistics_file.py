@@ -85,7 +85,7 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
         "found": measured.found,
         "manifest_hash": measured.manifest_hash,
         "requirements": _requirements(plan, measures),
-        "clip_metrics": {metric.name: metric.version for metric in measures.clip_metrics},
+        "clip_metrics": {metric.name: measures.version_of(metric) for metric in measures.clip_metrics},
         "windows": [[used.id, used.label, used.fingerprint] for used in measured.windows],
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in arrays.items()}
@@ -108,9 +108,9 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
     about = _about(path, metadata)
     _require_equal(path, about.requirements, _requirements(plan, measures))
     for metric in measures.clip_metrics:
-        if about.clip_metrics.get(metric.name) != metric.version:
+        if about.clip_metrics.get(metric.name) != measures.version_of(metric):
             raise ConfigError(
-                f"{path}: holds no {metric.name} (version {metric.version})",
+                f"{path}: holds no {metric.name} (version {measures.version_of(metric)})",
                 f"it holds {', '.join(about.clip_metrics) or 'none'}; choose metrics with --metrics",
             )
     n = len(about.windows)

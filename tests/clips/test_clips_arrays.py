@@ -354,3 +354,15 @@ def test_no_memory_for_a_clip_makes_it_bad(tmp_path, monkeypatch):
     monkeypatch.setattr(type(clip.file), "read_range", full)
     with pytest.raises(BadClip, match="MemoryError"):
         clip.read([0])
+
+
+def test_a_tensor_file_that_was_replaced_is_read_anew(tmp_path):
+    """As a training loop does it: written beside and renamed, with the size of the one before."""
+    found = []
+    for level in (10, 200):
+        torch.save(torch.full((2, 4, 8, 8, 3), level, dtype=torch.uint8), tmp_path / "new.pt")
+        (tmp_path / "new.pt").replace(tmp_path / "samples.pt")
+        clip = open_source(tmp_path / "samples.pt").clips[0]
+        found.append((clip.fingerprint(), int(clip.read([0]).max())))
+    assert [level for _, level in found] == [10, 200]
+    assert found[0][0] != found[1][0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 
 import numpy as np
@@ -247,3 +248,16 @@ def test_image_kind_follows_the_rule(tmp_path):
         (tmp_path / "b.png").write_bytes(data.getvalue())
         kinds.append(image_kind(open_source(tmp_path, layout="strips").clips[0].file))
     assert kinds == ["strip", "frame", "frame", "frame", "strip"]
+
+
+def test_an_animation_read_as_a_strip_is_another_clip(tmp_path):
+    """Counts and features are kept by fingerprint, and it has other frames then."""
+    frames = [PIL.Image.fromarray(np.full((8, 32, 3), 40 * i, np.uint8)) for i in range(3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=40)
+    PIL.Image.fromarray(np.zeros((8, 32, 3), np.uint8)).save(tmp_path / "b.png")
+    animation, _ = open_source(tmp_path, layout="auto").clips
+    as_strip, strip = open_source(tmp_path, layout="strips").clips
+    assert animation.count_frames() == 3
+    assert as_strip.count_frames() == strip.count_frames() == 4
+    assert as_strip.fingerprint() != animation.fingerprint()
+    assert strip.fingerprint() == hashlib.sha256((tmp_path / "b.png").read_bytes()).hexdigest()

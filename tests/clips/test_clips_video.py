@@ -81,6 +81,18 @@ def test_seeking_gives_the_frames_of_a_full_decode(options, encoded):
         np.testing.assert_array_equal(clip.read(asked), truth[asked], err_msg=str(asked))
 
 
+def test_a_recovery_point_of_intra_refresh_is_no_picture_to_begin_with(encoded):
+    """x264 marks frames as key from which a picture is complete only many frames later."""
+    frames = rolling_noise(160, 64, 96) // 4 + np.arange(160, dtype=np.uint8)[:, None, None, None]
+    path = encoded(
+        "refreshed.mp4", "libx264", "yuv420p", frames, g="60", **{"x264-params": "intra-refresh=1"}
+    )
+    truth = decoded_by_pyav(path)
+    for first in range(50, 156):
+        asked = [first, first + 1, first + 3]
+        np.testing.assert_array_equal(video_clip(path).read(asked), truth[asked], err_msg=str(asked))
+
+
 def test_seeking_really_skips(encoded):
     path = encoded("long.mp4", "libx264", "yuv420p", rolling_noise(120, 32, 48), g="20", bf="0")
     clip = video_clip(path)

@@ -11,6 +11,7 @@ import vgbench
 from vgbench.clips import ClipSource, open_source
 from vgbench.errors import ConfigError, NotEnoughClips, SkippedClips, VgbenchError
 from vgbench.features import FeatureStore
+from vgbench.protocol import load
 from vgbench.results import load_record
 
 SMALL = ["clips.generated=24", "clips.real=24", "clips.least=4", "resize.size=32"]
@@ -20,8 +21,8 @@ TEST = "builtin:moving-shapes/test?size=32&clips=30"
 
 
 def _evaluate(generated=TRAIN, real=TEST, **options):
-    options = {"metrics": CHEAP, "settings": SMALL, "extractor": StubExtractor(), **options}
-    return vgbench.evaluate(generated, real, "quick", **options)
+    defaults = {"metrics": CHEAP, "settings": SMALL, "extractor": StubExtractor(), "protocol": "quick"}
+    return vgbench.evaluate(generated, real, **(defaults | options))
 
 
 def _numbers(record):
@@ -377,3 +378,84 @@ def test_a_model_that_moves_less_than_the_real_clips_is_flagged():
     assert said.startswith(f"dynamic_degree 0, real {real:.3g}: ")
     alike = _evaluate(metrics=["temporal_flicker"], extractor=None)
     assert "below-real" not in dict(alike.warnings)
+
+
+def _films(folder, count=8, frames=64):
+    random = np.random.default_rng(0)
+    for index in range(count):
+        np.save(folder / f"{index}.npy", random.integers(0, 256, (frames, 16, 16, 3), dtype=np.uint8))
+    return [f"{index}.npy" for index in range(count)]
+
+
+def test_a_window_of_a_manifest_lends_its_length_to_no_other_clip(tmp_path):
+    """Lengths are kept by content, and a manifest's line may stand for the first frames of a file only."""
+    names = _films(tmp_path)
+    manifest = tmp_path.parent / f"{tmp_path.name}.csv"
+    manifest.write_text("path,start,frames\n" + "".join(f"{tmp_path}/{name},0,20\n" for name in names))
+    short = [*SMALL[1:], "clips.generated=8", "windows.per_clip=1"]
+    options = {"metrics": ["temporal_flicker"], "settings": short, "extractor": None}
+
+    def windows(source, store):
+        record = _evaluate(source, store=store, **options)
+        assert record.clips.generated.skipped == ()
+        return [used.frames for used in record.clips.generated.windows]
+
+    alone = [
+        windows(source, FeatureStore(tmp_path / "s" / str(i)))
+        for i, source in enumerate((tmp_path, manifest))
+    ]
+    for order in ((0, 1), (1, 0)):
+        store = FeatureStore(tmp_path / "s" / f"both{order}")
+        assert [windows((tmp_path, manifest)[i], store) for i in order] == [alone[i] for i in order]
+    assert max(max(frames) for frames in alone[1]) < 20 < max(max(frames) for frames in alone[0])
+
+
+def test_windows_of_one_file_in_a_manifest_are_one_source_clip(tmp_path):
+    names = _films(tmp_path)
+    lines = [f"{name},{start},16" for name in names for start in (0, 16, 32, 48)]
+    (tmp_path / "m.csv").write_text("path,start,frames\n" + "\n".join(lines))
+    settings = ["clips.generated=32", "clips.real=24", "clips.least=4"]
+    record = _evaluate(
+        str(tmp_path / "m.csv"), metrics=["temporal_flicker"], settings=settings, extractor=None
+    )
+    assert record.clips.generated.used == 32
+    assert record.clips.generated.clips == 8
+    assert "8 source clips" in record.scores["temporal_flicker"].method
+    assert "clips:32of8+24" in record.signature
+
+
+def test_a_metric_of_ones_own_is_not_taken_for_ours_of_that_name(tmp_path, monkeypatch):
+    (tmp_path / "my_metrics.py").write_text(
+        "from vgbench.metrics import ClipMetric\n"
+        "acd = ClipMetric('acd', 'mine', lambda clip: 123.0, version='1', better='real', citation='mine')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    store = FeatureStore(tmp_path / "store")
+    options = {"settings": SMALL, "extractor": None, "store": store}
+    own = _evaluate(metrics=["my_metrics:acd"], **options)
+    ours = _evaluate(metrics=["acd"], **options)
+    assert own.scores["acd"].value == 123
+    assert ours.scores["acd"].value < 123
+    assert "my_metrics:acd" in own.signature
+    assert own.signature != ours.signature
+
+
+def test_classes_of_the_real_clips_are_in_the_signature_of_metrics_that_read_them(tmp_path):
+    random = np.random.default_rng(0)
+    clips = [random.integers(0, 256, (16, 16, 16, 3), dtype=np.uint8) for _ in range(24)]
+    named = [[(clip, "abcd"[(i // step) % 4]) for i, clip in enumerate(clips)] for step in (1, 6)]
+    settings = ["clips.generated=24", "clips.real=24", "clips.least=4", "resize.size=16"]
+    first, second = (
+        _evaluate(named[0], real, metrics=["class_accuracy", "fvd"], settings=settings) for real in named
+    )
+    assert first.scores["class_accuracy"] != second.scores["class_accuracy"]
+    assert first.signatures["class_accuracy"] != second.signatures["class_accuracy"]
+    assert first.signatures["fvd"] == second.signatures["fvd"]
+
+
+def test_settings_change_a_protocol_that_is_given_as_an_object():
+    plan = load("quick", SMALL)
+    record = _evaluate(protocol=plan, settings=["windows.frames=9"])
+    assert "frames:9/s1" in record.signature
+    with pytest.raises(ConfigError, match="unknown key 'no'"):
+        _evaluate(protocol=plan, settings=["no.such.key=1"])

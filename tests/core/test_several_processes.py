@@ -62,6 +62,35 @@ def test_two_ranks_equal_one(single, tmp_path):
     assert sorted(shares) == [40, 40], "each rank extracted half of the 40 + 40 windows"
 
 
+SEVERAL = """
+import json, os, sys, vgbench
+from pathlib import Path
+from vgbench.clips import open_source
+options = dict(metrics=["temporal_flicker"], settings=["clips.least=4", "clips.generated=8", "clips.real=8"])
+noise = "builtin:noise?size=16&clips=8&seed={}"
+for seed in range(3):
+    record = vgbench.evaluate(noise.format(seed), noise.format(9), results=sys.argv[1], **options)
+    mine = [record.stem, record.scores["temporal_flicker"].value, sorted(record.details)]
+    Path(sys.argv[1], f"{seed}-{os.environ['RANK']}").write_text(json.dumps(mine))
+"""
+
+
+def test_one_process_group_after_the_other_works_and_every_rank_gets_the_record(tmp_path):
+    (tmp_path / "several.py").write_text(SEVERAL)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "VGBENCH_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    (tmp_path / "results").mkdir()
+    command = [*launcher, str(tmp_path / "several.py"), str(tmp_path / "results")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    for seed in range(3):
+        first, second = (
+            json.loads((tmp_path / "results" / f"{seed}-{rank}").read_text()) for rank in range(2)
+        )
+        assert first == second
+        assert "motion" in first[2]
+
+
 def test_a_rank_that_fails_ends_the_run_with_a_message_and_the_next_run_resumes(single, tmp_path):
     failed = _run(2, tmp_path, "stub_extractor:FailsOnRankOne")
     assert failed.returncode != 0

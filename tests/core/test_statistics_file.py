@@ -91,6 +91,14 @@ def test_another_protocol_or_network_is_refused_by_name(exported):
         vgbench.evaluate(TRAIN, exported, settings=SETTINGS, metrics=["warping_error"])
 
 
+def test_statistics_stand_for_generated_clips_only_where_both_sides_are_chosen_alike(exported):
+    alike = vgbench.evaluate(exported, TEST, settings=SETTINGS, **OPTIONS)
+    assert alike.scores["fvd"].value == pytest.approx(0, abs=1e-6)
+    for other in ("windows.generated_start=first", "clips.generated=19"):
+        with pytest.raises(ConfigError, match="chooses those of a generated one otherwise"):
+            vgbench.evaluate(exported, TEST, settings=[*SETTINGS, other], **OPTIONS)
+
+
 def test_damaged_and_foreign_files_are_refused(exported, tmp_path):
     exported.write_bytes(exported.read_bytes()[:-10])
     with pytest.raises(VgbenchError, match=r"real\.safetensors"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
+import shutil
 import sys
 
 import numpy as np
@@ -158,8 +159,14 @@ def test_v_jepa_2_features_are_the_mean_token_and_see_the_order_of_frames(saved)
 def test_weights_are_named_by_their_hash_and_never_looked_for_on_a_network(saved):
     _, folder = saved("dinov2-vitb14")
     extractor = extractors.load("dinov2-vitb14", weights=folder)
-    assert extractor.spec.weights == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert "user's file" in extractor.spec.licence
+    copy = shutil.copytree(folder, folder.with_name("copy"))
+    assert extractors.load("dinov2-vitb14", weights=copy).spec.weights == extractor.spec.weights
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 0.5}))
+    other = extractors.load("dinov2-vitb14", weights=copy)
+    assert (other(CLIPS).features - extractor(CLIPS).features).abs().max() > 1e-3
+    assert other.spec.weights != extractor.spec.weights, "the same weights in another network"
     words = r"no config\.json and no model\.safetensors of nobody/nothing"
     with pytest.raises(VgbenchError, match=words) as caught:
         extractors.load("dinov2-vitb14", weights="nobody/nothing")

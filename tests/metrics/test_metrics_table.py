@@ -76,7 +76,8 @@ def test_set_metrics_say_when_there_are_too_few_clips_for_an_error(name):
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if isinstance(metric, ClipMetric)])
 def test_clip_metrics_measure_their_shortest_clip(name):
     metric = METRICS[name]
-    clip = np.random.default_rng(0).integers(0, 256, (metric.least_frames, 16, 16, 3), dtype=np.uint8)
+    side = max(16, metric.least_size)
+    clip = np.random.default_rng(0).integers(0, 256, (metric.least_frames, side, side, 3), dtype=np.uint8)
     assert isinstance(metric.measure(clip), float)
     assert metric.score([0.0, 1.0, 0.0, 1.0], [0, 1, 2, 3]).value == 0.5
 

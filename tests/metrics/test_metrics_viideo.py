@@ -9,6 +9,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import vgbench
 from vgbench.compat import skvideo
 from vgbench.errors import VgbenchError
 from vgbench.metrics.viideo import _fits, viideo
@@ -65,3 +66,17 @@ def test_blocks_that_say_nothing_are_marked():
 def test_refuses_what_is_too_short():
     with pytest.raises(VgbenchError, match="at least 4"):
         viideo(np.zeros((3, 32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize("side", [8, 18])
+def test_frames_of_a_single_block_are_an_error_and_not_the_best_score(side):
+    noise = np.random.default_rng(0).integers(0, 256, (16, side, side, 3), dtype=np.uint8)
+    with pytest.raises(VgbenchError, match="only one"):
+        viideo(noise)
+    with pytest.raises(VgbenchError, match="needs 19 pixels a side"):
+        vgbench.evaluate(
+            "builtin:noise?size=32&clips=8",
+            "builtin:noise?size=32&clips=8",
+            metrics=["viideo"],
+            settings=["clips.least=4", f"resize.size={side}"],
+        )

@@ -14,6 +14,7 @@ import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
@@ -338,8 +339,17 @@ def _npz_member(file: StoredFile) -> tuple[StoredFile, list[str] | None]:
         raise ValueError("its labels are not text") from error
 
 
-@functools.lru_cache(maxsize=4)
 def _load_tensor(file: StoredFile) -> tuple[Any, list[str] | None]:
+    """What a tensor file holds; loaded once, as long as it stays the same file."""
+    state = Path(file.name).stat() if isinstance(file, LocalFile) else None
+    return _loaded_tensor(file, state and (state.st_ino, state.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded_tensor(
+    file: StoredFile,
+    state: tuple[int, int] | None,  # noqa: ARG001
+) -> tuple[Any, list[str] | None]:
     """Load without running code; a local file is mapped, not read."""
     import torch
 

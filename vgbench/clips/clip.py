@@ -57,6 +57,15 @@ class Clip(ABC):
             BadClip: the bytes cannot be read.
         """
 
+    def length_key(self, fingerprint: str) -> str:
+        """What the number of frames depends on, from the clip's own fingerprint."""
+        return fingerprint
+
+    @property
+    def origin(self) -> str:
+        """Id of the recording that the frames are of: windows of one file are not independent."""
+        return self.id
+
     @abstractmethod
     def count_frames(self) -> int:
         """Count coded frames exactly, by looking at the data and not at what a header claims.

@@ -116,6 +116,13 @@ class DistortedClip(Clip):
         text = f"{self.inner.fingerprint()}|{self.name}={self.strength:g}|{self.id}"
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
+    def length_key(self, fingerprint: str) -> str:
+        return self.inner.length_key(fingerprint)
+
+    @property
+    def origin(self) -> str:
+        return self.inner.origin
+
     def count_frames(self) -> int:
         return self.inner.count_frames()
 
@@ -135,6 +142,13 @@ class FasterClip(Clip):
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.inner.fingerprint()}|speed={self.speed:g}".encode()).hexdigest()
 
+    def length_key(self, fingerprint: str) -> str:
+        return self.inner.length_key(fingerprint)
+
+    @property
+    def origin(self) -> str:
+        return self.inner.origin
+
     def count_frames(self) -> int:
         return int((self.inner.count_frames() - 1) / self.speed) + 1
 
@@ -150,6 +164,9 @@ class RepeatedClip(Clip):
 
     def fingerprint(self) -> str:
         return self.inner.fingerprint()
+
+    def length_key(self, fingerprint: str) -> str:
+        return self.inner.length_key(fingerprint)
 
     def count_frames(self) -> int:
         return self.inner.count_frames()

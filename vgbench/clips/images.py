@@ -188,7 +188,9 @@ class StripClip(Clip):
 
     def fingerprint(self) -> str:
         with bad_clip_on_error(self.file.name):
-            return self.file.sha256()
+            digest = self.file.sha256()
+        with open_image(self.file) as image:  # an animation read as a strip has other frames than as itself
+            return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if _is_animation(image) else digest
 
     def count_frames(self) -> int:
         with open_image(self.file) as image:

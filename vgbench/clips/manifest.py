@@ -59,6 +59,13 @@ class WindowClip(Clip):
         whole = self.clip.fingerprint()
         return hashlib.sha256(f"{whole}@{self.start}".encode()).hexdigest() if self.start else whole
 
+    def length_key(self, fingerprint: str) -> str:
+        return f"{self.clip.length_key(fingerprint)}+{self.frames}"
+
+    @property
+    def origin(self) -> str:
+        return self.clip.origin
+
     def count_frames(self) -> int:
         left = self.clip.count_frames() - self.start
         if left < (self.frames or 1):

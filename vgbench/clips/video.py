@@ -144,18 +144,23 @@ class VideoClip(Clip):
             keyframe = max(at for at, (_, is_key) in enumerate(times[: indices[0] + 1]) if is_key)
             if keyframe < WORTH_SEEKING:
                 return None
+            from av.video.frame import PictureType
+
             container.seek(times[keyframe][0], stream=stream)
             position = {time: at for at, (time, _) in enumerate(times)}
             wanted = set(indices)
             frames = {}
+            complete = False
             to_rgb = _RgbConverter()
             for frame in _decoded(self.file.name, container, stream):
                 at = position.get(frame.pts) if frame.pts is not None else None
+                # Streams with intra refresh mark frames as key that need others before them.
+                complete |= at is not None and at <= keyframe and frame.pict_type == PictureType.I
                 if at in wanted:
                     frames[at] = to_rgb(frame)
                 if at is not None and at >= indices[-1]:
                     break
-        return [frames[index] for index in indices] if len(frames) == len(wanted) else None
+        return [frames[index] for index in indices] if complete and len(frames) == len(wanted) else None
 
 
 @contextmanager

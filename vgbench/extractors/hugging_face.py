@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from vgbench.protocol.pixels import Resize, resize_float
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+NOT_OF_THE_NETWORK = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"}
+"""Keys of a config that change nothing that the network computes."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,17 @@ def load(name: str, published: Published, weights: str | Path | None = None) -> 
         )
     with (folder / "model.safetensors").open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    if weights not in (
+        None,
+        published.repository,
+    ):  # of a folder of the user's, the config is as much part of the network
+        facts = {
+            key: value
+            for key, value in network.config.to_diff_dict().items()
+            if key not in NOT_OF_THE_NETWORK
+        }
+        text = json.dumps(facts, sort_keys=True, default=str)
+        sha256 = hashlib.sha256(f"{sha256}|{text}".encode()).hexdigest()
     return Loaded(
         network.eval().float(), sha256, published.licence if weights is None else "unknown (the user's file)"
     )

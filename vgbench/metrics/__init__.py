@@ -321,6 +321,7 @@ _TABLE: tuple[Metric, ...] = (
         better="lower",
         citation="Mittal, Saad and Bovik 2016, IEEE TIP 25(1)",
         least_frames=4,
+        least_size=19,
         beside="dynamic_degree",
     ),
 )

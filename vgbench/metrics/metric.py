@@ -111,6 +111,7 @@ class ClipMetric:
         better: direction.
         citation: the paper that defines it, or what it derives from.
         least_frames: shortest clip that it can measure.
+        least_size: smallest side of a frame, in pixels, that it can measure.
         beside: a metric that must be read beside it, and is measured with it.
         below_real: what it means when the score lies below that of the real clips, as a warning; "" for
             nothing.
@@ -124,6 +125,7 @@ class ClipMetric:
     better: Better
     citation: str
     least_frames: int = 2
+    least_size: int = 1
     options: Mapping[str, Option] = field(default_factory=dict)
     beside: str = ""
     below_real: str = ""

@@ -11,6 +11,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import frames
 from vgbench.metrics.luma import luma
 
@@ -38,9 +39,14 @@ def viideo(clip: npt.NDArray[np.uint8]) -> float:
         clip: uint8 [T, H, W, 3], T >= 4; an odd last frame is left out.
 
     Raises:
-        VgbenchError: not a clip, or fewer than 4 frames.
+        VgbenchError: not a clip, fewer than 4 frames, or frames of a single block.
     """
     values = frames(clip, least_frames=4)
+    if max(values.shape[1:3]) <= _BLOCK:
+        raise VgbenchError(
+            f"VIIDEO compares blocks of {_BLOCK} pixels, and these frames have only one",
+            "score larger frames: --set resize.size=64",
+        )
     even = luma(values[: len(values) // 2 * 2]).astype(np.float64)
     features = np.stack([_two_scales(difference) for difference in even[::2] - even[1::2]])
     with np.errstate(invalid="ignore"):
