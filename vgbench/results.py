@@ -26,7 +26,10 @@ HASH = "sha256"
 """Key of a record's own hash in its JSON."""
 NOT_COMPARABLE = "not-comparable"
 """Code of the warning that no published scores were made with a record's extractor."""
-
+BELOW_REAL = "below-real"
+"""Code of the warning that a score's interval lies below the real clips' value; the sentence has both."""
+DAMAGED_STORE = "damaged-store"
+"""Code of the warning that stored features were damaged; no score rests on them."""
 CHANGED = "changed-record"
 """Code of the warning on a record whose content is not what was written."""
 
