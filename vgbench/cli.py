@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -576,7 +576,6 @@ def report(
     from vgbench.leaderboard.report import changes, load_groups, write_report
     from vgbench.leaderboard.site import write_site
     from vgbench.leaderboard.terminal import published_table, table
-    from vgbench.results import CHANGED
 
     cited = [name.strip() for name in published.split(",")] if published else []
 
@@ -589,9 +588,7 @@ def report(
             console.out.print(table(groups))
             if lines:
                 console.out.print(published_table(lines))
-        for code, text in (w for group in groups for row in group.rows for w in row.record.warnings):
-            if code == CHANGED:
-                console.warn(code, text)
+        _warn_of_changes(record for group in groups for record in group.records)
         if explain:
             for field, values in explain_groups(groups).items():
                 typer.echo(f"{field}: {' / '.join(values)}")
@@ -638,7 +635,18 @@ def history(
     from vgbench.leaderboard.report import load_groups
     from vgbench.leaderboard.terminal import history_table
 
-    console.out.print(history_table(runs_of(load_groups(records, metric), model)))
+    runs = runs_of(load_groups(records, metric), model)
+    console.out.print(history_table(runs))
+    _warn_of_changes(run.record for of_model in runs for run in of_model.runs)
+
+
+def _warn_of_changes(records: Iterable[Record]) -> None:
+    """Name the records whose content is not what was written."""
+    from vgbench.results import CHANGED
+
+    for code, text in dict.fromkeys(warning for record in records for warning in record.warnings):
+        if code == CHANGED:
+            console.warn(code, text)
 
 
 @app.command()
@@ -653,9 +661,10 @@ def compare(
     from vgbench.leaderboard.terminal import comparison_table
     from vgbench.results import load_record
 
-    first = load_record(baseline)
-    for comparison in [compare_records(first, load_record(other)) for other in others]:
+    first, *further = map(load_record, (baseline, *others))
+    for comparison in [compare_records(first, other) for other in further]:
         console.out.print(comparison_table(comparison))
+    _warn_of_changes((first, *further))
 
 
 @app.command()

@@ -219,7 +219,8 @@ def parse_record(values: Mapping[str, Any], where: str) -> Record:
     """Make a record of what its JSON holds.
 
     Content that is not what was written (its `sha256` differs: an edit, or a damaged disk) becomes a warning
-    of the record, `CHANGED`; every table shows it, and `submit` and `verify` refuse such a record.
+    of the record, `CHANGED`; every command that shows the record says so, and `submit`, `verify` and `gate`
+    refuse it.
 
     Raises:
         VgbenchError: not a record; names `where`, the key and what is wrong.
@@ -236,6 +237,17 @@ def parse_record(values: Mapping[str, Any], where: str) -> Record:
         changed = (CHANGED, f"{name} was changed after it was written: its sha256 differs; evaluate again")
         record = record.model_copy(update={"warnings": (*record.warnings, changed)})
     return record
+
+
+def require_unchanged(record: Record) -> None:
+    """Refuse a record whose content is not what was written.
+
+    Raises:
+        VgbenchError: it was changed; names its file.
+    """
+    for code, sentence in record.warnings:
+        if code == CHANGED:
+            raise VgbenchError(sentence)
 
 
 def content_hash(values: Mapping[str, Any]) -> str:

@@ -90,6 +90,26 @@ def test_history(run, results):
     assert out.count("100.0 ± 1.0") == out.count("200.0 ± 1.0") == out.count("300.0 ± 1.0") == 1
 
 
+def test_a_record_that_was_edited_is_named_and_never_passes_the_gate(run, results):
+    edited = results / "b.json"
+    edited.write_text(edited.read_text().replace("200.0", "20.0"))
+    said = "b.json was changed after it was written"
+    for arguments in (
+        ("report", results),
+        ("history", results),
+        ("compare", results / "a.json", edited),
+        ("compare", edited, results / "a.json"),
+    ):
+        code, out, err = run(*arguments)
+        assert (code, err.count(said), said in out) == (0, 1, False), arguments
+    for candidate, baseline in (("a.json", "b.json"), ("b.json", "a.json")):
+        code, out, err = run("gate", results / candidate, "-b", results / baseline)
+        assert (code, out, said in err) == (2, "", True)
+    make_record("b", 190.0, created="2026-11-21T00:00:00Z").save(results / "later.json")
+    for command in ("report", "history"):  # an older run is shown there too
+        assert run(command, results)[2].count(said) == 1
+
+
 def test_a_site_needs_a_folder(run, results, tmp_path):
     code, _, err = run("report", results, "--site")
     assert (code, "--output" in err) == (2, True)
