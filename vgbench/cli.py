@@ -62,9 +62,9 @@ ProtocolName = Annotated[
 MetricNames = Annotated[
     str | None, typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated; or all.")
 ]
-MetricName = Annotated[str, typer.Option("--metric", "-m", help="The score that counts.")]
 ExtractorName = Annotated[str | None, typer.Option("--extractor", "-e", help="Instead of the protocol's.")]
 ALL_METRICS = "all"
+USUAL_METRIC = "fvd"
 ModelName = Annotated[str | None, typer.Option("--name", "-n", help="The model's name in tables.")]
 Layout = Annotated[
     Literal["auto", "strips", "frames"],
@@ -551,7 +551,9 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Write again whenever a record arrives, until Ctrl-C.")
     ] = False,
-    primary: Annotated[str, typer.Option(help="Metric that orders the table.")] = "fvd",
+    primary: Annotated[
+        str | None, typer.Option(help="Metric that orders the tables.", show_default=USUAL_METRIC)
+    ] = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Leaderboard",
     published: Annotated[
         str | None,
@@ -573,14 +575,17 @@ def report(
     from vgbench.leaderboard.json_document import render_json
     from vgbench.leaderboard.published import load_published, published_lines
     from vgbench.leaderboard.ranking import explain as explain_groups
-    from vgbench.leaderboard.report import changes, load_groups, write_report
+    from vgbench.leaderboard.report import changes, load_groups, require_measured, write_report
     from vgbench.leaderboard.site import write_site
     from vgbench.leaderboard.terminal import published_table, table
 
+    order = primary or USUAL_METRIC
     cited = [name.strip() for name in published.split(",")] if published else []
 
     def show() -> None:
-        groups = load_groups(records, primary)
+        groups = load_groups(records, order)
+        if primary is not None:
+            require_measured(groups, primary)
         lines = published_lines(load_published(cited), groups)
         if as_json:
             console.print_json(render_json(groups, title, lines))
@@ -597,9 +602,9 @@ def report(
         if output is None:
             return
         if site:
-            console.note(f"wrote {output}: {len(write_site(records, output, primary, title, cited))} files")
+            console.note(f"wrote {output}: {len(write_site(records, output, order, title, cited))} files")
         else:
-            for path in write_report(records, output, formats.split(","), primary, title, cited):
+            for path in write_report(records, output, formats.split(","), order, title, cited):
                 console.note(f"wrote {path}")
 
     if site and output is None:
@@ -623,7 +628,10 @@ def history(
     model: Annotated[
         str | None, typer.Option("--model", "-n", help="Name of a model in the tables; all without it.")
     ] = None,
-    metric: MetricName = "fvd",
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", "-m", help="The score that counts.", show_default=USUAL_METRIC),
+    ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -632,10 +640,13 @@ def history(
     [bold]vgbench history results/ --model gru-hinge[/]
     """
     from vgbench.leaderboard.history import history as runs_of
-    from vgbench.leaderboard.report import load_groups
+    from vgbench.leaderboard.report import load_groups, require_measured
     from vgbench.leaderboard.terminal import history_table
 
-    runs = runs_of(load_groups(records, metric), model)
+    groups = load_groups(records, metric or USUAL_METRIC)
+    if metric is not None:
+        require_measured(groups, metric)
+    runs = runs_of(groups, model)
     console.out.print(history_table(runs))
     _warn_of_changes(run.record for of_model in runs for run in of_model.runs)
 
@@ -671,8 +682,8 @@ def compare(
 def gate(
     candidate: Annotated[Path, typer.Argument(help="Record to judge.")],
     baseline: Annotated[Path, typer.Option("--baseline", "-b", help="Record to judge it by.")],
-    max_worse: Annotated[str, typer.Option(help="Tolerated change, such as 2%.")] = "2%",
-    metric: MetricName = "fvd",
+    max_worse: Annotated[str, typer.Option(help="Tolerated change, such as 2% or 0.02.")] = "2%",
+    metric: Annotated[str, typer.Option("--metric", "-m", help="The score that counts.")] = USUAL_METRIC,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -686,10 +697,17 @@ def gate(
 
 
 def _share(text: str) -> float:
+    """Read 2% or 0.02; more than 1 without a percent sign would be percent meant, and all of it allowed."""
     try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError as error:
-        raise ConfigError(f"--max-worse {text}: not a share", "write 2% or 0.02") from error
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if not (0 <= number <= (sys.float_info.max if text.endswith("%") else 1)):
+        raise ConfigError(
+            f"--max-worse {text}: not a share",
+            "write a percentage such as 2%, or a number from 0 to 1 such as 0.02",
+        )
+    return number / 100 if text.endswith("%") else number
 
 
 @app.command()

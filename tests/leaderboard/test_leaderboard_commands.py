@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from leaderboard_records import FIELDS, make_record
+from leaderboard_records import FIELDS, make_record, make_score
 
 from vgbench import cli, console
 from vgbench.evaluation import evaluate
@@ -108,6 +108,28 @@ def test_a_record_that_was_edited_is_named_and_never_passes_the_gate(run, result
     make_record("b", 190.0, created="2026-11-21T00:00:00Z").save(results / "later.json")
     for command in ("report", "history"):  # an older run is shown there too
         assert run(command, results)[2].count(said) == 1
+
+
+@pytest.mark.parametrize("share", ["nan", "nan%", "inf", "inf%", "-1%", "-0.1", "2", "1.01", "%", "x"])
+def test_a_gate_that_would_let_everything_pass_is_refused(run, results, share):
+    code, out, err = run("gate", results / "b.json", "-b", results / "a.json", f"--max-worse={share}")
+    assert (code, out, f"--max-worse {share}" in err, "0 to 1" in err) == (2, "", True, True)
+
+
+def test_a_gate_takes_percent_and_shares(run, results):
+    for share, code in (("2%", 3), ("0.02", 3), ("99%", 3), ("0", 3), ("1", 0), ("150%", 0)):
+        assert run("gate", results / "b.json", "-b", results / "a.json", f"--max-worse={share}")[0] == code
+
+
+def test_a_metric_that_no_record_has_is_refused(run, results, tmp_path):
+    for arguments in (("history", "--metric"), ("report", "-o", tmp_path / "board", "--primary")):
+        code, out, err = run(*arguments, "fvdd", results)
+        assert (code, out, "unknown metric 'fvdd'" in err, "did you mean fvd?" in err) == (2, "", True, True)
+        assert run(*arguments, "fvd", results)[0] == 0
+    make_record("d", {"kvd": make_score(1.0)}).save(tmp_path / "kvd" / "d.json")
+    for command in ("history", "report"):  # nobody asked for fvd: the first that is there
+        code, out, _ = run(command, tmp_path / "kvd")
+        assert (code, "1.0" in out) == (0, True)
 
 
 def test_a_site_needs_a_folder(run, results, tmp_path):
