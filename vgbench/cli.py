@@ -168,6 +168,17 @@ def eval_(
         side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span)
         for side, spec in (("generated", generated), ("real", against))
     }
+    if as_json:
+        console.verbosity.quiet = True
+    if dry_run and as_json:
+        there = {
+            side: {"statistics": source}
+            if isinstance(source, str)
+            else {"source": source.name, "clips": len(source.clips), "skipped": len(source.skipped)}
+            for side, source in sides.items()
+        }
+        console.print_json({"protocol": plan.model_dump(mode="json"), **there})
+        return
     if dry_run:
         typer.echo(to_yaml(plan), nl=False)
         for side, source in sides.items():
@@ -177,8 +188,6 @@ def eval_(
                 count = f"{len(source.clips)} clips, {len(source.skipped)} not readable"
                 typer.echo(f"# {side}: {source.name}: {count}")
         return
-    if as_json:
-        console.verbosity.quiet = True
     with _feature_store(kept=store) as features, console.progress() as report:
         score = evaluate if over_time is None else partial(evaluate_over_time, step=over_time)
         found = score(
@@ -401,15 +410,24 @@ def train(
     else:
         config = read_config(preset or "", settings or (), given)
     if dry_run:
+        from dataclasses import asdict
+
         from vgbench.training.catalogue import ASSUMED_CLASSES, describe_config, with_classes
         from vgbench.training.preview import describe_parts, step_memory
 
         counted = with_classes(config)
-        typer.echo(to_yaml(config if counted.classes == ASSUMED_CLASSES else counted), nl=False)
-        for part in describe_parts(counted):
+        shown = config if counted.classes == ASSUMED_CLASSES else counted
+        parts, facts = describe_parts(counted), describe_config(counted, folder.name)
+        memory = step_memory(counted)
+        if as_json:
+            found = {"parts": [asdict(part) for part in parts], "facts": asdict(facts), "step_bytes": memory}
+            console.print_json({"config": shown.model_dump(mode="json"), **found})
+            return
+        typer.echo(to_yaml(shown), nl=False)
+        for part in parts:
             typer.echo(f"# {part}")
-        typer.echo(f"# {describe_config(counted, folder.name)}")
-        typer.echo(f"# a step holds about {step_memory(counted) / 2**20:,.0f} MiB of tensors at its peak")
+        typer.echo(f"# {facts}")
+        typer.echo(f"# a step holds about {memory / 2**20:,.0f} MiB of tensors at its peak")
         return
     from vgbench.training.score import generator_score
     from vgbench.training.trainer import train as run_training
@@ -594,10 +612,10 @@ def report(
             if lines:
                 console.out.print(published_table(lines))
         _warn_of_changes(record for group in groups for record in group.records)
-        if explain:
+        if explain and not as_json:  # the document has them
             for field, values in explain_groups(groups).items():
                 typer.echo(f"{field}: {' / '.join(values)}")
-        elif len(groups) > 1:
+        elif not explain and len(groups) > 1:
             console.note(f"{len(groups)} signatures, ranked apart; --explain says where they differ")
         if output is None:
             return
@@ -1184,14 +1202,18 @@ def main() -> None:
     """Run the program; turn every error into one screen and an exit code."""
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except VgbenchError as error:
         code = console.fail(error)
     except (KeyboardInterrupt, typer.Abort):
         console.err.print("interrupted; the same command again continues", style="yellow")
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has left, for example `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_OK
+    except BrokenPipeError:
+        code = _reader_left()
+    except SystemExit as ended:  # what rich and the command line parser make of a broken pipe
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        code = _reader_left()
     except OSError as error:
         code = console.fail_on_disk(error)
     except Exception as error:  # noqa: BLE001  the last line of defence
@@ -1202,3 +1224,9 @@ def main() -> None:
         else:
             code = console.crash(error)
     sys.exit(code if isinstance(code, int) else EXIT_OK)
+
+
+def _reader_left() -> int:
+    """End in peace when the reader of a pipe has left, for example `| head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_OK

@@ -139,6 +139,13 @@ def test_a_site_needs_a_folder(run, results, tmp_path):
     assert (tmp_path / "site" / "index.html").is_file()
 
 
+def test_a_report_s_json_is_one_document_whatever_else_is_asked(run, results):
+    make_record("d", fields=FIELDS[:-1]).save(results / "d.json")
+    code, out, _ = run("report", results, "--json", "--explain")
+    assert (code, set(json.loads(out)["differing_fields"])) == (0, {"v"})
+    assert "v: " in run("report", results, "--explain")[1]
+
+
 def test_watching_prints_no_json(run, results):
     code, _, err = run("report", results, "--watch", "--json")
     assert (code, "--watch" in err) == (2, True)
