@@ -598,6 +598,7 @@ def report(
     from vgbench.leaderboard.terminal import published_table, table
 
     order = primary or USUAL_METRIC
+    wanted = [name.strip() for name in formats.split(",")]
     cited = [name.strip() for name in published.split(",")] if published else []
 
     def show() -> None:
@@ -622,7 +623,7 @@ def report(
         if site:
             console.note(f"wrote {output}: {len(write_site(records, output, order, title, cited))} files")
         else:
-            for path in write_report(records, output, formats.split(","), order, title, cited):
+            for path in write_report(records, output, wanted, order, title, cited):
                 console.note(f"wrote {path}")
 
     if site and output is None:
@@ -789,6 +790,8 @@ def verify(
     if as_json:
         console.verbosity.quiet = True
     record = read_submission(submission)
+    if unpack is not None and submission.suffix == ".json":
+        raise ConfigError("--unpack takes a record out of a pack", "copy the record, or see vgbench submit")
     with _feature_store(kept=store) as features, console.progress() as report:
         found = verify_record(
             record,

@@ -24,6 +24,8 @@ from vgbench.signature import Signature
 SCHEMA = 1
 HASH = "sha256"
 """Key of a record's own hash in its JSON."""
+LARGEST_RECORD = 64 * 2**20
+"""Bytes of a JSON file in a folder that are looked at to tell whether it is a record."""
 NOT_COMPARABLE = "not-comparable"
 """Code of the warning that no published scores were made with a record's extractor."""
 BELOW_REAL = "below-real"
@@ -282,6 +284,8 @@ def find_records(paths: Iterable[str | Path]) -> list[Path]:
 def _is_record(path: Path) -> bool:
     """Tell records from other JSON in a results folder, such as audits, by how they begin.
 
+    One that another program laid out anew, such as with sorted keys, is told by what it holds.
+
     Raises:
         VgbenchError: it cannot be read.
     """
@@ -290,9 +294,18 @@ def _is_record(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             start = file.read(64)
+            if b'"schema"' in start and b'"model"' in start:
+                return True
+            text = start + file.read(LARGEST_RECORD)
     except OSError as error:
         raise VgbenchError(f"{path}: cannot be read ({error.strerror})") from error
-    return b'"schema"' in start and b'"model"' in start
+    if b'"schema"' not in text or b'"signature_fields"' not in text:
+        return False
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"schema", "model", "signature_fields"} <= set(values)
 
 
 def now() -> str:

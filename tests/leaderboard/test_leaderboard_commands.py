@@ -146,6 +146,17 @@ def test_a_report_s_json_is_one_document_whatever_else_is_asked(run, results):
     assert "v: " in run("report", results, "--explain")[1]
 
 
+def test_formats_may_have_blanks_between_them(run, results, tmp_path):
+    assert run("report", results, "-o", tmp_path / "board", "-f", "csv, md")[0] == 0
+    assert {path.name for path in (tmp_path / "board").iterdir()} == {"leaderboard.csv", "leaderboard.md"}
+
+
+def test_a_record_that_is_no_pack_is_not_scored_before_that_is_said(run, results, monkeypatch, tmp_path):
+    monkeypatch.setattr("vgbench.leaderboard.verification.verify", None)
+    code, _, err = run("verify", results / "a.json", "-c", GENERATED, "-a", REAL, "--unpack", tmp_path / "in")
+    assert (code, "--unpack" in err) == (2, True)
+
+
 def test_watching_prints_no_json(run, results):
     code, _, err = run("report", results, "--watch", "--json")
     assert (code, "--watch" in err) == (2, True)
