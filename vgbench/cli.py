@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,9 +62,9 @@ ProtocolName = Annotated[
 MetricNames = Annotated[
     str | None, typer.Option("--metrics", "-m", help="Instead of the protocol's, comma-separated; or all.")
 ]
-MetricName = Annotated[str, typer.Option("--metric", "-m", help="The score that counts.")]
 ExtractorName = Annotated[str | None, typer.Option("--extractor", "-e", help="Instead of the protocol's.")]
 ALL_METRICS = "all"
+USUAL_METRIC = "fvd"
 ModelName = Annotated[str | None, typer.Option("--name", "-n", help="The model's name in tables.")]
 Layout = Annotated[
     Literal["auto", "strips", "frames"],
@@ -168,6 +168,17 @@ def eval_(
         side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span)
         for side, spec in (("generated", generated), ("real", against))
     }
+    if as_json:
+        console.verbosity.quiet = True
+    if dry_run and as_json:
+        there = {
+            side: {"statistics": source}
+            if isinstance(source, str)
+            else {"source": source.name, "clips": len(source.clips), "skipped": len(source.skipped)}
+            for side, source in sides.items()
+        }
+        console.print_json({"protocol": plan.model_dump(mode="json"), **there})
+        return
     if dry_run:
         typer.echo(to_yaml(plan), nl=False)
         for side, source in sides.items():
@@ -177,8 +188,6 @@ def eval_(
                 count = f"{len(source.clips)} clips, {len(source.skipped)} not readable"
                 typer.echo(f"# {side}: {source.name}: {count}")
         return
-    if as_json:
-        console.verbosity.quiet = True
     with _feature_store(kept=store) as features, console.progress() as report:
         score = evaluate if over_time is None else partial(evaluate_over_time, step=over_time)
         found = score(
@@ -401,15 +410,24 @@ def train(
     else:
         config = read_config(preset or "", settings or (), given)
     if dry_run:
+        from dataclasses import asdict
+
         from vgbench.training.catalogue import ASSUMED_CLASSES, describe_config, with_classes
         from vgbench.training.preview import describe_parts, step_memory
 
         counted = with_classes(config)
-        typer.echo(to_yaml(config if counted.classes == ASSUMED_CLASSES else counted), nl=False)
-        for part in describe_parts(counted):
+        shown = config if counted.classes == ASSUMED_CLASSES else counted
+        parts, facts = describe_parts(counted), describe_config(counted, folder.name)
+        memory = step_memory(counted)
+        if as_json:
+            found = {"parts": [asdict(part) for part in parts], "facts": asdict(facts), "step_bytes": memory}
+            console.print_json({"config": shown.model_dump(mode="json"), **found})
+            return
+        typer.echo(to_yaml(shown), nl=False)
+        for part in parts:
             typer.echo(f"# {part}")
-        typer.echo(f"# {describe_config(counted, folder.name)}")
-        typer.echo(f"# a step holds about {step_memory(counted) / 2**20:,.0f} MiB of tensors at its peak")
+        typer.echo(f"# {facts}")
+        typer.echo(f"# a step holds about {memory / 2**20:,.0f} MiB of tensors at its peak")
         return
     from vgbench.training.score import generator_score
     from vgbench.training.trainer import train as run_training
@@ -551,7 +569,9 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Write again whenever a record arrives, until Ctrl-C.")
     ] = False,
-    primary: Annotated[str, typer.Option(help="Metric that orders the table.")] = "fvd",
+    primary: Annotated[
+        str | None, typer.Option(help="Metric that orders the tables.", show_default=USUAL_METRIC)
+    ] = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Leaderboard",
     published: Annotated[
         str | None,
@@ -573,15 +593,18 @@ def report(
     from vgbench.leaderboard.json_document import render_json
     from vgbench.leaderboard.published import load_published, published_lines
     from vgbench.leaderboard.ranking import explain as explain_groups
-    from vgbench.leaderboard.report import changes, load_groups, write_report
+    from vgbench.leaderboard.report import changes, load_groups, require_measured, write_report
     from vgbench.leaderboard.site import write_site
     from vgbench.leaderboard.terminal import published_table, table
-    from vgbench.results import CHANGED
 
+    order = primary or USUAL_METRIC
+    wanted = [name.strip() for name in formats.split(",")]
     cited = [name.strip() for name in published.split(",")] if published else []
 
     def show() -> None:
-        groups = load_groups(records, primary)
+        groups = load_groups(records, order)
+        if primary is not None:
+            require_measured(groups, primary)
         lines = published_lines(load_published(cited), groups)
         if as_json:
             console.print_json(render_json(groups, title, lines))
@@ -589,20 +612,18 @@ def report(
             console.out.print(table(groups))
             if lines:
                 console.out.print(published_table(lines))
-        for code, text in (w for group in groups for row in group.rows for w in row.record.warnings):
-            if code == CHANGED:
-                console.warn(code, text)
-        if explain:
+        _warn_of_changes(record for group in groups for record in group.records)
+        if explain and not as_json:  # the document has them
             for field, values in explain_groups(groups).items():
                 typer.echo(f"{field}: {' / '.join(values)}")
-        elif len(groups) > 1:
+        elif not explain and len(groups) > 1:
             console.note(f"{len(groups)} signatures, ranked apart; --explain says where they differ")
         if output is None:
             return
         if site:
-            console.note(f"wrote {output}: {len(write_site(records, output, primary, title, cited))} files")
+            console.note(f"wrote {output}: {len(write_site(records, output, order, title, cited))} files")
         else:
-            for path in write_report(records, output, formats.split(","), primary, title, cited):
+            for path in write_report(records, output, wanted, order, title, cited):
                 console.note(f"wrote {path}")
 
     if site and output is None:
@@ -626,7 +647,10 @@ def history(
     model: Annotated[
         str | None, typer.Option("--model", "-n", help="Name of a model in the tables; all without it.")
     ] = None,
-    metric: MetricName = "fvd",
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", "-m", help="The score that counts.", show_default=USUAL_METRIC),
+    ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -635,10 +659,24 @@ def history(
     [bold]vgbench history results/ --model gru-hinge[/]
     """
     from vgbench.leaderboard.history import history as runs_of
-    from vgbench.leaderboard.report import load_groups
+    from vgbench.leaderboard.report import load_groups, require_measured
     from vgbench.leaderboard.terminal import history_table
 
-    console.out.print(history_table(runs_of(load_groups(records, metric), model)))
+    groups = load_groups(records, metric or USUAL_METRIC)
+    if metric is not None:
+        require_measured(groups, metric)
+    runs = runs_of(groups, model)
+    console.out.print(history_table(runs))
+    _warn_of_changes(run.record for of_model in runs for run in of_model.runs)
+
+
+def _warn_of_changes(records: Iterable[Record]) -> None:
+    """Name the records whose content is not what was written."""
+    from vgbench.results import CHANGED
+
+    for code, text in dict.fromkeys(warning for record in records for warning in record.warnings):
+        if code == CHANGED:
+            console.warn(code, text)
 
 
 @app.command()
@@ -653,17 +691,18 @@ def compare(
     from vgbench.leaderboard.terminal import comparison_table
     from vgbench.results import load_record
 
-    first = load_record(baseline)
-    for comparison in [compare_records(first, load_record(other)) for other in others]:
+    first, *further = map(load_record, (baseline, *others))
+    for comparison in [compare_records(first, other) for other in further]:
         console.out.print(comparison_table(comparison))
+    _warn_of_changes((first, *further))
 
 
 @app.command()
 def gate(
     candidate: Annotated[Path, typer.Argument(help="Record to judge.")],
     baseline: Annotated[Path, typer.Option("--baseline", "-b", help="Record to judge it by.")],
-    max_worse: Annotated[str, typer.Option(help="Tolerated change, such as 2%.")] = "2%",
-    metric: MetricName = "fvd",
+    max_worse: Annotated[str, typer.Option(help="Tolerated change, such as 2% or 0.02.")] = "2%",
+    metric: Annotated[str, typer.Option("--metric", "-m", help="The score that counts.")] = USUAL_METRIC,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -677,10 +716,17 @@ def gate(
 
 
 def _share(text: str) -> float:
+    """Read 2% or 0.02; more than 1 without a percent sign would be percent meant, and all of it allowed."""
     try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError as error:
-        raise ConfigError(f"--max-worse {text}: not a share", "write 2% or 0.02") from error
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if not (0 <= number <= (sys.float_info.max if text.endswith("%") else 1)):
+        raise ConfigError(
+            f"--max-worse {text}: not a share",
+            "write a percentage such as 2%, or a number from 0 to 1 such as 0.02",
+        )
+    return number / 100 if text.endswith("%") else number
 
 
 @app.command()
@@ -744,6 +790,8 @@ def verify(
     if as_json:
         console.verbosity.quiet = True
     record = read_submission(submission)
+    if unpack is not None and submission.suffix == ".json":
+        raise ConfigError("--unpack takes a record out of a pack", "copy the record, or see vgbench submit")
     with _feature_store(kept=store) as features, console.progress() as report:
         found = verify_record(
             record,
@@ -1157,14 +1205,18 @@ def main() -> None:
     """Run the program; turn every error into one screen and an exit code."""
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except VgbenchError as error:
         code = console.fail(error)
     except (KeyboardInterrupt, typer.Abort):
         console.err.print("interrupted; the same command again continues", style="yellow")
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has left, for example `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_OK
+    except BrokenPipeError:
+        code = _reader_left()
+    except SystemExit as ended:  # what rich and the command line parser make of a broken pipe
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        code = _reader_left()
     except OSError as error:
         code = console.fail_on_disk(error)
     except Exception as error:  # noqa: BLE001  the last line of defence
@@ -1175,3 +1227,9 @@ def main() -> None:
         else:
             code = console.crash(error)
     sys.exit(code if isinstance(code, int) else EXIT_OK)
+
+
+def _reader_left() -> int:
+    """End in peace when the reader of a pipe has left, for example `| head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_OK

@@ -31,6 +31,8 @@ from vgbench.motion import describe_sets
 from vgbench.pipeline import Measured, Measures, Progress, Side, measure
 from vgbench.protocol import ExtractorChoice, Protocol, load
 from vgbench.results import (
+    BELOW_REAL,
+    DAMAGED_STORE,
     NOT_COMPARABLE,
     Clips,
     ClipSet,
@@ -583,7 +585,7 @@ def _store_warnings(damaged: Collection[str]) -> Iterable[tuple[str, str]]:
     """What the feature store had lost, as (code, sentence); no score rests on it."""
     if damaged:
         count = f"{len(damaged)} damaged segment{'s' if len(damaged) > 1 else ''}"
-        yield "damaged-store", f"feature store: {count}; what they held was computed again"
+        yield DAMAGED_STORE, f"feature store: {count}; what they held was computed again"
 
 
 def _below_real(choices: Sequence[Choice], scores: Mapping[str, Score]) -> Iterable[tuple[str, str]]:
@@ -594,7 +596,7 @@ def _below_real(choices: Sequence[Choice], scores: Mapping[str, Score]) -> Itera
         if score is None or score.interval is None or score.real is None:
             continue
         if score.interval[1] < score.real:
-            yield "below-real", f"{choice.name} {score.value:.3g}, real {score.real:.3g}: {sentence}"
+            yield BELOW_REAL, f"{choice.name} {score.value:.3g}, real {score.real:.3g}: {sentence}"
 
 
 def model_name(source: str) -> str:

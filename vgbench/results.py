@@ -24,9 +24,14 @@ from vgbench.signature import Signature
 SCHEMA = 1
 HASH = "sha256"
 """Key of a record's own hash in its JSON."""
+LARGEST_RECORD = 64 * 2**20
+"""Bytes of a JSON file in a folder that are looked at to tell whether it is a record."""
 NOT_COMPARABLE = "not-comparable"
 """Code of the warning that no published scores were made with a record's extractor."""
-
+BELOW_REAL = "below-real"
+"""Code of the warning that a score's interval lies below the real clips' value; the sentence has both."""
+DAMAGED_STORE = "damaged-store"
+"""Code of the warning that stored features were damaged; no score rests on them."""
 CHANGED = "changed-record"
 """Code of the warning on a record whose content is not what was written."""
 
@@ -216,7 +221,8 @@ def parse_record(values: Mapping[str, Any], where: str) -> Record:
     """Make a record of what its JSON holds.
 
     Content that is not what was written (its `sha256` differs: an edit, or a damaged disk) becomes a warning
-    of the record, `CHANGED`; every table shows it, and `submit` and `verify` refuse such a record.
+    of the record, `CHANGED`; every command that shows the record says so, and `submit`, `verify` and `gate`
+    refuse it.
 
     Raises:
         VgbenchError: not a record; names `where`, the key and what is wrong.
@@ -233,6 +239,17 @@ def parse_record(values: Mapping[str, Any], where: str) -> Record:
         changed = (CHANGED, f"{name} was changed after it was written: its sha256 differs; evaluate again")
         record = record.model_copy(update={"warnings": (*record.warnings, changed)})
     return record
+
+
+def require_unchanged(record: Record) -> None:
+    """Refuse a record whose content is not what was written.
+
+    Raises:
+        VgbenchError: it was changed; names its file.
+    """
+    for code, sentence in record.warnings:
+        if code == CHANGED:
+            raise VgbenchError(sentence)
 
 
 def content_hash(values: Mapping[str, Any]) -> str:
@@ -267,6 +284,8 @@ def find_records(paths: Iterable[str | Path]) -> list[Path]:
 def _is_record(path: Path) -> bool:
     """Tell records from other JSON in a results folder, such as audits, by how they begin.
 
+    One that another program laid out anew, such as with sorted keys, is told by what it holds.
+
     Raises:
         VgbenchError: it cannot be read.
     """
@@ -275,9 +294,18 @@ def _is_record(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             start = file.read(64)
+            if b'"schema"' in start and b'"model"' in start:
+                return True
+            text = start + file.read(LARGEST_RECORD)
     except OSError as error:
         raise VgbenchError(f"{path}: cannot be read ({error.strerror})") from error
-    return b'"schema"' in start and b'"model"' in start
+    if b'"schema"' not in text or b'"signature_fields"' not in text:
+        return False
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"schema", "model", "signature_fields"} <= set(values)
 
 
 def now() -> str:

@@ -169,6 +169,44 @@ def test_a_reader_that_leaves_is_no_error():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"], ["cache", "info"]])
+def test_a_reader_that_left_before_the_first_line_is_no_error(arguments, monkeypatch, capsys):
+    from vgbench import cli
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(sys, "argv", ["vgbench", *arguments])
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert (end.value.code, capsys.readouterr().err) == (0, "")
+
+
+def test_a_dry_run_is_one_json_document_too(monkeypatch, capsys, tmp_path):
+    from vgbench import cli, console
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vgbench.training.preview.step_memory", lambda config: 2**20)
+
+    def document(*arguments):
+        monkeypatch.setattr(sys, "argv", ["vgbench", *arguments, "--dry-run", "--json"])
+        monkeypatch.setattr(console, "verbosity", console.Verbosity())
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 0
+        return json.loads(capsys.readouterr().out)
+
+    scored = document(*EVAL)
+    assert scored["protocol"]["clips"]["least"] == 4
+    assert (scored["generated"]["clips"], scored["real"]["skipped"]) == (20, 0)
+    trained = document("train", "gru-hinge", "--data", TRAIN, "--set", "size=32")
+    assert trained["config"]["data"] == TRAIN
+    assert trained["step_bytes"] == 2**20
+    assert {"name", "takes", "gives", "parameters"} == set(trained["parts"][0])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_internal_error_is_logged_whatever_the_command_line_holds(tmp_path, monkeypatch):
     from vgbench import console
 

@@ -45,6 +45,18 @@ def test_two_evaluations_within_one_second_leave_two_records(record, other, tmp_
     assert len(set(paths)) == len(find_records([tmp_path])) == 2
 
 
+def test_a_record_with_sorted_keys_is_found_and_other_json_is_not(record, tmp_path):
+    path = record.save(tmp_path / "sorted.json")
+    text = json.dumps(json.loads(path.read_text()), sort_keys=True)
+    assert '"schema"' not in text[:64]
+    path.write_text(text)
+    (tmp_path / "list.json").write_text(f"[{text}]")
+    (tmp_path / "group.json").write_text(json.dumps({"rows": [{"schema": 1, "signature_fields": {}}]}))
+    (tmp_path / "half.json").write_text(text[:-1])
+    assert find_records([tmp_path]) == [path]
+    assert load_record(path) == record  # and as unchanged as it is
+
+
 def test_names_are_sorted_by_time(record, tmp_path):
     times = [
         "2026-01-02T03:04:05.678Z",

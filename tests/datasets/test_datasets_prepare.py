@@ -91,6 +91,35 @@ def test_faceforensics_needs_the_authors_split(tmp_path):
     assert rows(done.manifests["test"]) == ["videos/002.mp4,", "videos/004.mp4,"]
 
 
+@pytest.mark.parametrize("damage", [b"{bad", b"[1,2]", b"", b'{"a": 1}', b'[["000"]]', b"\xff"])
+def test_a_damaged_split_of_faceforensics_is_named_with_the_remedy(damage, tmp_path):
+    touch(tmp_path / "000.mp4")
+    touch(tmp_path / "train.json", data=damage)
+    with pytest.raises(VgbenchError, match=r"train\.json: not a list of pairs") as caught:
+        prepare("faceforensics", tmp_path)
+    assert "dataset/splits" in caught.value.remedy
+
+
+def test_a_link_to_nothing_is_no_clip(tmp_path):
+    touch(tmp_path / "train" / "a.mp4", tmp_path / "test" / "b.mp4")
+    for link in (tmp_path / "train" / "gone.mp4", tmp_path / "train" / "frames" / "0.png"):
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(tmp_path / "nowhere")
+    assert prepare("taichi", tmp_path).counts == {"train": 1, "test": 1}
+    (tmp_path / "daria_bend.avi").symlink_to(tmp_path / "nowhere")
+    touch(tmp_path / "daria_run.avi")
+    assert prepare("weizmann", tmp_path).counts == {"train": 1, "test": 0}
+
+
+def test_a_name_that_no_manifest_can_hold_is_said(tmp_path):
+    touch(tmp_path / "train" / "clip-\udcff.mp4", tmp_path / "test" / "b.mp4")
+    with pytest.raises(VgbenchError, match=r"clip-\\udcff\.mp4: not UTF-8") as caught:
+        prepare("taichi", tmp_path)
+    assert caught.value.remedy == "rename it"
+    (tmp_path / "train" / "clip-\udcff.mp4").rename(tmp_path / "train" / "clip-ÿ.mp4")
+    assert prepare("taichi", tmp_path).counts == {"train": 1, "test": 1}
+
+
 def test_taichi_takes_videos_and_folders_of_frames(tmp_path):
     touch(
         *(tmp_path / name for name in ("train/one.mp4", "train/two/1.png", "train/two/2.png", "test/x.mp4"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from leaderboard_records import FIELDS, make_record
+from leaderboard_records import FIELDS, make_record, make_score
 
 from vgbench import cli, console
 from vgbench.evaluation import evaluate
@@ -90,11 +90,71 @@ def test_history(run, results):
     assert out.count("100.0 ± 1.0") == out.count("200.0 ± 1.0") == out.count("300.0 ± 1.0") == 1
 
 
+def test_a_record_that_was_edited_is_named_and_never_passes_the_gate(run, results):
+    edited = results / "b.json"
+    edited.write_text(edited.read_text().replace("200.0", "20.0"))
+    said = "b.json was changed after it was written"
+    for arguments in (
+        ("report", results),
+        ("history", results),
+        ("compare", results / "a.json", edited),
+        ("compare", edited, results / "a.json"),
+    ):
+        code, out, err = run(*arguments)
+        assert (code, err.count(said), said in out) == (0, 1, False), arguments
+    for candidate, baseline in (("a.json", "b.json"), ("b.json", "a.json")):
+        code, out, err = run("gate", results / candidate, "-b", results / baseline)
+        assert (code, out, said in err) == (2, "", True)
+    make_record("b", 190.0, created="2026-11-21T00:00:00Z").save(results / "later.json")
+    for command in ("report", "history"):  # an older run is shown there too
+        assert run(command, results)[2].count(said) == 1
+
+
+@pytest.mark.parametrize("share", ["nan", "nan%", "inf", "inf%", "-1%", "-0.1", "2", "1.01", "%", "x"])
+def test_a_gate_that_would_let_everything_pass_is_refused(run, results, share):
+    code, out, err = run("gate", results / "b.json", "-b", results / "a.json", f"--max-worse={share}")
+    assert (code, out, f"--max-worse {share}" in err, "0 to 1" in err) == (2, "", True, True)
+
+
+def test_a_gate_takes_percent_and_shares(run, results):
+    for share, code in (("2%", 3), ("0.02", 3), ("99%", 3), ("0", 3), ("1", 0), ("150%", 0)):
+        assert run("gate", results / "b.json", "-b", results / "a.json", f"--max-worse={share}")[0] == code
+
+
+def test_a_metric_that_no_record_has_is_refused(run, results, tmp_path):
+    for arguments in (("history", "--metric"), ("report", "-o", tmp_path / "board", "--primary")):
+        code, out, err = run(*arguments, "fvdd", results)
+        assert (code, out, "unknown metric 'fvdd'" in err, "did you mean fvd?" in err) == (2, "", True, True)
+        assert run(*arguments, "fvd", results)[0] == 0
+    make_record("d", {"kvd": make_score(1.0)}).save(tmp_path / "kvd" / "d.json")
+    for command in ("history", "report"):  # nobody asked for fvd: the first that is there
+        code, out, _ = run(command, tmp_path / "kvd")
+        assert (code, "1.0" in out) == (0, True)
+
+
 def test_a_site_needs_a_folder(run, results, tmp_path):
     code, _, err = run("report", results, "--site")
     assert (code, "--output" in err) == (2, True)
     assert run("report", results, "--site", "-o", tmp_path / "site")[0] == 0
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_a_report_s_json_is_one_document_whatever_else_is_asked(run, results):
+    make_record("d", fields=FIELDS[:-1]).save(results / "d.json")
+    code, out, _ = run("report", results, "--json", "--explain")
+    assert (code, set(json.loads(out)["differing_fields"])) == (0, {"v"})
+    assert "v: " in run("report", results, "--explain")[1]
+
+
+def test_formats_may_have_blanks_between_them(run, results, tmp_path):
+    assert run("report", results, "-o", tmp_path / "board", "-f", "csv, md")[0] == 0
+    assert {path.name for path in (tmp_path / "board").iterdir()} == {"leaderboard.csv", "leaderboard.md"}
+
+
+def test_a_record_that_is_no_pack_is_not_scored_before_that_is_said(run, results, monkeypatch, tmp_path):
+    monkeypatch.setattr("vgbench.leaderboard.verification.verify", None)
+    code, _, err = run("verify", results / "a.json", "-c", GENERATED, "-a", REAL, "--unpack", tmp_path / "in")
+    assert (code, "--unpack" in err) == (2, True)
 
 
 def test_watching_prints_no_json(run, results):

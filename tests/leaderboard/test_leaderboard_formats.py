@@ -262,6 +262,18 @@ def test_badges_are_for_ranked_models_under_safe_names(groups):
     assert all(re.fullmatch(r"[\w.-]+\.svg", name) for name in names)
 
 
+def test_no_badge_takes_the_place_of_another():
+    models = ["a-b", "a b", "a/b", "A-B", "模型", "生成", "model", "x" * 90, "x" * 91]
+    groups = rank([make_record(model) for model in models])
+    names = badge_files(groups)
+    assert len({name.casefold() for name in names}) == len(models)
+    for row in groups[0].models:
+        assert sum(f"<title>{row.model}: " in picture for picture in names.values()) == 1
+    assert all(re.fullmatch(r"[\w.-]+\.svg", name, re.ASCII) for name in names)
+    (alone,) = badge_files(rank([make_record("gru-hinge_1.0")]))
+    assert re.fullmatch(r"gru-hinge_1\.0-[0-9a-f]+\.svg", alone)
+
+
 def printed(renderable, width=200):
     from rich.console import Console
 

@@ -14,7 +14,7 @@ import vgbench
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.features import FeatureStore
 from vgbench.leaderboard.pack import pack
-from vgbench.leaderboard.verification import compare_scores, read_submission, verify
+from vgbench.leaderboard.verification import _without_scores, compare_scores, read_submission, verify
 from vgbench.results import load_record
 
 SETTINGS = ["clips.generated=16", "clips.real=16", "clips.least=4", "resize.size=32"]
@@ -82,6 +82,40 @@ def test_a_score_that_the_clips_do_not_give_is_found(check, record, forged):
         ("dynamic_degree", True),
     ]
     assert found.exit_code == 3
+
+
+def test_words_about_the_scores_are_compared_too(check, record):
+    """Warnings left out, another network's name, other signatures or directions: each is named."""
+    named = record.extractor.model_copy(update={"id": "i3d-k400", "comparable_with": "published FVD"})
+    forgeries = {
+        f"warning left out: {' '.join(record.warnings[0])}": {"warnings": ()},
+        "extractor, id: i3d-k400 there, ": {"extractor": named},
+        "signatures of single metrics are not those of the scores: fvd": {
+            "signatures": {**record.signatures, "fvd": "x"}
+        },
+        "which way is better: {'fvd': 'higher'} there, None here": {"details": {"better": {"fvd": "higher"}}},
+        "extractor, weights: None there": {"extractor": None},
+    }
+    assert check(record).holds
+    record = record.model_copy(update={"warnings": (("note", "x"), *record.warnings)})
+    assert check(record).holds  # a record may say more than it must
+    for words, change in forgeries.items():
+        found = check(record.model_copy(update=change))
+        assert any(words in problem for problem in found.problems), (words, found.problems)
+        assert found.exit_code == 3
+
+
+def test_scores_within_a_warning_are_not_compared_as_words():
+    said = [_without_scores("below-real", f"copies 0.12, real {value}: x") for value in ("0.5", "-1.2e-05")]
+    assert said[0] == said[1]
+    assert _without_scores("few-clips", "3 of 4") != _without_scores("few-clips", "2 of 4")
+
+
+def test_a_deviation_moved_to_the_other_side_is_found(check, record):
+    generated, real = record.scores["fvd"].deviations
+    moved = dataclasses.replace(record.scores["fvd"], deviations=((*generated, real[0]), real[1:]))
+    found = check(record.model_copy(update={"scores": {**record.scores, "fvd": moved}}))
+    assert [metric.name for metric in found.metrics if not metric.equal] == ["fvd"]
 
 
 def test_a_metric_that_was_never_scored_is_found(check, record):

@@ -5,11 +5,12 @@ Counts are those of the papers and of the official archives; the source of each 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from vgbench.clips.images import ANIMATIONS, STILLS, natural_key
 from vgbench.clips.video import VIDEOS
@@ -60,12 +61,20 @@ class KnownSet:
         return known[split]
 
 
+def _holds_something(path: Path) -> bool:
+    """Not an empty file, as failed downloads leave them, nor a link to nothing."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _files(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
     """Files below a folder whose name matches in full, in natural order; empty files do not count."""
     found = []
     for path in folder.rglob("*"):
         match = re.fullmatch(pattern, path.name, re.IGNORECASE)
-        if match and path.is_file() and path.stat().st_size:
+        if match and path.is_file() and _holds_something(path):
             found.append((path, match))
     return sorted(found, key=lambda entry: natural_key(entry[0].name))
 
@@ -115,24 +124,38 @@ def taichi(folder: Path, _: int) -> Split:
     return {side: _clips_below(folder, side) for side in ("train", "test")}
 
 
+SPLITS = "put the three files of dataset/splits of github.com/ondyari/FaceForensics below the folder"
+
+
 def faceforensics(folder: Path, _: int) -> Split:
     """FaceForensics++: videos 000 to 999, split by the authors' JSON files of pairs; val is neither side.
 
     Raises:
-        VgbenchError: the JSON files are not there.
+        VgbenchError: the JSON files are not there, or damaged.
     """
     videos = {match[1]: path for path, match in _files(folder, r"(\d{3})\.(mp4|avi|mkv)")}
     found: Split = {"train": [], "test": []}
     for side in found if videos else ():
         path = next(iter(sorted(folder.rglob(f"{side}.json"))), None)
         if path is None:
-            raise VgbenchError(
-                f"{folder}: {side}.json is not there",
-                "put the three files of dataset/splits of github.com/ondyari/FaceForensics below the folder",
-            )
-        names = sorted(name for pair in json.loads(path.read_text(encoding="utf-8")) for name in pair)
+            raise VgbenchError(f"{folder}: {side}.json is not there", SPLITS)
+        names = sorted(name for pair in _pairs(path) for name in pair)
         found[side] = [(videos[name], None) for name in names if name in videos]
     return found
+
+
+def _pairs(path: Path) -> list[tuple[str, str]]:
+    """Read a side's pairs of video names.
+
+    Raises:
+        VgbenchError: the file cannot be read, or holds something else.
+    """
+    try:
+        return TypeAdapter(list[tuple[str, str]]).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise VgbenchError(
+            f"{path}: not a list of pairs of video names", f"it is damaged; {SPLITS}"
+        ) from error
 
 
 def _clips_below(folder: Path, name: str) -> list[tuple[Path, str | None]]:
@@ -145,9 +168,9 @@ def _clips_below(folder: Path, name: str) -> list[tuple[Path, str | None]]:
         if path.name.startswith("."):
             continue
         suffix = path.suffix.lower()
-        if suffix in (*VIDEOS, *ANIMATIONS) and path.stat().st_size:
+        if suffix in (*VIDEOS, *ANIMATIONS) and _holds_something(path):
             clips[path] = None
-        elif suffix in STILLS:
+        elif suffix in STILLS and path.parent not in clips and _holds_something(path):
             clips[path.parent] = None
     return [(path, None) for path in sorted(clips, key=lambda clip: natural_key(str(clip)))]
 

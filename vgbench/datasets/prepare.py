@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vgbench import atomic
+from vgbench.clips.clip import printable
 from vgbench.clips.listing import ARCHIVES, COMPRESSED_TARS
 from vgbench.datasets.known import KNOWN, KnownSet
 from vgbench.errors import VgbenchError
@@ -98,9 +99,16 @@ def _nothing(known: KnownSet, folder: Path) -> VgbenchError:
 
 
 def _reference(path: Path, place: Path) -> str:
-    """Relative where the clip lies below the manifest, so that the folder can move; absolute otherwise."""
+    """Relative where the clip lies below the manifest, so that the folder can move; absolute otherwise.
+
+    Raises:
+        VgbenchError: the name is no text.
+    """
     whole, base = path.resolve(), place.resolve()
-    return whole.relative_to(base).as_posix() if whole.is_relative_to(base) else str(whole)
+    name = whole.relative_to(base).as_posix() if whole.is_relative_to(base) else str(whole)
+    if printable(name) != name:
+        raise VgbenchError(f"{printable(str(path))}: not UTF-8, so a manifest cannot name it", "rename it")
+    return name
 
 
 def _table(rows: Iterator[tuple[str, str | None]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from html import escape
@@ -45,12 +46,22 @@ def _metric(group: Group, row: Row) -> str:
 
 
 def badge_files(groups: Sequence[Group]) -> dict[str, str]:
-    """Name and draw one badge for every ranked model: `<model>-<signature hash>.svg` -> SVG."""
-    return {
-        f"{_file_name(row.model)}-{group.signature.short_hash}.svg": render_badge(group, row)
-        for group in groups
-        for row in group.models
-    }
+    """Name and draw one badge for every ranked model: `<model>-<signature hash>.svg` -> SVG.
+
+    A model whose name is not safe as it is, or taken, has eight digits of the name's hash after it: what
+    is left of two such names may be alike.
+    """
+    files: dict[str, str] = {}
+    taken: set[str] = set()  # some disks tell no capital from a small letter
+    for group in groups:
+        for row in group.models:
+            safe, end = _file_name(row.model), f"-{group.signature.short_hash}.svg"
+            if safe != row.model or (safe + end).casefold() in taken:
+                digest = hashlib.sha256(row.model.encode(errors="surrogatepass")).hexdigest()
+                safe = f"{safe}-{digest[:8]}"
+            taken.add((safe + end).casefold())
+            files[safe + end] = render_badge(group, row)
+    return files
 
 
 def _file_name(model: str) -> str:

@@ -14,7 +14,7 @@ from vgbench.leaderboard.compare import (
 )
 from vgbench.leaderboard.direction import badness
 from vgbench.leaderboard.rounding import decimals_for, interval_text, number, with_error
-from vgbench.results import Record
+from vgbench.results import Record, require_unchanged
 
 EXIT_CODES = {"pass": 0, "worse": 3, "not comparable": 2}
 
@@ -54,7 +54,12 @@ def gate(baseline: Record, candidate: Record, max_worse: float = 0.02, metric: s
         candidate: record to judge.
         max_worse: allowance, as a share of the baseline's plain value (the corrected one may be near zero).
         metric: name of the score.
+
+    Raises:
+        VgbenchError: one of both was changed after it was written.
     """
+    for record in (baseline, candidate):
+        require_unchanged(record)
     try:
         require_comparable(baseline, candidate)
     except NotComparable as error:

@@ -19,7 +19,7 @@ from vgbench import atomic
 from vgbench.config import Config
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.thumbnails import own_names
-from vgbench.results import CHANGED, Record, load_record, parse_record
+from vgbench.results import Record, load_record, parse_record, require_unchanged
 from vgbench.signature import Signature
 
 MANIFEST = "manifest.json"
@@ -53,7 +53,7 @@ def pack(record_path: str | Path, output: str | Path) -> Path:
     """
     record_path, output = Path(record_path), Path(output)
     record = load_record(record_path)
-    _require_unchanged(record)
+    require_unchanged(record)
     target = output if output.suffix == ".zip" else output / f"{record.stem}.zip"
     contents = {
         RECORD: record.to_json().encode(),
@@ -103,7 +103,7 @@ def read_checked(pack_path: str | Path) -> tuple[Record, dict[str, bytes]]:
     manifest = _manifest(pack_path, contents)
     record = _record(pack_path, contents[RECORD])
     _agree(pack_path, manifest, record, contents)
-    _require_unchanged(record)
+    require_unchanged(record)
     return record, contents
 
 
@@ -214,12 +214,6 @@ def _record(path: Path, data: bytes) -> Record:
     if not isinstance(values, dict):
         raise VgbenchError(f"{path}: damaged record: not an object")
     return parse_record(values, f"{path}/{RECORD}")
-
-
-def _require_unchanged(record: Record) -> None:
-    for code, sentence in record.warnings:
-        if code == CHANGED:
-            raise VgbenchError(sentence)
 
 
 def _agree(path: Path, manifest: Manifest, record: Record, contents: Mapping[str, bytes]) -> None:

@@ -133,6 +133,11 @@ class Group:
     pairs: tuple[Pair, ...]
 
     @property
+    def records(self) -> list[Record]:
+        """Every record, the older ones too."""
+        return [record for row in self.rows for record in (row.record, *row.history)]
+
+    @property
     def name(self) -> str:
         """Protocol name, the first field of the signature."""
         return self.signature.fields[0][1]

@@ -16,7 +16,7 @@ from vgbench.leaderboard.latex import render_latex
 from vgbench.leaderboard.markdown import render_markdown
 from vgbench.leaderboard.published import PublishedLine, load_published, published_lines
 from vgbench.leaderboard.ranking import Group, rank
-from vgbench.named import lookup
+from vgbench.named import lookup, unknown_name
 from vgbench.results import Record, find_records, load_record
 
 Render = Callable[[Sequence[Group], str, Sequence[PublishedLine]], str | bytes]
@@ -48,6 +48,17 @@ def load_groups(records_paths: Iterable[str | Path], primary: str = "fvd") -> li
         record = load_record(path)
         found.setdefault(_identity(record), (record, path))
     return rank([record for record, _ in found.values()], primary, [path for _, path in found.values()])
+
+
+def require_measured(groups: Iterable[Group], metric: str) -> None:
+    """Refuse a metric that no record has; `load_groups` shows another one where it is missing.
+
+    Raises:
+        ConfigError: names the nearest.
+    """
+    measured = {name for group in groups for record in group.records for name in record.scores}
+    if metric not in measured:
+        raise unknown_name("metric", metric, measured)
 
 
 def _identity(record: Record) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,16 @@ from vgbench.config import parse
 from vgbench.errors import EXIT_OK, ConfigError, VgbenchError
 from vgbench.leaderboard.pack import read_checked
 from vgbench.metrics.score import Score
-from vgbench.results import CHANGED, ClipSet, ClipUse, Record, load_record
+from vgbench.results import (
+    BELOW_REAL,
+    CHANGED,
+    DAMAGED_STORE,
+    ClipSet,
+    ClipUse,
+    ExtractorUse,
+    Record,
+    load_record,
+)
 from vgbench.signature import Signature, differences
 
 if TYPE_CHECKING:
@@ -56,7 +66,8 @@ class Verification:
     Attributes:
         record: the record that was checked.
         metrics: one check a metric; empty when no clips were given.
-        problems: sentences about everything else that is not as the record says: clips, signature.
+        problems: sentences about everything else that is not as the record says: clips, signatures,
+            extractor, warnings.
     """
 
     record: Record
@@ -112,8 +123,9 @@ def verify(
     """Hold a record against itself and, given the clips, against scores computed again from them.
 
     Without clips: its manifest hashes are those of the windows that it lists, and its signature names them.
-    With clips: every window has the content hash and frames of the manifest, the signature comes out the
-    same, and so does every number of every score.
+    With clips: every window has the content hash and frames of the manifest, the signatures and the extractor
+    come out the same, no warning is left out, and every number of every score is as recorded. Thumbnails are
+    not compared with the clips.
 
     Args:
         record: record to check; `pack.read_checked` takes it out of a submission.
@@ -178,9 +190,37 @@ def _compared(record: Record, again: Record, problems: list[str], tolerance: flo
     problems += _clip_problems("real", record.clips.real, again.clips.real)
     signatures = Signature(record.signature_fields), Signature(again.signature_fields)
     problems += [f"signature: {key} is {a} there, {b} here" for key, a, b in differences(*signatures)]
+    problems += _word_problems(record, again)
     names = dict.fromkeys([*record.scores, *again.scores])
     checks = (compare_scores(n, record.scores.get(n), again.scores.get(n), tolerance) for n in names)
     return Verification(record, tuple(checks), tuple(problems))
+
+
+def _word_problems(record: Record, again: Record) -> Iterator[str]:
+    """Say where the record's words about its scores are not those that these clips give."""
+    for (key, there), (_, here) in zip(_words(record), _words(again), strict=True):
+        if there != here:
+            yield f"{key}: {there} there, {here} here"
+    ours, theirs = record.signatures, again.signatures
+    unlike = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    if unlike:
+        yield f"the signatures of single metrics are not those of the scores: {', '.join(unlike)}"
+    said = {_without_scores(*warning) for warning in record.warnings}
+    for code, sentence in again.warnings:
+        if code != DAMAGED_STORE and _without_scores(code, sentence) not in said:
+            yield f"warning left out: {code} {sentence}"
+
+
+def _words(record: Record) -> Iterator[tuple[str, Any]]:
+    used = record.extractor
+    for key in ExtractorUse.model_fields:
+        yield f"extractor, {key}", getattr(used, key, None)
+    yield "which way is better", record.details.get("better")
+
+
+def _without_scores(code: str, sentence: str) -> tuple[str, str]:
+    """Drop rounded scores from a warning: the scores are compared themselves, within the tolerance."""
+    return code, re.sub(r"-?\d[\d.e+-]*", "#", sentence) if code == BELOW_REAL else sentence
 
 
 def _require_own_names(names: Iterable[str]) -> None:
@@ -209,7 +249,9 @@ def _numbers(score: Score) -> Iterator[float | None]:
     """Every number of a score, in a fixed order; what is missing holds its place as None."""
     yield from (score.value, score.debiased, score.standard_error, score.real, float(score.n))
     yield from score.interval or (None, None)
-    yield from chain.from_iterable(score.deviations or ())
+    for part in score.deviations or ():
+        yield float(len(part))  # where one side ends and the other begins counts too
+        yield from part
 
 
 def _relative(a: float | None, b: float | None, scale: float) -> float:
