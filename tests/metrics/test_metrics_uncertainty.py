@@ -188,6 +188,28 @@ def test_difference_of_clip_metrics_adds_the_variances():
     assert found.interval[0] < 1 < found.interval[1]
 
 
+def test_difference_of_clip_metrics_counts_source_clips_and_not_windows():
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0, 1], 8)
+
+    def few(shift):
+        return score_clips(np.repeat(rng.standard_normal(2), 8) + shift, groups)
+
+    many = score_clips(rng.standard_normal(500))
+    for a, b in ((few(0), few(1)), (few(0), many), (many, few(0))):
+        found = difference(a, b)
+        half = stats.t.ppf(0.975, 1) * found.standard_error
+        assert found.interval == pytest.approx((found.value - half, found.value + half), rel=1e-9)
+    false = sum(not low <= 0 <= high for low, high in (difference(few(0), few(0)).interval for _ in range(400)))
+    assert false <= 20  # of 400: at most 5 %; it was 70
+
+
+def test_difference_of_shares_keeps_the_quantile_of_few_windows():
+    few, many = score_share([True, False, True, False, False]), score_share([True, False] * 50)
+    found = difference(few, many)
+    assert np.diff(found.interval)[0] / 2 / found.standard_error == pytest.approx(stats.t.ppf(0.975, 4))
+
+
 def test_difference_without_errors_says_so():
     bare = Score(1.0, None, None, 5)
     found = difference(bare, Score(0.5, 0.1, (0.3, 0.7), 5))

@@ -336,7 +336,7 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
         return Score(value, None, None, n, method="none: a score without a standard error")
     if a.deviations is None or b.deviations is None:
         standard_error = math.hypot(a.standard_error, b.standard_error)
-        half = _student_t(min(a.n, b.n) - 1) * standard_error
+        half = max(_student_t(n - 1), _quantile(a), _quantile(b)) * standard_error
         return Score(value, standard_error, (value - half, value + half), n, method="independent errors")
     (generated_a, real_a), (generated_b, real_b) = a.deviations, b.deviations
     if same_real and len(real_a) == len(real_b):
@@ -348,6 +348,13 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
     parts = [part for part in (generated_a, generated_b, *reals) if part]
     standard_error, interval = _spread(value, parts, min(len(part) for part in parts) - 1)
     return Score(value, standard_error, interval, n, method=method)
+
+
+def _quantile(score: Score) -> float:
+    """Quantile that a score's own interval was made with: it knows the source clips, where `n` is windows."""
+    if not score.standard_error or score.interval is None:
+        return 0.0
+    return (score.interval[1] - score.interval[0]) / 2 / score.standard_error
 
 
 Parts = Sequence[Sequence[float] | npt.NDArray[np.float64]]
