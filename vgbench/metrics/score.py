@@ -25,7 +25,8 @@ class Score:
         real: the same measurement on the real set, for metrics of single clips; None otherwise.
         deviations: what each block of (generated, real) source clips adds to the error; the squares of all
             sum to standard_error². Two scores against one real set share its part, and
-            `uncertainty.difference` needs that. None where the score was not jackknifed.
+            `uncertainty.difference` needs that. Of a mean over pairs, what each pair adds, all of it in the
+            second part. None where the score was neither jackknifed nor made of pairs.
         details: what else the metric found, such as a value for each class; only what JSON can hold.
     """
 
