@@ -84,6 +84,14 @@ def test_a_score_that_the_clips_do_not_give_is_found(check, record, forged):
     assert found.exit_code == 3
 
 
+def test_the_error_of_the_real_value_is_checked_where_the_record_says_it(check, record):
+    score = record.scores["temporal_flicker"]
+    assert score.real_error > 0
+    for error, holds in ((None, True), (2 * score.real_error, False)):  # None: an older record
+        scores = {**record.scores, "temporal_flicker": dataclasses.replace(score, real_error=error)}
+        assert check(record.model_copy(update={"scores": scores})).holds is holds
+
+
 def test_a_metric_that_was_never_scored_is_found(check, record):
     forged = record.model_copy(update={"scores": {**record.scores, "kvd": make_score(1.0)}})
     assert [metric.name for metric in check(forged).metrics if not metric.equal] == ["kvd"]

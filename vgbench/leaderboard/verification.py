@@ -209,12 +209,13 @@ def _as_of(recorded: Score, computed: Score) -> Score:
     """The computed score without what records of the recorded one's time did not hold."""
     if recorded.deviations is None and computed.deviations is not None and not computed.deviations[0]:
         computed = replace(computed, deviations=None)  # of pairs
-    return computed
+    return replace(computed, real_error=None) if recorded.real_error is None else computed
 
 
 def _numbers(score: Score) -> Iterator[float | None]:
     """Every number of a score, in a fixed order; what is missing holds its place as None."""
-    yield from (score.value, score.debiased, score.standard_error, score.real, float(score.n))
+    yield from (score.value, score.debiased, score.standard_error, score.real, score.real_error)
+    yield float(score.n)
     yield from score.interval or (None, None)
     yield from chain.from_iterable(score.deviations or ())
 
