@@ -372,7 +372,8 @@ def _scores_of(choice: Choice, generated: Measured, real: Measured) -> Mapping[s
     if isinstance(metric, ClipMetric):
         reference = metric.score(real.clip_values[metric.name], real.groups)
         score = metric.score(generated.clip_values[metric.name], generated.groups)
-        return {metric.name: dataclasses.replace(score, real=reference.value)}
+        score = dataclasses.replace(score, real=reference.value, real_error=reference.standard_error)
+        return {metric.name: score}
     sides = [_samples(metric, side) for side in (generated, real)]
     return metric.score(*sides, **choice.options)
 

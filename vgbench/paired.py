@@ -26,7 +26,7 @@ from vgbench.errors import BadClip, ConfigError, NotEnoughClips, SkippedClips, V
 from vgbench.evaluation import clip_set, model_name
 from vgbench.extractors import lpips
 from vgbench.metrics.paired import PAIRED, PairedMetric
-from vgbench.metrics.uncertainty import score_clips
+from vgbench.metrics.uncertainty import score_pairs
 from vgbench.named import unknown_name
 from vgbench.pipeline import Measured, Progress, UsedWindow
 from vgbench.protocol.pixels import Resize, resize
@@ -219,7 +219,7 @@ def evaluate_pairs(
         signature=str(Signature(fields)),
         signature_fields=fields,
         protocol=plan.model_dump(mode="json"),
-        scores={metric: score_clips(found) for metric, found in values.items()},
+        scores={metric: score_pairs(found) for metric, found in values.items()},
         signatures={metric.name: str(Signature(_own_fields(metric, fields))) for metric in metrics},
         extractor=None
         if network is None

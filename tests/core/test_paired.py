@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 from vgbench import cli
 from vgbench.clips import open_source, write_clips
 from vgbench.errors import ConfigError, NotEnoughClips, SkippedClips, VgbenchError
+from vgbench.leaderboard.compare import NotComparable, compare
 from vgbench.leaderboard.verification import verify
 from vgbench.metrics.paired import PAIRED, psnr, tlp, tof
 from vgbench.paired import PairedProtocol, evaluate_pairs, match, plan_pairs
@@ -62,6 +65,29 @@ def test_only_the_frames_asked_for_count(clips):
     assert record.scores["psnr"].value == pytest.approx(expected, rel=1e-12)
     assert "frames:3 after 2" in record.signature
     assert record.clips.real.windows[0].frames == (2, 3, 4)
+
+
+def test_models_are_compared_pair_by_pair_and_only_on_the_same_references(clips):
+    made, truth = clips
+    plan = PairedProtocol(metrics=("psnr",))
+    record = evaluate_pairs(made, truth, plan, name="a")
+    smoothed = (made // 2 + truth // 2).astype(np.uint8)
+    other = evaluate_pairs(smoothed, truth, plan, name="b")
+    values = (r.details["values"]["psnr"] for r in (other, record))
+    (found,) = compare(record, other).metrics
+    assert found.difference.p_value == pytest.approx(stats.ttest_rel(*values).pvalue, rel=1e-6)
+    # Two pairs each, of unlike references: the same number of values, which belong to other clips.
+    with pytest.raises(NotComparable, match="real: "):
+        compare(evaluate_pairs(made[:2], truth[:2], plan), evaluate_pairs(smoothed[1:], truth[1:], plan))
+
+
+def test_records_from_before_pairs_kept_their_share_still_verify(clips):
+    record = evaluate_pairs(*clips, PairedProtocol(metrics=("psnr",)))
+    older = {name: dataclasses.replace(s, deviations=None) for name, s in record.scores.items()}
+    assert verify(record.model_copy(update={"scores": older}), *clips).holds
+    assert verify(record, *clips).holds
+    shares = dataclasses.replace(record.scores["psnr"], deviations=((), (0.0, 0.1, 0.2)))
+    assert not verify(record.model_copy(update={"scores": {"psnr": shares}}), *clips).holds
 
 
 def test_what_has_no_partner_is_named(clips, folders, tmp_path):

@@ -10,16 +10,28 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from leaderboard_records import FIELDS, make_record, make_score
+from rich.console import Console
 
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard import markdown
 from vgbench.leaderboard.badge import badge_files, render_badge
+from vgbench.leaderboard.compare import compare
 from vgbench.leaderboard.data_frame import data_frame, has_parquet, render_csv, render_parquet
+from vgbench.leaderboard.gate import gate
+from vgbench.leaderboard.history import history, row_history
+from vgbench.leaderboard.html_page import _pairs, _runs
 from vgbench.leaderboard.json_document import render_json
 from vgbench.leaderboard.latex import render_latex
 from vgbench.leaderboard.ranking import rank
-from vgbench.leaderboard.rounding import decimals_for, number, with_error
-from vgbench.leaderboard.terminal import record_table, table, verification_table
+from vgbench.leaderboard.rounding import decimals_for, difference_text, number, p_text, with_error
+from vgbench.leaderboard.significance import Difference
+from vgbench.leaderboard.terminal import (
+    comparison_table,
+    history_table,
+    record_table,
+    table,
+    verification_table,
+)
 from vgbench.leaderboard.verification import MetricCheck, Verification
 from vgbench.results import ExtractorUse
 
@@ -55,6 +67,67 @@ def test_digits_follow_the_standard_error():
 )
 def test_number(value, text):
     assert number(value, 1) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "interval", "text"),
+    [
+        (0.35, 0.15, (0.056, 0.644), "0.35 [0.06, 0.64]"),  # read "0 [0, 1]" with the decimals of the scores
+        (3.0, 1.53, (0.0004, 6.0), "3.0000 [0.0004, 6.0000]"),
+        (-3.0, 1.53, (-6.0, -0.0004), "−3.0000 [−6.0000, −0.0004]"),
+        (3.0, 1.53, (-0.0004, 6.0), "3.0 [0.0, 6.0]"),
+        (200.0, 40.0, (120.0, 280.0), "200 [120, 280]"),
+        (2e-9, 0.0, (2e-9, 2e-9), "0.000000002 [0.000000002, 0.000000002]"),
+        (float("nan"), None, None, "NaN –"),
+    ],
+)
+def test_a_difference_has_the_digits_of_its_own_error_and_never_contradicts_its_verdict(
+    value, error, interval, text
+):
+    assert difference_text(Difference(value, error, interval, None), 0) == text
+
+
+def test_a_difference_has_no_fewer_decimals_than_its_scores():
+    assert difference_text(Difference(200.0, 40.0, (120.0, 280.0), None), 1) == "200.0 [120.0, 280.0]"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (None, "–"),
+        (0.0009, "<0.001"),
+        (0.0312, "0.031"),
+        (0.0499, "0.0499"),
+        (0.04999, "0.04999"),
+        (0.0501, "0.0501"),
+        (0.0546, "0.0546"),
+        (0.481, "0.48"),
+    ],
+)
+def test_a_p_value_is_on_its_side_of_the_level(p, text):
+    assert p_text(p) == text
+
+
+def test_every_text_of_a_difference_leaves_out_zero_where_its_interval_does():
+    # Errors of 20, but of the same real clips: that of the difference is 0.14.
+    shared = ((0.05, -0.05, 0.05, -0.05), (10.0, -10.0, 10.0, -10.0))
+    old, new = (
+        make_record("m", {"fvd": make_score(v, 20.0, deviations=shared)}, created=f"2026-11-{day}T12:00:00Z")
+        for v, day in ((120.0, 20), (120.6, 21))
+    )
+    old_model = old.model_copy(update={"model": "old"})
+    expected = "[0.15, 1.05]"
+    assert expected in gate(old, new, max_worse=0.0).reason
+    stream = io.StringIO()
+    console = Console(file=stream, width=200)
+    console.print(comparison_table(compare(old_model, new)))
+    console.print(history_table(history(rank([old, new]))))
+    assert stream.getvalue().count(f"0.60 {expected}") == 2
+    (group,) = rank([old_model, new])
+    ((pair),) = _pairs(group)
+    assert (pair["difference"], pair["interval"]) == ("0.60", expected)
+    (group,) = rank([old, new])
+    assert _runs(row_history(group, group.rows[0]), 0)[0]["change"] == "0.60"
 
 
 def markdown_tables(text: str) -> list[list[list[str]]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from leaderboard_records import FIELDS, make_record, make_score
 
 from vgbench.leaderboard.ranking import explain, rank, role
 from vgbench.leaderboard.significance import holm, score_difference
+from vgbench.metrics import score_clips
 
 
 def ranks(records, primary="fvd"):
@@ -200,3 +203,44 @@ def test_a_shared_real_set_cancels_out_of_the_difference():
     assert shared.standard_error == pytest.approx(math.sqrt(8))
     apart = score_difference(a, b, same_real=False)
     assert apart.standard_error == pytest.approx(math.sqrt(208))
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "error"),
+    [
+        # 2 r - a - b: variance 3² + 4² + 4 * 6²; an older record does not say 6, and 4 stands in.
+        ((8.0, 13.0), {"real_error": 6.0}, 13.0),
+        ((8.0, 13.0), {}, math.sqrt(25 + 64)),
+        # On one side r cancels.
+        ((11.0, 13.0), {"real_error": 6.0}, 5.0),
+        ((7.0, 8.0), {}, 5.0),
+    ],
+)
+def test_the_error_of_the_real_value_counts_between_models_on_opposite_sides_of_it(values, known, error):
+    a, b = (make_score(v, e, real=10.0, **known) for v, e in zip(values, (3.0, 4.0), strict=True))
+    found = score_difference(a, b, "real")
+    assert found.value == abs(values[1] - 10) - abs(values[0] - 10)
+    assert found.standard_error == pytest.approx(error)
+    half = 1.96 * error
+    assert found.interval == pytest.approx((found.value - half, found.value + half), rel=1e-4)
+    # Where lower is better nothing is measured from r.
+    assert score_difference(a, b, "lower").standard_error == pytest.approx(5)
+
+
+def test_distances_from_two_real_sets_have_the_errors_of_both():
+    a, b = (make_score(v, 0.0, real=10.0, real_error=e) for v, e in ((11.0, 3.0), (15.0, 4.0)))
+    found = score_difference(a, b, "real", same_real=False)
+    assert found.standard_error == pytest.approx(5)
+    assert not found.significant
+    assert score_difference(a, b, "real").significant
+
+
+def test_equal_distances_on_opposite_sides_are_seldom_told_apart():
+    rng = np.random.default_rng(0)
+    false = 0
+    for _ in range(300):
+        real = score_clips(rng.standard_normal(64))
+        known = {"real": real.value, "real_error": real.standard_error}
+        a, b = (replace(score_clips(rng.normal(mean, 1, 64)), **known) for mean in (-0.5, 0.5))
+        false += score_difference(a, b, "real").significant
+    assert false <= 25  # of 300: 5 % are 15; it was 72

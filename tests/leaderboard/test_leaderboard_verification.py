@@ -118,6 +118,14 @@ def test_a_deviation_moved_to_the_other_side_is_found(check, record):
     assert [metric.name for metric in found.metrics if not metric.equal] == ["fvd"]
 
 
+def test_the_error_of_the_real_value_is_checked_where_the_record_says_it(check, record):
+    score = record.scores["temporal_flicker"]
+    assert score.real_error > 0
+    for error, holds in ((None, True), (2 * score.real_error, False)):  # None: an older record
+        scores = {**record.scores, "temporal_flicker": dataclasses.replace(score, real_error=error)}
+        assert check(record.model_copy(update={"scores": scores})).holds is holds
+
+
 def test_a_metric_that_was_never_scored_is_found(check, record):
     forged = record.model_copy(update={"scores": {**record.scores, "kvd": make_score(1.0)}})
     assert [metric.name for metric in check(forged).metrics if not metric.equal] == ["kvd"]

@@ -47,7 +47,8 @@ def test_drift_of_a_straight_walk():
     still = Samples(clips[:, 0], None, np.arange(4), np.zeros_like(clips))
     score = score_drift(side, still)["drift"]
     assert score.value == pytest.approx(5 * 1.5 * np.mean([4, 5, 6, 7]))
-    assert score.real == 0
+    assert (score.real, score.real_error) == (0, 0)
+    assert score_drift(still, side)["drift"].real_error == pytest.approx(score.standard_error)
     assert score.details["curve"][0] == {"frames_apart": 1, "generated": pytest.approx(7.5), "real": 0.0}
     assert len(score.details["curve"]) == 7
 

@@ -71,6 +71,7 @@ def test_diversity_is_the_mean_over_pairs():
     ]
     assert found.value == pytest.approx(np.mean(pairs))
     assert found.real == pytest.approx(2 * found.value)
+    assert found.real_error == pytest.approx(2 * found.standard_error)
     assert np.sum(np.square(found.deviations[0])) == pytest.approx(found.standard_error**2)
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 from vgbench.errors import VgbenchError
 from vgbench.metrics import Samples, Score, difference, score_clips
 from vgbench.metrics.frechet import score as score_fvd
-from vgbench.metrics.uncertainty import Jackknife, Side, deal, resample, score_share
+from vgbench.metrics.uncertainty import Jackknife, Side, deal, resample, score_pairs, score_share
 
 
 def jackknife_of(statistic, x, blocks):
@@ -186,6 +186,45 @@ def test_difference_of_clip_metrics_adds_the_variances():
     found = difference(b, a)
     assert found.standard_error == pytest.approx(np.hypot(a.standard_error, b.standard_error))
     assert found.interval[0] < 1 < found.interval[1]
+
+
+def test_difference_of_clip_metrics_counts_source_clips_and_not_windows():
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0, 1], 8)
+
+    def few(shift):
+        return score_clips(np.repeat(rng.standard_normal(2), 8) + shift, groups)
+
+    many = score_clips(rng.standard_normal(500))
+    for a, b in ((few(0), few(1)), (few(0), many), (many, few(0))):
+        found = difference(a, b)
+        half = stats.t.ppf(0.975, 1) * found.standard_error
+        assert found.interval == pytest.approx((found.value - half, found.value + half), rel=1e-9)
+    false = sum(
+        not low <= 0 <= high for low, high in (difference(few(0), few(0)).interval for _ in range(400))
+    )
+    assert false <= 20  # of 400: at most 5 %; it was 70
+
+
+def test_difference_of_means_over_pairs_is_the_paired_t_test():
+    rng = np.random.default_rng(0)
+    hard = rng.normal(28, 4, 50)
+    values = hard + rng.normal(0, 0.3, 50), hard + rng.normal(0.1, 0.3, 50)
+    a, b = map(score_pairs, values)
+    assert np.sum(np.square(a.deviations[1])) == pytest.approx(a.standard_error**2)
+    expected = stats.ttest_rel(values[1], values[0]).confidence_interval()
+    assert difference(b, a, same_real=True).interval == pytest.approx(expected, rel=1e-9)
+    # Other references, or an older record: nothing is shared.
+    for other in (score_pairs(values[0][1:]), score_clips(values[0])):
+        apart = difference(b, other, same_real=True)
+        assert apart.standard_error == pytest.approx(np.hypot(b.standard_error, other.standard_error))
+    assert score_pairs([1.0]).deviations is None
+
+
+def test_difference_of_shares_keeps_the_quantile_of_few_windows():
+    few, many = score_share([True, False, True, False, False]), score_share([True, False] * 50)
+    found = difference(few, many)
+    assert np.diff(found.interval)[0] / 2 / found.standard_error == pytest.approx(stats.t.ppf(0.975, 4))
 
 
 def test_difference_without_errors_says_so():

@@ -13,7 +13,7 @@ from vgbench.leaderboard.compare import (
     require_comparable,
 )
 from vgbench.leaderboard.direction import badness
-from vgbench.leaderboard.rounding import decimals_for, interval_text, number, with_error
+from vgbench.leaderboard.rounding import decimals_for, difference_text, with_error
 from vgbench.results import Record, require_unchanged
 
 EXIT_CODES = {"pass": 0, "worse": 3, "not comparable": 2}
@@ -81,7 +81,7 @@ def gate(baseline: Record, candidate: Record, max_worse: float = 0.02, metric: s
 def _reason(found: MetricDifference, change: float, max_worse: float) -> str:
     places = decimals_for([found.first, found.second])
     scores = f"{found.metric} {with_error(found.first, places)} → {with_error(found.second, places)}"
-    gap = number(found.difference.value, places) + " " + interval_text(found.difference.interval, places)
+    gap = difference_text(found.difference, places)
     size = f"{abs(change):.1%} {'worse' if change > 0 else 'better'}, {max_worse:.1%} worse allowed"
     certain = "significant" if found.improved is not None else "no significant difference"
     return f"{scores}, difference {gap}: {size}; {certain}"

@@ -28,7 +28,7 @@ from vgbench.leaderboard.plots import (
 from vgbench.leaderboard.published import HOW_TO_READ, PublishedLine
 from vgbench.leaderboard.ranking import Cell, Column, Group, Row, explain
 from vgbench.leaderboard.reproduce import eval_command, sample_command, train_config
-from vgbench.leaderboard.rounding import interval_text, number, p_text, with_error
+from vgbench.leaderboard.rounding import decimals_for_difference, interval_text, number, p_text, with_error
 from vgbench.leaderboard.table import column_decimals, footnotes, reading_notes
 from vgbench.leaderboard.tradeoffs import costs, measures, metric_title, tradeoffs, words
 from vgbench.leaderboard.whiskers import Whisker, column_axis, whisker
@@ -298,7 +298,9 @@ def _runs(past: History, decimals: int) -> list[dict[str, str]]:
             "created": run.record.created[:16].replace("T", " "),
             "score": with_error(run.score, decimals) if run.score else "–",
             "interval": interval_text(run.score.interval if run.score else None, decimals),
-            "change": number(run.change.value, decimals) if run.change else "",
+            "change": number(run.change.value, decimals_for_difference(run.change, decimals))
+            if run.change
+            else "",
             "verdict": run.verdict,
         }
         for run in reversed(past.runs)
@@ -307,19 +309,23 @@ def _runs(past: History, decimals: int) -> list[dict[str, str]]:
 
 def _pairs(group: Group) -> list[dict[str, Any]]:
     """Tests behind the ranks of the primary metric."""
-    decimals = column_decimals(group, group.columns[0]) if group.columns else 0
-    return [
-        {
-            "first": pair.first,
-            "second": pair.second,
-            "difference": number(pair.difference.value, decimals),
-            "interval": interval_text(pair.difference.interval, decimals),
-            "p": p_text(pair.p_adjusted),
-            "significant": pair.significant,
-        }
-        for pair in group.pairs
-        if pair.metric == group.primary
-    ]
+    least = column_decimals(group, group.columns[0]) if group.columns else 0
+    found = []
+    for pair in group.pairs:
+        if pair.metric != group.primary:
+            continue
+        decimals = decimals_for_difference(pair.difference, least)
+        found.append(
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "difference": number(pair.difference.value, decimals),
+                "interval": interval_text(pair.difference.interval, decimals),
+                "p": p_text(pair.p_adjusted),
+                "significant": pair.significant,
+            }
+        )
+    return found
 
 
 def _plots(identity: str, plots: Iterable[Trend | Curve | Bars]) -> list[PlotView]:

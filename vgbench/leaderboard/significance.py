@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 
 LEVEL = 1 - uncertainty.CONFIDENCE
+NORMAL = 1.96
+"""Quantile of an interval around a difference that has no error of its own."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def score_difference(
     Args:
         first: score of one model.
         second: score of another, in the same metric.
-        better: with "real", distances from the real clips' own measurement are compared, not the scores.
+        better: with "real", distances from the real clips' own measurement are compared, not the scores. Its
+            error counts too: twice between models on opposite sides of it, not at all between models on one.
         same_real: both were scored against the very same real windows, whose share of the error then cancels
             as far as it is common (see `vgbench.metrics.uncertainty.difference`).
     """
@@ -54,14 +58,35 @@ def score_difference(
     value = badness(second, better) - badness(first, better) if better == "real" else estimate.value
     if estimate.interval is None or estimate.standard_error is None:
         return Difference(value, None, None, None, estimate.method)
-    half = (estimate.interval[1] - estimate.interval[0]) / 2
+    standard_error, half = estimate.standard_error, (estimate.interval[1] - estimate.interval[0]) / 2
+    from_real = _error_from_real(first, second, same_real) if better == "real" else 0.0
+    if from_real > 0:
+        quantile = half / standard_error if standard_error > 0 else NORMAL
+        standard_error = math.hypot(standard_error, from_real)
+        half = quantile * standard_error
     return Difference(
         value,
-        estimate.standard_error,
+        standard_error,
         (value - half, value + half),
-        _p_value(value, estimate.standard_error, half),
+        _p_value(value, standard_error, half),
         estimate.method,
     )
+
+
+def _error_from_real(first: Score, second: Score, same_real: bool) -> float:
+    """What the real value's error adds to a difference of distances from it.
+
+    Where r lies between a and b, |b - r| - |a - r| is 2 r - a - b or its negative; elsewhere r cancels. An
+    older record does not hold the error of r; it is then taken for the larger one of both scores.
+    """
+    if first.real is None or second.real is None:
+        return 0.0
+    unknown = max(first.standard_error or 0.0, second.standard_error or 0.0)
+    errors = [unknown if score.real_error is None else score.real_error for score in (first, second)]
+    if not same_real:
+        return math.hypot(*errors)
+    opposite = (first.best_estimate - first.real) * (second.best_estimate - second.real) < 0
+    return 2 * max(errors) if opposite else 0.0
 
 
 def _p_value(value: float, standard_error: float, half: float) -> float:

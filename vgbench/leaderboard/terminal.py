@@ -12,7 +12,14 @@ from vgbench.leaderboard.direction import ARROWS, direction
 from vgbench.leaderboard.history import History
 from vgbench.leaderboard.published import HEADER, HOW_TO_READ, PublishedLine, numbered_sources, origin
 from vgbench.leaderboard.ranking import Group
-from vgbench.leaderboard.rounding import decimals_for, interval_text, number, p_text, with_error
+from vgbench.leaderboard.rounding import (
+    decimals_for,
+    difference_text,
+    interval_text,
+    number,
+    p_text,
+    with_error,
+)
 from vgbench.leaderboard.table import TextCell, TextTable, text_table
 from vgbench.leaderboard.verification import Verification
 from vgbench.results import Record
@@ -104,14 +111,13 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     rows = []
     for metric in comparison.metrics:
         places = decimals_for([metric.first, metric.second])
-        difference = metric.difference
         texts = (
             f"{metric.metric} {ARROWS[metric.better]}",
-            f"{number(difference.value, places)} {interval_text(difference.interval, places)}",
+            difference_text(metric.difference, places),
             comparison.verdict(metric),
             with_error(metric.first, places),
             with_error(metric.second, places),
-            p_text(difference.p_value),
+            p_text(metric.difference.p_value),
         )
         rows.append(tuple(TextCell(text, bold=metric.improved is not None) for text in texts))
     header = ("metric", "difference, 95 %", "verdict", comparison.first, comparison.second, "p")
@@ -145,12 +151,11 @@ def history_table(histories: Sequence[History]) -> RenderableType:
         places = decimals_for(run.score for run in history.runs if run.score)
         rows = []
         for run in history.runs:
-            change = run.change
             texts = (
                 run.record.created[:16].replace("T", " "),
                 with_error(run.score, places) if run.score else "–",
                 interval_text(run.score.interval if run.score else None, places),
-                f"{number(change.value, places)} {interval_text(change.interval, places)}" if change else "",
+                difference_text(run.change, places) if run.change else "",
                 run.verdict,
             )
             rows.append(tuple(TextCell(text, bold=run.improved is not None) for text in texts))

@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -240,14 +240,22 @@ def compare_scores(
     if recorded is None or computed is None:
         return MetricCheck(name, recorded, computed, math.inf, equal=False)
     scale = max(abs(recorded.value), recorded.standard_error or 0.0)
-    pairs = zip_longest(_numbers(recorded), _numbers(computed))
+    pairs = zip_longest(_numbers(recorded), _numbers(_as_of(recorded, computed)))
     deviation = max(_relative(a, b, scale) for a, b in pairs)
     return MetricCheck(name, recorded, computed, deviation, equal=deviation <= tolerance)
 
 
+def _as_of(recorded: Score, computed: Score) -> Score:
+    """The computed score without what records of the recorded one's time did not hold."""
+    if recorded.deviations is None and computed.deviations is not None and not computed.deviations[0]:
+        computed = replace(computed, deviations=None)  # of pairs
+    return replace(computed, real_error=None) if recorded.real_error is None else computed
+
+
 def _numbers(score: Score) -> Iterator[float | None]:
     """Every number of a score, in a fixed order; what is missing holds its place as None."""
-    yield from (score.value, score.debiased, score.standard_error, score.real, float(score.n))
+    yield from (score.value, score.debiased, score.standard_error, score.real, score.real_error)
+    yield float(score.n)
     yield from score.interval or (None, None)
     for part in score.deviations or ():
         yield float(len(part))  # where one side ends and the other begins counts too

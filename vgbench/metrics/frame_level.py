@@ -56,7 +56,11 @@ def score_drift(generated: Samples, real: Samples) -> Mapping[str, Score]:
     """
     curves = [drift_curve(_frames(side)) for side in (generated, real)]
     far = -(-(curves[0].shape[1] + 1) // 2) - 1
-    score = score_clips(curves[0][:, far:].mean(axis=1), generated.groups, curves[1][:, far:].mean(axis=1))
+    score, reference = (
+        score_clips(curve[:, far:].mean(axis=1), side.groups)
+        for curve, side in zip(curves, (generated, real), strict=True)
+    )
+    score = dataclasses.replace(score, real=reference.value, real_error=reference.standard_error)
     shown = np.unique(np.linspace(0, curves[0].shape[1] - 1, 32).astype(int)).tolist()
     means = [curve.mean(axis=0) for curve in curves]
     score.details["curve"] = [

@@ -6,6 +6,7 @@ Against the *training* set: a copy of a clip that the real set here does not hol
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,11 +77,14 @@ def score_diversity(generated: Samples, real: Samples) -> Mapping[str, Score]:
         VgbenchError: a set of a single source clip, or bad features.
     """
     matrices(generated.features, real.features)
-    reference = _mean_distance(real, [])[0]
-    value, replicates = _mean_distance(generated, deal(generated.groups))
-    side = Side.of(replicates, deal(generated.groups))
-    score = Jackknife(value, side, biased=False).score(len(generated))
-    return {"diversity": Score(**{**vars(score), "real": reference})}
+    score, reference = (_diversity(side) for side in (generated, real))
+    return {"diversity": replace(score, real=reference.value, real_error=reference.standard_error)}
+
+
+def _diversity(samples: Samples) -> Score:
+    blocks = deal(samples.groups)
+    value, replicates = _mean_distance(samples, blocks)
+    return Jackknife(value, Side.of(replicates, blocks), biased=False).score(len(samples))
 
 
 def _mean_distance(samples: Samples, blocks: list[npt.NDArray[np.int64]]) -> tuple[float, list[float]]:

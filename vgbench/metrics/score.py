@@ -23,9 +23,11 @@ class Score:
         debiased: the value less its estimated finite-sample bias; None for metrics without such a bias.
         method: how the uncertainty was made, such as "jackknife(32+32 groups)".
         real: the same measurement on the real set, for metrics of single clips; None otherwise.
+        real_error: standard error of `real`; None where unknown, as in older records.
         deviations: what each block of (generated, real) source clips adds to the error; the squares of all
             sum to standard_error². Two scores against one real set share its part, and
-            `uncertainty.difference` needs that. None where the score was not jackknifed.
+            `uncertainty.difference` needs that. Of a mean over pairs, what each pair adds, all of it in the
+            second part. None where the score was neither jackknifed nor made of pairs.
         details: what else the metric found, such as a value for each class; only what JSON can hold.
     """
 
@@ -36,6 +38,7 @@ class Score:
     debiased: float | None = None
     method: str = ""
     real: float | None = None
+    real_error: float | None = None
     deviations: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     details: dict[str, Any] = field(default_factory=dict)
 

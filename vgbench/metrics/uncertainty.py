@@ -260,6 +260,27 @@ def score_clips(
     )
 
 
+def score_pairs(values: npt.ArrayLike) -> Score:
+    """Average a measurement of pairs (generated clip, its reference).
+
+    As `score_clips`, but what each pair adds to the error is kept, as shared with every model that is scored
+    on the same references: some are hard for all models. The error of a `difference` is then that of the
+    paired t-test.
+
+    Args:
+        values: float [N], in the order of the references.
+
+    Raises:
+        VgbenchError: as `score_clips`.
+    """
+    score = score_clips(values)
+    if score.standard_error is None:
+        return score
+    apart = np.asarray(values, dtype=np.float64) - score.value
+    shared = math.sqrt(score.n / (score.n - 1)) / score.n * apart
+    return replace(score, deviations=((), tuple(shared.tolist())))
+
+
 def score_share(
     hits: npt.ArrayLike, groups: npt.ArrayLike | None = None, real: npt.ArrayLike | None = None
 ) -> Score:
@@ -336,18 +357,26 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
         return Score(value, None, None, n, method="none: a score without a standard error")
     if a.deviations is None or b.deviations is None:
         standard_error = math.hypot(a.standard_error, b.standard_error)
-        half = _student_t(min(a.n, b.n) - 1) * standard_error
+        half = max(_student_t(n - 1), _quantile(a), _quantile(b)) * standard_error
         return Score(value, standard_error, (value - half, value + half), n, method="independent errors")
     (generated_a, real_a), (generated_b, real_b) = a.deviations, b.deviations
+    made = "jackknife" if generated_a or generated_b else "pairs"
     if same_real and len(real_a) == len(real_b):
         reals = [tuple(one - other for one, other in zip(real_a, real_b, strict=True))]
-        method = "jackknife, real set shared"
+        method = f"{made}, real set shared"
     else:
         reals = [real_a, real_b]
-        method = "jackknife, independent sets"
+        method = f"{made}, independent sets"
     parts = [part for part in (generated_a, generated_b, *reals) if part]
     standard_error, interval = _spread(value, parts, min(len(part) for part in parts) - 1)
     return Score(value, standard_error, interval, n, method=method)
+
+
+def _quantile(score: Score) -> float:
+    """Quantile that a score's own interval was made with: it knows the source clips, where `n` is windows."""
+    if not score.standard_error or score.interval is None:
+        return 0.0
+    return (score.interval[1] - score.interval[0]) / 2 / score.standard_error
 
 
 Parts = Sequence[Sequence[float] | npt.NDArray[np.float64]]
