@@ -1205,7 +1205,8 @@ def main() -> None:
     """Run the program; turn every error into one screen and an exit code."""
     try:
         code = app(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # a process without one, such as a service
+            sys.stdout.flush()
     except VgbenchError as error:
         code = console.fail(error)
     except (KeyboardInterrupt, typer.Abort):

@@ -171,11 +171,12 @@ def test_a_reader_that_leaves_is_no_error():
 
 @pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"], ["cache", "info"]])
 def test_a_reader_that_left_before_the_first_line_is_no_error(arguments, monkeypatch, capsys):
-    from vgbench import cli
+    from vgbench import cli, console
 
     reader, writer = os.pipe()
     os.close(reader)
     monkeypatch.setattr(sys, "argv", ["vgbench", *arguments])
+    monkeypatch.setattr(console.out, "quiet", False)  # which rich sets for good when a reader leaves
     with os.fdopen(writer, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
         with pytest.raises(SystemExit) as end:

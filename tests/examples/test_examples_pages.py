@@ -72,7 +72,12 @@ def test_the_page_on_clips_names_every_option_and_its_default(source, options):
 
 
 def test_the_page_on_records_names_every_warning():
-    codes = set(re.findall(r"(?:yield \(?\s*|(?:CHANGED|NOT_COMPARABLE) = )\"([a-z]+-[a-z-]+)\",?", code()))
+    codes = set(
+        re.findall(
+            r"(?:yield \(?\s*|(?:CHANGED|NOT_COMPARABLE|BELOW_REAL|DAMAGED_STORE) = )\"([a-z]+-[a-z-]+)\",?",
+            code(),
+        )
+    )
     assert {"below-real", "changed-record", "shared-clips", "small-sample"} <= codes
     table = page("record.md").partition("## Warnings")[2]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) == codes
