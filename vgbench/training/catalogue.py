@@ -77,7 +77,7 @@ def list_models(
 
     Args:
         names: which ones; all unless given.
-        measured_steps: time that many training steps of each on random clips, after one to warm up.
+        measured_steps: time that many training steps of each kind on random clips, after one to warm up.
         seconds_limit: per preset. Where whole steps are foreseen to take longer, a step of two clips is timed
             and scaled to the batch, and the facts say so.
         progress: called as (stage, done, total) before each preset.
@@ -160,7 +160,7 @@ def bounded_seconds_per_step(
         return seconds_per_step(config, steps), False
     small = config.model_copy(update={"batch": MEASURED_CLIPS, "micro_batch": None})
     foreseen = seconds_per_step(small, 1) * config.batch / MEASURED_CLIPS
-    if foreseen * (steps * rounds + 1) > seconds_limit:
+    if foreseen * (steps + 1) * rounds > seconds_limit:
         return foreseen, True
     return seconds_per_step(config, steps), False
 
@@ -179,9 +179,9 @@ def seconds_per_step(
 
     players = build_players(config)
     with opened_windows(config, random_clips(config)) as windows:
-        training_step(config, players, World(), windows, 0)
         mean = 0.0
         for step, share in kinds_of_steps(config):
+            training_step(config, players, World(), windows, step)  # every kind has first times of its own
             before = clock()
             for _ in range(steps):
                 training_step(config, players, World(), windows, step)
