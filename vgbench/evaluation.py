@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -110,16 +110,10 @@ def evaluate(
             "those of a generated one otherwise",
             "give the clips themselves",
         )
-    choices = parse_list(plan.metrics)
     store = store or FeatureStore()
     damaged_before = len(store.damaged)
     with joined_world() as world:
-        network = load_extractor(plan, choices, extractor, device, compiled)
-        unfit = misfits(choices, network, plan)
-        if unfit and not lenient:
-            raise next(iter(unfit.values()))
-        choices = [choice for choice in choices if str(choice) not in unfit]
-        measures = _measures(choices, network)
+        choices, measures, unfit = _fitting(plan, extractor, device, compiled, lenient)
         chosen = batches(batch_size)
         sources = {"real": real, "generated": generated}
         opened = {side: open_source(given) for side, given in sources.items() if not is_statistics(given)}
@@ -142,7 +136,7 @@ def evaluate(
             else:
                 measured[side] = load_statistics(sources[side], plan, measures)
             seconds[side] = round(time.monotonic() - start, 3)
-        damaged = {name for names in gather(store.damaged[damaged_before:], world) for name in names}
+        damaged = gather(store.damaged[damaged_before:], world)
         start = time.monotonic()
         scores, unscored = _score(choices, measured["generated"], measured["real"], lenient)
         unscored |= {metric: reason_of(metric, error) for metric, error in unfit.items()}
@@ -214,13 +208,7 @@ def export_statistics(
     and for damage found in the feature store.
     """
     plan = resolve_protocol(protocol, metrics, extractor, settings)
-    choices = parse_list(plan.metrics)
-    network = load_extractor(plan, choices, extractor, device, compiled)
-    unfit = misfits(choices, network, plan)
-    if unfit and not lenient:
-        raise next(iter(unfit.values()))
-    choices = [choice for choice in choices if str(choice) not in unfit]
-    measures = _measures(choices, network)
+    _, measures, unfit = _fitting(plan, extractor, device, compiled, lenient)
     store = store or FeatureStore()
     damaged_before = len(store.damaged)
     with joined_world() as world:
@@ -235,7 +223,7 @@ def export_statistics(
             world=world,
             progress=progress,
         )
-        damaged = {name for names in gather(store.damaged[damaged_before:], world) for name in names}
+        damaged = gather(store.damaged[damaged_before:], world)
         if warn is not None and world.is_main:
             for metric, error in unfit.items():
                 warn("left-out", f"{metric}: {reason_of(metric, error)}")
@@ -244,12 +232,26 @@ def export_statistics(
         return save_statistics(path, measured, plan, measures) if world.is_main else Path(path)
 
 
-def _measures(choices: Sequence[Choice], network: Extractor | None) -> Measures:
-    return Measures(
+def _fitting(
+    plan: Protocol, extractor: str | Extractor | None, device: str, compiled: bool, lenient: bool
+) -> tuple[list[Choice], Measures, dict[str, ConfigError]]:
+    """The plan's metrics that can be made, what they measure, and why the others cannot be made.
+
+    Raises:
+        ConfigError: one cannot be made, unless `lenient`; or as `load_extractor`.
+    """
+    asked = parse_list(plan.metrics)
+    network = load_extractor(plan, asked, extractor, device, compiled)
+    unfit = misfits(asked, network, plan)
+    if unfit and not lenient:
+        raise next(iter(unfit.values()))
+    choices = [choice for choice in asked if str(choice) not in unfit]
+    measures = Measures(
         extractor=network,
         clip_metrics=tuple(c.metric for c in choices if isinstance(c.metric, PixelMetric)),
         foreign={choice.metric.name: choice.name for choice in choices if choice.name not in METRICS},
     )
+    return choices, measures, unfit
 
 
 def resolve_protocol(
@@ -266,8 +268,10 @@ def resolve_protocol(
     resolved already.
     """
     if isinstance(protocol, Protocol):
-        values = with_overrides(protocol.model_dump(mode="json"), settings)
-        plan = parse(Protocol, values, f"protocol '{protocol.name}'")
+        plan = protocol
+        if asked := list(settings):
+            values = with_overrides(protocol.model_dump(mode="json"), asked)
+            plan = parse(Protocol, values, f"protocol '{protocol.name}'")
         if isinstance(extractor, str):
             plan = plan.model_copy(update={"extractor": ExtractorChoice(name=extractor)})
     else:  # the protocol's preprocessing belongs to its own network; `--set` may give another
@@ -582,8 +586,9 @@ def _identical(measured: Mapping[str, Measured]) -> bool:
     return real == generated
 
 
-def _store_warnings(damaged: Collection[str]) -> Iterable[tuple[str, str]]:
-    """What the feature store had lost, as (code, sentence); no score rests on it."""
+def _store_warnings(found: Iterable[Iterable[str]]) -> Iterable[tuple[str, str]]:
+    """What the feature store had lost by what each rank found, as (code, sentence); no score rests on it."""
+    damaged = {name for names in found for name in names}
     if damaged:
         count = f"{len(damaged)} damaged segment{'s' if len(damaged) > 1 else ''}"
         yield DAMAGED_STORE, f"feature store: {count}; what they held was computed again"

@@ -54,9 +54,8 @@ class Measures:
 
     def version_of(self, metric: PixelMetric) -> str:
         """Its version; of a user's own with where it comes from, as two may share a name."""
-        return (
-            f"{self.foreign[metric.name]}@{metric.version}" if metric.name in self.foreign else metric.version
-        )
+        origin = self.foreign.get(metric.name)
+        return f"{origin}@{metric.version}" if origin else metric.version
 
     def tables(self, store: FeatureStore) -> dict[str, Table]:
         """Open one table of the store for each measure."""

@@ -21,7 +21,10 @@ from vgbench.training.config import MAY_CHANGE, TrainConfig
 from vgbench.training.presets import preset_path
 
 DOES_NOT_MATTER = {key for key in MAY_CHANGE if "." not in key} - {"steps", "micro_batch"}
-"""Keys of a training config that do not change what the weights become; "data" is named apart."""
+"""Keys of a training config that do not change what the weights become; "data" is named apart.
+
+Those within others, the learning rates, may change in a resumed run and do change its weights.
+"""
 
 
 @dataclass(frozen=True)

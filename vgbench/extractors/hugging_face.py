@@ -111,15 +111,10 @@ def load(name: str, published: Published, weights: str | Path | None = None) -> 
         )
     with (folder / "model.safetensors").open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if weights not in (
-        None,
-        published.repository,
-    ):  # of a folder of the user's, the config is as much part of the network
-        facts = {
-            key: value
-            for key, value in network.config.to_diff_dict().items()
-            if key not in NOT_OF_THE_NETWORK
-        }
+    if weights not in (None, published.repository):
+        # Of a folder of the user's, the config is as much part of the network.
+        config = network.config.to_diff_dict()
+        facts = {key: value for key, value in config.items() if key not in NOT_OF_THE_NETWORK}
         text = json.dumps(facts, sort_keys=True, default=str)
         sha256 = hashlib.sha256(f"{sha256}|{text}".encode()).hexdigest()
     return Loaded(

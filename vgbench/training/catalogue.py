@@ -155,12 +155,11 @@ def bounded_seconds_per_step(
     config: TrainConfig, steps: int, seconds_limit: float = 20.0
 ) -> tuple[float, bool]:
     """Time of a training step, and whether it was scaled up from two clips to stay under the limit."""
-    rounds = len(kinds_of_steps(config))
     if config.batch <= MEASURED_CLIPS:
         return seconds_per_step(config, steps), False
     small = config.model_copy(update={"batch": MEASURED_CLIPS, "micro_batch": None})
     foreseen = seconds_per_step(small, 1) * config.batch / MEASURED_CLIPS
-    if foreseen * (steps + 1) * rounds > seconds_limit:
+    if foreseen * (steps + 1) * len(kinds_of_steps(config)) > seconds_limit:
         return foreseen, True
     return seconds_per_step(config, steps), False
 

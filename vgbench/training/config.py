@@ -146,8 +146,10 @@ class TrainConfig(ModelConfig):
     @property
     def noise_frames(self) -> int:
         """Frames that motion noise is drawn for: the longest clip whose codes a regulariser looks at."""
-        regularisers = [one for one in self.regularisers if one.name == "code-periodicity"]
-        return max(self.frames, *(one.options.get("length") or 0 for one in regularisers), 0)
+        lengths: list[int | None] = [
+            one.options.get("length") for one in self.regularisers if one.name == "code-periodicity"
+        ]
+        return max([self.frames, *(length for length in lengths if length)])
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
