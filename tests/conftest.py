@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from vgbench import console
+from vgbench.commands import console
 
 settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure
 settings.register_profile("same-cases-every-time", deadline=None, derandomize=True, database=None)

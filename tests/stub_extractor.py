@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from vgbench import features
+from vgbench.evaluation import feature_store
 from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
 
 
@@ -79,7 +79,7 @@ class SlowExtractor(StubExtractor):
 
     def __init__(self) -> None:
         super().__init__()
-        features._FLUSH_SECONDS = 0.0
+        feature_store._FLUSH_SECONDS = 0.0
 
     def forward(self, clips: torch.Tensor) -> Extracted:
         time.sleep(0.2)

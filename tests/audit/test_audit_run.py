@@ -22,7 +22,7 @@ from vgbench.audit.run import audit
 from vgbench.audit.terminal import audit_tables
 from vgbench.clips import ClipSource, open_source
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.features import FeatureStore
+from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.metrics import METRICS, SetMetric, score_names
 
 SHAPES = "builtin:moving-shapes/test?size=32&clips=40&frames=24"

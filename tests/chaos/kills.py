@@ -25,7 +25,7 @@ from typing import Any
 from safetensors import safe_open
 
 from vgbench.config import to_yaml
-from vgbench.results import CHANGED, find_records, load_record
+from vgbench.records.record import CHANGED, find_records, load_record
 
 TESTS = Path(__file__).parents[1]
 for folder_of_modules in (TESTS, TESTS / "training", TESTS.parent):
@@ -42,7 +42,7 @@ PRELOADED = [
     "vgbench.evaluation",
     "vgbench.training.trainer",
     "vgbench.leaderboard.report",
-    "vgbench.sampling",
+    "vgbench.training.sampling",
     "vgbench.clips.write",
     "vgbench.clips.builtin",
 ]

@@ -9,12 +9,13 @@ import pytest
 import torch
 from stub_extractor import StubExtractor
 
-from vgbench import extractors, pipeline
+from vgbench import extractors
 from vgbench.clips import moving_shapes, open_source
-from vgbench.evaluation import export_statistics, resolve_protocol
+from vgbench.evaluation import measure as pipeline
+from vgbench.evaluation.evaluate import export_statistics, resolve_protocol
+from vgbench.evaluation.feature_store import FeatureStore
+from vgbench.evaluation.statistics_file import load_statistics
 from vgbench.extractors.extractor import Extracted, extract
-from vgbench.features import FeatureStore
-from vgbench.statistics_file import load_statistics
 
 OPTIONS = moving_shapes.Options(size=32)
 CLIPS = np.stack([moving_shapes.render(OPTIONS, "test", index)[:9] for index in range(2)])

@@ -33,16 +33,17 @@ from vgbench.clips.listing import list_archive
 from vgbench.clips.manifest import read_manifest
 from vgbench.config import with_overrides
 from vgbench.errors import BadClip, VgbenchError
+from vgbench.evaluation.measure import Measured, Measures, UsedWindow
+from vgbench.evaluation.statistics_file import load_statistics, save_statistics
 from vgbench.leaderboard.pack import read_checked
 from vgbench.metrics import parse_list
 from vgbench.metrics.score import Samples
-from vgbench.pipeline import Measured, Measures, UsedWindow
+from vgbench.presets import preset_path
 from vgbench.protocol.sampler import Window
+from vgbench.records.record import load_record
 from vgbench.reference_models import build
 from vgbench.reference_models.checkpoint import load_generator, save_generator
-from vgbench.results import load_record
-from vgbench.statistics_file import load_statistics, save_statistics
-from vgbench.training.presets import preset_path, read_config
+from vgbench.training.reading import read_config
 
 FOUND = Path(__file__).parent / "found"
 CLIP = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)

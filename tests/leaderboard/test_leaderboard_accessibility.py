@@ -17,7 +17,7 @@ from leaderboard_browser import browse, needs_browser
 from leaderboard_records import FIELDS, make_record, make_score, save_with_thumbnails, webp
 
 from vgbench.leaderboard.report import write_report
-from vgbench.results import SkippedClip
+from vgbench.records.record import SkippedClip
 
 pytestmark = needs_browser
 

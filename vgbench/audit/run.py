@@ -11,17 +11,17 @@ from vgbench.audit.reaction import react, summarise
 from vgbench.audit.result import AuditResult, MetricAudit, NotAudited, Omitted
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips, VgbenchError
-from vgbench.evaluation import evaluate, load_extractor, misfits, reason_of, resolve_protocol
+from vgbench.evaluation.evaluate import evaluate, load_extractor, misfits, reason_of, resolve_protocol
+from vgbench.evaluation.feature_store import FeatureStore
+from vgbench.evaluation.measure import Progress
 from vgbench.extractors.batch_size import Batches, BatchSize, batches
 from vgbench.extractors.extractor import Extractor
-from vgbench.features import FeatureStore
 from vgbench.metrics import parse_list
 from vgbench.metrics.metric import ClipMetric, Metric, score_names
 from vgbench.metrics.score import Score
 from vgbench.named import unknown_name
-from vgbench.pipeline import Progress
 from vgbench.protocol import Counts, Protocol
-from vgbench.results import Record, now
+from vgbench.records.record import Record, now
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 CLIPS = 64
