@@ -158,7 +158,8 @@ def eval_(
 
     from vgbench.clips import open_source
     from vgbench.config import to_yaml
-    from vgbench.evaluation.evaluate import evaluate, resolve_protocol
+    from vgbench.evaluation.choices import resolve_protocol
+    from vgbench.evaluation.evaluate import evaluate
     from vgbench.evaluation.over_time import evaluate_over_time
     from vgbench.evaluation.statistics_file import is_statistics
     from vgbench.extractors.batch_size import parse_batch_size

@@ -1,0 +1,79 @@
+"""What the signature says: everything that moves a score, from what really happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from vgbench.evaluation.measured import Measured, Measures, Side
+from vgbench.metrics import Choice
+from vgbench.protocol import Protocol
+from vgbench.records.signature import Signature
+
+Fields = tuple[tuple[str, str], ...]
+"""(key, value) pairs of a signature; the first is the name of the protocol or metric."""
+
+
+def signature_fields(
+    protocol: Protocol, choices: Iterable[Choice], measures: Measures, measured: Mapping[Side, Measured]
+) -> Fields:
+    """Return the (key, value) pairs of an evaluation's signature, in the order in which they print."""
+    windows = protocol.windows
+    starts = dict.fromkeys((windows.start, protocol.start_for("generated")))  # one name where both are alike
+    offset = f"+{windows.offset}frames" if windows.offset else ""
+    order = ",sorted" if windows.order == "sorted" else ""
+    choices = list(choices)
+    spelled = (choice for choice in choices if spell(choice) != choice.name or not choice.is_shipped)
+    options = ",".join(sorted(map(spell, spelled)))
+    fields = [
+        ("protocol", protocol.name),
+        ("clips", f"{_count(measured['generated'])}+{_count(measured['real'])}"),
+        ("frames", f"{windows.frames}/s{windows.stride}"),
+        ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{order}"),
+        ("size", protocol.resize.describe()),
+    ]
+    if measures.extractor is not None:
+        spec = measures.extractor.spec
+        fields.append(("feat", f"{spec.describe()},{spec.preprocessing}"))
+    if options:
+        fields.append(("options", options))
+    if any(choice.metric.labels for choice in choices):
+        labels = json.dumps([used.label for used in measured["real"].windows])
+        fields.append(("labels", hashlib.sha256(labels.encode()).hexdigest()[:8]))
+    return (*fields, ("real", measured["real"].manifest_hash[:8]), ("v", protocol.version))
+
+
+def metric_signatures(choices: Iterable[Choice], fields: Fields) -> dict[str, str]:
+    """Score name -> the part of the signature that the score depends on."""
+    return {
+        name: str(Signature((("metric", spell(choice)), *_relevant(fields, choice))))
+        for choice in choices
+        for name in choice.metric.directions
+    }
+
+
+def spell(choice: Choice) -> str:
+    """Spell a metric with its options, and with its version where that is not the first."""
+    return with_version(str(choice), choice.metric.version)
+
+
+def with_version(name: str, version: str) -> str:
+    """Append a metric's version to its name, such as `acd@2`; the first version shows nothing."""
+    return name if version == "1" else f"{name}@{version}"
+
+
+def _count(side: Measured) -> str:
+    """Windows used, and the number of clips that they were cut from where that is smaller."""
+    windows, clips = len(side.windows), side.clips
+    return str(windows) if clips == windows else f"{windows}of{clips}"
+
+
+def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[str, str]]:
+    """Leave out what a metric cannot depend on: pixels know no network or class, options are its own name."""
+    unneeded = {"options"}
+    if not choice.metric.needs_extractor:
+        unneeded.add("feat")
+    if not choice.metric.labels:
+        unneeded.add("labels")
+    return [(key, value) for key, value in fields if key not in unneeded]
