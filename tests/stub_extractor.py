@@ -23,7 +23,6 @@ class StubExtractor(Extractor):
             id="stub",
             weights="random:0",
             least_frames=4,
-            input_size=64,
             preprocessing="none",
             feature_dimension=24,
             classes=("r", "g", "b"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from extracting import extract
 from stub_extractor import StubExtractor
 
 from vgbench import extractors
@@ -19,7 +20,7 @@ from vgbench.evaluation.measure import measure
 from vgbench.evaluation.measured import EXTRACTOR, Measures
 from vgbench.evaluation.statistics_file import load_statistics
 from vgbench.extractors.batch_size import Batches
-from vgbench.extractors.extractor import Extracted, extract
+from vgbench.extractors.extractor import Extracted
 
 OPTIONS = moving_shapes.Options(size=32)
 CLIPS = np.stack([moving_shapes.render(OPTIONS, "test", index)[:9] for index in range(2)])

@@ -9,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from extracting import extract
 
 from vgbench import extractors
 from vgbench.errors import ConfigError, VgbenchError
@@ -17,7 +18,6 @@ from vgbench.extractors.extractor import (
     Extractor,
     ExtractorSpec,
     check_clips,
-    extract,
     to_device,
     without_tf32,
 )
@@ -27,7 +27,7 @@ CLIPS = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 16, 3), dtype=np.ui
 
 def spec(**changes: object) -> ExtractorSpec:
     values: dict[str, object] = {
-        "id": "mean", "weights": "random:0", "least_frames": 4, "input_size": 16, "preprocessing": "none",
+        "id": "mean", "weights": "random:0", "least_frames": 4, "preprocessing": "none",
         "feature_dimension": 3, "classes": (), "licence": "none", "comparable_with": "itself",
     }  # fmt: skip
     return ExtractorSpec(**(values | changes))

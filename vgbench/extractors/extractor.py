@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.extractors.batch_size import Batches, BatchSize
 
 
 class _Extracted(NamedTuple):
@@ -41,14 +40,6 @@ class Extracted(_Extracted):
         return extracted
 
 
-class ExtractedArrays(NamedTuple):
-    """As `Extracted`, in numpy."""
-
-    features: npt.NDArray[np.float32]
-    logits: npt.NDArray[np.float32] | None
-    frames: npt.NDArray[np.float32] | None = None
-
-
 @dataclass(frozen=True)
 class ExtractorSpec:
     """What a score's signature must know of the network.
@@ -57,7 +48,6 @@ class ExtractorSpec:
         id: short name, such as "i3d-k400".
         weights: sha256 of the weights file, "random:SEED" for an untrained network.
         least_frames: shortest clip that the network accepts.
-        input_size: side in pixels that the network works at; it resizes by itself.
         preprocessing: text that names every step between uint8 and the first layer.
         feature_dimension: D; 0 where only a run can tell (a user's own file).
         classes: names of the K logits, in order; empty without a class head.
@@ -71,7 +61,6 @@ class ExtractorSpec:
     id: str
     weights: str
     least_frames: int
-    input_size: int
     preprocessing: str
     feature_dimension: int
     classes: tuple[str, ...]
@@ -162,37 +151,3 @@ def check_clips(clips: torch.Tensor | npt.NDArray[np.uint8], spec: ExtractorSpec
             f"{spec.least_frames}",
             f"use clips of {spec.least_frames} or more frames, or an extractor that takes shorter ones",
         )
-
-
-def extract(
-    extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: BatchSize = 16
-) -> ExtractedArrays:
-    """Run an extractor over clips in memory, `batch_size` at a time.
-
-    Args:
-        extractor: as `vgbench.extractors.load` gives it.
-        clips: uint8 [N, T, H, W, 3], N >= 1.
-        batch_size: bounds the memory in use; does not change the features beyond rounding. "auto": the
-            fastest, see `Batches`.
-
-    Returns:
-        float32 [N, D] features, [N, K] logits (or None) and [N, T, D] frames (or None).
-
-    Raises:
-        ConfigError: no batch size.
-        VgbenchError: as `Extractor.__call__`.
-    """
-    check_clips(clips, extractor.spec)
-    chosen = Batches(batch_size)
-    parts: list[Extracted] = []
-    start = 0
-    while start < len(clips):
-        batch = clips[start : start + chosen.size]
-        parts.append(chosen.run(extractor, batch))
-        start += len(batch)
-    features = np.concatenate([part.features.float().cpu().numpy() for part in parts])
-    logits = [part.logits.float().cpu().numpy() for part in parts if part.logits is not None]
-    frames = [part.frames.float().cpu().numpy() for part in parts if part.frames is not None]
-    return ExtractedArrays(
-        features, np.concatenate(logits) if logits else None, np.concatenate(frames) if frames else None
-    )
