@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from vgbench.errors import ConfigError
-from vgbench.named import unknown_name
+from vgbench.named import load_target, unknown_name
 
 Entries = list[tuple[str, str]]
 """(name, one line about it)."""
@@ -87,7 +87,7 @@ def _models(
 def _sources() -> Entries:
     from vgbench.clips.builtin import SOURCES
 
-    return [(f"builtin:{name}", _first_line(make)) for name, make in SOURCES.items()]
+    return [(f"builtin:{name}", _first_line(load_target(make))) for name, make in SOURCES.items()]
 
 
 def _motion() -> Entries:
