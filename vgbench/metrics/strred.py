@@ -1,6 +1,6 @@
 """ST-RRED by scikit-video, and the numpy that it was written for.
 
-The package index still serves scikit-video 1.1.11 (2018), which breaks on numpy >= 1.24 (`np.float`, `np.int`).
+The package index still serves scikit-video 1.1.11 (2018), which breaks on numpy >= 1.24 (`np.float`).
 Its modules get a stand-in for their name `np`; numpy itself stays as it is. Of its other measures, some are
 wrong in that version (docs/metrics.md), and vgbench computes the others itself.
 """
