@@ -24,7 +24,7 @@ from vgbench.evaluation.signing import metric_signatures, signature_fields
 from vgbench.evaluation.statistics_file import is_statistics, load_statistics, save_statistics
 from vgbench.evaluation.thumbnails import save_with_thumbnails, show
 from vgbench.extractors.compiled import CompiledExtractor
-from vgbench.extractors.extractor import Extractor
+from vgbench.extractors.extractor import Extractor, ExtractorSpec
 from vgbench.metrics import Choice, Score
 from vgbench.metrics.metric import Better
 from vgbench.metrics.uncertainty import without_error
@@ -266,8 +266,8 @@ def _record(
         signature_fields=fields,
         protocol=protocol.model_dump(mode="json"),
         scores=scores,
-        signatures=metric_signatures(choices, fields),
-        extractor=None if extractor is None else _extractor_use(extractor),
+        signatures=metric_signatures(choices, plan.measures, fields),
+        extractor=None if plan.measures.spec is None else _extractor_use(plan.measures.spec),
         clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
         environment=environment(
             {
@@ -292,8 +292,7 @@ def _record(
     )
 
 
-def _extractor_use(extractor: Extractor) -> ExtractorUse:
-    spec = extractor.spec
+def _extractor_use(spec: ExtractorSpec) -> ExtractorUse:
     return ExtractorUse(
         id=spec.id, weights=spec.weights, licence=spec.licence, comparable_with=spec.comparable_with
     )

@@ -55,7 +55,7 @@ def measure(
         _inspect_clips(selection, counts, how, world)
         selection.require_enough()  # before hours of extraction, and again when clips prove damaged
         windows = selection.windows()
-        keys = [window_key(selection.fingerprint(w), w.frames, protocol.resize) for w in windows]
+        keys = [window_key(selection.inspected(w).fingerprint, w.frames, protocol.resize) for w in windows]
         bad = _measure_missing(selection, dict(zip(keys, windows, strict=True)), measures, tables, how, world)
         counts.flush()
         if not bad:
@@ -67,7 +67,7 @@ def measure(
 def _inspect_clips(selection: Selection, counts: Table, how: Execution, world: World) -> None:
     """Inspect clips until enough are usable; each rank inspects a part of them."""
     while chunk := selection.next_clips():
-        how.progress(f"{selection.side}: reading clips", selection.inspected, selection.goal)
+        how.progress(f"{selection.side}: reading clips", selection.looked_at, selection.goal)
         share = chunk[world.rank :: world.size]
         found = dict(zip(share, inspect(selection.source, share, counts, how.workers), strict=True))
         for part in gather(found, world):
@@ -93,7 +93,7 @@ def _measure_missing(
     share = todo[world.rank :: world.size]
     results = extract(
         selection.source,
-        share,
+        [(key, selection.to_read(window)) for key, window in share],
         selection.protocol.resize,
         measures,
         tables,
@@ -155,7 +155,8 @@ def _collect(
     number = {origin: k for k, origin in enumerate(dict.fromkeys(origins))}
     groups = np.array([number[origin] for origin in origins], dtype=np.int64)
     used = tuple(
-        UsedWindow(clips[w.clip].id, clips[w.clip].label, selection.fingerprint(w), w) for w in windows
+        UsedWindow(clips[w.clip].id, clips[w.clip].label, found.fingerprint, w, found.stamp)
+        for w, found in zip(windows, map(selection.inspected, windows), strict=True)
     )
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
     samples = {

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from vgbench.clips.clip import Skipped
 from vgbench.evaluation.feature_store import FeatureStore, Table
-from vgbench.extractors.extractor import Extractor
+from vgbench.extractors.extractor import Extractor, ExtractorSpec
 from vgbench.metrics import Metric, Samples
+from vgbench.own_code import Source
 from vgbench.protocol.sampler import Window
 
 Side = Literal["generated", "real"]
@@ -31,36 +32,53 @@ class Measures:
     Attributes:
         extractor: network for features, or None when no metric needs it.
         metrics: those that measure the window itself.
+        spec: of the extractor; says so where its weights were changed since it was loaded.
+        state: hash of the extractor's parameters and buffers.
         origins: where the user's own metrics come from: name -> "package.module:sharpness".
+        sources: source code of the user's own parts, by the name of a metric or `EXTRACTOR`.
     """
 
     extractor: Extractor | None
     metrics: tuple[Metric, ...]
+    spec: ExtractorSpec | None = None
+    state: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
     def version_of(self, metric: Metric) -> str:
         """Return the version of a metric; for a user's own with its origin, as two may share a name."""
         origin = self.origins.get(metric.name)
-        return f"{origin}@{metric.version}" if origin else metric.version
+        if origin is None:
+            return metric.version
+        return f"{origin}@{metric.version}#{self.sources[metric.name].key}"
 
     def tables(self, store: FeatureStore) -> dict[str, Table]:
         """Open one table of the store for each measure."""
         tables = {m.name: store.table(f"{m.name}@{self.version_of(m)}") for m in self.metrics}
-        if self.extractor is not None:
-            spec = self.extractor.spec
-            producer = f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32"
+        if (spec := self.spec) is not None:
+            code = self.sources[EXTRACTOR].key if EXTRACTOR in self.sources else "shipped"
+            producer = f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32|{self.state}|{code}"
             tables[EXTRACTOR] = store.table(f"{producer}|frames" if spec.per_frame else producer)
         return tables
 
 
 @dataclass(frozen=True)
 class UsedWindow:
-    """One window that was measured: which clip, which bytes, which frames."""
+    """One window that was measured.
+
+    Attributes:
+        id: of its clip.
+        label: class of its clip; None without one.
+        fingerprint: hash of the clip's bytes.
+        window: which frames.
+        stamp: `Clip.stamp` when the bytes were hashed; "" where there is no clip to read again.
+    """
 
     id: str
     label: str | None
     fingerprint: str
     window: Window
+    stamp: str = ""
 
     def __str__(self) -> str:
         return f"{self.id} from frame {self.window.frames[0]}"

@@ -221,7 +221,7 @@ def _array(
 
 def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
     """Everything on the protocol's side that the numbers of the real set depend on."""
-    spec = measures.extractor.spec if measures.extractor else None
+    spec = measures.spec
     windows = plan.windows
     offset = f",+{windows.offset}" if windows.offset else ""
     chosen = f"{windows.start},{windows.order},{windows.per_clip}{offset}"
