@@ -75,10 +75,10 @@ def test_stylegan_v_shuffles_by_a_fixed_seed_and_leaves_the_global_generator_alo
     rows = logits(n=100)
     order = np.arange(100)
     np.random.RandomState(42).shuffle(order)
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    state = np.random.get_state()[1].copy()
     expected = inception_score(rows[order], splits=10)
     assert inception_score(rows, splits=10, variant="stylegan-v") == expected
-    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == state).all()
 
 
 def test_huge_logits_do_not_overflow():
