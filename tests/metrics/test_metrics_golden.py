@@ -12,6 +12,7 @@ older versions may stay in the file.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import itertools
 import json
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgbench.metrics import METRICS, ClipMetric, Samples, Score, SetMetric, flow, parse, point_motion
+from vgbench.metrics import METRICS, Samples, Score, flow, parse, point_motion
 from vgbench.metrics import inception as inception_module
 from vgbench.metrics.paired import PAIRED
 from vgbench.metrics.temporal import histogram_of, periodicity
@@ -78,18 +79,22 @@ def measure(text: str) -> Found:
     """All numbers of one metric with its options. The only place that knows how a metric is called."""
     choice = parse(text)
     metric = choice.metric
-    key = f"{choice}@{getattr(metric, 'version', '1')}"
+    key = f"{choice}@{metric.version}"
     options = {name: float(value) for name, value in choice.options.items() if not isinstance(value, str)}
     common: dict[str, Numbers] = {"options": options} if options else {}
-    if isinstance(metric, SetMetric):
+    if metric.needs_extractor:
         return ROUGH.get(metric.name, EXACT), {
             f"{key}, {case}": common | scores(metric.score(*sides, **choice.options))
             for case, sides in SETS.items()
         }
     values = [metric.measure(clip) for clip in clips()]
-    if isinstance(metric, ClipMetric):
+    if metric.per_clip:
         each = {f"clip {i}": {"value": value} for i, value in enumerate(values)}
-        found = {metric.name: metric.score(values, GROUPS)}
+        side = Samples(np.array(values)[:, None], None, GROUPS)
+        found = {
+            score_name: dataclasses.replace(score, real=None, real_error=None)  # the same numbers again
+            for score_name, score in metric.score(side, side).items()
+        }
     else:
         each = {f"clip {i}": fingerprint(vector) for i, vector in enumerate(values)}
         halves = [Samples(np.stack(half), None, np.arange(4)) for half in (values[:4], values[4:])]
@@ -129,7 +134,7 @@ def measure_extractor(name: str) -> Found:
 def measure_part(name: str) -> Found:
     """A building block of a metric, which changes with the version of that metric."""
     owner, numbers = PARTS[name]
-    return EXACT, {f"{owner}@{getattr(METRICS[owner], 'version', '1')}, {name}": numbers()}
+    return EXACT, {f"{owner}@{METRICS[owner].version}, {name}": numbers()}
 
 
 def scores(found: Mapping[str, Score]) -> dict[str, Numbers]:
