@@ -115,7 +115,7 @@ def with_lengths(monkeypatch, lengths, pairs=1):
     """A clip of 20 × 20 pixels; in each pair of frames, the flow has these lengths and is 0 elsewhere."""
     field = np.zeros((20, 20, 2), dtype=np.float32)
     field.reshape(-1, 2)[np.random.default_rng(0).permutation(400)[: len(lengths)], 1] = lengths
-    monkeypatch.setattr(flow, "forward", lambda clip: iter(pairs * [field]))
+    monkeypatch.setattr(flow, "solve", lambda clip: iter(pairs * [field]))
     return np.zeros((pairs + 1, 20, 20, 3), dtype=np.uint8)
 
 
