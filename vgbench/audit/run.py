@@ -13,13 +13,13 @@ from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips, VgbenchError
 from vgbench.evaluation.evaluate import evaluate, load_extractor, misfits, reason_of, resolve_protocol
 from vgbench.evaluation.feature_store import FeatureStore
-from vgbench.evaluation.measure import Progress
 from vgbench.extractors.batch_size import Batches, BatchSize, batches
 from vgbench.extractors.extractor import Extractor
 from vgbench.metrics import parse_list
 from vgbench.metrics.metric import ClipMetric, Metric, score_names
 from vgbench.metrics.score import Score
 from vgbench.named import unknown_name
+from vgbench.progress import Progress, no_progress
 from vgbench.protocol import Counts, Protocol
 from vgbench.records.record import Record, now
 
@@ -42,7 +42,7 @@ def audit(
     device: str = "cpu",
     compiled: bool = False,
     store: FeatureStore | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> AuditResult:
     """Tell what metrics say of real clips that were damaged by known amounts.
 
@@ -61,7 +61,7 @@ def audit(
         settings: `key=value` changes to the protocol.
         batch_size: windows given to the extractor at once, or "auto" for the fastest; does not change scores.
         workers: decoding processes; does not change scores.
-        device: where the extractor runs.
+        device: where the extractor runs, see `device_of`.
         compiled: run the extractor through `torch.compile`; does not change scores.
         store: feature store; by default the one in the cache folder.
         progress: called as (stage, done, total).
@@ -211,15 +211,14 @@ def _shared_bytes(baseline: Record) -> Iterable[tuple[str, str]]:
 class _Steps:
     """Joins the progress of many evaluations into one stage, counted in windows."""
 
-    def __init__(self, progress: Progress | None, evaluations: int, windows: int) -> None:
+    def __init__(self, progress: Progress, evaluations: int, windows: int) -> None:
         self._progress, self._windows, self._done = progress, windows, 0
         self._total = evaluations * windows
 
     def report(self, stage: str, done: int, _: int) -> None:
-        if self._progress and stage == "generated: extracting":
+        if stage == "generated: extracting":
             self._progress("damaged clips", self._done + min(done, self._windows), self._total)
 
     def advance(self) -> None:
         self._done += self._windows
-        if self._progress:
-            self._progress("damaged clips", self._done, self._total)
+        self._progress("damaged clips", self._done, self._total)

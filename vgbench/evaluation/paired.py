@@ -22,6 +22,7 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.sources import stem
 from vgbench.config import Config, parse, with_overrides
+from vgbench.device import device_of
 from vgbench.errors import BadClip, ConfigError, NotEnoughClips, SkippedClips, VgbenchError
 from vgbench.evaluation.evaluate import clip_set, model_name
 from vgbench.evaluation.measure import Measured, Progress, UsedWindow
@@ -148,7 +149,7 @@ def evaluate_pairs(
         name: the model's name in tables.
         results: folder to save the record in.
         workers: decoding processes; does not change scores.
-        device: where LPIPS runs.
+        device: where LPIPS runs, see `device_of`.
         strict: a pair or clip that was left out is an error, raised after the record was saved.
         details: kept in the record as they are.
         progress: called as (stage, done, total).
@@ -159,7 +160,7 @@ def evaluate_pairs(
         windows.
 
     Raises:
-        ConfigError: unknown metric.
+        ConfigError: unknown metric, or a device that is not there.
         NotEnoughClips: no pair could be scored.
         VgbenchError: frames are too small for a metric, or LPIPS's weights are not there.
         SkippedClips: under `strict`.
@@ -169,7 +170,7 @@ def evaluate_pairs(
     metrics = [_metric(text) for text in dict.fromkeys(plan.metrics)]
     network = None
     if any(metric.perceptual for metric in metrics):
-        network = lpips.load(plan.weights).to(torch.device(device))
+        network = lpips.load(plan.weights).to(device_of(device))
     sources = open_source(generated), open_source(reference)
     pairs, *lonely = match(*sources)
     values: dict[str, list[float]] = {metric.name: [] for metric in metrics}

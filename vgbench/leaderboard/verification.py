@@ -29,9 +29,9 @@ from vgbench.records.signature import Signature, differences
 
 if TYPE_CHECKING:
     from vgbench.evaluation.feature_store import FeatureStore
-    from vgbench.evaluation.measure import Progress
     from vgbench.extractors.batch_size import Batches, BatchSize
     from vgbench.extractors.extractor import Extractor
+    from vgbench.progress import Progress
 
 EXIT_DIFFERS = 3
 TOLERANCE = 1e-6
