@@ -1,4 +1,4 @@
-"""The command `list`: every name that commands and configs know, with a line about each."""
+"""The command `list`: every name that commands and configs accept, with a line about each."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def list_(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """List the names that commands and configs know."""
+    """List the names that commands and configs accept."""
     with panels.progress() as progress:
         sections = known_names(kind, measure, names or (), progress)
     if as_json:

@@ -149,7 +149,7 @@ def history(
 def compare(
     baseline: Annotated[Path, typer.Argument(metavar="RECORD", help="Record to compare with.")],
     others: Annotated[
-        list[Path], typer.Argument(metavar="OTHERS", help="One or more records of the same signature.")
+        list[Path], typer.Argument(metavar="OTHERS", help="One or more records with the same signature.")
     ],
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -168,14 +168,16 @@ def compare(
 def gate(
     candidate: Annotated[Path, typer.Argument(metavar="RECORD", help="Record to judge.")],
     baseline: Annotated[Path, typer.Option("--baseline", "-b", help="Record to compare it with.")],
-    max_worse: Annotated[str, typer.Option(help="Loss that is accepted, such as 2% or 0.02.")] = "2%",
+    max_worse: Annotated[
+        str, typer.Option(help="Change for the worse that is accepted, such as 2% or 0.02.")
+    ] = "2%",
     metric: Annotated[str, typer.Option("--metric", "-m", help="Metric to compare.")] = options.USUAL_METRIC,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Exit with code 3 if a model got worse by more than is accepted and more than chance explains.
+    """Exit with code 3 if a model got worse, by more than is accepted and by more than chance explains.
 
-    For continuous integration.
+    [bold]vgbench gate results/new.json --baseline results/old.json --max-worse 2%[/]
     """
     from vgbench.leaderboard.gate import gate as judge
     from vgbench.records.record import load_record
@@ -233,7 +235,11 @@ def verify(
     ] = None,
     extractor: Annotated[
         str | None,
-        typer.Option("--extractor", "-e", help="Extractor to use where the record's cannot be named."),
+        typer.Option(
+            "--extractor",
+            "-e",
+            help="Extractor to use if the record was made with an object that has no name.",
+        ),
     ] = None,
     allow_code: Annotated[
         bool,

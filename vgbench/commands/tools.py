@@ -79,7 +79,7 @@ def add_weights(
 @weights.command("verify")
 def verify_weights(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Weights to check; by default all in the cache.")
+        str | None, typer.Argument(metavar="NAME", help="Weights to check; all in the cache by default.")
     ] = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,

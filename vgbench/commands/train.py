@@ -29,7 +29,7 @@ def train(
         typer.Option(
             "--run",
             "-o",
-            help="Run folder; runs/PRESET by default. Under torchrun write -o: it has a --run of its own.",
+            help="Run folder; runs/PRESET by default. With torchrun, which has its own --run, write -o.",
         ),
     ] = None,
     data: Annotated[
@@ -51,7 +51,7 @@ def train(
         typer.Option(
             min=1,
             rich_help_panel=options.EXECUTION,
-            help="CPU threads; fewer of them are faster on a machine that is busy otherwise.",
+            help="CPU threads; fewer can be faster while the machine is busy with other work.",
         ),
     ] = None,
     resume: Annotated[
@@ -198,10 +198,14 @@ def sample(
     rate: Annotated[
         float,
         typer.Option(
-            min=0.01, help="Frames per frame of the training clips, for motion modules in continuous time."
+            min=0.01,
+            help="Frames per frame of the training clips, such as 2 for twice the frame rate; for motion "
+            "modules in continuous time.",
         ),
     ] = 1.0,
-    label: Annotated[str | None, typer.Option("--class", help="Class, for models with classes.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--class", help="Class of all clips, for models with classes.")
+    ] = None,
     first_frame: Annotated[
         Path | None,
         typer.Option(help="Image that every clip continues from, for models that continue a first frame."),
@@ -262,12 +266,14 @@ def bench(
         Path,
         typer.Argument(
             metavar="SUITE",
-            help="YAML file, see docs/benchmark.md; the suites of vgbench are in its repository, in suites/.",
+            help="YAML file; see docs/benchmark.md, and the folder suites/ of the repository for examples.",
         ),
     ],
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", "-d", metavar="NAME=PATH", help="Where a data set is; repeatable."),
+        typer.Option(
+            "--data", "-d", metavar="NAME=PATH", help="Where a data set of the suite is; repeatable."
+        ),
     ] = None,
     minutes: Annotated[
         float | None,

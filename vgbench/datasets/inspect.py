@@ -83,7 +83,7 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
             rate = clip.frame_rate() if isinstance(clip, VideoClip) else None
             rates.update([f"{rate:.5g}"] if rate else [])
             classes.update([clip.label] if clip.label is not None else [])
-        progress("looking at clips", number, len(source.clips))
+        progress("inspecting clips", number, len(source.clips))
     return Inspection(
         source=source.name,
         clips=len(lengths),
