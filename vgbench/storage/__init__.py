@@ -1,0 +1,1 @@
+"""How vgbench keeps things on disk."""
