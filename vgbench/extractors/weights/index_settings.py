@@ -96,15 +96,15 @@ def _pip_files() -> list[Path]:
     chosen = os.environ.get("PIP_CONFIG_FILE", "")
     if chosen == os.devnull:
         return []
-    home, mac = Path.home(), Path("Library/Application Support/pip")
-    system = [
-        Path(folder) / "pip" for folder in os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep)
-    ]
-    user = [home / ".pip", Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip", home / mac]
-    if chosen and Path(chosen).exists():  # in place of the user's own
+    home, mac = Path.home(), "Library/Application Support/pip"
+    shared = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    own = os.environ.get("XDG_CONFIG_HOME") or home / ".config"
+    machine = [Path("/") / mac, *(Path(folder) / "pip" for folder in shared.split(os.pathsep)), Path("/etc")]
+    user = [home / ".pip", Path(own) / "pip", home / mac]
+    if chosen and Path(chosen).exists():  # it is read in place of these
         user = []
-    folders = ["/" / mac, *system, Path("/etc"), *user, Path(sys.prefix)]
-    return [Path(folder) / "pip.conf" for folder in folders] + ([Path(chosen)] if chosen else [])
+    files = [folder / "pip.conf" for folder in (*machine, *user, Path(sys.prefix))]
+    return [*files, Path(chosen)] if chosen else files
 
 
 def _option_name(text: str) -> str:
