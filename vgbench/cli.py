@@ -1001,11 +1001,14 @@ app.add_typer(weights, name="weights")
 
 
 WeightsName = Annotated[str, typer.Argument(help="Name (see `vgbench weights list`).")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Allow a TorchScript file, a program that runs when it is used.")
+]
 
 
 @weights.command("list")
 def weights_list(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """List known weights: which of them the cache has, size, licence, hash and source."""
+    """List the known weights with size, licence, hash and source, and show which are in the cache."""
     from dataclasses import asdict
 
     from vgbench.extractors.weights.registry import REGISTRY, list_cached
@@ -1019,7 +1022,7 @@ def weights_list(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = F
         entry = REGISTRY[name]
         size = f"{entry.size / 1e6:.0f} MB" if entry.size else "size not known"
         published = f"sha256 {entry.sha256}" if entry.sha256 else f"git blob {entry.git_blob}"
-        known = published if entry.has_public_hash else "no public hash: the first file is trusted"
+        known = published if entry.has_public_hash else "no published hash, so the first file is trusted"
         typer.echo(f"{name:<24}{'here' if path else '-':<6}{entry.summary}")
         typer.echo(f"{'':<30}{size}, licence: {entry.licence}, {known}")
         typer.echo(f"{'':<30}{' '.join(entry.urls)}")
@@ -1028,11 +1031,11 @@ def weights_list(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = F
 @weights.command("fetch")
 def weights_fetch(
     name: WeightsName,
-    trust: Annotated[bool, typer.Option("--trust", help="Accept TorchScript, which is a program.")] = False,
+    trust: Trust = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Bring weights into the cache from their publisher; checks their hash, runs none of their code."""
+    """Download weights into the cache. Their hash is checked, and no code that comes with them is run."""
     from vgbench.extractors.weights.registry import fetch
 
     with console.progress() as report:
@@ -1043,14 +1046,12 @@ def weights_fetch(
 @weights.command("add")
 def weights_add(
     name: WeightsName,
-    path: Annotated[Path, typer.Argument(help="The file, as its publisher gives it.")],
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Accept TorchScript, which is a program, or an unknown hash.")
-    ] = False,
+    path: Annotated[Path, typer.Argument(help="The file as its publisher distributes it.")],
+    trust: Trust = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Put a weights file that you have into the cache."""
+    """Add a weights file that you already have to the cache."""
     from vgbench.extractors.weights.registry import add
 
     typer.echo(str(add(name, path, trust=trust)))
@@ -1058,7 +1059,7 @@ def weights_add(
 
 @weights.command("verify")
 def weights_verify(
-    name: Annotated[str | None, typer.Argument(help="All that the cache has, without a name.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name; all cached weights if omitted.")] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:

@@ -182,13 +182,13 @@ def test_a_file_with_another_hash_than_the_published_is_refused(published, cache
 def test_a_later_fetch_with_another_hash_is_refused(published, cache):
     published.data = b"the first program"
     path = registry.fetch(PROGRAM, trust=True)
-    assert "first seen here" in registry.verify(PROGRAM)
+    assert "first seen on this machine" in registry.verify(PROGRAM)
     path.write_bytes(b"changed on the disk")
-    with pytest.raises(VgbenchError, match="the first one here had"):
+    with pytest.raises(VgbenchError, match="the first file on this machine had"):
         registry.verify(PROGRAM)
     path.unlink()
     published.data = b"another program"
-    with pytest.raises(VgbenchError, match="the first one here had") as caught:
+    with pytest.raises(VgbenchError, match="the first file on this machine had") as caught:
         registry.fetch(PROGRAM, trust=True)
     assert hashlib.sha256(b"the first program").hexdigest() in caught.value.message
     assert not path.exists()
@@ -198,7 +198,7 @@ def test_a_later_fetch_with_another_hash_is_refused(published, cache):
 
 def test_a_web_page_is_refused_as_one(published, cache):
     published.data = b"\n<!DOCTYPE html><html>Quota exceeded</html>"
-    with pytest.raises(VgbenchError, match="answers with a web page") as caught:
+    with pytest.raises(VgbenchError, match="returned a web page") as caught:
         registry.fetch(NAME)
     assert "quota" in caught.value.remedy
     assert f"vgbench weights add {NAME} FILE" in caught.value.remedy

@@ -1,8 +1,8 @@
-"""Download of one weights file over HTTP, in a way that goes on where it was interrupted.
+"""Download of one weights file over HTTP, which resumes where it was interrupted.
 
-What has arrived waits as `NAME.part` in the cache, beside `NAME.part.json`, which says what it is a part of:
-the address and the server's own mark of that version (RFC 9110, If-Range). A part is only ever continued with
-the rest of the same version. Nothing here checks hashes; `registry.add` does, for every file alike.
+What has arrived is kept in the cache as `NAME.part`, beside `NAME.part.json`, which holds the address and
+the server's own mark of that version of the file (RFC 9110, If-Range). A part is only ever completed with the
+rest of the same version. Nothing here checks hashes: `registry.add` does that for every file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from vgbench.errors import VgbenchError
 from vgbench.extractors.weights.file import is_web_page
 
 Report = Callable[[str, int, int], None]
-"""Called with a stage, what is done of it, and its total."""
+"""Called with the name of a stage, how much of it is done, and its total."""
 
 CHUNK = 1 << 18
 TIMEOUT_SECONDS = 30.0
-"""Longest silence of a server."""
+"""How long a server may be silent."""
 
 
 def download(name: str, url: str, folder: Path, part: Path, report: Report) -> Path:
@@ -33,13 +33,14 @@ def download(name: str, url: str, folder: Path, part: Path, report: Report) -> P
 
     Args:
         name: of the weights, for messages.
-        url: http or https.
-        folder: where the finished file appears, under the name that the address gives it.
-        part: where an unfinished one waits for the next attempt; one process at a time may write to it.
-        report: progress, in kilobytes.
+        url: an http or https address.
+        folder: receives the finished file, under the name that it has in the address.
+        part: keeps an unfinished file for the next attempt; only one process at a time may write to it.
+        report: receives the progress in kilobytes.
 
     Raises:
-        VgbenchError: no connection, an HTTP error, an interruption, or a web page instead of the file.
+        VgbenchError: there is no connection, the server returns an error or a web page instead of the file,
+            or the download is interrupted.
     """
     origin = part.with_name(f"{part.name}.json")
     with part.open("ab") as file:
@@ -64,7 +65,7 @@ def download(name: str, url: str, folder: Path, part: Path, report: Report) -> P
 
 
 def _fill(name: str, url: str, file: BinaryIO, part: Path, origin: Path, report: Report) -> None:
-    """Bring what is missing of a part."""
+    """Append to a part what it still lacks of the file."""
     headers = {"Accept-Encoding": "identity"}  # the bytes of the file, so that they can be counted
     mark, have = _mark(origin, url), part.stat().st_size
     if have and mark:
@@ -84,8 +85,8 @@ def _fill(name: str, url: str, file: BinaryIO, part: Path, origin: Path, report:
         for chunk in response.iter_content(CHUNK):
             if done == 0 and is_web_page(chunk):
                 raise VgbenchError(
-                    f"weights {name}: {url} answers with a web page, not with the file",
-                    "the link expired or ran into its quota",
+                    f"weights {name}: {url} returned a web page instead of the file",
+                    "the link may have expired or exceeded its quota",
                 )
             file.write(chunk)
             done += len(chunk)
@@ -94,7 +95,7 @@ def _fill(name: str, url: str, file: BinaryIO, part: Path, origin: Path, report:
 
 
 def _mark(origin: Path, url: str) -> str | None:
-    """The version that a part belongs to; None where that is not known, and at another address."""
+    """Return the mark of the version that a part belongs to; None if it is unknown or of another address."""
     try:
         values: dict[str, Any] = json.loads(origin.read_text(encoding="utf-8"))
     except (OSError, ValueError):
