@@ -80,7 +80,7 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
     }
     if all(used.content for used in measured.windows):
         contents = b"".join(bytes.fromhex(used.content) for used in measured.windows)
-        arrays["content"] = np.frombuffer(contents, dtype=np.uint8).reshape(-1, 32)
+        arrays["content"] = np.frombuffer(bytearray(contents), dtype=np.uint8).reshape(-1, 32)
     for name, samples in measured.samples.items():
         if name != EXTRACTOR:
             arrays[_VALUES + name] = samples.features
