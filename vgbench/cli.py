@@ -596,7 +596,7 @@ def report(
     from vgbench.leaderboard.ranking import explain as explain_groups
     from vgbench.leaderboard.report import changes, load_groups, require_measured, write_report
     from vgbench.leaderboard.site import write_site
-    from vgbench.leaderboard.terminal import published_table, table
+    from vgbench.leaderboard.terminal import leaderboard_tables, published_table
 
     order = primary or USUAL_METRIC
     wanted = [name.strip() for name in formats.split(",")]
@@ -610,7 +610,7 @@ def report(
         if as_json:
             console.print_json(render_json(groups, title, lines))
         else:
-            console.out.print(table(groups))
+            console.out.print(leaderboard_tables(groups))
             if lines:
                 console.out.print(published_table(lines))
         _warn_of_changes(record for group in groups for record in group.records)
@@ -688,7 +688,7 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Show the difference of each record to the first with its interval, or how their signatures differ."""
-    from vgbench.leaderboard.compare import compare as compare_records
+    from vgbench.leaderboard.comparison import compare as compare_records
     from vgbench.leaderboard.terminal import comparison_table
     from vgbench.records.record import load_record
 
@@ -743,9 +743,9 @@ def submit(
 
     [bold]vgbench submit results/my-gan.json --output my-gan.zip[/]
     """
-    from vgbench.leaderboard.pack import pack
+    from vgbench.leaderboard.submission import write_submission
 
-    path = pack(record, output)
+    path = write_submission(record, output)
     typer.echo(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
     console.note(f"check it as its receiver will: vgbench verify {path} --clips GENERATED --against REAL")
 
@@ -783,16 +783,17 @@ def verify(
     [bold]vgbench verify my-gan.zip --clips samples/ --against real/[/]
     """
     from vgbench.extractors.batch_size import parse_batch_size
-    from vgbench.leaderboard.pack import unpack_checked
+    from vgbench.leaderboard.submission import read_submitted, unpack_submission
     from vgbench.leaderboard.terminal import verification_table
-    from vgbench.leaderboard.verification import read_submission
     from vgbench.leaderboard.verification import verify as verify_record
 
     if as_json:
         console.verbosity.quiet = True
-    record = read_submission(submission)
+    record = read_submitted(submission)
     if unpack is not None and submission.suffix == ".json":
-        raise ConfigError("--unpack takes a record out of a pack", "copy the record, or see vgbench submit")
+        raise ConfigError(
+            "--unpack needs a submission, and this is a record", "copy the record, or see vgbench submit"
+        )
     with _feature_store(kept=store) as features, console.progress() as report:
         found = verify_record(
             record,
@@ -809,7 +810,7 @@ def verify(
             progress=report,
         )
     if unpack is not None and found.holds:
-        console.note(f"wrote {unpack_checked(submission, unpack)}")
+        console.note(f"wrote {unpack_submission(submission, unpack)}")
     if as_json:
         console.print_json(found.as_dict())
         raise typer.Exit(found.exit_code)
@@ -855,7 +856,7 @@ def audit(
     [bold]vgbench audit real/ -m all --strengths 0.33,0.67,1[/]
     """
     from vgbench.audit.halves import ALL_DISTORTIONS
-    from vgbench.audit.result import write_audit
+    from vgbench.audit.page import write_audit
     from vgbench.audit.run import audit as run_audit
     from vgbench.audit.terminal import audit_tables
     from vgbench.extractors.batch_size import parse_batch_size

@@ -72,7 +72,7 @@ def test_a_record_is_never_overwritten(record, tmp_path):
     path = record.save(tmp_path)
     assert record.save(tmp_path) == path, "the same record again is no other"
     other = record.model_copy(update={"details": {"role": "control"}})
-    with pytest.raises(VgbenchError, match="another record is there already"):
+    with pytest.raises(VgbenchError, match="another record already exists"):
         other.save(tmp_path)
     assert load_record(path) == record
 

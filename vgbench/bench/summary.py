@@ -16,11 +16,11 @@ from statistics import mean
 
 import numpy as np
 
-from vgbench.leaderboard.direction import badness, direction
 from vgbench.leaderboard.markdown import code, escape
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.report import load_groups, write_files
 from vgbench.leaderboard.rounding import number
+from vgbench.metrics.direction import badness, direction
 from vgbench.records.record import Record
 
 LEAST_RANKED = 3
