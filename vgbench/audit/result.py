@@ -108,7 +108,7 @@ class MetricAudit:
 
 @dataclass(frozen=True)
 class Omitted:
-    """A damaged half that could not be scored: by one metric, or by any if `metric` is "", with the reason."""
+    """A damaged half that `metric` could not score, or that no metric could if it is "", with the reason."""
 
     distortion: str
     strength: float
