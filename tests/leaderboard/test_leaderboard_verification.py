@@ -182,7 +182,7 @@ def test_code_named_by_a_stranger_is_not_imported(record, tmp_path, monkeypatch)
         {"extractor": {"name": "stranger:metric", "preprocessing": None, "weights": None}},
     ):
         forged = record.model_copy(update={"protocol": {**record.protocol, **change}})
-        with pytest.raises(ConfigError, match="names code outside of vgbench: stranger:metric"):
+        with pytest.raises(ConfigError, match="names code outside vgbench: stranger:metric"):
             verify(forged, GENERATED, REAL)
     assert not (tmp_path / "ran").exists()
     with pytest.raises(ConfigError, match="not a metric"):

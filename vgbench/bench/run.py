@@ -12,8 +12,10 @@ from vgbench.bench.cells import Cell, expand, model_key, recorded
 from vgbench.bench.processes import over_processes
 from vgbench.bench.suite import Suite
 from vgbench.bench.work import Task, do, steps_done, tasks_left, time_step
+from vgbench.device import device_of
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.report import write_report
+from vgbench.progress import Progress
 from vgbench.storage import atomic
 
 
@@ -122,7 +124,7 @@ def _read_timings(work: Path) -> dict[str, float]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def measure_steps(plan: Plan, jobs: int, progress: Callable[[str, int, int], None]) -> Plan:
+def measure_steps(plan: Plan, jobs: int, progress: Progress) -> Plan:
     """Time a few training steps of each distinct model that is left and not timed yet, and store the times.
 
     As many processes are used at once as for training, so that the times are those of the real run. A model
@@ -247,8 +249,14 @@ def estimate(plan: Plan, jobs: int) -> str:
     return text
 
 
-def require_something(plan: Plan) -> None:
-    """Raise `VgbenchError` if every row needs data that are not given."""
+def require_ready(plan: Plan) -> None:
+    """Make sure that there is something to do, and a device to do it on.
+
+    Raises:
+        ConfigError: the device of the suite does not exist.
+        VgbenchError: every row needs data that are not given.
+    """
+    device_of(plan.suite.device)
     if plan.missing and sum(plan.missing.values()) == len(plan.cells):
         name = next(iter(plan.missing))
         about = plan.suite.data[name].about

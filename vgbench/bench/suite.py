@@ -111,7 +111,7 @@ class Suite(Config):
         models, references: the rows that are trained, and those that are not.
         primary: metric that orders the tables.
         results: folder for records and tables; `results/NAME` by default.
-        device: "auto" uses a GPU if there is one.
+        device: for training and extractors, see `device_of`; "auto" uses a GPU if there is one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -26,9 +26,9 @@ from vgbench.records.signature import Signature, differences
 
 if TYPE_CHECKING:
     from vgbench.evaluation.feature_store import FeatureStore
-    from vgbench.evaluation.measure import Progress
     from vgbench.extractors.batch_size import Batches, BatchSize
     from vgbench.extractors.extractor import Extractor
+    from vgbench.progress import Progress
 
 EXIT_DIFFERS = 3
 TOLERANCE = 1e-6
@@ -281,7 +281,7 @@ def _own_contradictions(record: Record) -> Iterator[str]:
         clips: ClipSet = getattr(record.clips, side)
         if len(clips.windows) != clips.used:
             yield f"{side}: {clips.used} windows are counted as used, but {len(clips.windows)} are listed"
-        elif manifest_hash(clips.windows) != clips.manifest_hash:
+        elif manifest_hash((w.sha256, w.frames) for w in clips.windows) != clips.manifest_hash:
             yield f"{side}: the manifest hash is not that of the listed windows"
     stated = dict(record.signature_fields).get("real")
     if stated is not None and stated != record.clips.real.manifest_hash[: len(stated)]:

@@ -253,10 +253,12 @@ def file_name(name: str, longest: int | None = 80) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:longest] or "model"
 
 
-def manifest_hash(windows: Iterable[ClipUse]) -> str:
-    """Sha256 (hex) over the content hash and the frame indices of every window, in sampling order."""
-    lines = (f"{used.sha256}|{','.join(map(str, used.frames))}\n" for used in windows)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def manifest_hash(windows: Iterable[tuple[str, Iterable[int]]]) -> str:
+    """Sha256 (hex) over (content hash, frame indices) of every window, in sampling order."""
+    digest = hashlib.sha256()
+    for sha256, frames in windows:
+        digest.update(f"{sha256}|{','.join(map(str, frames))}\n".encode())
+    return digest.hexdigest()
 
 
 def load_record(path: str | Path) -> Record:
