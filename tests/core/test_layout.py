@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,30 @@ def levels_up(node: ast.AST) -> int:
 
 def test_a_package_s_data_files_are_opened_by_its_own_modules():
     assert [line for path, tree in modules().items() for line in foreign_files(path, tree)] == []
+
+
+def dotted(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imported(tree: ast.AST, known: Collection[str]) -> Iterator[str]:
+    """Modules that a module imports at any time, except for those that only type checkers need."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in known else node.module for name in names)
+        yield from imported(node, known)
+
+
+def test_no_module_imports_itself_through_others():
+    trees = {dotted(path): tree for path, tree in modules().items()}
+    graph = {name: set(imported(tree, trees)) & trees.keys() - {name} for name, tree in trees.items()}
+    assert len(graph) > 100
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
+import pandas as pd
 import pytest
 from leaderboard_records import FIELDS, make_record, make_score
 from rich.console import Console
@@ -16,7 +17,7 @@ from vgbench.errors import VgbenchError
 from vgbench.leaderboard import markdown
 from vgbench.leaderboard.badge import badge_files, render_badge
 from vgbench.leaderboard.comparison import compare
-from vgbench.leaderboard.data_frame import data_frame, has_parquet, render_csv, render_parquet
+from vgbench.leaderboard.data_frame import data_frame, has_parquet, render_csv, render_parquet, score_frame
 from vgbench.leaderboard.gate import gate
 from vgbench.leaderboard.history import history, row_history
 from vgbench.leaderboard.json_document import render_json
@@ -205,10 +206,34 @@ def test_data_frame_holds_numbers_not_text(groups):
     assert frame["rank"].isna().tolist() == [True, False, False, False]
 
 
+def test_score_frame_has_every_score_of_every_row_with_its_rank(groups):
+    frame = score_frame(groups)
+    ranks = frame.set_index(["model", "metric"])["rank"]
+    expected = {
+        ("a", "fvd"): 1,
+        ("a", "is"): 2,
+        ("b", "fvd"): 2,
+        ("b", "is"): 1,
+        (NASTY, "fvd"): 2,
+    }
+    assert ranks.dropna().to_dict() == expected
+    assert ranks.index[ranks.isna()].tolist() == [("real (test split)", "fvd")]
+    assert str(ranks.dtype) == "Int64"
+    assert frame.set_index("model").loc["real (test split)", "role"] == "real"
+    assert set(frame["group"]) == {groups[0].signature.short_hash}
+
+
+def test_a_metric_that_only_one_group_has_is_missing_in_the_others():
+    other = (*FIELDS[:2], ("frames", "16/s2"), *FIELDS[3:])
+    kvd = make_record("b", {"fvd": make_score(3.0), "kvd": make_score(1.0)}, fields=other)
+    frame = data_frame(rank([make_record("a", 2.0), kvd])).set_index("model")
+    assert frame["fvd.value"].to_dict() == {"a": 2.0, "b": 3.0}
+    assert frame["kvd.value"].isna().to_dict() == {"a": True, "b": False}
+    assert frame["kvd.n"].isna().to_dict() == {"a": True, "b": False}
+
+
 @pytest.mark.skipif(not has_parquet(), reason="pyarrow is not installed (extra 'parquet')")
 def test_parquet_reads_back_without_loss(groups):
-    import pandas as pd
-
     found = pd.read_parquet(io.BytesIO(render_parquet(groups)))
     pd.testing.assert_frame_equal(found, data_frame(groups))
 

@@ -11,7 +11,13 @@ import pytest
 from leaderboard_records import make_record
 
 from vgbench.errors import VgbenchError
-from vgbench.leaderboard.submission import MANIFEST, RECORD, unpack_submission, write_submission
+from vgbench.leaderboard.submission import (
+    MANIFEST,
+    RECORD,
+    read_submission,
+    unpack_submission,
+    write_submission,
+)
 from vgbench.records.record import load_record
 
 
@@ -70,6 +76,18 @@ def test_records_from_before_names_ended_in_a_hash_are_packed_too(tmp_path):
     arrived = unpack_submission(write_submission(path, tmp_path / "sent"), tmp_path / "board")
     assert load_record(arrived) == load_record(path)
     assert (arrived.parent / name).read_bytes() == b"RIFF picture"
+
+
+def test_a_submission_of_the_published_format_is_read_whatever_wrote_it(tmp_path):
+    """Format 1 by hand, without thumbnails: the names and keys that older versions wrote."""
+    record = make_record("my gan")
+    files = {"record.json": record.to_json().encode(), "environment.json": b"{}"}
+    about = {"pack": 1, "model": "my gan", "signature": record.signature, "created": record.created}
+    about["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        for name, data in {"manifest.json": json.dumps(about).encode(), **files}.items():
+            archive.writestr(name, data)
+    assert read_submission(tmp_path / "old.zip") == (record, {**contents(tmp_path / "old.zip")})
 
 
 def test_equal_input_gives_equal_bytes(record_path, sent, tmp_path):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import vgbench
 from vgbench.audit import words
 from vgbench.audit.result import AuditResult, MetricAudit, Point, Reaction
-from vgbench.errors import VgbenchError
 from vgbench.metrics.direction import ARROWS
 from vgbench.metrics.score import Score
 from vgbench.pages.numbers import significant
 from vgbench.pages.svg import few_ticks, plain_label, svg
 from vgbench.pages.templates import render_page
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,17 +101,10 @@ def write_audit(result: AuditResult, folder: str | Path) -> list[Path]:
         VgbenchError: the folder cannot be written to.
     """
     texts = {"audit.json": result.to_json(), "audit.html": render_html(result)}
-    paths = []
-    for name, text in texts.items():
-        path = Path(folder) / name
-        try:
-            atomic.write_text(path, text)
-        except OSError as error:
-            raise VgbenchError(
-                f"{path}: cannot be written ({error.strerror})", "free space there, or choose another folder"
-            ) from error
-        paths.append(path)
-    return paths
+    with writing_to(folder):
+        for name, text in texts.items():
+            atomic.write_text(Path(folder) / name, text)
+    return [Path(folder) / name for name in texts]
 
 
 def panels(metric: MetricAudit) -> list[Panel]:

@@ -15,6 +15,7 @@ from vgbench.datasets.known import KNOWN, KnownSet
 from vgbench.errors import VgbenchError
 from vgbench.named import lookup
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,8 @@ def prepare(name: str, folder: str | Path, output: str | Path | None = None, spl
     for side, clips in found.items():
         rows = ((_reference(path, place), label) for path, label in clips)
         manifests[side] = place / f"{side}.csv"
-        try:
+        with writing_to(place, "give another folder with --output"):
             atomic.write_text(manifests[side], _table(rows))
-        except OSError as error:
-            raise VgbenchError(
-                f"{place}: cannot be written to ({error.strerror})", "give another folder with --output"
-            ) from error
     classes = len({label for clips in found.values() for _, label in clips if label is not None})
     counts = {side: len(clips) for side, clips in found.items()}
     return Prepared(

@@ -18,6 +18,7 @@ from vgbench.leaderboard.ranking import Group, rank
 from vgbench.named import lookup, unknown_name
 from vgbench.records.record import Record, find_records, load_record
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 Render = Callable[[Sequence[Group], str, Sequence[PublishedLine]], str | bytes]
 FORMATS: dict[str, tuple[str, Render]] = {
@@ -113,16 +114,11 @@ def write_files(files: dict[Path, str | bytes], output: Path) -> list[Path]:
     Raises:
         VgbenchError: a file cannot be written; the message names `output`.
     """
-    try:
+    with writing_to(output):
         for path, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             if not path.is_file() or path.read_bytes() != data:
                 atomic.write_bytes(path, data)
-    except OSError as error:
-        raise VgbenchError(
-            f"{output}: cannot write the report ({error.strerror})",
-            "free space there, or choose another folder",
-        ) from error
     return list(files)
 
 

@@ -21,6 +21,7 @@ from vgbench.leaderboard.thumbnails import own_names
 from vgbench.records.record import Record, load_record, parse_record, require_unchanged
 from vgbench.records.signature import Signature
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 MANIFEST = "manifest.json"
 RECORD = "record.json"
@@ -81,13 +82,8 @@ def write_submission(record_path: str | Path, output: str | Path) -> Path:
         files={name: _sha256(data) for name, data in sorted(contents.items())},
     )
     first = {MANIFEST: (manifest.model_dump_json(indent=1) + "\n").encode()}
-    try:
+    with writing_to(target):
         atomic.write_bytes(target, _zip(first | dict(sorted(contents.items()))))
-    except OSError as error:
-        raise VgbenchError(
-            f"{target}: cannot write the submission ({error.strerror})",
-            "free space there, or choose another folder",
-        ) from error
     return target
 
 
@@ -137,14 +133,10 @@ def unpack_submission(path: str | Path, folder: str | Path) -> Path:
     target = folder / f"{record.stem}.json"
     if target.exists() and target.read_bytes() != contents[RECORD]:
         raise VgbenchError(f"{target}: another record already exists", "records are never overwritten")
-    try:
+    with writing_to(folder):
         for name in record.thumbnails:
             atomic.write_bytes(folder / name, contents[name])
         atomic.write_bytes(target, contents[RECORD])  # last, so that no record lacks its thumbnails
-    except OSError as error:
-        raise VgbenchError(
-            f"{folder}: cannot be written to ({error.strerror})", "free space there, or choose another folder"
-        ) from error
     return target
 
 

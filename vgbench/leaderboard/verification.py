@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from vgbench.config import parse
 from vgbench.errors import EXIT_OK, ConfigError
@@ -25,10 +25,8 @@ from vgbench.records.record import (
 from vgbench.records.signature import Signature, differences
 
 if TYPE_CHECKING:
-    from vgbench.evaluation.feature_store import FeatureStore
-    from vgbench.extractors.batch_size import Batches, BatchSize
+    from vgbench.evaluation.execution import ExecutionOptions
     from vgbench.extractors.extractor import Extractor
-    from vgbench.progress import Progress
 
 EXIT_DIFFERS = 3
 TOLERANCE = 1e-6
@@ -113,12 +111,7 @@ def verify(
     extractor: str | Extractor | None = None,
     allow_code: bool = False,
     tolerance: float = TOLERANCE,
-    batch_size: BatchSize | Batches = 16,
-    workers: int = 0,
-    device: str = "cpu",
-    compiled: bool = False,
-    store: FeatureStore | None = None,
-    progress: Progress | None = None,
+    **execution: Unpack[ExecutionOptions],
 ) -> Verification:
     """Check a record for consistency and, if the clips are given, against scores computed again from them.
 
@@ -135,12 +128,7 @@ def verify(
         allow_code: import what the record's protocol names as `package.module:Object`. A record may come from
             anyone, so by default only vgbench's own metrics and extractors are used.
         tolerance: greatest `MetricCheck.deviation` that counts as equal.
-        batch_size: as for `vgbench.evaluate`, like all arguments that follow.
-        workers: number of decoding processes.
-        device: where the extractor runs.
-        compiled: run the extractor through `torch.compile`.
-        store: feature store; a temporary one contains nothing from earlier runs.
-        progress: called as (stage, done, total).
+        execution: as for `vgbench.evaluate`; a temporary `store` contains nothing from earlier runs.
 
     Raises:
         ConfigError: this version cannot read the record's protocol, the protocol names code that was not
@@ -161,26 +149,12 @@ def verify(
         from vgbench.evaluation.paired import PairedProtocol, evaluate_pairs
 
         pairs = parse(PairedProtocol, record.protocol, where)
-        again = evaluate_pairs(
-            generated, real, pairs, record.model, workers=workers, device=device, progress=progress
-        )
+        again = evaluate_pairs(generated, real, pairs, record.model, **execution)
         return _compared(record, again, problems, tolerance)
     protocol = parse(Protocol, record.protocol, where)
     if not allow_code:
         _require_own_names(protocol.metrics if extractor else (*protocol.metrics, protocol.extractor.name))
-    again = evaluate(
-        generated,
-        real,
-        protocol,
-        extractor=extractor,
-        name=record.model,
-        batch_size=batch_size,
-        workers=workers,
-        device=device,
-        compiled=compiled,
-        store=store,
-        progress=progress,
-    )
+    again = evaluate(generated, real, protocol, extractor=extractor, name=record.model, **execution)
     return _compared(record, again, problems, tolerance)
 
 

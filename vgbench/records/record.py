@@ -21,6 +21,7 @@ from vgbench.metrics.direction import direction
 from vgbench.metrics.score import Score
 from vgbench.records.signature import Signature
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,24 +152,21 @@ class Record(Config):
             VgbenchError: nothing can be written there, or another record has that name.
         """
         path, text = Path(path), self.to_json()
-        try:
+        with writing_to(path):
             if path.suffix == ".json":
                 atomic.write_text(path, text)
-            else:
-                path = path / f"{self.stem}.json"
+                return path
+            path = path / f"{self.stem}.json"
+            try:
                 atomic.write_new(path, text.encode())
-        except OSError as error:
-            if isinstance(error, FileExistsError) and path.is_file():
-                if path.read_text(encoding="utf-8") == text:
-                    return path
-                raise VgbenchError(
-                    f"{path}: another record already exists",
-                    "records are never overwritten; evaluate again",
-                ) from error
-            raise VgbenchError(
-                f"{path}: cannot write the record ({error.strerror})",
-                "free space there, or choose another folder",
-            ) from error
+            except FileExistsError as error:
+                if not path.is_file():  # one of its folders is a file
+                    raise
+                if path.read_text(encoding="utf-8") != text:
+                    raise VgbenchError(
+                        f"{path}: another record already exists",
+                        "records are never overwritten; evaluate again",
+                    ) from error
         return path
 
     def to_frame(self) -> pd.DataFrame:
