@@ -8,9 +8,9 @@ from vgbench.pages.numbers import MISSING, significant
 
 MARKS: dict[Verdict, str] = {"worse": "*", "better": "!", "same": "", "unknown": "?"}
 LEGEND = (
-    "* significantly worse than undamaged (95 %)   ! significantly BETTER   ? no interval\n"
-    "ρ: Spearman's rank correlation of strength and badness; ~ not monotone   "
-    "from: smallest strength that is detected (*)"
+    "* significantly worse than undamaged (95 %)   ! significantly BETTER\n"
+    "? no interval   ~ badness is not monotone   from: smallest strength marked by *\n"
+    "ρ: rank correlation (Spearman) of strength and badness"
 )
 KINDS = {"spatial": "Content", "temporal": "Motion", "set": "Choice of clips"}
 
