@@ -62,8 +62,8 @@ def test_killed_bench_goes_on_and_a_finished_one_does_nothing(tmp_path):
     assert str(tmp_path) not in "".join(path.read_text() for path in find_records([records]))
 
     everything = _stamps(tmp_path / "results")
-    ending = run_plan(plan)
-    assert (ending.done, ending.left, ending.failed) == (0, 0, {})
+    result = run_plan(plan)
+    assert (result.done, result.left, result.failed) == (0, 0, {})
     assert _stamps(tmp_path / "results") == everything
 
 
@@ -148,7 +148,7 @@ def test_a_process_that_dies_costs_its_item_alone():
     outcomes = {
         outcome.index: outcome
         for outcome in over_processes(
-            _work, ["a", "dies", "fails", "b"], 1, lambda *facts: seen.append(facts)
+            _work, ["a", "dies", "fails", "b"], 1, lambda *progress: seen.append(progress)
         )
     }
     assert [outcomes[i].result for i in range(4)] == ["A", None, None, "B"]

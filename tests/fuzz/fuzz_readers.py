@@ -36,7 +36,7 @@ from vgbench.errors import BadClip, VgbenchError
 from vgbench.evaluation.choices import measures_for
 from vgbench.evaluation.measured import Measured, Measures, UsedWindow
 from vgbench.evaluation.statistics_file import load_statistics, save_statistics
-from vgbench.leaderboard.pack import read_checked
+from vgbench.leaderboard.submission import read_submission
 from vgbench.metrics import parse_list
 from vgbench.metrics.score import Samples
 from vgbench.presets import preset_path
@@ -141,7 +141,7 @@ def read_archive(data: bytes) -> None:
 
                 if not isinstance(error, DAMAGE):
                     raise
-    read_checked(_on_disk(data, ".zip"))
+    read_submission(_on_disk(data, ".zip"))
 
 
 def read_statistics(data: bytes) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vgbench.errors import VgbenchError
-from vgbench.metrics.stream import _spectrum, stream
+from vgbench.metrics.stream import spectrum, stream
 
 
 def walks(n=120, frames=16, d=4, seed=0):
@@ -22,7 +22,7 @@ def test_spectrum_of_one_signal_written_out():
     factor = np.exp(log_factor)
     normed = factor / np.sum(factor * f**exponent)
     expected = np.sum(f ** (exponent + 3)) / (np.sqrt(normed) * np.sqrt(np.sum(f ** (exponent + 2))))
-    mean, skewness = _spectrum(signal[None, :, None])
+    mean, skewness = spectrum(signal[None, :, None])
     assert mean[0, 0] == pytest.approx(2 * abs(signal.sum()) / 7, rel=1e-10)
     assert skewness[0, 0] == pytest.approx(expected, rel=1e-9)
 
@@ -30,7 +30,7 @@ def test_spectrum_of_one_signal_written_out():
 def test_agreement_in_time_is_numpys_correlation_of_histograms():
     real, generated = walks(80, seed=1), 2 * walks(60, seed=2)
     squares = []
-    for a, b in zip(_spectrum(real)[1].T, _spectrum(generated)[1].T, strict=True):
+    for a, b in zip(spectrum(real)[1].T, spectrum(generated)[1].T, strict=True):
         edges = np.linspace(int(min(*a, *b)) - 1, int(max(*a, *b)) + 1, 51)
         shares = [np.histogram(side, edges)[0] / len(side) for side in (a, b)]
         squares.append(np.corrcoef(*shares)[0, 1] ** 2)

@@ -277,7 +277,7 @@ def audit(
     [bold]vgbench audit real/ -m all --strengths 0.33,0.67,1[/]
     """
     from vgbench.audit.halves import ALL_DISTORTIONS
-    from vgbench.audit.result import write_audit
+    from vgbench.audit.page import write_audit
     from vgbench.audit.run import audit as audit_metrics
     from vgbench.audit.terminal import audit_tables
     from vgbench.extractors.batch_size import parse_batch_size

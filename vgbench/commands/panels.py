@@ -26,7 +26,7 @@ from vgbench.distributed import launched_world
 from vgbench.progress import Progress, no_progress
 
 if TYPE_CHECKING:
-    from vgbench.bench.run import State
+    from vgbench.bench.run import BenchProgress
     from vgbench.training.run import TrainingProgress
 
 LINE_SECONDS = 30.0
@@ -149,7 +149,7 @@ def _time_spent_and_left(state: TrainingProgress) -> str:
 
 
 @contextmanager
-def bench_panel() -> Iterator[Callable[[State], None]]:
+def bench_panel() -> Iterator[Callable[[BenchProgress], None]]:
     """Show a benchmark: one bar for all of it and one per job on a terminal, lines elsewhere."""
     if _is_silent():
         yield lambda state: None  # noqa: ARG005
@@ -158,7 +158,7 @@ def bench_panel() -> Iterator[Callable[[State], None]]:
     panel = Live(console=console.stderr, transient=True, auto_refresh=False) if terminal else nullcontext()
     with panel as live:
 
-        def show(state: State) -> None:
+        def show(state: BenchProgress) -> None:
             if state.message:
                 text = f"[{state.finished}/{state.total}] {state.message}"
                 console.stderr.print(escape(text), soft_wrap=True)
@@ -177,7 +177,7 @@ def bench_panel() -> Iterator[Callable[[State], None]]:
         yield show
 
 
-def _bench_table(head: str, state: State) -> Table:
+def _bench_table(head: str, state: BenchProgress) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row(Text(head), ProgressBar(total=1, completed=state.share, width=30))
     for cell, stage, done, total in state.now.values():

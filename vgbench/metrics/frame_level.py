@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vgbench.errors import VgbenchError
 from vgbench.metrics import frechet, prdc
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.stream import _signals, _spectrum, temporal_agreement
+from vgbench.metrics.stream import as_signals, spectrum, temporal_agreement
 from vgbench.metrics.uncertainty import Jackknife, Side, deal, score_clips
 
 Signals = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ def score_fid(generated: Samples, real: Samples) -> Mapping[str, Score]:
 
 def score_stream(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
     """STREAM-T, -F and -D (see `stream.stream`) with a jackknife error."""
-    (mean_g, skew_g), (mean_r, skew_r) = (_spectrum(_frames(side)) for side in (generated, real))
+    (mean_g, skew_g), (mean_r, skew_r) = (spectrum(_frames(side)) for side in (generated, real))
     blocks_g, blocks_r = deal(generated.groups), deal(real.groups)
     temporal = Jackknife(
         temporal_agreement(skew_r, skew_g),
@@ -84,7 +84,7 @@ def drift_curve(frames: Signals) -> Signals:
 def _frames(side: Samples) -> Signals:
     if side.frames is None:
         raise VgbenchError("this metric needs features of every frame", "--extractor embedded-frames")
-    return _signals(side.frames, "frame features")
+    return as_signals(side.frames, "frame features")
 
 
 def _as_frames(side: Samples) -> Samples:

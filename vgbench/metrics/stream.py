@@ -42,13 +42,13 @@ def stream(real: npt.ArrayLike, generated: npt.ArrayLike, k: int = 5) -> Stream:
     Raises:
         VgbenchError: wrong shapes, T or D differ, values that are not finite, or too few clips for k.
     """
-    r, g = _signals(real, "real"), _signals(generated, "generated")
+    r, g = as_signals(real, "real"), as_signals(generated, "generated")
     if r.shape[1:] != g.shape[1:]:
         raise VgbenchError(
             f"real clips give {list(r.shape[1:])} features and generated ones {list(g.shape[1:])}",
             "use one extractor and one length",
         )
-    (mean_r, skew_r), (mean_g, skew_g) = _spectrum(r), _spectrum(g)
+    (mean_r, skew_r), (mean_g, skew_g) = spectrum(r), spectrum(g)
     spatial = precision_recall_density_coverage(mean_r, mean_g, k)
     return Stream(temporal_agreement(skew_r, skew_g), spatial.precision, spatial.recall)
 
@@ -79,7 +79,7 @@ def _histograms(
     return np.asarray(counts.reshape(_BINS, -1) / len(values), dtype=np.float64)
 
 
-def _signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+def as_signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 3 or array.shape[1] < 4 or not np.isfinite(array).all():
         raise VgbenchError(
@@ -89,7 +89,7 @@ def _signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     return array
 
 
-def _spectrum(signals: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def spectrum(signals: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Zero-frequency amplitude [N, D], and the skewness [N, D] of a power law A f^B fitted to the others."""
     half = signals.shape[1] // 2
     amplitude = 2 * np.abs(np.fft.fft(signals, axis=1)[:, : half + 1]) / (half + 1)
