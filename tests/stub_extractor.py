@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import time
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import torch
@@ -49,7 +49,7 @@ class CountingExtractor(StubExtractor):
 
     def __init__(self) -> None:
         super().__init__()
-        atexit.register(self._report)
+        Finalize(None, self._report, exitpriority=0)  # which forked processes call too, unlike `atexit`
 
     def _report(self) -> None:
         with Path(os.environ["VGBENCH_RANK_FILE"]).open("a") as file:
