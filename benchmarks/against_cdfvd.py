@@ -66,7 +66,7 @@ def from_disk(package: Path, state: dict[str, torch.Tensor], n_clips: int, turns
 
     from vgbench import evaluate
     from vgbench.clips import write_clips
-    from vgbench.features import FeatureStore
+    from vgbench.evaluation.feature_store import FeatureStore
 
     sys.path.insert(0, str(package))
     from cdfvd import fvd as public  # type: ignore[import-not-found]

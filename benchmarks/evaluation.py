@@ -26,7 +26,7 @@ import numpy as np
 MEMORY_CHILD = """
 import resource, sys
 from vgbench import evaluate
-from vgbench.features import FeatureStore
+from vgbench.evaluation.feature_store import FeatureStore
 from pathlib import Path
 import tempfile
 n = int(sys.argv[1])
@@ -45,7 +45,7 @@ def cold(extractor_name: str, clips: int) -> None:
 
     from vgbench import evaluate, extractors
     from vgbench.clips import open_source, write_clips
-    from vgbench.features import FeatureStore
+    from vgbench.evaluation.feature_store import FeatureStore
 
     network = extractors.load(extractor_name, weights=_weights(extractor_name))
     settings = [f"clips.generated={clips}", f"clips.real={clips}", "clips.least=2"]
@@ -84,7 +84,7 @@ def cold(extractor_name: str, clips: int) -> None:
 
 def warm(extractor_name: str, clips: int) -> None:
     from vgbench import evaluate, extractors
-    from vgbench.features import FeatureStore
+    from vgbench.evaluation.feature_store import FeatureStore
 
     network = extractors.load(extractor_name, weights=_weights(extractor_name))
     source = "builtin:moving-shapes/{}?size=64&clips=" + str(clips)

@@ -23,7 +23,7 @@ from pathlib import Path
 from vgbench import evaluate
 from vgbench.clips import animated_thumbnail, open_source
 from vgbench.leaderboard.report import write_report
-from vgbench.results import Record
+from vgbench.records.record import Record
 
 CLIPS = "builtin:moving-shapes/{}?size=64&clips={}"
 

@@ -69,7 +69,7 @@ def eval_round(folder: Path) -> None:
     """Write two folders of clips, score one against the other, write a report."""
     from vgbench import evaluate
     from vgbench.clips import open_source, write_clips
-    from vgbench.features import FeatureStore
+    from vgbench.evaluation.feature_store import FeatureStore
     from vgbench.leaderboard.report import write_report
 
     for split, kind in (("train", "mp4"), ("test", "webp")):
@@ -90,9 +90,9 @@ def eval_round(folder: Path) -> None:
 def train_round(folder: Path) -> None:
     """Train in two parts with checkpoints, samples and scores."""
     from vgbench.clips import write_clips
-    from vgbench.sampling import sample_clips
     from vgbench.training import train
-    from vgbench.training.presets import read_config
+    from vgbench.training.reading import read_config
+    from vgbench.training.sampling import sample_clips
     from vgbench.training.score import generator_score
 
     small = ["size=32", "frames=16", "batch=4", "generator.channels=8", "discriminators.0.channels=8"]

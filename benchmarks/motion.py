@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from vgbench.clips import open_source
-from vgbench.motion import WINDOWS, describe
+from vgbench.evaluation.motion_profile import WINDOWS, describe
 
 MEASURED = 8
 """Windows that are timed; all windows of a size cost the same."""

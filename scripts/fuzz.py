@@ -24,9 +24,9 @@ NAMES = ("strip", "npz", "pt", "manifest", "record", "config", "archive", "stati
 INSTRUMENTED = [
     "vgbench.clips",
     "vgbench.config",
-    "vgbench.results",
+    "vgbench.records.record",
     "vgbench.leaderboard.pack",
-    "vgbench.statistics_file",
+    "vgbench.evaluation.statistics_file",
     "vgbench.reference_models.checkpoint",
     "zipfile",
     "tarfile",

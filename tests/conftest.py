@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
-from vgbench import cli, console
+from vgbench import cli
+from vgbench.commands import console
 
 settings.register_profile("no-clock", deadline=None)  # a busy machine is no failure
 settings.register_profile("same-cases-every-time", deadline=None, derandomize=True, database=None)

@@ -27,7 +27,7 @@ PRELOADED = [
     "vgbench.evaluation",
     "vgbench.training.trainer",
     "vgbench.leaderboard.report",
-    "vgbench.sampling",
+    "vgbench.training.sampling",
     "vgbench.clips.write",
     "vgbench.clips.builtin",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vgbench.metrics.score import Score
-from vgbench.results import Clips, ClipSet, Record
+from vgbench.records.record import Clips, ClipSet, Record
 
 
 def small_record() -> Record:

@@ -12,12 +12,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vgbench import extractors, metrics, reference_models
-    from vgbench.evaluation import evaluate
-    from vgbench.results import Record
+    from vgbench.evaluation.evaluate import evaluate
+    from vgbench.records.record import Record
 
 __all__ = ["Record", "__version__", "evaluate", "extractors", "metrics", "reference_models"]
 
-_OBJECTS = {"evaluate": "vgbench.evaluation", "Record": "vgbench.results"}
+_OBJECTS = {"evaluate": "vgbench.evaluation.evaluate", "Record": "vgbench.records.record"}
 _MODULES = ("extractors", "metrics", "reference_models")
 
 

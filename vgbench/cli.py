@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vgbench import __version__, console
-from vgbench.catalogue import KINDS
+from vgbench import __version__
+from vgbench.commands import console
+from vgbench.commands.listing import KINDS
 from vgbench.distributed import launched_world
 from vgbench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SKIPPED_UNDER_STRICT, ConfigError, VgbenchError
 
 if TYPE_CHECKING:
-    from vgbench.features import FeatureStore
-    from vgbench.results import Record
+    from vgbench.evaluation.feature_store import FeatureStore
+    from vgbench.records.record import Record
 
 app = typer.Typer(
     name="vgbench",
@@ -157,10 +158,11 @@ def eval_(
 
     from vgbench.clips import open_source
     from vgbench.config import to_yaml
-    from vgbench.evaluation import evaluate, resolve_protocol
+    from vgbench.evaluation.choices import resolve_protocol
+    from vgbench.evaluation.evaluate import evaluate
+    from vgbench.evaluation.over_time import evaluate_over_time
+    from vgbench.evaluation.statistics_file import is_statistics
     from vgbench.extractors.batch_size import parse_batch_size
-    from vgbench.over_time import evaluate_over_time
-    from vgbench.statistics_file import is_statistics
 
     plan = resolve_protocol(protocol, _metric_names(metrics), extractor, settings or ())
     span = _range(value_range)
@@ -249,7 +251,7 @@ def paired(
     [bold]vgbench paired rebuilt/ -a truth/ -m psnr,lpips,tlp --set resize.fit=crop --set resize.size=64[/]
     """
     from vgbench.clips import open_source
-    from vgbench.paired import evaluate_pairs, plan_pairs
+    from vgbench.evaluation.paired import evaluate_pairs, plan_pairs
 
     if not launched_world().is_main:  # one process does it all
         return
@@ -284,7 +286,7 @@ def _metric_names(text: str | None) -> list[str] | None:
 @contextmanager
 def _feature_store(*, kept: bool) -> Iterator[FeatureStore]:
     """The user's feature store, or one for this command only; says what went to stay within the limit."""
-    from vgbench.features import LIMIT, FeatureStore
+    from vgbench.evaluation.feature_store import LIMIT, FeatureStore
 
     if not kept:
         with TemporaryDirectory(prefix="vgbench-") as folder:
@@ -332,8 +334,8 @@ def _print_record(record: Record, results: Path | None, as_json: bool) -> None:
 
 
 def _print_curve(records: dict[int, Record], as_json: bool) -> None:
+    from vgbench.evaluation.over_time import curve
     from vgbench.leaderboard.terminal import curve_table
-    from vgbench.over_time import curve
 
     if as_json:
         console.print_json(curve(records))
@@ -396,7 +398,7 @@ def train(
     [bold]torchrun --nproc-per-node 4 -m vgbench train mocogan-64 --data ucf101/ -o runs/ucf101[/]
     """
     from vgbench.config import to_yaml
-    from vgbench.training.presets import read_config, read_resumed_config, resume_command
+    from vgbench.training.reading import read_config, read_resumed_config, resume_command
 
     given = {"data": data, "generator": generator, "minutes": minutes, "steps": steps, "threads": threads}
     if preset is None and not (resume and run):
@@ -524,7 +526,7 @@ def sample(
 
     [bold]vgbench sample runs/gru-hinge --fix content --grid content.gif[/]
     """
-    from vgbench.sampling import GRID, write_grid, write_samples
+    from vgbench.training.sampling import GRID, write_grid, write_samples
 
     if (run is None) == (sampler is None):
         raise ConfigError("sample takes a run or --from", "such as vgbench sample runs/x --out samples")
@@ -672,7 +674,7 @@ def history(
 
 def _warn_of_changes(records: Iterable[Record]) -> None:
     """Name the records whose content is not what was written."""
-    from vgbench.results import CHANGED
+    from vgbench.records.record import CHANGED
 
     for code, text in dict.fromkeys(warning for record in records for warning in record.warnings):
         if code == CHANGED:
@@ -689,7 +691,7 @@ def compare(
     """Show the difference of each record to the first with its interval, or how their signatures differ."""
     from vgbench.leaderboard.compare import compare as compare_records
     from vgbench.leaderboard.terminal import comparison_table
-    from vgbench.results import load_record
+    from vgbench.records.record import load_record
 
     first, *further = map(load_record, (baseline, *others))
     for comparison in [compare_records(first, other) for other in further]:
@@ -708,7 +710,7 @@ def gate(
 ) -> None:
     """Exit 3 when a model became worse beyond what the interval explains; for continuous integration."""
     from vgbench.leaderboard.gate import gate as judge
-    from vgbench.results import load_record
+    from vgbench.records.record import load_record
 
     outcome = judge(load_record(baseline), load_record(candidate), _share(max_worse), metric)
     typer.echo(f"{outcome.verdict}: {outcome.reason}")
@@ -982,7 +984,7 @@ def list_(
     debug: Debug = False,
 ) -> None:
     """List what exists: names to use in commands and configs."""
-    from vgbench.catalogue import catalogue
+    from vgbench.commands.listing import catalogue
 
     with console.progress() as report:
         sections = catalogue(kind, measure, names or (), report)
@@ -1089,7 +1091,7 @@ def stats_export(
     debug: Debug = False,
 ) -> None:
     """Write the statistics of a real set; score against them with `vgbench eval CLIPS --against FILE`."""
-    from vgbench.evaluation import export_statistics
+    from vgbench.evaluation.evaluate import export_statistics
     from vgbench.extractors.batch_size import parse_batch_size
 
     with console.progress() as report:
@@ -1168,7 +1170,7 @@ app.add_typer(cache, name="cache")
 @cache.command("info")
 def cache_info(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Show where stored features live and how much room they take."""
-    from vgbench.features import FeatureStore
+    from vgbench.evaluation.feature_store import FeatureStore
 
     store = FeatureStore()
     segments = store.segments()
@@ -1191,7 +1193,7 @@ def cache_prune(
     debug: Debug = False,
 ) -> None:
     """Remove the least recently used features until the store fits, or all of them."""
-    from vgbench.features import FeatureStore
+    from vgbench.evaluation.feature_store import FeatureStore
 
     if (max_gigabytes is None) != everything:
         raise ConfigError("cache prune takes either --max-size or --all", "such as --max-size 5, in GiB")

@@ -18,7 +18,7 @@ from vgbench.bench.suite import read_suite
 from vgbench.bench.work import steps_done
 from vgbench.cli import app
 from vgbench.errors import VgbenchError
-from vgbench.results import find_records, load_record
+from vgbench.records.record import find_records, load_record
 
 SMOKE = Path(__file__).parents[2] / "suites" / "smoke.yaml"
 

@@ -20,7 +20,7 @@ import forked
 from safetensors import safe_open
 
 from vgbench.config import to_yaml
-from vgbench.results import CHANGED, find_records, load_record
+from vgbench.records.record import CHANGED, find_records, load_record
 
 TESTS = Path(__file__).parents[1]
 for folder_of_modules in (TESTS, TESTS / "training", TESTS.parent):

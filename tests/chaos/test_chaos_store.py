@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chaos.kills import JOBS, start
 
-from vgbench.features import FeatureStore
-from vgbench.results import find_records, load_record
+from vgbench.evaluation.feature_store import FeatureStore
+from vgbench.records.record import find_records, load_record
 
 
 def test_four_evaluations_and_a_prune(chaos, tmp_path):

@@ -15,7 +15,7 @@ from stub_extractor import StubExtractor
 from vgbench import evaluate
 from vgbench.clips import open_source
 from vgbench.errors import BadClip, VgbenchError
-from vgbench.results import load_record
+from vgbench.records.record import load_record
 
 SETTINGS = ["clips.least=2", "clips.generated=99", "clips.real=4", "windows.frames=4", "windows.per_clip=1"]
 

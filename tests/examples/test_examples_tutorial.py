@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgbench import console
 from vgbench.cli import app
-from vgbench.results import find_records, load_record
+from vgbench.commands import console
+from vgbench.records.record import find_records, load_record
 
 ROOT = Path(__file__).parents[2]
 FEW = "16"

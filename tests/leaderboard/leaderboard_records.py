@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from vgbench.metrics.score import Score
-from vgbench.results import Clips, ClipSet, ExtractorUse, Record
-from vgbench.signature import Signature
+from vgbench.records.record import Clips, ClipSet, ExtractorUse, Record
+from vgbench.records.signature import Signature
 
 FIELDS = (
     ("protocol", "quick"),

@@ -17,7 +17,7 @@ from leaderboard_browser import browse
 from leaderboard_records import FIELDS, make_record, make_score, save_with_thumbnails, webp
 
 from vgbench.leaderboard.report import write_report
-from vgbench.results import SkippedClip
+from vgbench.records.record import SkippedClip
 
 MOTION = {"mean": [0.1, 0.2, 0.3], "error": [0.01, 0.02, 0.01]}
 

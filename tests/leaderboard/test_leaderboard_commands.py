@@ -16,9 +16,9 @@ import pytest
 import yaml
 from leaderboard_records import FIELDS, make_record, make_score
 
-from vgbench.evaluation import evaluate
+from vgbench.evaluation.evaluate import evaluate
 from vgbench.leaderboard.pack import pack
-from vgbench.results import Clips, ClipSet, ClipUse
+from vgbench.records.record import Clips, ClipSet, ClipUse
 
 REAL = "builtin:moving-shapes/test?size=32&clips=12"
 GENERATED = "builtin:moving-shapes/train?size=32&clips=12"

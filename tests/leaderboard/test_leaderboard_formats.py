@@ -33,7 +33,7 @@ from vgbench.leaderboard.terminal import (
     verification_table,
 )
 from vgbench.leaderboard.verification import MetricCheck, Verification
-from vgbench.results import ExtractorUse
+from vgbench.records.record import ExtractorUse
 
 NASTY = r"a|b & 50% of_#{1} ~^$x$ \end{tabular} **x** `y` <script>alert(1)</script> [z](http://z)"
 

@@ -20,7 +20,7 @@ from vgbench.leaderboard.ranking import Cell, rank
 from vgbench.leaderboard.report import write_report
 from vgbench.leaderboard.reproduce import eval_command
 from vgbench.leaderboard.whiskers import Axis, column_axis, whisker
-from vgbench.results import SkippedClip
+from vgbench.records.record import SkippedClip
 
 SCREENSHOTS = Path(__file__).parents[2] / "output" / "screenshots"
 
@@ -153,7 +153,7 @@ def test_a_changed_missing_or_foreign_thumbnail_is_left_out(tmp_path):
     folder = tmp_path / f"{record.stem}.clips"
     (folder / "generated-0.webp").write_bytes(webp(9))
     (folder / "generated-1.webp").unlink()
-    from vgbench.results import load_record
+    from vgbench.records.record import load_record
 
     album = thumbnails.collect(rank([load_record(path)], paths=[path]))
     (pictures,) = album.generated.values()
@@ -176,7 +176,7 @@ def webp_that_announces(side):
 
 
 def test_a_small_file_that_announces_a_huge_picture_is_left_out(tmp_path):
-    from vgbench.results import load_record
+    from vgbench.records.record import load_record
 
     pictures = [webp_that_announces(16), webp_that_announces(16383), webp()[:-30]]
     assert len(pictures[1]) < 200
@@ -204,7 +204,7 @@ def test_a_thumbnail_outside_of_the_folder_is_not_read(tmp_path):
 
 def test_the_budget_is_shared_fairly_and_said(tmp_path):
     paths = [save_with_thumbnails(make_record(m), tmp_path, [webp(i) for i in range(4)]) for m in ("a", "b")]
-    from vgbench.results import load_record
+    from vgbench.records.record import load_record
 
     groups = rank([load_record(path) for path in paths], paths=paths)
     size = thumbnails._read(tmp_path, *next(iter(groups[0].rows[0].record.thumbnails.items())))[1]

@@ -12,7 +12,7 @@ from leaderboard_records import make_record
 
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.pack import MANIFEST, RECORD, pack, unpack_checked
-from vgbench.results import load_record
+from vgbench.records.record import load_record
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from vgbench.leaderboard.html_page import render_html
 from vgbench.leaderboard.plots import curves, flow_bars, motion_curves, motion_tops
 from vgbench.leaderboard.ranking import rank
 from vgbench.leaderboard.tradeoffs import measures, tradeoffs
-from vgbench.svg import svg
+from vgbench.pages.svg import svg
 
 
 def drawn(plot):

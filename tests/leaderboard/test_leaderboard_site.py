@@ -11,7 +11,7 @@ from leaderboard_records import make_record
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.report import load_groups
 from vgbench.leaderboard.site import write_site
-from vgbench.results import load_record
+from vgbench.records.record import load_record
 
 
 @pytest.fixture

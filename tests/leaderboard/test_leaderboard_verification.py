@@ -12,10 +12,10 @@ from stub_extractor import StubExtractor
 
 import vgbench
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.features import FeatureStore
+from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.leaderboard.pack import pack
 from vgbench.leaderboard.verification import _without_scores, compare_scores, read_submission, verify
-from vgbench.results import load_record
+from vgbench.records.record import load_record
 
 SETTINGS = ["clips.generated=16", "clips.real=16", "clips.least=4", "resize.size=32"]
 REAL = "builtin:moving-shapes/test?size=32&clips=16"

@@ -10,16 +10,15 @@ import torch
 from PIL import Image
 from tiny import FRAMES, SIZE, config, generator, moving_squares
 
-from vgbench import sampling
 from vgbench.cli import app
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.records.sample_card import read_card
 from vgbench.reference_models import build, load
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
-from vgbench.sample_card import read_card
-from vgbench.sampling import CHUNK, sample_clips, write_grid, write_samples
-from vgbench.training import train
+from vgbench.training import sampling, train
+from vgbench.training.sampling import CHUNK, sample_clips, write_grid, write_samples
 from vgbench.training.score import generator_score, score_samples
 
 CONTINUES = {"regularisers": [{"name": "first-frame"}], "generator": generator(first_frame=True)}

@@ -16,7 +16,7 @@ from vgbench.training import describe, preset_names, preset_path, read_config
 from vgbench.training.catalogue import kinds_of_steps
 from vgbench.training.config import CONSTRAINT_NAMES, GRADIENT_PENALTIES, fixed_differences
 from vgbench.training.players import build_players
-from vgbench.training.presets import read_resumed_config, resume_command
+from vgbench.training.reading import read_resumed_config, resume_command
 from vgbench.training.trainer import check
 
 

@@ -16,13 +16,13 @@ from torch import nn
 from vgbench.clips.grid import tile, write_gif
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models import load
-from vgbench.sampling import GRID, write_grid
 from vgbench.training import Diverged, list_models, run, train
 from vgbench.training.augment import AUGMENTATIONS, augment, draw
 from vgbench.training.boards import strips
 from vgbench.training.catalogue import bounded_seconds_per_step, describe_config
 from vgbench.training.ema import decay, update
 from vgbench.training.players import learning_rate_share
+from vgbench.training.sampling import GRID, write_grid
 
 
 @pytest.mark.parametrize("kind", AUGMENTATIONS)

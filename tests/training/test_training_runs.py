@@ -27,7 +27,7 @@ from vgbench.clips import open_source
 from vgbench.config import to_yaml
 from vgbench.distributed import World, joined_world
 from vgbench.errors import VgbenchError
-from vgbench.evaluation import evaluate
+from vgbench.evaluation.evaluate import evaluate
 from vgbench.reference_models import load
 from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator

@@ -11,8 +11,8 @@ import vgbench
 from vgbench.audit import words
 from vgbench.audit.result import AuditResult, MetricAudit, Point, Reaction
 from vgbench.metrics.score import Score
-from vgbench.page_templates import csp_hash, templates
-from vgbench.svg import plain_label, svg
+from vgbench.pages.svg import plain_label, svg
+from vgbench.pages.templates import csp_hash, templates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from vgbench import atomic
 from vgbench.errors import VgbenchError
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
+from vgbench.storage import atomic
 
 SCHEMA = 1
 

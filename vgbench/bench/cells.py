@@ -14,11 +14,11 @@ from typing import Any, Literal
 from vgbench.bench.suite import Evaluation, Models, Overrides, Suite
 from vgbench.config import Config, parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.evaluation import resolve_protocol
+from vgbench.evaluation.choices import resolve_protocol
+from vgbench.presets import preset_path
 from vgbench.protocol import Protocol
-from vgbench.results import Record, find_records, load_record
+from vgbench.records.record import Record, find_records, load_record
 from vgbench.training.config import MAY_CHANGE, TrainConfig
-from vgbench.training.presets import preset_path
 
 DOES_NOT_MATTER = {key for key in MAY_CHANGE if "." not in key} - {"steps", "micro_batch"}
 """Keys of a training config that do not change what the weights become; "data" is named apart.

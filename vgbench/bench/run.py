@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vgbench import atomic
 from vgbench.bench.cells import Cell, expand, model_key, recorded
 from vgbench.bench.processes import over_processes
 from vgbench.bench.suite import Suite
@@ -16,6 +15,7 @@ from vgbench.bench.summary import write_summary
 from vgbench.bench.work import Task, do, steps_done, tasks_left, time_step
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.report import write_report
+from vgbench.storage import atomic
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from vgbench.leaderboard.markdown import code, escape
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.report import load_groups, write_files
 from vgbench.leaderboard.rounding import number
-from vgbench.results import Record
+from vgbench.records.record import Record
 
 LEAST_RANKED = 3
 """Fewer models than this have no rank correlation worth a number."""

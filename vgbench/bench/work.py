@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vgbench.atomic import replacing
 from vgbench.bench.cells import Cell, folder_name, protocol_of, score_key
 from vgbench.bench.sources import open_reference, open_side
 from vgbench.bench.suite import Evaluation, Suite
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource
-from vgbench.sample_card import read_card
+from vgbench.records.sample_card import read_card
+from vgbench.storage.atomic import replacing
 from vgbench.training.config import TrainConfig
 
 Report = Callable[[str, int, int], None]
@@ -75,7 +75,7 @@ def trained(task: Task, config: TrainConfig, source: ClipSource, report: Report)
 
 def sampled(task: Task, report: Report) -> Path:
     """Clips of the trained generator; the folder appears whole or not at all."""
-    from vgbench.sampling import write_samples
+    from vgbench.training.sampling import write_samples
 
     folder = task.folder / "clips"
     wanted = task.suite.sampling
@@ -105,7 +105,7 @@ def score(
     task: Task, generated: ClipSource, real: ClipSource, details: dict[str, Any], report: Report
 ) -> None:
     """One record a protocol, with what the summary needs to know of the cell."""
-    from vgbench.evaluation import evaluate
+    from vgbench.evaluation.evaluate import evaluate
 
     for evaluation in task.evaluations:
         bench = {

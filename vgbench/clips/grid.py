@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vgbench.atomic import replacing
+from vgbench.storage.atomic import replacing
 
 
 def tile(clips: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:

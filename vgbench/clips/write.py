@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from vgbench.atomic import replacing
 from vgbench.clips.clip import Frames
 from vgbench.errors import VgbenchError
 from vgbench.named import lookup
+from vgbench.storage.atomic import replacing
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vgbench import atomic
 from vgbench.clips.clip import printable
 from vgbench.clips.listing import ARCHIVES, COMPRESSED_TARS
 from vgbench.datasets.known import KNOWN, KnownSet
 from vgbench.errors import VgbenchError
 from vgbench.named import lookup
+from vgbench.storage import atomic
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from html import escape
 
 from vgbench.leaderboard.ranking import Group, Row
 from vgbench.leaderboard.rounding import decimals_for, with_error
-from vgbench.results import NOT_COMPARABLE
+from vgbench.records.record import NOT_COMPARABLE
 
 _CHARACTER = 6.6
 """Pixels that one character of 11 px Verdana takes, on average; `textLength` makes the text fit exactly."""

@@ -9,8 +9,8 @@ from vgbench.leaderboard.direction import badness, direction
 from vgbench.leaderboard.significance import Difference, score_difference
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
-from vgbench.results import Record
-from vgbench.signature import Signature, differences
+from vgbench.records.record import Record
+from vgbench.records.signature import Signature, differences
 
 
 class NotComparable(VgbenchError):

@@ -14,7 +14,7 @@ from vgbench.leaderboard.compare import (
 )
 from vgbench.leaderboard.direction import badness
 from vgbench.leaderboard.rounding import decimals_for, difference_text, with_error
-from vgbench.results import Record, require_unchanged
+from vgbench.records.record import Record, require_unchanged
 
 EXIT_CODES = {"pass": 0, "worse": 3, "not comparable": 2}
 

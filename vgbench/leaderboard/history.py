@@ -13,8 +13,8 @@ from vgbench.leaderboard.significance import Difference
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 from vgbench.named import unknown_name
-from vgbench.results import Record
-from vgbench.signature import Signature
+from vgbench.records.record import Record
+from vgbench.records.signature import Signature
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ from vgbench.leaderboard.rounding import decimals_for_difference, interval_text,
 from vgbench.leaderboard.table import column_decimals, footnotes, reading_notes
 from vgbench.leaderboard.tradeoffs import costs, measures, metric_title, tradeoffs, words
 from vgbench.leaderboard.whiskers import Whisker, column_axis, whisker
-from vgbench.page_templates import csp_hash, templates
-from vgbench.results import Record
-from vgbench.svg import svg
+from vgbench.pages.svg import svg
+from vgbench.pages.templates import csp_hash, templates
+from vgbench.records.record import Record
 
 MOST_SKIPPED = 50
 """Skipped clips listed for one side; the record names all of them."""

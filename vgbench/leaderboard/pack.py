@@ -15,12 +15,12 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from vgbench import atomic
 from vgbench.config import Config
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.thumbnails import own_names
-from vgbench.results import Record, load_record, parse_record, require_unchanged
-from vgbench.signature import Signature
+from vgbench.records.record import Record, load_record, parse_record, require_unchanged
+from vgbench.records.signature import Signature
+from vgbench.storage import atomic
 
 MANIFEST = "manifest.json"
 RECORD = "record.json"

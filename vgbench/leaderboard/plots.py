@@ -1,4 +1,4 @@
-"""Plots of one model: what its record holds, read with care, and drawn on the axes of `vgbench.svg`."""
+"""Plots of one model: what its record holds, read with care, and drawn on the axes of `vgbench.pages.svg`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vgbench.leaderboard.history import History
 from vgbench.leaderboard.ranking import Row
-from vgbench.svg import plain_label
+from vgbench.pages.svg import plain_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

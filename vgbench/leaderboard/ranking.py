@@ -15,8 +15,8 @@ from vgbench.leaderboard.direction import badness, direction
 from vgbench.leaderboard.significance import LEVEL, Difference, holm, score_difference
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
-from vgbench.results import Record
-from vgbench.signature import Signature
+from vgbench.records.record import Record
+from vgbench.records.signature import Signature
 
 Role = Literal["model", "real", "control"]
 """What a row is: a ranked model, or a line of reference without a rank (real clips, a deliberate control)."""

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vgbench import atomic
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.badge import badge_files
 from vgbench.leaderboard.data_frame import has_parquet, render_csv, render_parquet
@@ -17,7 +16,8 @@ from vgbench.leaderboard.markdown import render_markdown
 from vgbench.leaderboard.published import PublishedLine, load_published, published_lines
 from vgbench.leaderboard.ranking import Group, rank
 from vgbench.named import lookup, unknown_name
-from vgbench.results import Record, find_records, load_record
+from vgbench.records.record import Record, find_records, load_record
+from vgbench.storage import atomic
 
 Render = Callable[[Sequence[Group], str, Sequence[PublishedLine]], str | bytes]
 FORMATS: dict[str, tuple[str, Render]] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vgbench.errors import ConfigError
-from vgbench.results import Record
+from vgbench.records.record import Record
 
 
 def eval_command(record: Record) -> str:

@@ -15,7 +15,7 @@ from vgbench.leaderboard.markdown import render_markdown
 from vgbench.leaderboard.published import load_published, published_lines
 from vgbench.leaderboard.report import load_groups, write_files
 from vgbench.leaderboard.thumbnails import own_names
-from vgbench.results import Record, load_record
+from vgbench.records.record import Record, load_record
 
 RECORDS = "records"
 

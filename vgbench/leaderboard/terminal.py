@@ -22,7 +22,7 @@ from vgbench.leaderboard.rounding import (
 )
 from vgbench.leaderboard.table import TextCell, TextTable, text_table
 from vgbench.leaderboard.verification import Verification
-from vgbench.results import Record
+from vgbench.records.record import Record
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

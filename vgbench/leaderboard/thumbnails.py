@@ -14,7 +14,7 @@ from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
 from vgbench.leaderboard.ranking import Group, Row
-from vgbench.results import Record
+from vgbench.records.record import Record
 
 BUDGET = 3_300_000
 """Bytes of pictures in one page; base64 makes a third more of them, which keeps the page under 5 MB."""

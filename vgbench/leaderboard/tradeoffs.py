@@ -13,7 +13,7 @@ from vgbench.leaderboard.ranking import Group, Role, Row
 from vgbench.metrics import METRICS
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
-from vgbench.svg import plain_label
+from vgbench.pages.svg import plain_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from vgbench.config import parse
 from vgbench.errors import EXIT_OK, ConfigError, VgbenchError
 from vgbench.leaderboard.pack import read_checked
 from vgbench.metrics.score import Score
-from vgbench.results import (
+from vgbench.records.record import (
     BELOW_REAL,
     CHANGED,
     DAMAGED_STORE,
@@ -25,13 +25,13 @@ from vgbench.results import (
     Record,
     load_record,
 )
-from vgbench.signature import Signature, differences
+from vgbench.records.signature import Signature, differences
 
 if TYPE_CHECKING:
+    from vgbench.evaluation.feature_store import FeatureStore
     from vgbench.extractors.batch_size import Batches, BatchSize
     from vgbench.extractors.extractor import Extractor
-    from vgbench.features import FeatureStore
-    from vgbench.pipeline import Progress
+    from vgbench.progress import Progress
 
 EXIT_DIFFERS = 3
 TOLERANCE = 1e-6
@@ -153,12 +153,12 @@ def verify(
     if generated is None:
         return Verification(record, problems=tuple(problems))
 
-    from vgbench.evaluation import evaluate
+    from vgbench.evaluation.evaluate import evaluate
     from vgbench.protocol import Protocol
 
     where = f"protocol of the record '{record.model}'"
     if record.protocol.get("name") == "paired":
-        from vgbench.paired import PairedProtocol, evaluate_pairs
+        from vgbench.evaluation.paired import PairedProtocol, evaluate_pairs
 
         pairs = parse(PairedProtocol, record.protocol, where)
         again = evaluate_pairs(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vgbench.config import Config, parse, read_yaml
+from vgbench.config import Config, parse
 from vgbench.errors import VgbenchError
-from vgbench.named import unknown_name
+from vgbench.presets import preset_names, read_source
 from vgbench.reference_models.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -25,16 +25,6 @@ WHICH = {
 """Where `load` looks inside a run folder."""
 
 
-def preset_folder() -> Path:
-    """Folder of the YAML presets, which describe a model and its training together."""
-    return Path(__file__).parents[1] / "training" / "presets"
-
-
-def preset_names() -> list[str]:
-    """Names of the presets that vgbench ships."""
-    return sorted(path.stem for path in preset_folder().glob("*.yaml"))
-
-
 def model_config(source: str | Path | Mapping[str, Any] | Config) -> ModelConfig:
     """Find the model part of a preset name, a YAML file, a mapping or a config.
 
@@ -49,12 +39,7 @@ def model_config(source: str | Path | Mapping[str, Any] | Config) -> ModelConfig
     elif isinstance(source, Mapping):
         values, where = source, "model config"
     else:
-        path = Path(source)
-        if not path.suffix:
-            path = preset_folder() / f"{source}.yaml"
-            if not path.exists():
-                raise unknown_name("preset", str(source), preset_names())
-        values, where = read_yaml(path), str(source)
+        values, where = read_source(source), str(source)
     known = {key: value for key, value in values.items() if key in ModelConfig.model_fields}
     return parse(ModelConfig, known, where)
 

@@ -14,7 +14,7 @@ from vgbench.config import parse
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.config import ModelConfig
 from vgbench.reference_models.generator import Generator
-from vgbench.tensor_file import load_tensors, save_tensors
+from vgbench.storage.tensor_file import load_tensors, save_tensors
 
 SCHEMA = 1
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vgbench.presets import describe, preset_names, preset_path
 from vgbench.training.catalogue import PresetFacts, list_models
 from vgbench.training.config import TrainConfig
-from vgbench.training.presets import describe, preset_names, preset_path, read_config
+from vgbench.training.reading import read_config
 
 if TYPE_CHECKING:
     from vgbench.training.run import Progress

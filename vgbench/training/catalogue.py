@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from vgbench.presets import describe, preset_names
 from vgbench.training.config import TrainConfig
-from vgbench.training.presets import describe, preset_names, read_config
+from vgbench.training.reading import read_config
 
 NO_DATA = "path/to/clips"
 """The data of presets that leave the choice of clips to the user."""

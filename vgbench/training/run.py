@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vgbench import atomic
 from vgbench.clips.clip import Frames
 from vgbench.clips.grid import write_gif
 from vgbench.distributed import World, alone, from_main
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
+from vgbench.storage import atomic
 from vgbench.training.boards import Board, TensorBoard, WeightsAndBiases
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Windows

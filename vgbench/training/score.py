@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, Frames
-from vgbench.evaluation import evaluate
-from vgbench.features import FeatureStore
+from vgbench.evaluation.evaluate import evaluate
+from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.protocol import load
 from vgbench.reference_models.generator import Generator
 from vgbench.training.data import Windows

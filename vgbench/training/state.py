@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.tensor_file import load_tensors, save_tensors
+from vgbench.storage.tensor_file import load_tensors, save_tensors
 
 SCHEMA = 1
 

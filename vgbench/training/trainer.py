@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 
-from vgbench import atomic
 from vgbench.clips.clip import ClipSource
 from vgbench.config import parse, read_yaml, to_yaml
 from vgbench.distributed import World, joined_world
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator
+from vgbench.storage import atomic
 from vgbench.training import ema
 from vgbench.training.config import TrainConfig, fixed_differences
 from vgbench.training.data import Windows, class_names, positions
@@ -31,7 +31,7 @@ from vgbench.training.lock import locked
 from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, draw, generator_phase
 from vgbench.training.players import Players, build_players, set_learning_rates
-from vgbench.training.presets import resume_command
+from vgbench.training.reading import resume_command
 from vgbench.training.run import Progress, Run, Stopped, keep_lines
 from vgbench.training.soundness import Diverged, require_sound
 from vgbench.training.state import load_state, read_counters

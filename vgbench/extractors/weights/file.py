@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from vgbench.atomic import write_bytes
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.storage.atomic import write_bytes
 
 
 @dataclass(frozen=True)

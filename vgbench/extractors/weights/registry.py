@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from vgbench import atomic
-from vgbench.cache_folder import cache_folder
 from vgbench.errors import VgbenchError
 from vgbench.extractors.weights import file
 from vgbench.extractors.weights.arrays_pickle import load_arrays
 from vgbench.extractors.weights.file import WeightsFile
 from vgbench.named import lookup
+from vgbench.storage import atomic
+from vgbench.storage.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     from vgbench.extractors.weights.download import Report

@@ -1,0 +1,1 @@
+"""The commands of `vgbench`, one module for each group. Importing them imports no torch."""

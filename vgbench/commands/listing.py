@@ -1,0 +1,184 @@
+"""What `vgbench list` prints: every name that commands and configs know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from vgbench.errors import ConfigError
+from vgbench.named import load_target, unknown_name
+
+Entries = list[tuple[str, str]]
+"""(name, one line about it)."""
+
+
+def catalogue(
+    kind: str = "all",
+    measure: bool = False,
+    names: Sequence[str] = (),
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Entries]:
+    """List what exists.
+
+    Args:
+        kind: a key of `SECTIONS`; "parts", the sections of what models and their training are made of; or
+            "all" but the models, which take a while to count.
+        measure: time a training step of each preset on this machine, at most about 20 s each.
+        names: of "models", only these.
+        progress: called as (stage, done, total) while models are counted or timed.
+
+    Raises:
+        ConfigError: unknown kind.
+    """
+    if kind == "all":
+        return {name: section() for name, section in SECTIONS.items() if name != "models"}
+    if kind == "models":
+        return {"models": _models(measure, names, progress)}
+    if names:
+        raise ConfigError(f"list {kind} takes no names", "names pick models: vgbench list models gru-hinge")
+    if kind == "parts":
+        return {name: SECTIONS[name]() for name in PARTS}
+    if kind not in SECTIONS:
+        raise unknown_name("kind of list", kind, KINDS)
+    return {kind: SECTIONS[kind]()}
+
+
+def _protocols() -> Entries:
+    from vgbench.protocol import load, protocol_names
+
+    return [(name, load(name).summary) for name in protocol_names()]
+
+
+def _metrics() -> Entries:
+    from vgbench.metrics import METRICS
+
+    return [(name, f"{metric.title} ({metric.citation})") for name, metric in METRICS.items()]
+
+
+def _paired() -> Entries:
+    from vgbench.metrics.paired import PAIRED
+
+    return [(name, f"{metric.title} ({metric.citation})") for name, metric in PAIRED.items()]
+
+
+def _extractors() -> Entries:
+    from vgbench.extractors import EXTRACTORS
+    from vgbench.extractors.summary import summarise
+
+    return [(name, summarise(name)) for name in EXTRACTORS]
+
+
+def _presets() -> Entries:
+    from vgbench.presets import describe, preset_names
+
+    return [(name, describe(name)) for name in preset_names()]
+
+
+def _models(
+    measure: bool = False,
+    names: Sequence[str] = (),
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Entries:
+    from vgbench.training.catalogue import list_models
+
+    found = list_models(names or None, measured_steps=3 if measure else 0, progress=progress)
+    return [(facts.name, str(facts)) for facts in found]
+
+
+def _sources() -> Entries:
+    from vgbench.clips.builtin import SOURCES
+
+    return [(f"builtin:{name}", _first_line(load_target(make))) for name, make in SOURCES.items()]
+
+
+def _motion() -> Entries:
+    from vgbench.reference_models.motion import MOTIONS
+
+    return _described(MOTIONS)
+
+
+def _decoders() -> Entries:
+    from vgbench.reference_models.decoders import DECODERS
+
+    return _described(DECODERS)
+
+
+def _losses() -> Entries:
+    from vgbench.reference_models.losses import LOSSES
+
+    sides = (
+        (name, _first_line(loss.discriminator), _first_line(loss.generator)) for name, loss in LOSSES.items()
+    )
+    return [(name, f"{critic} Generator: {own}" if own else critic) for name, critic, own in sides]
+
+
+def _discriminators() -> Entries:
+    from vgbench.reference_models.discriminators import DISCRIMINATORS
+
+    return _described(DISCRIMINATORS)
+
+
+def _regularisers() -> Entries:
+    from vgbench.reference_models.constraints import CONSTRAINTS
+    from vgbench.reference_models.penalties import DISCRIMINATOR_PENALTIES, GENERATOR_TERMS
+
+    return _described({**DISCRIMINATOR_PENALTIES, **GENERATOR_TERMS, **CONSTRAINTS})
+
+
+def _augmentations() -> Entries:
+    from vgbench.training.augment import AUGMENTATIONS
+
+    return _described(AUGMENTATIONS)
+
+
+def _datasets() -> Entries:
+    from vgbench.datasets.known import KNOWN
+
+    return [(name, f"{known.title} ({known.layout})") for name, known in KNOWN.items()]
+
+
+def _distortions() -> Entries:
+    from vgbench.audit.halves import ALL_DISTORTIONS, KIND_OF
+    from vgbench.clips.distortions import FRAME_DISTORTIONS
+
+    what = {name: f": {_first_line(function)}" for name, function in FRAME_DISTORTIONS.items()}
+    return [(name, f"{KIND_OF[name]} damage{what.get(name, '')}") for name in ALL_DISTORTIONS]
+
+
+def _published() -> Entries:
+    from vgbench.leaderboard.published import shipped
+
+    metrics: dict[str, dict[str, None]] = {}
+    for table in shipped():
+        metrics.setdefault(table.dataset, {})[table.metric] = None
+    return [(name, f"published scores: {', '.join(found)}") for name, found in metrics.items()]
+
+
+def _described(parts: Mapping[str, object]) -> Entries:
+    return [(name, _first_line(part)) for name, part in parts.items()]
+
+
+def _first_line(part: object) -> str:
+    return (part.__doc__ or "").partition("\n")[0]
+
+
+SECTIONS: dict[str, Callable[[], Entries]] = {
+    "protocols": _protocols,
+    "metrics": _metrics,
+    "paired": _paired,
+    "extractors": _extractors,
+    "presets": _presets,
+    "models": _models,
+    "motion": _motion,
+    "decoders": _decoders,
+    "losses": _losses,
+    "discriminators": _discriminators,
+    "regularisers": _regularisers,
+    "augmentations": _augmentations,
+    "sources": _sources,
+    "datasets": _datasets,
+    "distortions": _distortions,
+    "published": _published,
+}
+PARTS = ("motion", "decoders", "losses", "discriminators", "regularisers", "augmentations")
+KINDS = (*SECTIONS, "parts", "all")
+"""What `vgbench list` takes."""

@@ -1,0 +1,333 @@
+"""`evaluate`, the function behind `vgbench eval`: clips in, record out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Unpack
+
+import torch
+
+from vgbench.clips import open_source
+from vgbench.clips.clip import ClipSource, printable
+from vgbench.distributed import World, from_main, gather, joined_world
+from vgbench.errors import ConfigError, SkippedClips, VgbenchError
+from vgbench.evaluation import motion_profile, warnings
+from vgbench.evaluation.choices import Plan, make_plan, reason_of, resolve_protocol
+from vgbench.evaluation.execution import Execution, ExecutionOptions
+from vgbench.evaluation.measure import measure
+from vgbench.evaluation.measured import Measured, Side, are_identical
+from vgbench.evaluation.signing import metric_signatures, signature_fields
+from vgbench.evaluation.statistics_file import is_statistics, load_statistics, save_statistics
+from vgbench.evaluation.thumbnails import save_with_thumbnails, show
+from vgbench.extractors.compiled import CompiledExtractor
+from vgbench.extractors.extractor import Extractor, ExtractorSpec
+from vgbench.metrics import Choice, Score
+from vgbench.metrics.metric import Better
+from vgbench.metrics.uncertainty import without_error
+from vgbench.protocol import Protocol
+from vgbench.records.record import (
+    Clips,
+    ClipSet,
+    ClipUse,
+    ExtractorUse,
+    Record,
+    SkippedClip,
+    environment,
+    now,
+)
+from vgbench.records.sample_card import read_card
+from vgbench.records.signature import Signature
+
+
+def evaluate(
+    generated: Any,
+    real: Any,
+    protocol: str | Protocol = "quick",
+    metrics: Sequence[str] | None = None,
+    extractor: str | Extractor | None = None,
+    name: str | None = None,
+    results: str | Path | None = None,
+    *,
+    settings: Iterable[str] = (),
+    strict: bool = False,
+    lenient: bool = False,
+    details: Mapping[str, Any] | None = None,
+    **execution: Unpack[ExecutionOptions],
+) -> Record:
+    """Score generated clips against real ones under a protocol.
+
+    Args:
+        generated: path, URL, `builtin:NAME`, array uint8 [N, T, H, W, 3], or an iterable of clips.
+        real: the same for the real side, or a statistics file of `export_statistics`.
+        protocol: name of a shipped protocol, path of a YAML file, or a `Protocol`.
+        metrics: override the protocol's metrics, such as `["fvd", "prdc(k=3)"]`.
+        extractor: override the protocol's extractor: a name, `package.module:Class`, or an `Extractor`.
+        name: the model's name in tables; by default the last part of the generated source's name.
+        results: folder to save the record and its thumbnails in; nothing is saved without it.
+        settings: `key=value` changes to the protocol; the signature shows them.
+        strict: a skipped clip is an error, raised after the record was saved.
+        lenient: a metric that these clips or this extractor do not allow, such as one of classes where a
+            class is missing, is named with its reason in `details["unscored"]` instead of being an error.
+        details: kept in the record as they are.
+        execution: `batch_size`, `workers`, `device`, `compiled`, `store` and `progress`, which change no
+            score; see `vgbench.evaluation.execution.Execution`.
+
+    Returns:
+        The record; `record.scores["fvd"].value` and so on. Under `torchrun` every rank gets the same one.
+
+    Raises:
+        ConfigError: unknown protocol, metric or extractor, or a bad setting.
+        NotEnoughClips: a side has fewer usable clips than the protocol needs.
+        SkippedClips: under `strict`.
+    """
+    began = time.monotonic()
+    how = Execution.of(execution)
+    resolved = resolve_protocol(protocol, metrics, extractor, settings)
+    if is_statistics(generated) and not _sides_are_alike(resolved):
+        raise ConfigError(
+            f"{generated}: statistics hold the windows of a real set, and protocol '{resolved.name}' chooses "
+            "those of a generated one by another rule",
+            "give the clips themselves",
+        )
+    with joined_world() as world:
+        plan = make_plan(resolved, extractor, how, lenient)
+        run = measure_sides(plan, {"real": real, "generated": generated}, how, world)
+        with run.timed("metrics"):
+            scores, unscored = _score(plan.choices, run.measured, lenient)
+            if are_identical(run.measured):
+                scores = {metric: without_error(score) for metric, score in scores.items()}
+        run.seconds["total"] = round(time.monotonic() - began, 3)
+        record = _record(run, scores, unscored, name, how, details or {})
+        if results is not None and world.is_main:
+            shown = {
+                side: show(source, side, run.measured, resolved, how.store)
+                for side, source in run.opened.items()
+            }
+            motion = motion_profile.summarise({side: one.motion for side, one in shown.items()})
+            if motion:
+                record = record.model_copy(update={"details": {"motion": motion, **record.details}})
+            record = save_with_thumbnails(record, Path(results), shown, resolved)
+        record = from_main(record, world)  # with its thumbnails, and the name it was saved by
+        how.store.prune()
+    if strict:
+        require_none_skipped(run.measured.values())
+    return record
+
+
+def export_statistics(
+    real: Any,
+    path: str | Path,
+    protocol: str | Protocol = "quick",
+    metrics: Sequence[str] | None = None,
+    extractor: str | Extractor | None = None,
+    *,
+    settings: Iterable[str] = (),
+    lenient: bool = False,
+    warn: Callable[[str, str], None] | None = None,
+    **execution: Unpack[ExecutionOptions],
+) -> Path:
+    """Measure a real set and write what scores need of it to one file.
+
+    Arguments as for `evaluate`; `warn` is called as (warning code, sentence) for each metric that `lenient`
+    left out, and for damage found in the feature store.
+    """
+    how = Execution.of(execution)
+    resolved = resolve_protocol(protocol, metrics, extractor, settings)
+    with joined_world() as world:
+        plan = make_plan(resolved, extractor, how, lenient)
+        run = measure_sides(plan, {"real": real}, how, world)
+        if warn is not None and world.is_main:
+            for metric, error in plan.unfit.items():
+                warn("left-out", f"{metric}: {reason_of(metric, error)}")
+            for code, sentence in warnings.of_store(run.damaged):
+                warn(code, sentence)
+        if not world.is_main:
+            return Path(path)
+        return save_statistics(path, run.measured["real"], plan.protocol, plan.measures)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An evaluation whose sides have been measured.
+
+    Attributes:
+        plan: what was measured.
+        opened: the sources that are clips, and not statistics.
+        measured: what was found on each side.
+        damaged: names of damaged segments of the feature store that each rank came upon.
+        seconds: wall time of each stage.
+    """
+
+    plan: Plan
+    opened: dict[Side, ClipSource] = field(default_factory=dict)
+    measured: dict[Side, Measured] = field(default_factory=dict)
+    damaged: list[list[str]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note the wall time of what happens inside."""
+        start = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - start, 3)
+
+
+def measure_sides(plan: Plan, sources: Mapping[Side, Any], how: Execution, world: World) -> Run:
+    """Open each source and measure it; statistics files are read.
+
+    Raises:
+        NotEnoughClips: a side has fewer usable clips than the protocol needs.
+        VgbenchError: a source cannot be opened, or a statistics file does not fit the plan.
+    """
+    run = Run(plan)
+    damaged_before = len(how.store.damaged)
+    run.opened.update({side: open_source(s) for side, s in sources.items() if not is_statistics(s)})
+    for side, source in sources.items():
+        with run.timed(side):
+            if side in run.opened:
+                run.measured[side] = measure(run.opened[side], side, plan.protocol, plan.measures, how, world)
+            else:
+                run.measured[side] = load_statistics(source, plan.protocol, plan.measures)
+    run.damaged.extend(gather(how.store.damaged[damaged_before:], world))
+    return run
+
+
+def require_none_skipped(sides: Iterable[Measured]) -> None:
+    """Refuse, under `--strict`, that clips were skipped.
+
+    Raises:
+        SkippedClips: at least one was.
+    """
+    skipped = sum(len(side.skipped) for side in sides)
+    if skipped:
+        raise SkippedClips(
+            f"{skipped} clips were skipped; the record names each with its reason",
+            "mend or remove them, or leave out --strict",
+        )
+
+
+def _sides_are_alike(protocol: Protocol) -> bool:
+    """Whether the same clips would give the same windows on either side."""
+    same_start = protocol.start_for("generated") == protocol.start_for("real")
+    return same_start and protocol.clips.generated == protocol.clips.real
+
+
+def _score(
+    choices: Sequence[Choice], measured: Mapping[Side, Measured], lenient: bool
+) -> tuple[dict[str, Score], dict[str, str]]:
+    """Compute every chosen metric from what was measured; metric -> reason for those that cannot be."""
+    scores: dict[str, Score] = {}
+    unscored: dict[str, str] = {}
+    for choice in choices:
+        try:
+            if choice.metric.labels:
+                _require_labels(choice, measured)
+            generated, real = (measured[side].samples_for(choice.metric) for side in ("generated", "real"))
+            scores.update(choice.metric.score(generated, real, **choice.options))
+        except VgbenchError as error:
+            if not lenient:
+                raise
+            unscored[str(choice)] = reason_of(str(choice), error)
+    return scores, unscored
+
+
+def _require_labels(choice: Choice, measured: Mapping[Side, Measured]) -> None:
+    for side in measured.values():
+        if None in side.samples_for(choice.metric).labels:
+            raise VgbenchError(
+                f"metric '{choice.metric.name}' needs a class label of every clip, and clips of "
+                f"{side.source} have none",
+                "put the clips into one folder for each class, or name the classes in a manifest",
+            )
+
+
+def _record(
+    run: Run,
+    scores: dict[str, Score],
+    unscored: dict[str, str],
+    name: str | None,
+    how: Execution,
+    details: Mapping[str, Any],
+) -> Record:
+    plan, measured, extractor = run.plan, run.measured, run.plan.measures.extractor
+    unscored |= {metric: reason_of(metric, error) for metric, error in plan.unfit.items()}
+    choices = [choice for choice in plan.choices if str(choice) not in unscored]
+    protocol = plan.protocol
+    if unscored:
+        protocol = protocol.model_copy(update={"metrics": tuple(map(str, choices))})
+    fields = signature_fields(protocol, choices, plan.measures, measured)
+    return Record(
+        model=printable(name) if name else model_name(measured["generated"].source),
+        signature=str(Signature(fields)),
+        signature_fields=fields,
+        protocol=protocol.model_dump(mode="json"),
+        scores=scores,
+        signatures=metric_signatures(choices, plan.measures, fields),
+        extractor=None if plan.measures.spec is None else _extractor_use(plan.measures.spec),
+        clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
+        environment=environment(
+            {
+                "threads": str(torch.get_num_threads()),
+                "batch_size": str(how.batch_size),
+                "compiled": str(isinstance(extractor, CompiledExtractor)),
+            }
+        ),
+        seconds=run.seconds,
+        warnings=(
+            *warnings.of_store(run.damaged),
+            *warnings.of_evaluation(plan, choices, measured),
+            *warnings.of_scores(choices, scores),
+        ),
+        created=now(),
+        details={
+            **({"unscored": unscored} if unscored else {}),
+            **_directions_of_own(choices),
+            **_sampling_details(run.opened),
+            **details,
+        },
+    )
+
+
+def _extractor_use(spec: ExtractorSpec) -> ExtractorUse:
+    return ExtractorUse(
+        id=spec.id, weights=spec.weights, licence=spec.licence, comparable_with=spec.comparable_with
+    )
+
+
+def _directions_of_own(choices: Sequence[Choice]) -> dict[str, dict[str, Better]]:
+    """Give the directions of the user's own metrics as `details["better"]`; tables know the others."""
+    own = (choice.metric.directions for choice in choices if not choice.is_shipped)
+    better = {name: direction for directions in own for name, direction in directions.items()}
+    return {"better": better} if better else {}
+
+
+def _sampling_details(opened: Mapping[Side, ClipSource]) -> dict[str, Any]:
+    """What the generated clips' sample card says of their cost and training, where they have one."""
+    source = opened.get("generated")
+    card = read_card(source.name) if source is not None and Path(source.name).is_dir() else None
+    return card.details() if card else {}
+
+
+def clip_set(side: Measured) -> ClipSet:
+    """Describe one side as a record keeps it."""
+    return ClipSet(
+        source=printable(side.source),
+        used=len(side.windows),
+        clips=side.clips,
+        found=side.found,
+        manifest_hash=side.manifest_hash,
+        skipped=tuple(SkippedClip(path=printable(entry.path), reason=entry.reason) for entry in side.skipped),
+        windows=tuple(
+            ClipUse(id=used.id, sha256=used.fingerprint, frames=used.window.frames, label=used.label)
+            for used in side.windows
+        ),
+    )
+
+
+def model_name(source: str) -> str:
+    """Return the last part of a path or URL, without its query."""
+    return printable(PurePosixPath(source.split("?")[0].rstrip("/")).name or source)

@@ -1,0 +1,1 @@
+"""HTML pages that stand alone, and the SVG that is drawn on them."""

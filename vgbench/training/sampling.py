@@ -1,0 +1,269 @@
+"""Clips from a generator: ours from a run folder or file, or a user's own sampler."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vgbench.clips.clip import Frames
+from vgbench.clips.grid import write_gif
+from vgbench.clips.write import Format, write_clips
+from vgbench.errors import ConfigError, VgbenchError
+from vgbench.named import unknown_name
+from vgbench.records import sample_card
+from vgbench.reference_models import load
+from vgbench.reference_models.cost import generator_cost
+from vgbench.reference_models.foreign import ForeignGenerator
+from vgbench.reference_models.generator import Generator
+from vgbench.storage.atomic import replacing
+
+CHUNK = 256
+"""Clips held in memory at once."""
+
+GRID = (4, 8)
+"""Rows and columns of `write_grid`."""
+
+
+def sample_clips(
+    run: str,
+    count: int,
+    *,
+    seed: int = 0,
+    first_frame: Path | None = None,
+    checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
+    progress: Callable[[str, int, int], None] | None = None,
+    **options: Any,
+) -> Iterator[Frames]:
+    """Give clips of a generator one by one, a chunk in memory at a time.
+
+    Args:
+        run: run folder, `generator.safetensors`, or `package.module:sample` with
+            `sample(n, seed, device) -> uint8 [n, T, H, W, 3]`.
+        count: number of clips.
+        seed: clip i depends on (seed, i) alone, so a longer run begins with the same clips. A sampler of the
+            user's own, which has no index, makes `CHUNK` clips a call: the first call gets the seed itself,
+            later ones seeds drawn from it, so that two seeds have no clip in common.
+        first_frame: picture to go on from, for models conditioned on it.
+        checkpoint: of a run folder: the best by score (the last without scores), the last, the first.
+        device: where the generator runs, such as "cuda"; another one changes rounding only.
+        progress: called as (stage, done, total).
+        options: frames, frame_step, label, fix, as `Generator.sample` takes them; None is left out.
+
+    Yields:
+        uint8 [T, H, W, 3].
+
+    Raises:
+        ConfigError: a device that is not there.
+        VgbenchError: no such run or checkpoint, or a request that the model cannot serve.
+    """
+    generator = _load(run, checkpoint, device)
+    return _sample(generator, count, seed, first_frame, progress, options)
+
+
+def write_samples(
+    run: str,
+    out: str | Path,
+    count: int,
+    clip_format: Format = "mkv",
+    *,
+    seed: int = 0,
+    fps: float = 8,
+    first_frame: Path | None = None,
+    checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
+    progress: Callable[[str, int, int], None] | None = None,
+    **options: Any,
+) -> list[Path]:
+    """Sample clips into a folder, with a card of what that cost and how the model was trained.
+
+    Arguments as for `sample_clips` and `clips.write.write_clips`; the card is `sample_card.SampleCard`. The
+    folder appears whole or not at all, and takes the place of an earlier one. Clips of a model with classes
+    lie in sub-folders named after them, which readers take for labels.
+
+    Raises:
+        VgbenchError: as `sample_clips`, or the folder holds files and no card, so they are of another origin.
+    """
+    out = Path(out)
+    if out.exists() and not (out / sample_card.NAME).exists() and any(out.iterdir()):
+        raise VgbenchError(f"{out}: holds files that vgbench sample did not write", "choose another folder")
+    generator = _load(run, checkpoint, device)
+    seconds = [0.0]
+    clips = _timed(_sample(generator, count, seed, first_frame, progress, options), seconds)
+    with replacing(out.resolve()) as temporary:  # a link to a folder on another disk stays one
+        written = write_clips(
+            clips, temporary, clip_format, fps=fps, labels=_folders(generator, count, seed, options)
+        )
+        cost = generator_cost(generator) if isinstance(generator, Generator) else None
+        frames = generator.config.frames if isinstance(generator, Generator) else None
+        counted = options.get("frames") in (None, frames)  # macs are of the training length
+        folder = Path(run)
+        card = sample_card.SampleCard(
+            command=_command(
+                run, out, count, clip_format, seed, fps, checkpoint, device, first_frame, options
+            ),
+            clips=len(written),
+            seconds_per_clip=float(f"{seconds[0] / max(len(written), 1):.4g}"),
+            device=f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else device,
+            gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
+            parameters=cost.parameters if cost else None,
+            training_seconds=sample_card.training_seconds(folder) if folder.is_dir() else None,
+            training=sample_card.training_curves(folder) if folder.is_dir() else {},
+            config=sample_card.run_config(folder) if folder.is_dir() else {},
+        )
+        sample_card.write_card(temporary, card)
+    return [out / path.relative_to(temporary) for path in written]
+
+
+def write_grid(
+    run: str,
+    path: Path,
+    *,
+    seed: int = 0,
+    fps: float = 8,
+    first_frame: Path | None = None,
+    checkpoint: Literal["best", "last", "first"] = "best",
+    device: str = "cpu",
+    **options: Any,
+) -> None:
+    """Write an animated grid (GIF) of clips to look at, `GRID` rows and columns.
+
+    With `fix="content"` each row has one content and a motion of its own in every column: how far the two
+    come apart is what one sees. With `fix="motion"` the other way round. Arguments as for `sample_clips`.
+    """
+    generator = _load(run, checkpoint, device)
+    rows, columns = GRID
+    clips = [
+        clip
+        for row in range(rows)
+        for clip in _sample(generator, columns, seed + row, first_frame, None, options)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_gif(path, np.stack(clips), columns, fps=fps)
+
+
+def _load(
+    run: str, checkpoint: Literal["best", "last", "first"], device: str
+) -> Generator | ForeignGenerator:
+    if checkpoint not in ("best", "last", "first"):
+        raise unknown_name("checkpoint", checkpoint, ("best", "last", "first"))
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
+    return load(run, checkpoint).to(device)
+
+
+def _sample(
+    generator: Generator | ForeignGenerator,
+    count: int,
+    seed: int,
+    first_frame: Path | None,
+    progress: Callable[[str, int, int], None] | None,
+    options: dict[str, Any],
+) -> Iterator[Frames]:
+    wanted = {
+        key: value for key, value in options.items() if value is not None and value != _NEUTRAL.get(key)
+    }
+    if first_frame is not None:
+        wanted["first_frame"] = _picture(first_frame, generator)
+    label = wanted.get("label")
+    if isinstance(label, list | tuple) and len(label) != count:
+        raise VgbenchError(f"{len(label)} labels for {count} clips")
+    for number, start in enumerate(range(0, count, CHUNK)):
+        size = min(CHUNK, count - start)
+        if isinstance(generator, Generator):
+            if isinstance(label, list | tuple):  # one for each clip
+                wanted["label"] = label[start : start + size]
+            clips = generator.sample(size, seed=seed, start=start, **wanted)
+        else:
+            clips = generator.sample(size, seed=_seed_of_call(seed, number), **wanted)
+        for done, clip in enumerate(clips, start + 1):
+            yield clip
+            if progress is not None:
+                progress("sampling", done, count)
+
+
+_NEUTRAL = {"frame_step": 1.0}
+
+
+def _seed_of_call(seed: int, number: int) -> int:
+    """Seed for the user's own sampler: below 2³¹, which every library takes, after the first call."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1) if number else seed
+
+
+def _timed(clips: Iterator[Frames], seconds: list[float]) -> Iterator[Frames]:
+    """Pass clips on and add up in `seconds[0]` how long each was waited for."""
+    while True:
+        start = time.perf_counter()
+        clip = next(clips, None)
+        seconds[0] += time.perf_counter() - start
+        if clip is None:
+            return
+        yield clip
+
+
+def _folders(
+    generator: Generator | ForeignGenerator, count: int, seed: int, options: dict[str, Any]
+) -> Iterable[str | None] | None:
+    """Class of every clip, where all classes can be names of folders."""
+    if not isinstance(generator, Generator):
+        return None
+    classes = generator.config.classes
+    if not classes or any(Path(name).name != name or name.startswith(".") for name in classes):
+        return None
+    drawn = generator.labels(range(count), seed, options.get("label"), options.get("fix"))
+    return [classes[label] for label in drawn]
+
+
+def _command(
+    run: str,
+    out: Path,
+    count: int,
+    clip_format: Format,
+    seed: int,
+    fps: float,
+    checkpoint: str,
+    device: str,
+    first_frame: Path | None,
+    options: dict[str, Any],
+) -> str:
+    """Spell `vgbench sample …`, quoted for a POSIX shell; what is the default is left out."""
+    words = ["vgbench", "sample", run, "--out", str(out), "--count", str(count), "--seed", str(seed)]
+    flags = {
+        "--format": None if clip_format == "mkv" else clip_format,
+        "--fps": None if fps == 8 else fps,
+        "--checkpoint": None if checkpoint == "best" else checkpoint,
+        "--device": None if device == "cpu" else device,
+        "--frames": options.get("frames"),
+        "--rate": 1 / step if (step := options.get("frame_step", 1.0)) != 1.0 else None,
+        "--class": options.get("label"),
+        "--fix": options.get("fix"),
+        "--first-frame": first_frame,
+    }
+    words += [word for flag, value in flags.items() if value is not None for word in (flag, f"{value}")]
+    return shlex.join(words)
+
+
+def _picture(path: Path, generator: Generator | ForeignGenerator) -> npt.NDArray[np.uint8]:
+    """Read a picture at the model's size: uint8 [H, W, 3]."""
+    from PIL import Image, UnidentifiedImageError
+
+    from vgbench.protocol.pixels import Resize, resize
+
+    try:
+        with Image.open(path) as picture:
+            pixels = np.array(picture.convert("RGB"))[None]
+    except (OSError, UnidentifiedImageError) as error:
+        raise VgbenchError(f"{path}: not a picture that can be read", "give a PNG or JPEG file") from error
+    if isinstance(generator, ForeignGenerator):
+        raise VgbenchError("--first-frame goes with models of vgbench only", "give it in your own sampler")
+    first: npt.NDArray[np.uint8] = resize(pixels, Resize(size=generator.config.size))[0]
+    return first
