@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
-import inspect
 import secrets
 import sys
 import sysconfig
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import resolve_name
 from pathlib import Path
 from types import ModuleType
 from weakref import WeakKeyDictionary
@@ -104,11 +105,19 @@ def _files(module: ModuleType) -> dict[str, Path]:
 
 
 def _imported_by(module: ModuleType) -> Iterator[ModuleType]:
-    for value in list(vars(module).values()):
-        name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-        other = sys.modules.get(name) if isinstance(name, str) else None
-        if other is not None:
-            yield other
+    """Modules that the source of a module imports anywhere, by what its import statements say."""
+    try:
+        tree = ast.parse(Path(str(module.__file__)).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = resolve_name("." * node.level + (node.module or ""), module.__package__ or "")
+            names += [package, *(f"{package}.{alias.name}" for alias in node.names)]
+    yield from (sys.modules[name] for name in names if name in sys.modules)
 
 
 def _is_own(module: ModuleType) -> bool:

@@ -20,6 +20,7 @@ from vgbench.evaluation.choices import Plan, make_plan, reason_of, resolve_proto
 from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.measure import measure
 from vgbench.evaluation.measured import Measured, Side, are_identical
+from vgbench.evaluation.ranks import require_agreement, share_source
 from vgbench.evaluation.signing import metric_signatures, signature_fields
 from vgbench.evaluation.statistics_file import is_statistics, load_statistics, save_statistics
 from vgbench.evaluation.thumbnails import save_with_thumbnails, show
@@ -55,6 +56,7 @@ def evaluate(
     settings: Iterable[str] = (),
     strict: bool = False,
     lenient: bool = False,
+    sharded: bool = False,
     details: Mapping[str, Any] | None = None,
     **execution: Unpack[ExecutionOptions],
 ) -> Record:
@@ -72,6 +74,8 @@ def evaluate(
         strict: a skipped clip is an error, raised after the record was saved.
         lenient: a metric that these clips or this extractor do not allow, such as one of classes where a
             class is missing, is named with its reason in `details["unscored"]` instead of being an error.
+        sharded: under `torchrun`, each rank brings generated clips of its own, and their union is scored, as
+            in the validation loop of a distributed training. Otherwise all ranks must bring the same clips.
         details: kept in the record as they are.
         execution: `batch_size`, `workers`, `device`, `compiled`, `store` and `progress`, which change no
             score; see `vgbench.evaluation.execution.Execution`.
@@ -95,7 +99,7 @@ def evaluate(
         )
     with joined_world() as world:
         plan = make_plan(resolved, extractor, how, lenient)
-        run = measure_sides(plan, {"real": real, "generated": generated}, how, world)
+        run = measure_sides(plan, {"real": real, "generated": generated}, how, world, sharded=sharded)
         with run.timed("metrics"):
             scores, unscored = _score(plan.choices, run.measured, lenient)
             if are_identical(run.measured):
@@ -176,12 +180,15 @@ class Run:
         self.seconds[stage] = round(time.monotonic() - start, 3)
 
 
-def measure_sides(plan: Plan, sources: Mapping[Side, Any], how: Execution, world: World) -> Run:
+def measure_sides(
+    plan: Plan, sources: Mapping[Side, Any], how: Execution, world: World, *, sharded: bool = False
+) -> Run:
     """Open each source and measure it; statistics files are read.
 
     Raises:
         NotEnoughClips: a side has fewer usable clips than the protocol needs.
-        VgbenchError: a source cannot be opened, or a statistics file does not fit the plan.
+        VgbenchError: a source cannot be opened, a statistics file does not fit the plan, or the ranks have
+            different clips.
     """
     run = Run(plan)
     damaged_before = len(how.store.damaged)
@@ -189,9 +196,12 @@ def measure_sides(plan: Plan, sources: Mapping[Side, Any], how: Execution, world
     for side, source in sources.items():
         with run.timed(side):
             if side in run.opened:
-                run.measured[side] = measure(run.opened[side], side, plan.protocol, plan.measures, how, world)
+                shared = share_source(run.opened[side], world, sharded=sharded and side == "generated")
+                run.opened[side] = shared.source
+                run.measured[side] = measure(shared, side, plan.protocol, plan.measures, how, world)
             else:
                 run.measured[side] = load_statistics(source, plan.protocol, plan.measures)
+    require_agreement(run.measured.values(), world)
     run.damaged.extend(gather(how.store.damaged[damaged_before:], world))
     return run
 

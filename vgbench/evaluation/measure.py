@@ -19,6 +19,7 @@ from vgbench.evaluation.execution import Execution
 from vgbench.evaluation.extraction import extract
 from vgbench.evaluation.feature_store import Row, Table, window_key
 from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, Side, UsedWindow, label_samples
+from vgbench.evaluation.ranks import SharedSource
 from vgbench.evaluation.selection import FRAME_COUNTS, Selection, inspect
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
@@ -26,7 +27,7 @@ from vgbench.protocol.sampler import Window
 
 
 def measure(
-    source: ClipSource,
+    source: ClipSource | SharedSource,
     side: Side,
     protocol: Protocol,
     measures: Measures,
@@ -36,7 +37,7 @@ def measure(
     """Measure the windows that the protocol chooses from one source.
 
     Args:
-        source: the clips.
+        source: the clips; under `torchrun` as `share_source` makes them.
         side: "generated" or "real"; some protocols treat them differently.
         protocol: what to choose and how to resize it.
         measures: what to compute.
@@ -48,15 +49,17 @@ def measure(
         NotEnoughClips: fewer windows than `protocol.clips.least`.
     """
     world = world or World()
+    shared = source if isinstance(source, SharedSource) else SharedSource(source)
     tables = measures.tables(how.store)
     counts = how.store.table(FRAME_COUNTS)
-    selection = Selection(source, side, protocol)
+    selection = Selection(shared.source, side, protocol)
     while True:
-        _inspect_clips(selection, counts, how, world)
+        _inspect_clips(selection, shared, counts, how, world)
         selection.require_enough()  # before hours of extraction, and again when clips prove damaged
         windows = selection.windows()
         keys = [window_key(selection.inspected(w).fingerprint, w.frames, protocol.resize) for w in windows]
-        bad = _measure_missing(selection, dict(zip(keys, windows, strict=True)), measures, tables, how, world)
+        window_of = dict(zip(keys, windows, strict=True))
+        bad = _measure_missing(selection, shared, window_of, measures, tables, how, world)
         counts.flush()
         if not bad:
             return _collect(selection, windows, keys, measures, tables)
@@ -64,11 +67,13 @@ def measure(
             selection.reject(clip, reason)
 
 
-def _inspect_clips(selection: Selection, counts: Table, how: Execution, world: World) -> None:
+def _inspect_clips(
+    selection: Selection, shared: SharedSource, counts: Table, how: Execution, world: World
+) -> None:
     """Inspect clips until enough are usable; each rank inspects a part of them."""
     while chunk := selection.next_clips():
         how.progress(f"{selection.side}: reading clips", selection.looked_at, selection.goal)
-        share = chunk[world.rank :: world.size]
+        share = shared.share(chunk, lambda clip: clip, world)
         found = dict(zip(share, inspect(selection.source, share, counts, how.workers), strict=True))
         for part in gather(found, world):
             selection.add(part)
@@ -76,6 +81,7 @@ def _inspect_clips(selection: Selection, counts: Table, how: Execution, world: W
 
 def _measure_missing(
     selection: Selection,
+    shared: SharedSource,
     window_of: Mapping[bytes, Window],  # windows of equal content share a key, and are measured once
     measures: Measures,
     tables: Mapping[str, Table],
@@ -90,7 +96,7 @@ def _measure_missing(
     missing = {key for key in window_of if any(key not in table for table in tables.values())}
     missing = set().union(*gather(missing, world))  # ranks may see different stores, and must agree
     todo = [(key, window) for key, window in window_of.items() if key in missing]
-    share = todo[world.rank :: world.size]
+    share = shared.share(todo, lambda entry: entry[1].clip, world)
     results = extract(
         selection.source,
         [(key, selection.to_read(window)) for key, window in share],
