@@ -26,7 +26,7 @@ def features(n, seed, d=6):
 class Averages(Extractor):
     """Mean colour as features, twice that as logits."""
 
-    spec = ExtractorSpec("averages", "none", 1, 0, "none", 3, ("r", "g", "b"), "none", "nothing")
+    spec = ExtractorSpec("averages", "none", 1, "none", 3, ("r", "g", "b"), "none", "nothing")
 
     def forward(self, clips):
         means = clips.float().mean(dim=(1, 2, 3))
