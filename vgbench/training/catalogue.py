@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vgbench.presets import describe, preset_names
+from vgbench.progress import Progress, no_progress
 from vgbench.training.config import TrainConfig
 from vgbench.training.reading import read_config
 
@@ -54,13 +55,17 @@ class PresetFacts:
         classes = f", {self.classes} classes" if self.classes else ""
         parts = [
             f"{self.frames}x{self.size}x{self.size}{classes}{' (assumed)' if self.assumed else ''}",
-            f"generator {self.generator_parameters / 1e6:.2f} M, {self.generator_macs / 1e9:.2f} GMAC a clip",
-            f"critics {self.discriminator_parameters / 1e6:.2f} M, {self.discriminator_macs / 1e9:.2f} GMAC",
+            _size("generator", self.generator_parameters, self.generator_macs),
+            _size("discriminators", self.discriminator_parameters, self.discriminator_macs),
         ]
         if self.seconds_per_step is not None:
             scaled = " (estimated from two clips)" if self.estimated else ""
-            parts.append(f"{self.seconds_per_step:.2f} s a step{scaled}")
+            parts.append(f"{self.seconds_per_step:.2f} s per step{scaled}")
         return "; ".join(parts)
+
+
+def _size(network: str, parameters: int, macs: int) -> str:
+    return f"{network} {parameters / 1e6:.2f} M parameters, {macs / 1e9:.2f} GMAC per clip"
 
 
 MEASURED_CLIPS = 2
@@ -72,7 +77,7 @@ def list_models(
     measured_steps: int = 0,
     *,
     seconds_limit: float = 20.0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> list[PresetFacts]:
     """Describe presets.
 
@@ -91,8 +96,7 @@ def list_models(
     configs = [read_config(name) for name in wanted]  # an unknown name is an error before any work
     facts = []
     for done, (name, config) in enumerate(zip(wanted, configs, strict=True)):
-        if progress:
-            progress(f"measuring {name}" if measured_steps else f"counting {name}", done, len(wanted))
+        progress(f"timing {name}" if measured_steps else f"counting {name}", done, len(wanted))
         facts.append(describe_config(config, name, describe(name), measured_steps, seconds_limit))
     return facts
 
