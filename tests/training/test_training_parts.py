@@ -5,6 +5,7 @@ import json
 import sys
 import types
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -268,9 +269,7 @@ def test_weights_and_biases_gets_numbers_and_clips(tmp_path, monkeypatch):
 
 
 def test_tensorboard_can_read_numbers_scores_and_clips(tmp_path):
-    accumulators = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is not installed"
-    )
+    accumulators = needs.package("tensorboard.backend.event_processing.event_accumulator")
     train(config(tensorboard=True), tmp_path, source=moving_squares(), score=lambda _: 0.5)
     events = accumulators.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
