@@ -36,17 +36,18 @@ def test_singular_values_are_brought_down_to_the_bound_and_small_ones_and_direct
     torch.testing.assert_close(layer.weight.detach().flatten(1), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_only_weights_of_linear_maps_that_are_trained_are_changed():
-    """Biases stay, and so do frozen layers and the norms that are no batch norms."""
-    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.GroupNorm(1, 4), nn.LayerNorm([4, 4]))
+def test_only_weights_that_are_trained_are_changed_and_no_bias():
+    """A frozen weight stays beside a bias that is trained; so do norms that are no batch norms."""
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.GroupNorm(1, 4), nn.BatchNorm1d(4))
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.copy_(5 * torch.randn_like(parameter))
-    network[1].requires_grad_(False)
+            parameter.copy_(5 + torch.rand_like(parameter))
+    network[0].bias.requires_grad_(False)
+    network[1].weight.requires_grad_(False)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     clip_singular_values(network, 1.0)
     changed = [name for name, now in network.named_parameters() if not torch.equal(now, before[name])]
-    assert changed == ["0.weight"]
+    assert changed == ["0.weight", "3.weight"]
 
 
 def test_singular_values_of_class_embeddings_are_brought_down_too():
