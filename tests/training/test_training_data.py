@@ -174,6 +174,14 @@ def test_another_seed_is_another_order_and_other_windows():
     assert order_and_starts(0) == (order, starts)
 
 
+def test_the_stream_of_a_seed_stays_what_it_was():
+    """A run that is resumed with a newer vgbench, or beside an older one, sees the same clips."""
+    stream = windows(counting(n=6, frames=10), frames=1, seed=0)
+    seen = stream.batch(range(12)).clips[:, 0, 0, 0, 0].tolist()
+    stream.close()
+    assert seen == [10, 45, 30, 5, 27, 57, 0, 57, 45, 13, 30, 26]
+
+
 def test_windows_are_uniform_over_the_clip_and_keep_the_stride():
     stream = windows(counting(n=1), frames=4, stride=3)
     cut = stream.batch(range(300)).clips[:, :, 0, 0, 0].astype(int)

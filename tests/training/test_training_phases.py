@@ -283,6 +283,34 @@ def test_gradients_of_one_step_are_not_added_to_those_of_the_step_before():
     assert not torch.equal(first, other)
 
 
+def test_what_has_no_gradient_in_a_step_does_not_move():
+    """A class head that is trained at every second step, under momentum and weight decay."""
+    one = config(
+        labels=True,
+        classes=["a", "b"],
+        discriminators=WHOLE_AND_FRAME[:1],
+        regularisers=[{"name": "categorical-information", "interval": 2}],
+        optimiser={"betas": [0.5, 0.9], "weight_decay": 0.1},
+    )
+    players = build_players(one)
+    head = players.discriminators[0].classifier.weight
+    for step, moves in ((0, True), (1, False), (2, True)):
+        before = head.detach().clone()
+        discriminator_phase(one, players, ALONE, step, real_batch(one), draw(one, players, step, 0))
+        assert torch.equal(head, before) != moves
+
+
+def test_motion_beside_real_clips_that_stand_still_is_large_and_finite():
+    one = config()
+    players = build_players(one)
+    batch, draws = real_batch(one), draw(one, players, 0, 1)
+    still = Batch(np.ascontiguousarray(batch.clips[:, :1].repeat(FRAMES, 1)), batch.labels)
+    with torch.no_grad(), frozen_statistics(players.generator):
+        fake = players.generator(draws.latents, needed_times(FRAMES, 4))
+    measured = generator_phase(one, players, ALONE, 0, still, draws)
+    assert measured["motion_ratio"] == pytest.approx(motion_energy(fake).item() / 1e-8, rel=1e-4)
+
+
 def test_every_discriminator_step_sees_fresh_real_clips_and_fresh_latents(monkeypatch):
     one = config(discriminator_steps=3)
     players, seen, latents = build_players(one), [], []
@@ -343,6 +371,19 @@ def test_draws_depend_on_seed_step_and_phase_alone():
         assert uniform.max() < 1
         assert uniform.mean() == pytest.approx(0.5, abs=0.04)
         assert uniform.var() == pytest.approx(1 / 12, abs=0.01)
+
+
+def test_draws_of_a_seed_stay_what_they_were():
+    """A run that is resumed with a newer vgbench, or on a GPU, goes on as it would have."""
+    one = config(discriminators=[{"name": "image", "channels": 4}])
+    draws = draw(one, build_players(one), 3, 1)
+    assert draws.latents.content[0].tolist() == pytest.approx(
+        [-0.16148, -1.14617, -0.40453, -0.94595], abs=1e-4
+    )
+    assert draws.latents.motion[0, 0].tolist() == pytest.approx([-0.02314, 0.82055, 0.62350], abs=1e-4)
+    assert draws.times[0].flatten().tolist() == [7, 6, 0, 1]
+    assert draws.augmentation[0, :2].tolist() == pytest.approx([0.020986, 0.487636], abs=1e-5)
+    assert draws.mixing.tolist() == pytest.approx([0.903944, 0.592126, 0.046740, 0.210370], abs=1e-5)
 
 
 def test_micro_batches_are_this_process_s_rows_of_the_global_batch():
