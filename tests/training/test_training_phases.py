@@ -74,9 +74,10 @@ def test_discriminators_gradient_is_that_of_their_losses_and_weighted_penalties(
         discriminators=WHOLE_AND_FRAME,
         loss={"name": "non-saturating"},
         regularisers=[
+            {"name": "r2", "weight": 100.0, "interval": 2},
+            {"name": "temporal-smoothness"},
             {"name": "r1", "weight": 2.0, "interval": 3},
             {"name": "gradient-penalty", "weight": 5.0, "options": {"center": 0.5}},
-            {"name": "r2", "weight": 100.0, "interval": 2},
         ],
     )
     players, twins = build_players(one), build_players(one)
@@ -107,6 +108,7 @@ def test_discriminators_gradient_is_that_of_their_losses_and_weighted_penalties(
     assert_gradients((players.critic_parameters(), twins.critic_parameters()), sum(totals))
     assert measured["discriminator_loss"] == pytest.approx(sum(losses).item() / 2, rel=1e-5)
     assert "r2" not in measured, "due at every second step"
+    assert "temporal-smoothness" not in measured, "the generator's"
     gradients = torch.cat([parameter.grad.flatten() for parameter in players.critic_parameters()])
     assert measured["discriminator_gradient"] == pytest.approx(gradients.norm().item(), rel=1e-5)
 
@@ -151,16 +153,20 @@ def test_class_heads_learn_categories_from_generated_clips_alone():
     assert measured["categorical-information"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_generators_gradient_under_a_relativistic_loss_looks_at_real_scores():
+def test_generators_gradient_is_that_of_a_relativistic_loss_and_of_the_terms_that_are_due():
     one = config(
         labels=True,
         classes=["a", "b"],
         discriminators=WHOLE_AND_FRAME,
         loss={"name": "ralsgan"},
+        regularisers=[
+            {"name": "mode-seeking", "interval": 2},
+            {"name": "temporal-smoothness", "weight": 2.0, "interval": 3},
+        ],
     )
     players, twins = build_players(one), build_players(one)
-    batch, draws = real_batch(one), draw(one, players, 0, 1)
-    measured = generator_phase(one, players, ALONE, 0, batch, draws)
+    batch, draws = real_batch(one), draw(one, players, 3, 1)
+    measured = generator_phase(one, players, ALONE, 3, batch, draws)
     labels, every, chosen = torch.from_numpy(batch.labels), needed_times(FRAMES, 4), draws.times[1]
     real = from_uint8(batch.clips)
     fake = twins.generator(dataclasses.replace(draws.latents, label=labels), every)
@@ -177,10 +183,13 @@ def test_generators_gradient_under_a_relativistic_loss_looks_at_real_scores():
             frame(at(real, chosen), chosen.float(), labels), frame(at(fake, chosen), chosen.float(), labels)
         ),
     ]
-    assert_gradients(
-        (players.generator_parameters(), twins.generator_parameters()), 3 * losses[0] + 0.5 * losses[1]
-    )
+    change = fake[:, :, 2:] - 2 * fake[:, :, 1:-1] + fake[:, :, :-2]
+    total = 3 * losses[0] + 0.5 * losses[1] + 2 * 3 * change.square().mean()
+    assert_gradients((players.generator_parameters(), twins.generator_parameters()), total)
     assert measured["generator_loss"] == pytest.approx(sum(losses).item() / 2, rel=1e-5)
+    assert "mode-seeking" not in measured, "due at every second step"
+    gradients = torch.cat([parameter.grad.flatten() for parameter in players.generator_parameters()])
+    assert measured["generator_gradient"] == pytest.approx(gradients.norm().item(), rel=1e-5)
     moved = [clips[:, :, 1:] - clips[:, :, :-1] for clips in (fake, real)]
     ratio = moved[0].abs().mean() / moved[1].abs().mean()
     assert measured["motion_ratio"] == pytest.approx(ratio.item(), rel=1e-4)
@@ -413,6 +422,26 @@ def test_micro_batches_are_this_process_s_rows_of_the_global_batch():
         assert drawn.times[1] is None
         assert torch.equal(drawn.augmentation, draws.augmentation[rows])
         assert torch.equal(drawn.mixing, draws.mixing[rows])
+
+
+def test_what_a_phase_works_on_is_on_its_device():
+    """The meta device has shapes and no numbers, and refuses to be mixed with any other."""
+    meta = torch.device("meta")
+    one = config(
+        labels=True,
+        classes=["a", "b"],
+        generator=generator("fourier", first_frame=True),
+        regularisers=[{"name": "first-frame"}],
+        discriminators=[{"name": "image", "channels": 4}],
+    )
+    players = build_players(one)
+    draws = draw(one, players, 0, 0)
+    ((real, labels, own),) = micro_batches(one, ALONE, meta, real_batch(one), draws)
+    some, every = (look(one, players, own, whole, meta) for whole in (False, True))
+    latents = own.latents
+    tensors = [real, labels, latents.content, latents.motion, latents.label, latents.first_frame]
+    tensors += [some.rendered, every.rendered, *some.chosen, *every.chosen]
+    assert {one.device for one in tensors} == {meta}
 
 
 def test_a_categorical_latent_keeps_its_own_label():
