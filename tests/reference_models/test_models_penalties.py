@@ -301,8 +301,11 @@ def test_unknown_option_names_the_allowed_ones():
     with pytest.raises(VgbenchError, match="no option modus") as caught:
         check_options("periodicity", {"modus": "avoid"})
     assert caught.value.remedy == "its options: margin, mode, period"
-    with pytest.raises(VgbenchError, match="no option bound, module") as caught:
-        check_options("weight-clipping", {"module": 1, "bound": 1})
+    inputs = ["view", "real", "mixing", "fake", "discriminator", "bound"]
+    with pytest.raises(
+        VgbenchError, match="no option bound, discriminator, fake, mixing, real, view"
+    ) as caught:
+        check_options("weight-clipping", dict.fromkeys(inputs, 1))
     assert caught.value.remedy == "its options: none"
     with pytest.raises(VgbenchError, match="no option mixing, real"):
         check_options("gradient-penalty", {"mixing": 0.5, "real": 0, "center": 0.0})

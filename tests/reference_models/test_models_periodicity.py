@@ -192,8 +192,9 @@ def test_code_periodicity_refuses_codes_that_nothing_learns(name):
     motion = build_motion(MotionConfig(name=name), 16)
     latents = Latents(torch.zeros(2, 1), torch.randn(2, *motion.noise_shape(16)))
     view = dataclasses.replace(scene(wave(8), motion=motion), latents=latents)
-    with pytest.raises(VgbenchError, match="learns no codes"):
+    with pytest.raises(VgbenchError, match="learns no codes") as caught:
         code_periodicity(view)
+    assert "take gru, lstm" in caught.value.remedy
 
 
 def test_code_periodicity_knows_how_long_a_motion_module_can_go_on():
@@ -247,12 +248,15 @@ def test_target_is_the_mean_over_the_batch():
     assert periodicity(scene(both), mode="target", period=4).item() == pytest.approx(1, abs=1e-3)
     assert periodicity(scene(both), mode="target", period=8).item() == pytest.approx(0, abs=1e-3)
     for period in (None, 0):
-        with pytest.raises(VgbenchError, match="1 to 8"):
+        with pytest.raises(VgbenchError, match="1 to 8") as caught:
             periodicity(scene(both), mode="target", period=period)
+        assert caught.value.remedy == "set it in the regulariser's options: {mode: target, period: 6}"
 
 
 def test_modes_that_do_not_exist_are_named():
-    with pytest.raises(VgbenchError, match="periodicity mode 'avert' is unknown"):
+    with pytest.raises(VgbenchError, match="periodicity mode 'avert' is unknown") as caught:
         periodicity(scene(wave(8)), mode="avert")
-    with pytest.raises(VgbenchError, match="code-periodicity mode 'match' is unknown"):
+    assert caught.value.remedy == "use match, avoid or target"
+    with pytest.raises(VgbenchError, match="code-periodicity mode 'match' is unknown") as caught:
         code_periodicity(scene(wave(8), motion=Circle(8)), mode="match")
+    assert caught.value.remedy == "use avoid or target"

@@ -114,30 +114,30 @@ def test_a_clip_that_could_not_be_decoded_takes_no_room():
             self.asked.append("whole")
             return iter(self.read(range(count - 1)))
 
-    bad, good = Ends("bad", None), Noted("good", None)
-    stream = windows(ClipSource("noted", [bad, good]), cache_gigabytes=(CLIP_BYTES + 0.5) / 1e9)
-    for position in range(20):
+    bad, good = Ends("bad", None), [Noted(str(i), None) for i in range(2)]
+    stream = windows(ClipSource("noted", [bad, *good]), cache_gigabytes=(2 * CLIP_BYTES + 0.5) / 1e9)
+    order = [stream._clip_at(position) for position in range(9)]
+    for position in range(order.index(0), 9):  # the bad one first
         stream.batch([position])
     stream.close()
-    assert good.asked == ["length", "whole"]
+    assert [clip.asked for clip in good] == [["length", "whole"]] * 2
     assert bad.asked.count("length") == bad.asked.count("whole") == 1, "passed over once and for all"
     assert list(stream.skipped) == ["bad"]
 
 
 def test_a_clip_that_two_threads_decode_at_once_takes_the_room_of_one(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    first, second = Noted("0", None, meeting=threading.Barrier(2)), Noted("1", None)
-    stream = windows(ClipSource("noted", [first, second]), cache_gigabytes=(2 * CLIP_BYTES + 0.5) / 1e9)
-    order = [stream._clip_at(position) for position in range(10)]
-    at_first, at_second = ([p for p, index in enumerate(order) if index == i] for i in range(2))
-    stream.batch(at_first[:2])
-    assert first.asked.count("whole") == 2
-    for position in at_second:
+    clips = [Noted("0", None, meeting=threading.Barrier(2)), Noted("1", None), Noted("2", None)]
+    stream = windows(ClipSource("noted", clips), cache_gigabytes=(3 * CLIP_BYTES + 0.5) / 1e9)
+    order = [stream._clip_at(position) for position in range(12)]
+    places = [[position for position in range(12) if order[position] == index] for index in range(3)]
+    stream.batch(places[0][:2])
+    assert clips[0].asked.count("whole") == 2
+    for position in (*places[1], *places[2], *places[0]):
         stream.batch([position])
-    stream.batch(at_first)
     stream.close()
-    assert second.asked == ["length", "whole"]
-    assert first.asked.count("whole") == 2
+    assert [clip.asked.count("whole") for clip in clips] == [2, 1, 1]
+    assert [clip.asked for clip in clips[1:]] == [["length", "whole"]] * 2
 
 
 def test_a_head_start_is_no_second_decoding():

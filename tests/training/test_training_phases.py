@@ -359,6 +359,7 @@ def test_processes_see_the_clips_of_one_and_none_twice(size):
         for position in positions(one, World(rank, size), step, phase)
     ]
     assert seen == list(range(4 * 3 * 8))
+    assert positions(one, ALONE, 2) == positions(one, ALONE, 2, 0)
 
 
 def test_draws_depend_on_seed_step_and_phase_alone():
@@ -615,6 +616,9 @@ def test_only_bf16_computes_in_bfloat16(precision, kind):
     with mixed_precision(one, CPU):
         assert (torch.ones(1, 1) @ torch.ones(1, 1)).dtype == kind
     assert all(weight.dtype == torch.float32 for weight in players.critic_parameters())
+    batch, draws = real_batch(one), draw(one, players, 0, 0)
+    views = views_of(one, players, from_uint8(batch.clips), None, draws)
+    assert {view.video.dtype for side in views for view in side} == {torch.float32}
 
 
 def test_gradient_penalties_stay_in_float32_under_bf16():
