@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vgbench.reference_models.config import LOSS_NAMES
-from vgbench.reference_models.losses import LOSSES
+from vgbench.reference_models.losses import LOSSES, Loss
 
 REAL = torch.tensor([2.0, -1.0], dtype=torch.float64)
 FAKE = torch.tensor([0.5, -3.0], dtype=torch.float64)
@@ -70,6 +70,19 @@ def test_generator_lowers_its_loss_by_raising_fake_scores(name):
     fake = torch.full((3,), -0.5, dtype=torch.float64, requires_grad=True)
     LOSSES[name].generator(real, fake).backward()
     assert (fake.grad < 0).all()
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_a_generator_s_loss_needs_real_scores_where_it_depends_on_them(name):
+    """Only then does the generator's phase score real clips at all."""
+    real, fake = REAL.clone().requires_grad_(True), FAKE.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(LOSSES[name].generator(real, fake), real, allow_unused=True)
+    assert LOSSES[name].needs_real == (gradient is not None)
+    assert LOSSES[name].needs_real == name.startswith("ra")
+
+
+def test_a_loss_of_one_s_own_needs_no_real_scores_unless_it_says_so():
+    assert not Loss(lambda real, fake: fake, lambda real, fake: fake).needs_real
 
 
 def test_lsgan_discriminator_pulls_fakes_to_zero_from_both_sides():

@@ -66,6 +66,7 @@ def test_half_life_is_a_half_life_and_ramps_up():
     assert decay(16, 10**9, half_life_clips=1000, ramp_up=0.05) ** (1000 / 16) == pytest.approx(0.5)
     assert decay(16, 2000, half_life_clips=1000, ramp_up=0.05) ** (100 / 16) == pytest.approx(0.5)
     assert decay(16, 16, half_life_clips=1000, ramp_up=0.0) == pytest.approx(0)
+    assert decay(16, 0, half_life_clips=1000, ramp_up=0.05) == pytest.approx(0), "nothing was seen"
 
 
 def test_grid_puts_clips_in_rows(tmp_path):

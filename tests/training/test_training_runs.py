@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 import types
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,7 @@ from vgbench.training.data import Windows
 from vgbench.training.phases import discriminator_phase, draw
 from vgbench.training.players import build_players
 from vgbench.training.soundness import foreseen
+from vgbench.training.state import read_counters
 from vgbench.training.trainer import training_step
 
 CRITICS = [
@@ -147,11 +150,16 @@ def test_running_trainer_owns_its_folder_and_a_killed_one_resumes_to_the_same_we
 
 
 def test_terminated_run_writes_a_checkpoint_first(tmp_path):
-    process = start(tmp_path, 10_000)
-    wait_for_step(tmp_path, 2)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=120) == 0
+    def terminated(progress):
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    summary = train(full(), tmp_path, steps=10_000, source=moving_squares(), progress=terminated)
+    assert (summary.steps, summary.stopped) == (2, "interrupted")
+    assert read_counters(tmp_path / "checkpoints" / "last.safetensors")["step"] == 2
     assert load(tmp_path).sample(1).shape[0] == 1
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_folder_with_a_run_needs_resume(tmp_path):
@@ -340,6 +348,35 @@ def test_minutes_stop_a_run(tmp_path):
     assert summary.seconds >= 0.6
 
 
+def test_seconds_of_a_resumed_run_are_those_of_all_its_parts_and_no_scoring(tmp_path, monkeypatch):
+    """Every step takes 7 seconds by a clock that only steps and scores move; a score takes 1,000."""
+    clock, scores = [0.0], itertools.count()
+    monkeypatch.setattr(run, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def slow_step(*arguments):
+        clock[0] += 7
+        return training_step(*arguments)
+
+    def slow_score(_):
+        clock[0] += 1000
+        return float(next(scores))
+
+    def part(**limits):
+        clock[0] += 500  # between two parts nobody trains
+        one = config(steps=None, score_minutes=0.2)  # due at 14 seconds, after two steps
+        return train(one, tmp_path, source=moving_squares(), score=slow_score, progress=told.append, **limits)
+
+    told = []
+    monkeypatch.setattr(trainer, "training_step", slow_step)
+    assert part(steps=3).seconds == 21
+    assert part(minutes=0.5, resume=True).seconds == 35, "stopped by the first step beyond half a minute"
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["seconds"] for line in lines] == [one.seconds for one in told] == [7, 14, 21, 28, 35]
+    assert [line["seconds_per_step"] for line in lines] == [one.seconds_per_step for one in told] == [7] * 5
+    scored = [json.loads(line)["step"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert scored == [2, 3, 5, 5], "after twelve seconds of each part, and at its end"
+
+
 def test_data_is_opened_from_the_config(tmp_path):
     train(config(data="builtin:moving-shapes?size=16&frames=8&clips=4"), tmp_path, steps=1)
     assert load(tmp_path).config.frames == FRAMES
@@ -383,6 +420,27 @@ def test_samples_that_continue_frames_have_the_classes_of_these(tmp_path, monkey
     assert asked[-1]["label"] == [int(still) // 10 % 2 for still in stills]
 
 
+@pytest.fixture(scope="module")
+def two_processes():
+    """Call `work(rank, folder)` in two processes that see each other as `torchrun` would let them.
+
+    They are started once for all tests, since importing torch takes them longer than any of the work.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        ranks = [stack.enter_context(ProcessPoolExecutor(1, context)) for _ in range(2)]
+
+        def run_both(work, folder):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            done = [one.submit(_rank, work, rank, port, folder) for rank, one in enumerate(ranks)]
+            for one in done:
+                one.result(300)
+
+        yield run_both
+
+
 def _rank(work, rank, port, folder):
     os.environ |= {
         "RANK": str(rank),
@@ -394,23 +452,6 @@ def _rank(work, rank, port, folder):
     }
     torch.set_num_threads(1)
     work(rank, folder)
-
-
-def two_processes(work, folder):
-    """Call `work(rank, folder)` in two processes that see each other as `torchrun` would let them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_rank, args=(work, rank, port, folder)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(300)
-    codes = [process.exitcode for process in processes]
-    for process in processes:
-        process.kill()
-    assert codes == [0, 0]
 
 
 def shared_config():
@@ -430,7 +471,7 @@ def _train_shared(_rank, folder):
     train(shared_config(), folder, steps=3, source=moving_squares())
 
 
-def test_two_processes_train_like_one(tmp_path):
+def test_two_processes_train_like_one(tmp_path, two_processes):
     train(shared_config(), tmp_path / "one", steps=3, source=moving_squares())
     two_processes(_train_shared, tmp_path / "two")
     alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -447,15 +488,15 @@ def flicker(model):
 
 
 def _train_scored(rank, folder):
-    if rank == 1:  # its hours pass while it waits for the score
-        hours = itertools.count(0, 3600)
-        run.time = types.SimpleNamespace(monotonic=lambda: next(hours))
-    one = config(score_minutes=1e-9, steps=3, minutes=30)
-    summary = train(one, folder, score=flicker, source=moving_squares())
+    one, hours = config(score_minutes=1e-9, steps=3, minutes=30), itertools.count(0, 3600)
+    with pytest.MonkeyPatch.context() as patched:
+        if rank == 1:  # its hours pass while it waits for the score
+            patched.setattr(run, "time", types.SimpleNamespace(monotonic=lambda: next(hours)))
+        summary = train(one, folder, score=flicker, source=moving_squares())
     (folder / f"summary-{rank}").write_text(json.dumps([summary.stopped, summary.best_score]))
 
 
-def test_two_processes_score_as_one_would_and_the_main_one_keeps_the_time(tmp_path):
+def test_two_processes_score_as_one_would_and_the_main_one_keeps_the_time(tmp_path, two_processes):
     two_processes(_train_scored, tmp_path)
     scores = [json.loads(line)["score"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert len(scores) == 4, "after each step and at the end"
@@ -486,7 +527,7 @@ def _train_sparse(_rank, folder):
     train(sparse_config(), folder, steps=4, source=moving_squares(labels=True))
 
 
-def test_what_has_no_gradient_in_a_step_moves_in_two_processes_as_little_as_in_one(tmp_path):
+def test_what_has_no_gradient_in_a_step_moves_in_two_processes_as_little_as_in_one(tmp_path, two_processes):
     train(sparse_config(), tmp_path / "one", steps=4, source=moving_squares(labels=True))
     two_processes(_train_sparse, tmp_path / "two")
     alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -511,7 +552,7 @@ def _train_clipped(rank, folder):
     torch.save(dict(players.discriminators[0].named_parameters()), folder / f"{rank}.pt")
 
 
-def test_processes_stay_alike_where_a_constraint_looks_at_running_statistics(tmp_path):
+def test_processes_stay_alike_where_a_constraint_looks_at_running_statistics(tmp_path, two_processes):
     two_processes(_train_clipped, tmp_path / "two")
     first, second = (torch.load(tmp_path / "two" / f"{rank}.pt") for rank in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -196,6 +196,23 @@ def test_frozen_parts_of_a_discriminator_stay_frozen():
     assert unchanged == {name for name in before if name.startswith("layers.layers.0.")} != set()
 
 
+def test_the_moving_average_follows_by_the_clips_that_were_seen():
+    """The half-life is as long as what was seen, at most 8 clips: 4 at the first step, then 8 for good."""
+    one = config(ema={"half_life_clips": 8, "ramp_up": 1.0}, generator=generator(decoder={"norm": "none"}))
+    players, source = build_players(one), windows(one)
+    with torch.no_grad():
+        for weight in players.average.parameters():
+            weight.add_(1)
+    for number, keep in enumerate([0.5, math.sqrt(0.5), math.sqrt(0.5)]):
+        before = [weight.clone() for weight in players.average.parameters()]
+        training_step(one, players, ALONE, source, number)
+        for old, new, target in zip(
+            before, players.average.parameters(), players.generator.parameters(), strict=True
+        ):
+            torch.testing.assert_close(new, keep * old + (1 - keep) * target.detach())
+    source.close()
+
+
 def test_discriminator_phase_leaves_the_generator_alone():
     one = config()
     players, source = build_players(one), windows(one)

@@ -25,16 +25,16 @@ def clip_singular_values(discriminator: nn.Module, bound: float) -> None:
     clipped to [0.01·σ, σ] times `bound`, with σ the running standard deviation.
     """
     for module in discriminator.modules():
-        if not any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, nn.Parameter) or not weight.requires_grad:
             continue
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             assert module.running_var is not None
             deviation = (module.running_var + module.eps).sqrt() * bound
-            module.weight.copy_(torch.minimum(torch.maximum(module.weight, 0.01 * deviation), deviation))
+            weight.clamp_(0.01 * deviation, deviation)
         elif isinstance(module, nn.Linear | nn.Embedding | nn.modules.conv._ConvNd):
-            matrix = module.weight.flatten(1)
-            left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-            module.weight.copy_((left * values.clamp(max=bound) @ right).view_as(module.weight))
+            left, values, right = torch.linalg.svd(weight.flatten(1), full_matrices=False)
+            weight.copy_((left * values.clamp(max=bound) @ right).view_as(weight))
 
 
 CONSTRAINTS: dict[str, Callable[[nn.Module, float], None]] = {
