@@ -56,6 +56,12 @@ def own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def any_device(monkeypatch):
+    """Pretend that this machine has every device."""
+    monkeypatch.setattr(sampling, "device_of", torch.device)
+
+
+@pytest.fixture
 def labelled(tmp_path):
     """A generator with classes, and the path of its file."""
     network = build(config(labels=True, classes=list("abcd")))
@@ -92,10 +98,10 @@ def test_a_user_s_sampler_gets_the_seed_and_then_seeds_that_no_other_seed_has(ow
     [
         (["--fix", "content"], "fix", "--fix"),
         (["--rate", "2"], "frame_step", "--rate"),
-        (["--device", "meta"], "device", "--device"),
+        (["--device", "mps"], "device", "--device"),
     ],
 )
-def test_what_a_user_s_sampler_does_not_take_is_an_error(arguments, key, flag, own, tmp_path):
+def test_what_a_user_s_sampler_does_not_take_is_an_error(arguments, key, flag, own, tmp_path, any_device):
     command = ["sample", "--from", f"{own}:anywhere", "--out", str(tmp_path / "out"), *arguments]
     with pytest.raises(VgbenchError, match=f"takes no '{key}'") as caught:
         app(command, standalone_mode=False)
@@ -111,23 +117,30 @@ def test_what_a_user_s_sampler_names_is_passed_on(own):
     assert (clip == 10).all()
 
 
-def test_device_reaches_a_user_s_sampler_and_the_card(own, tmp_path):
+def test_device_reaches_a_user_s_sampler_and_the_card(own, tmp_path, any_device):
     import vgbench_test_samplers
 
     vgbench_test_samplers.calls.clear()
     command = ["sample", f"{own}:sample", "--out", str(tmp_path / "a"), "--count", "2"]
-    app([*command, "--device", "meta", "--grid", str(tmp_path / "a.gif")], standalone_mode=False)
-    assert {device for _, _, device in vgbench_test_samplers.calls} == {"meta"}
+    app([*command, "--device", "mps", "--grid", str(tmp_path / "a.gif")], standalone_mode=False)
+    assert {device for _, _, device in vgbench_test_samplers.calls} == {"mps"}
     card = read_card(tmp_path / "a")
-    assert card.device == "meta"
-    assert "--device meta" in card.command
+    assert card.device == "mps"
+    assert "--device mps" in card.command
     write_samples(f"{own}:sample", tmp_path / "b", 1)
     assert vgbench_test_samplers.calls[-1] == (1, 0, "cpu")
     assert read_card(tmp_path / "b").device.startswith("cpu, ")
     assert "--device" not in read_card(tmp_path / "b").command
 
 
-def test_generators_of_vgbench_run_on_the_device(labelled, monkeypatch):
+def test_the_card_names_the_device_that_auto_stands_for(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "device_of", lambda name: torch.device({"auto": "cuda"}[name]))
+    write_samples(f"{own}:sample", tmp_path / "a", 1, device="auto")
+    assert read_card(tmp_path / "a").device == "cuda"
+    assert "--device auto" in read_card(tmp_path / "a").command
+
+
+def test_generators_of_vgbench_run_on_the_device(labelled, monkeypatch, any_device):
     """The meta device has shapes and no numbers, so only the place where it would run can be seen."""
     _, path = labelled
     seen = []
@@ -141,7 +154,7 @@ def test_generators_of_vgbench_run_on_the_device(labelled, monkeypatch):
     assert seen == [torch.device("meta")]
 
 
-@pytest.mark.parametrize("device", ["auto", "cuda:99", "nowhere"])
+@pytest.mark.parametrize("device", ["cuda:99", "nowhere", "meta"])
 def test_a_device_that_is_not_there_is_an_error(device, labelled, tmp_path):
     for make in (
         lambda: sample_clips(labelled[1], 1, device=device),

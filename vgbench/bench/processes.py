@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from vgbench.errors import VgbenchError
+from vgbench.progress import Progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Report = Callable[[str, int, int], None]
 
 SECONDS_TO_STOP = 120
 """How long a process may take over its checkpoint when it is asked to stop."""
@@ -49,7 +49,7 @@ class _Worker:
 
 
 def over_processes(
-    function: Callable[[Item, Report], Result],
+    function: Callable[[Item, Progress], Result],
     items: Sequence[Item],
     jobs: int,
     progress: Callable[[int, int, str, int, int], None],
@@ -161,7 +161,7 @@ def _one_thread() -> Iterator[None]:
             del os.environ[name]
 
 
-def _serve(pipe: Connection, function: Callable[[Any, Report], Any]) -> None:
+def _serve(pipe: Connection, function: Callable[[Any, Progress], Any]) -> None:
     """The life of a process: take an item, send what comes of it, until nobody listens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which asks to stop
     parent = multiprocessing.parent_process()

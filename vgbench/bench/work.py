@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from vgbench.bench.sources import open_reference, open_side
 from vgbench.bench.suite import Evaluation, Suite
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource
+from vgbench.device import device_of
+from vgbench.progress import Progress
 from vgbench.records.sample_card import read_card
 from vgbench.storage.atomic import replacing
 from vgbench.training.config import TrainConfig
-
-Report = Callable[[str, int, int], None]
-"""Called as (stage, done, total)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Task:
     records: Path
 
 
-def do(task: Task, report: Report) -> bool:
+def do(task: Task, progress: Progress) -> bool:
     """Do what is left of one cell. False where it was asked to stop; the next call goes on from there.
 
     Raises:
@@ -49,16 +48,16 @@ def do(task: Task, report: Report) -> bool:
     if cell.config is None:
         generated = open_reference(cell.source or "", cell.data, data)
     else:
-        if not trained(task, cell.config, open_side(cell.data, data, "train"), report):
+        if not trained(task, cell.config, open_side(cell.data, data, "train"), progress):
             return False
-        folder = sampled(task, report)
+        folder = sampled(task, progress)
         details |= cost(folder, suite)
         generated = replace(open_source(folder), name=cell.name)
-    score(task, generated, open_side(cell.data, data, "test"), details, report)
+    score(task, generated, open_side(cell.data, data, "test"), details, progress)
     return True
 
 
-def trained(task: Task, config: TrainConfig, source: ClipSource, report: Report) -> bool:
+def trained(task: Task, config: TrainConfig, source: ClipSource, progress: Progress) -> bool:
     """Train, or go on training; False when asked to stop."""
     from vgbench.training import train
 
@@ -67,13 +66,13 @@ def trained(task: Task, config: TrainConfig, source: ClipSource, report: Report)
         config.model_copy(update={"data": source.name}),
         folder,
         resume=(folder / "checkpoints" / "last.safetensors").exists(),
-        progress=lambda state: report("training", state.step, task.cell.steps),
+        progress=lambda state: progress("training", state.step, task.cell.steps),
         source=source,
     )
     return summary.stopped != "interrupted"
 
 
-def sampled(task: Task, report: Report) -> Path:
+def sampled(task: Task, progress: Progress) -> Path:
     """Clips of the trained generator; the folder appears whole or not at all."""
     from vgbench.training.sampling import write_samples
 
@@ -87,7 +86,7 @@ def sampled(task: Task, report: Report) -> Path:
                 wanted.clips,
                 seed=wanted.seed,
                 checkpoint="last",
-                progress=report,
+                progress=progress,
             )
     return folder
 
@@ -102,7 +101,7 @@ def cost(clips: Path, suite: Suite) -> dict[str, Any]:
 
 
 def score(
-    task: Task, generated: ClipSource, real: ClipSource, details: dict[str, Any], report: Report
+    task: Task, generated: ClipSource, real: ClipSource, details: dict[str, Any], progress: Progress
 ) -> None:
     """One record a protocol, with what the summary needs to know of the cell."""
     from vgbench.evaluation.evaluate import evaluate
@@ -121,28 +120,21 @@ def score(
             protocol_of(evaluation),
             name=task.cell.model,
             results=task.records,
-            device=device(task.suite.device),
+            device=str(device_of(task.suite.device)),
             details={**details, "bench": bench},
-            progress=report,
+            progress=progress,
         )
 
 
-def device(asked: str) -> str:
-    """The device that "auto" stands for."""
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
-
-
-def time_step(config: TrainConfig, report: Report) -> float:
+def time_step(config: TrainConfig, progress: Progress) -> float:
     """Seconds of one training step on this machine, from a few of them.
 
     On a CPU these are seconds of the processor, which other work on the machine hardly changes.
     """
     from vgbench.training.catalogue import seconds_per_step
 
-    report("timing", 0, 1)
-    clock = time.process_time if device(config.device) == "cpu" else time.perf_counter
+    progress("timing", 0, 1)
+    clock = time.process_time if device_of(config.device).type == "cpu" else time.perf_counter
     return seconds_per_step(config, TIMED_STEPS, clock)
 
 

@@ -10,16 +10,16 @@ from vgbench.training.config import TrainConfig
 from vgbench.training.reading import read_config
 
 if TYPE_CHECKING:
-    from vgbench.training.run import Progress
+    from vgbench.training.run import TrainingProgress
     from vgbench.training.soundness import Diverged
     from vgbench.training.trainer import Summary, train
 
 __all__ = [
     "Diverged",
     "PresetFacts",
-    "Progress",
     "Summary",
     "TrainConfig",
+    "TrainingProgress",
     "describe",
     "list_models",
     "preset_names",
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"Diverged", "Progress", "Summary", "train"}:
+    if name in {"Diverged", "Summary", "TrainingProgress", "train"}:
         from vgbench.training import trainer
 
         return getattr(trainer, name)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vgbench.presets import describe, preset_names
+from vgbench.progress import Progress, silent
 from vgbench.training.config import TrainConfig
 from vgbench.training.reading import read_config
 
@@ -72,7 +73,7 @@ def list_models(
     measured_steps: int = 0,
     *,
     seconds_limit: float = 20.0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> list[PresetFacts]:
     """Describe presets.
 
@@ -91,8 +92,7 @@ def list_models(
     configs = [read_config(name) for name in wanted]  # an unknown name is an error before any work
     facts = []
     for done, (name, config) in enumerate(zip(wanted, configs, strict=True)):
-        if progress:
-            progress(f"measuring {name}" if measured_steps else f"counting {name}", done, len(wanted))
+        progress(f"measuring {name}" if measured_steps else f"counting {name}", done, len(wanted))
         facts.append(describe_config(config, name, describe(name), measured_steps, seconds_limit))
     return facts
 

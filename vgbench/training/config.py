@@ -95,7 +95,7 @@ class TrainConfig(ModelConfig):
         augment: differentiable augmentation of what discriminators see, real and fake alike (Zhao et al.
             2020); every frame of a clip gets the same change.
         precision: "bf16" runs convolutions in bfloat16; gradient penalties stay in float32.
-        device: "auto" takes a GPU where there is one.
+        device: where networks are trained, see `device_of`; "auto" takes a GPU where there is one.
         threads: of the CPU; PyTorch's own choice (all cores this process may use) without it. Threads wait
             for each other busily, so beside another busy process fewer are faster.
         channels_last: keep convolution weights in the layout that vector units like; only rounding differs.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from vgbench.device import device_of
 from vgbench.extractors.compiled import require_compiler
 from vgbench.reference_models.checkpoint import build_generator
 from vgbench.reference_models.discriminators import Discriminator, build_discriminator
@@ -57,14 +58,13 @@ def build_players(config: TrainConfig) -> Players:
     """Networks with weights from the config's seed, and their optimisers.
 
     Raises:
-        ConfigError: networks are to be compiled for a CPU, and there is no C++ compiler.
+        ConfigError: a device that is not there, or networks are to be compiled for a CPU, and there is no C++
+            compiler.
         VgbenchError: an option that a regulariser or a part does not have, or not of that kind.
     """
     for one in config.regularisers:
         check_options(one.name, one.options)
-    device = torch.device(
-        ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-    )
+    device = device_of(config.device)
     generator = build_generator(config.model, config.seed)
     classifies = config.regularised_by("categorical-information")
     # A categorical latent is not known of real clips, so only labels of the data can condition the critic.

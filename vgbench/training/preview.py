@@ -1,11 +1,12 @@
-"""What a config will build (`train --dry-run`): shapes, parameters and memory of every part."""
+"""What a config will build: shapes and parameters of every part, cost, and memory (`train --dry-run`)."""
 
 from __future__ import annotations
 
 import gc
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 from vgbench.distributed import World
 from vgbench.reference_models.cost import parameters_of
 from vgbench.reference_models.discriminators import Discriminator, needed_times
+from vgbench.training.catalogue import ASSUMED_CLASSES, PresetFacts, describe_config, with_classes
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import random_clips
 from vgbench.training.players import build_players
@@ -42,6 +44,51 @@ class Part:
     def __str__(self) -> str:
         shapes = [" ".join(str(list(shape)) for shape in side) for side in (self.takes, self.gives)]
         return f"{self.name}: {shapes[0]} -> {shapes[1]}, {self.parameters:,} parameters"
+
+
+@dataclass(frozen=True)
+class TrainingPreview:
+    """What training a config would build and hold.
+
+    Attributes:
+        config: with the classes of its data, where the data are known.
+        parts: every network.
+        facts: sizes and cost of the networks.
+        step_bytes: of tensors at the peak of a training step, see `step_memory`.
+    """
+
+    config: TrainConfig
+    parts: tuple[Part, ...]
+    facts: PresetFacts
+    step_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the preview for JSON."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "parts": [asdict(part) for part in self.parts],
+            "facts": asdict(self.facts),
+            "step_bytes": self.step_bytes,
+        }
+
+
+def preview(config: TrainConfig, name: str) -> TrainingPreview:
+    """Build the networks of a config on the CPU, describe them, and measure a training step; trains nothing.
+
+    Args:
+        config: of the run.
+        name: of the run, for the facts.
+
+    Raises:
+        VgbenchError: classes cannot be found, see `with_classes`.
+    """
+    counted = with_classes(config)
+    return TrainingPreview(
+        config=config if counted.classes == ASSUMED_CLASSES else counted,
+        parts=tuple(describe_parts(counted)),
+        facts=describe_config(counted, name),
+        step_bytes=step_memory(counted),
+    )
 
 
 def describe_parts(config: TrainConfig) -> list[Part]:

@@ -32,7 +32,7 @@ Stopped = Literal["steps", "minutes", "interrupted"]
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where a run is; what the progress callback receives at every log step.
 
     Attributes:
@@ -72,7 +72,7 @@ class Run:
     folder: Path
     config: TrainConfig
     world: World
-    progress: Callable[[Progress], None] | None = None
+    progress: Callable[[TrainingProgress], None] | None = None
     score: Callable[[Generator], float] | None = None
     step: int = 0
     seconds: float = 0.0
@@ -175,7 +175,7 @@ class Run:
             board.scalars(facts, self.step)
         if self.progress:
             self.progress(
-                Progress(
+                TrainingProgress(
                     step=self.step,
                     clips=self.clips,
                     seconds=self.seconds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ import torch
 from vgbench.clips.clip import Frames
 from vgbench.clips.grid import write_gif
 from vgbench.clips.write import Format, write_clips
-from vgbench.errors import ConfigError, VgbenchError
+from vgbench.device import device_of
+from vgbench.errors import VgbenchError
 from vgbench.named import unknown_name
+from vgbench.progress import Progress, silent
 from vgbench.records import sample_card
 from vgbench.reference_models import load
 from vgbench.reference_models.cost import generator_cost
@@ -39,7 +41,7 @@ def sample_clips(
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
     device: str = "cpu",
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress = silent,
     **options: Any,
 ) -> Iterator[Frames]:
     """Give clips of a generator one by one, a chunk in memory at a time.
@@ -53,7 +55,7 @@ def sample_clips(
             later ones seeds drawn from it, so that two seeds have no clip in common.
         first_frame: picture to go on from, for models conditioned on it.
         checkpoint: of a run folder: the best by score (the last without scores), the last, the first.
-        device: where the generator runs, such as "cuda"; another one changes rounding only.
+        device: where the generator runs, see `device_of`; another one changes rounding only.
         progress: called as (stage, done, total).
         options: frames, frame_step, label, fix, as `Generator.sample` takes them; None is left out.
 
@@ -79,7 +81,7 @@ def write_samples(
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
     device: str = "cpu",
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress = silent,
     **options: Any,
 ) -> list[Path]:
     """Sample clips into a folder, with a card of what that cost and how the model was trained.
@@ -104,14 +106,14 @@ def write_samples(
         cost = generator_cost(generator) if isinstance(generator, Generator) else None
         frames = generator.config.frames if isinstance(generator, Generator) else None
         counted = options.get("frames") in (None, frames)  # macs are of the training length
-        folder = Path(run)
+        folder, ran_on = Path(run), str(generator.device)
         card = sample_card.SampleCard(
             command=_command(
                 run, out, count, clip_format, seed, fps, checkpoint, device, first_frame, options
             ),
             clips=len(written),
             seconds_per_clip=float(f"{seconds[0] / max(len(written), 1):.4g}"),
-            device=f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else device,
+            device=f"cpu, {torch.get_num_threads()} threads" if ran_on == "cpu" else ran_on,
             gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
             parameters=cost.parameters if cost else None,
             training_seconds=sample_card.training_seconds(folder) if folder.is_dir() else None,
@@ -143,7 +145,7 @@ def write_grid(
     clips = [
         clip
         for row in range(rows)
-        for clip in _sample(generator, columns, seed + row, first_frame, None, options)
+        for clip in _sample(generator, columns, seed + row, first_frame, silent, options)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_gif(path, np.stack(clips), columns, fps=fps)
@@ -154,11 +156,8 @@ def _load(
 ) -> Generator | ForeignGenerator:
     if checkpoint not in ("best", "last", "first"):
         raise unknown_name("checkpoint", checkpoint, ("best", "last", "first"))
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
-    return load(run, checkpoint).to(device)
+    found = str(device_of(device))  # before weights are read
+    return load(run, checkpoint).to(found)
 
 
 def _sample(
@@ -166,7 +165,7 @@ def _sample(
     count: int,
     seed: int,
     first_frame: Path | None,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress,
     options: dict[str, Any],
 ) -> Iterator[Frames]:
     wanted = {
@@ -187,8 +186,7 @@ def _sample(
             clips = generator.sample(size, seed=_seed_of_call(seed, number), **wanted)
         for done, clip in enumerate(clips, start + 1):
             yield clip
-            if progress is not None:
-                progress("sampling", done, count)
+            progress("sampling", done, count)
 
 
 _NEUTRAL = {"frame_step": 1.0}

@@ -32,7 +32,7 @@ from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, draw, generator_phase
 from vgbench.training.players import Players, build_players, set_learning_rates
 from vgbench.training.reading import resume_command
-from vgbench.training.run import Progress, Run, Stopped, keep_lines
+from vgbench.training.run import Run, Stopped, TrainingProgress, keep_lines
 from vgbench.training.soundness import Diverged, require_sound
 from vgbench.training.state import load_state, read_counters
 
@@ -69,7 +69,7 @@ def train(
     minutes: float | None = None,
     steps: int | None = None,
     resume: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     score: Callable[[Generator], float] | None = None,
     source: ClipSource | None = None,
 ) -> Summary:
