@@ -398,7 +398,7 @@ def train(
     [bold]torchrun --nproc-per-node 4 -m vgbench train mocogan-64 --data ucf101/ -o runs/ucf101[/]
     """
     from vgbench.config import to_yaml
-    from vgbench.training.reading import read_config, read_resumed_config, resume_command
+    from vgbench.training.config_files import read_config, read_resumed_config, resume_command
 
     given = {"data": data, "generator": generator, "minutes": minutes, "steps": steps, "threads": threads}
     if preset is None and not (resume and run):
@@ -412,24 +412,17 @@ def train(
     else:
         config = read_config(preset or "", settings or (), given)
     if dry_run:
-        from dataclasses import asdict
+        from vgbench.training.preview import preview
 
-        from vgbench.training.catalogue import ASSUMED_CLASSES, describe_config, with_classes
-        from vgbench.training.preview import describe_parts, step_memory
-
-        counted = with_classes(config)
-        shown = config if counted.classes == ASSUMED_CLASSES else counted
-        parts, facts = describe_parts(counted), describe_config(counted, folder.name)
-        memory = step_memory(counted)
+        found = preview(config, folder.name)
         if as_json:
-            found = {"parts": [asdict(part) for part in parts], "facts": asdict(facts), "step_bytes": memory}
-            console.print_json({"config": shown.model_dump(mode="json"), **found})
+            console.print_json(found.as_dict())
             return
-        typer.echo(to_yaml(shown), nl=False)
-        for part in parts:
+        typer.echo(to_yaml(found.config), nl=False)
+        for part in found.parts:
             typer.echo(f"# {part}")
-        typer.echo(f"# {facts}")
-        typer.echo(f"# a step holds about {memory / 2**20:,.0f} MiB of tensors at its peak")
+        typer.echo(f"# {found.costs}")
+        typer.echo(f"# a step needs about {found.step_bytes / 2**20:,.0f} MiB for tensors at its peak")
         return
     from vgbench.training.score import generator_score
     from vgbench.training.trainer import train as run_training

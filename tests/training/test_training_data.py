@@ -214,7 +214,7 @@ def test_nothing_but_bad_clips_is_an_error():
     with pytest.raises(NotEnoughClips, match="has 14 frames, fewer than the 16 of a window") as caught:
         stream.batch([0])
     stream.close()
-    assert caught.value.remedy == "clips need 16 frames or more; lower frames or stride"
+    assert caught.value.remedy == "clips need at least 16 frames; decrease frames or stride"
     with pytest.raises(NotEnoughClips, match="no clips"):
         windows(ClipSource("empty", []))
 

@@ -165,8 +165,8 @@ def training_panel(run_folder: Path) -> Iterator[Callable[[Any], None]]:
     def line(state: Any) -> None:
         if time.monotonic() - last[0] > 30 or state.step == state.steps:
             last[0] = time.monotonic()
-            facts = "  ".join(f"{name} {value:.3g}" for name, value in state.facts.items())
-            err.print(f"step {state.step}  {_remaining(state)}  {facts}", soft_wrap=True, markup=False)
+            numbers = "  ".join(f"{name} {value:.3g}" for name, value in state.measured.items())
+            err.print(f"step {state.step}  {_remaining(state)}  {numbers}", soft_wrap=True, markup=False)
 
     yield line
 
@@ -209,7 +209,7 @@ def _training_table(state: Any, run_folder: Path) -> Table:
         "step": f"{state.step}, {state.clips} clips, {1 / max(state.seconds_per_step, 1e-9):.1f} steps/s",
         "time": _remaining(state),
         "memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
-        **{name: f"{value:.4g}" for name, value in state.facts.items()},
+        **{name: f"{value:.4g}" for name, value in state.measured.items()},
     }
     if state.best_score is not None:
         rows["best score"] = f"{state.best_score:.4g}"
