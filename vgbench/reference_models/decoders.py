@@ -48,8 +48,7 @@ class Decoder(nn.Module):
 
 
 class FrameStack(nn.Module):
-    """DCGAN decoder of single frames: [N, D] -> 4×4 maps -> [N, out, size, size], without final
-    non-linearity.
+    """DCGAN decoder of single frames without final non-linearity: [N, D] -> 4×4 maps -> [N, out, size, size].
 
     Attributes:
         pictures: makes an image of the maps at each resolution, if the config asks for skips; empty
@@ -279,11 +278,10 @@ class ConvGruDecoder(Decoder):
 
 
 class TemporalShiftDecoder(Decoder):
-    """Frame decoder; in its first two blocks a third of the channels shifts one frame forward, a third one
-    back.
+    """Frame decoder that shifts a third of the channels one frame forward, and a third one back (TSB-GAN).
 
-    This is the shift of TSM (Lin et al. 2019), as in TSB-GAN (Munoz et al. 2021). It has no parameters, and
-    zeros take the places that become free.
+    It does so before its first two blocks. This is the shift of TSM (Lin et al. 2019), as in TSB-GAN (Munoz
+    et al. 2021): it has no parameters, and zeros take the places that become free.
     """
 
     def __init__(
@@ -431,8 +429,9 @@ def identity_grid(frames: torch.Tensor) -> torch.Tensor:
 def build_decoder(
     config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
 ) -> Decoder:
-    """Build the decoder that the config names; "auto" is the decoder of the motion module's name, else
-    "frame".
+    """Build the decoder that the config names.
+
+    "auto" is the decoder that has the same name as the motion module, or "frame" if there is none.
 
     Raises:
         ConfigError: see `build_part`; or the decoder does not fit the motion module.

@@ -389,12 +389,11 @@ def optical_flow(video: torch.Tensor, window: int = 5, damping: float = 1e-2) ->
 
 
 class TimeConditionedDiscriminator(Discriminator):
-    """`frames` (3 by default) random frames of a clip and the times between them (StyleGAN-V, Skorokhodov et
-    al. 2022).
+    """`frames` (3 by default) random frames of each clip, and the times between them (StyleGAN-V, DIGAN).
 
     A 2-D trunk reduces each frame to 8×8 maps, which are concatenated over frames and reduced to 4×4. The
-    score is w·φ + ⟨P e(Δt), φ⟩ with sines and cosines e of the time differences, which may be fractional.
-    With two frames it is DIGAN's pair discriminator.
+    score is w·φ + ⟨P e(Δt), φ⟩ with sines and cosines e of the time differences, which may be fractional
+    (Skorokhodov et al. 2022). With two frames it is DIGAN's pair discriminator (Yu et al. 2022).
 
     Attributes:
         time_features: number of frequencies in e.

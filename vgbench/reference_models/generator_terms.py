@@ -82,8 +82,7 @@ def mode_seeking(view: GeneratorView) -> torch.Tensor:
 
 
 def categorical_information(view: GeneratorView) -> torch.Tensor:
-    """Cross entropy of the discriminators' class heads on generated clips (InfoGAN, Chen et al. 2016;
-    MoCoGAN).
+    """Cross entropy of the class heads on generated clips (InfoGAN, Chen et al. 2016; MoCoGAN).
 
     Raises:
         VgbenchError: the model has no classes.

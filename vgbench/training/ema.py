@@ -7,11 +7,10 @@ from torch import nn
 
 
 def decay(batch: int, clips_seen: int, half_life_clips: float, ramp_up: float) -> float:
-    """Return the share of the old average that one step keeps: 0.5^(batch / half-life), with the half-life in
-    clips.
+    """Return the share of the old average that one step keeps: 0.5^(batch / half-life).
 
-    The half-life is at most `ramp_up` times the clips seen (Karras et al. 2020). With a fixed one, the
-    average would stay close to the initial, random weights in a short run.
+    The half-life is counted in clips, and is at most `ramp_up` times the clips seen (Karras et al. 2020).
+    With a fixed one, the average would stay close to the initial, random weights in a short run.
     """
     half_life = min(half_life_clips, ramp_up * clips_seen)
     return float(0.5 ** (batch / max(half_life, 1e-8)))

@@ -1,5 +1,4 @@
-"""Means over processes: gradients are averaged by one flat all-reduce after each backward pass, as in
-StyleGAN3.
+"""Means over processes. Gradients are averaged by one flat all-reduce per backward pass, as in StyleGAN3.
 
 DistributedDataParallel is not used, because its hooks do not see double backward passes, fail on parameters
 that a phase does not use, and broadcast batch norm buffers in the middle of a step with two forward passes. A

@@ -23,7 +23,7 @@ from vgbench.training.networks import build_networks
 from vgbench.training.trainer import opened_windows, training_step
 
 MEASURED = (2, 4)
-"""Clips of the two small steps from which the memory of a whole step is extrapolated: clips add the same."""
+"""Clips of the two small steps from which the memory of a whole step is extrapolated linearly."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ class TrainingPreview:
 
 
 def preview(config: TrainConfig, name: str) -> TrainingPreview:
-    """Build the networks of a config on the CPU, and measure the memory of a training step; nothing is
-    trained.
+    """Build the networks of a config on the CPU, and measure a training step; nothing is written.
 
     Args:
         config: of the run.

@@ -143,10 +143,10 @@ class TrainingRun:
         return True
 
     def finished(self, interrupted: threading.Event) -> Stopped | None:
-        """Return why to stop now, or None; the same in all processes, which wait here while the main one
-        writes.
+        """Return why to stop now, or None; all processes return the same.
 
-        Only the main process measures time, because the others do not know how long it scored.
+        They wait here while the main process writes or scores. Only the main process measures time, because
+        the others do not know how long it scored.
         """
         config = self.config
         if config.steps is not None and self.step >= config.steps:

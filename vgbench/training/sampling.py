@@ -85,8 +85,7 @@ def write_samples(
     progress: Progress = silent,
     **options: Any,
 ) -> list[Path]:
-    """Sample clips into a folder, with a `SampleCard` that tells what this cost and how the model was
-    trained.
+    """Sample clips into a folder, with a `SampleCard` about their cost and the training of the model.
 
     The arguments are those of `sample_clips` and `clips.write.write_clips`. The folder appears whole or not
     at all, and replaces an earlier one. Clips of a model with classes are in sub-folders named after their
@@ -113,10 +112,7 @@ def write_samples(
         )
         cost = generator_cost(generator) if isinstance(generator, Generator) else None
         frames = generator.config.frames if isinstance(generator, Generator) else None
-        counted = options.get("frames") in (
-            None,
-            frames,
-        )  # multiply-accumulates are those of the training length
+        counted = options.get("frames") in (None, frames)  # `cost` is that of the training length
         folder, ran_on = Path(run), str(generator.device)
         card = sample_card.SampleCard(
             command=_command(

@@ -50,7 +50,7 @@ def load_state(path: Path, parts: Parts) -> dict[str, Any]:
     """
     tensors, metadata = load_tensors(path)
     if metadata.get("format") != "vgbench-training-state":
-        raise VgbenchError(f"{path}: not a training state of vgbench")
+        raise VgbenchError(f"{path}: not a checkpoint of vgbench train")
     if int(metadata["schema"]) > SCHEMA:
         raise VgbenchError(f"{path}: made by a newer vgbench (schema {metadata['schema']})", "update vgbench")
     for name, part in parts.items():
@@ -80,7 +80,7 @@ def read_counters(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             counters: dict[str, Any] = json.loads((file.metadata() or {})["counters"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise VgbenchError(f"{path}: not a training state of vgbench ({error})") from error
+        raise VgbenchError(f"{path}: not a checkpoint of vgbench train ({error})") from error
     return counters
 
 
