@@ -14,7 +14,7 @@ from vgbench.errors import ConfigError
 from vgbench.reference_models import losses
 from vgbench.reference_models.discriminators import View
 from vgbench.reference_models.generator import from_uint8
-from vgbench.reference_models.layers import frame_times
+from vgbench.reference_models.layers import AnyConvolution, frame_times
 from vgbench.reference_models.losses import Loss
 from vgbench.reference_models.periodicity import autocorrelation, frame_features
 from vgbench.training import phases, trainer
@@ -72,9 +72,10 @@ def test_discriminators_gradient_is_that_of_their_losses_and_weighted_penalties(
         discriminators=WHOLE_AND_FRAME,
         loss={"name": "non-saturating"},
         regularisers=[
+            {"name": "r2", "weight": 100.0, "interval": 2},
+            {"name": "temporal-smoothness"},
             {"name": "r1", "weight": 2.0, "interval": 3},
             {"name": "gradient-penalty", "weight": 5.0, "options": {"center": 0.5}},
-            {"name": "r2", "weight": 100.0, "interval": 2},
         ],
     )
     networks, twins = build_networks(one), build_networks(one)
@@ -105,6 +106,7 @@ def test_discriminators_gradient_is_that_of_their_losses_and_weighted_penalties(
     assert_gradients((networks.discriminator_parameters(), twins.discriminator_parameters()), sum(totals))
     assert measured["discriminator_loss"] == pytest.approx(sum(losses).item() / 2, rel=1e-5)
     assert "r2" not in measured, "due at every second step"
+    assert "temporal-smoothness" not in measured, "the generator's"
     gradients = torch.cat([parameter.grad.flatten() for parameter in networks.discriminator_parameters()])
     assert measured["discriminator_gradient"] == pytest.approx(gradients.norm().item(), rel=1e-5)
 
@@ -149,16 +151,20 @@ def test_class_heads_learn_categories_from_generated_clips_alone():
     assert measured["categorical-information"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_generators_gradient_under_a_relativistic_loss_looks_at_real_scores():
+def test_generators_gradient_is_that_of_a_relativistic_loss_and_of_the_terms_that_are_due():
     one = config(
         labels=True,
         classes=["a", "b"],
         discriminators=WHOLE_AND_FRAME,
         loss={"name": "ralsgan"},
+        regularisers=[
+            {"name": "mode-seeking", "interval": 2},
+            {"name": "temporal-smoothness", "weight": 2.0, "interval": 3},
+        ],
     )
     networks, twins = build_networks(one), build_networks(one)
-    batch, draws = real_batch(one), draw(one, networks, 0, 1)
-    measured = generator_phase(one, networks, ALONE, 0, batch, draws)
+    batch, draws = real_batch(one), draw(one, networks, 3, 1)
+    measured = generator_phase(one, networks, ALONE, 3, batch, draws)
     labels, every, chosen = torch.from_numpy(batch.labels), frame_times(FRAMES, 4), draws.times[1]
     real = from_uint8(batch.clips)
     fake = twins.generator(dataclasses.replace(draws.latents, label=labels), every)
@@ -175,10 +181,13 @@ def test_generators_gradient_under_a_relativistic_loss_looks_at_real_scores():
             frame(at(real, chosen), chosen.float(), labels), frame(at(fake, chosen), chosen.float(), labels)
         ),
     ]
-    assert_gradients(
-        (networks.generator_parameters(), twins.generator_parameters()), 3 * losses[0] + 0.5 * losses[1]
-    )
+    change = fake[:, :, 2:] - 2 * fake[:, :, 1:-1] + fake[:, :, :-2]
+    total = 3 * losses[0] + 0.5 * losses[1] + 2 * 3 * change.square().mean()
+    assert_gradients((networks.generator_parameters(), twins.generator_parameters()), total)
     assert measured["generator_loss"] == pytest.approx(sum(losses).item() / 2, rel=1e-5)
+    assert "mode-seeking" not in measured, "due at every second step"
+    gradients = torch.cat([parameter.grad.flatten() for parameter in networks.generator_parameters()])
+    assert measured["generator_gradient"] == pytest.approx(gradients.norm().item(), rel=1e-5)
     moved = [clips[:, :, 1:] - clips[:, :, :-1] for clips in (fake, real)]
     ratio = moved[0].abs().mean() / moved[1].abs().mean()
     assert measured["motion_ratio"] == pytest.approx(ratio.item(), rel=1e-4)
@@ -282,6 +291,34 @@ def test_gradients_of_one_step_are_not_added_to_those_of_the_step_before():
     assert not torch.equal(first, other)
 
 
+def test_what_has_no_gradient_in_a_step_does_not_move():
+    """A class head that is trained at every second step, under momentum and weight decay."""
+    one = config(
+        labels=True,
+        classes=["a", "b"],
+        discriminators=WHOLE_AND_FRAME[:1],
+        regularisers=[{"name": "categorical-information", "interval": 2}],
+        optimiser={"betas": [0.5, 0.9], "weight_decay": 0.1},
+    )
+    networks = build_networks(one)
+    head = networks.discriminators[0].classifier.weight
+    for step, moves in ((0, True), (1, False), (2, True)):
+        before = head.detach().clone()
+        discriminator_phase(one, networks, ALONE, step, real_batch(one), draw(one, networks, step, 0))
+        assert torch.equal(head, before) != moves
+
+
+def test_motion_beside_real_clips_that_stand_still_is_large_and_finite():
+    one = config()
+    networks = build_networks(one)
+    batch, draws = real_batch(one), draw(one, networks, 0, 1)
+    still = Batch(np.ascontiguousarray(batch.clips[:, :1].repeat(FRAMES, 1)), batch.labels)
+    with torch.no_grad(), frozen_statistics(networks.generator):
+        fake = networks.generator(draws.latents, frame_times(FRAMES, 4))
+    measured = generator_phase(one, networks, ALONE, 0, still, draws)
+    assert measured["motion_ratio"] == pytest.approx(motion_energy(fake).item() / 1e-8, rel=1e-4)
+
+
 def test_every_discriminator_step_sees_fresh_real_clips_and_fresh_latents(monkeypatch):
     one = config(discriminator_steps=3)
     networks, seen, latents = build_networks(one), [], []
@@ -344,6 +381,19 @@ def test_draws_depend_on_seed_step_and_phase_alone():
         assert uniform.var() == pytest.approx(1 / 12, abs=0.01)
 
 
+def test_draws_of_a_seed_stay_what_they_were():
+    """A run that is resumed with a newer vgbench, or on a GPU, goes on as it would have."""
+    one = config(discriminators=[{"name": "image", "channels": 4}])
+    draws = draw(one, build_networks(one), 3, 1)
+    assert draws.latents.content[0].tolist() == pytest.approx(
+        [-0.16148, -1.14617, -0.40453, -0.94595], abs=1e-4
+    )
+    assert draws.latents.motion[0, 0].tolist() == pytest.approx([-0.02314, 0.82055, 0.62350], abs=1e-4)
+    assert draws.times[0].flatten().tolist() == [7, 6, 0, 1]
+    assert draws.augmentation[0, :2].tolist() == pytest.approx([0.020986, 0.487636], abs=1e-5)
+    assert draws.mixing.tolist() == pytest.approx([0.903944, 0.592126, 0.046740, 0.210370], abs=1e-5)
+
+
 def test_micro_batches_are_this_process_s_rows_of_the_global_batch():
     """The second of two processes has rows 5 to 9, here in parts of three and two."""
     one = config(
@@ -372,6 +422,26 @@ def test_micro_batches_are_this_process_s_rows_of_the_global_batch():
         assert drawn.times[1] is None
         assert torch.equal(drawn.augmentation, draws.augmentation[rows])
         assert torch.equal(drawn.mixing, draws.mixing[rows])
+
+
+def test_what_a_phase_works_on_is_on_its_device():
+    """The meta device has shapes and no numbers, and refuses to be mixed with any other."""
+    meta = torch.device("meta")
+    one = config(
+        labels=True,
+        classes=["a", "b"],
+        generator=generator("fourier", first_frame=True),
+        regularisers=[{"name": "first-frame"}],
+        discriminators=[{"name": "image", "channels": 4}],
+    )
+    networks = build_networks(one)
+    draws = draw(one, networks, 0, 0)
+    (part,) = micro_batches(one, ALONE, meta, real_batch(one), draws)
+    some, every = (choose_rendering(one, networks, part.draws, whole, meta) for whole in (False, True))
+    latents = part.draws.latents
+    tensors = [part.real, part.labels, latents.content, latents.motion, latents.label, latents.first_frame]
+    tensors += [some.times, every.times, *some.chosen, *every.chosen]
+    assert {one.device for one in tensors} == {meta}
 
 
 def test_a_categorical_latent_keeps_its_own_label():
@@ -536,7 +606,7 @@ def test_only_bf16_computes_in_bfloat16(precision, kind):
     networks, seen = build_networks(one), []
     for network in (networks.discriminators[0].layers, networks.generator.decoder):
         for layer in network.modules():
-            if isinstance(layer, torch.nn.modules.conv._ConvNd):
+            if isinstance(layer, AnyConvolution):
                 layer.register_forward_hook(lambda _, inputs, output: seen.append(output.dtype))
     for phase in (discriminator_phase, generator_phase):
         seen.clear()

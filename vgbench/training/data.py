@@ -123,7 +123,7 @@ class Windows:
     def _candidates(self, position: int, random: np.random.Generator) -> Iterator[int]:
         """Yield the clip at a position, and others in case it cannot be used: random ones, and then all."""
         count = len(self.source.clips)
-        yield self._clip_at(position)
+        yield self.clip_at(position)
         for _ in range(count - 1):
             yield int(random.integers(count))
         yield from map(int, random.permutation(count))
@@ -133,7 +133,8 @@ class Windows:
         """Number of frames from the first to the last frame of a window."""
         return (self.frames - 1) * self.stride + 1
 
-    def _clip_at(self, position: int) -> int:
+    def clip_at(self, position: int) -> int:
+        """Return the index of the clip at a position of the stream."""
         epoch, row = divmod(position, len(self.source.clips))
         with self._lock:
             if epoch not in self._orders:
