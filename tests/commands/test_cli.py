@@ -144,7 +144,10 @@ def test_an_evaluation_says_what_it_removed_from_the_store(tmp_path):
     environment = {**os.environ, "VGBENCH_CACHE": str(tmp_path), "VGBENCH_STORE_GIGABYTES": "1e-9"}
     done = _run(*EVAL, env=environment)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"feature store: removed \d+ files, .*\(VGBENCH_STORE_GIGABYTES\)", done.stderr)
+    assert re.search(
+        r"feature store: removed the \d+ least recently used files, .*\(VGBENCH_STORE_GIGABYTES\)",
+        done.stderr,
+    )
     assert not list(tmp_path.glob("features/*/*.safetensors"))
     environment["VGBENCH_STORE_GIGABYTES"] = "1"
     assert "feature store" not in _run(*EVAL, env=environment).stderr
@@ -177,7 +180,7 @@ def test_a_reader_that_left_before_the_first_line_is_no_error(arguments, monkeyp
     reader, writer = os.pipe()
     os.close(reader)
     monkeypatch.setattr(sys, "argv", ["vgbench", *arguments])
-    monkeypatch.setattr(console.out, "quiet", False)  # which rich sets for good when a reader leaves
+    monkeypatch.setattr(console.stdout, "quiet", False)  # which rich sets for good when a reader leaves
     with os.fdopen(writer, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
         with pytest.raises(SystemExit) as end:
@@ -211,10 +214,10 @@ def test_a_dry_run_is_one_json_document_too(monkeypatch, capsys, tmp_path):
 
 
 def test_an_internal_error_is_logged_whatever_the_command_line_holds(tmp_path, monkeypatch):
-    from vgbench.commands import console
+    from vgbench import cli
 
     monkeypatch.setattr(sys, "argv", ["vgbench", "eval", "--name", "a\udcff"])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert console.crash(KeyError("b\ud800")) == 1
+    assert cli.print_internal_error(KeyError("b\ud800")) == 1
     (log,) = tmp_path.glob("vgbench-*.log")
     assert "command: vgbench eval --name a\\udcff" in log.read_text(encoding="utf-8")

@@ -23,9 +23,9 @@ def test_the_help_offers_every_kind_and_no_other(monkeypatch):
     offered = set(re.findall(r"[a-z]+", kind.help)) - {"or"}
     assert offered == {*listing.SECTIONS, "parts", "all"}
     for name in offered:
-        assert all(listing.catalogue(name).values()), name
+        assert all(listing.known_names(name).values()), name
     with pytest.raises(ConfigError, match="unknown kind of list 'part'") as caught:
-        listing.catalogue("part")
+        listing.known_names("part")
     assert "did you mean parts" in caught.value.remedy
 
 
@@ -45,14 +45,14 @@ def test_the_help_offers_every_kind_and_no_other(monkeypatch):
     ],
 )
 def test_names_of_configs_and_flags_are_listed_with_a_line_each(kind, names):
-    listed = dict(listing.catalogue(kind)[kind])
+    listed = dict(listing.known_names(kind)[kind])
     assert names <= set(listed)
     assert all(listed.values()), listed
-    assert kind in listing.catalogue("parts") or kind not in listing.PARTS
+    assert kind in listing.known_names("parts") or kind not in listing.PARTS
 
 
 def test_parts_are_those_that_a_config_of_training_names():
-    found = listing.catalogue("parts")
+    found = listing.known_names("parts")
     assert set(found) == {"motion", "decoders", "losses", "discriminators", "regularisers", "augmentations"}
 
 

@@ -137,14 +137,18 @@ def test_adding_clips_extracts_only_those(tmp_path):
 
 
 def test_interrupted_extraction_goes_on_where_it_stopped(tmp_path):
-    class Dies(StubExtractor):
-        def forward(self, clips):
-            if len(self.calls) == 3:
-                raise KeyboardInterrupt
-            return super().forward(clips)
+    dies = StubExtractor()
+    forward = dies.forward
 
-    with pytest.raises(KeyboardInterrupt):
-        _evaluate(store=FeatureStore(tmp_path), extractor=Dies(), batch_size=8, metrics=["fvd"])
+    def die(clips):
+        if len(dies.calls) == 3:
+            raise KeyboardInterrupt
+        return forward(clips)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StubExtractor, "forward", lambda self, clips: die(clips))
+        with pytest.raises(KeyboardInterrupt):
+            _evaluate(store=FeatureStore(tmp_path), extractor=dies, batch_size=8, metrics=["fvd"])
     network = StubExtractor()
     resumed = _evaluate(store=FeatureStore(tmp_path), extractor=network, metrics=["fvd"])
     assert sum(network.calls) == 48 - 24

@@ -33,6 +33,7 @@ from vgbench.clips.listing import list_archive
 from vgbench.clips.manifest import read_manifest
 from vgbench.config import with_overrides
 from vgbench.errors import BadClip, VgbenchError
+from vgbench.evaluation.choices import measures_for
 from vgbench.evaluation.measured import Measured, Measures, UsedWindow
 from vgbench.evaluation.statistics_file import load_statistics, save_statistics
 from vgbench.leaderboard.pack import read_checked
@@ -59,6 +60,9 @@ class BytesFile(StoredFile):
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self.data)
+
+    def stamp(self) -> str:
+        return str(hash(self.data))
 
 
 def survive(data: bytes, target: str) -> None:
@@ -246,7 +250,7 @@ def archive_seeds() -> list[bytes]:
 def _plan_and_measures() -> tuple[protocol.Protocol, Measures]:
     chosen = parse_list(["fvd", "temporal_flicker"])
     plan = protocol.load("quick").model_copy(update={"metrics": tuple(map(str, chosen))})
-    return plan, Measures(StubExtractor(), (chosen[1].metric,))
+    return plan, measures_for(chosen, StubExtractor())
 
 
 def statistics_seeds() -> list[bytes]:

@@ -13,8 +13,10 @@ from vgbench.bench.processes import over_processes
 from vgbench.bench.suite import Suite
 from vgbench.bench.summary import write_summary
 from vgbench.bench.work import Task, do, steps_done, tasks_left, time_step
+from vgbench.device import device_of
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.report import write_report
+from vgbench.progress import Progress
 from vgbench.storage import atomic
 
 
@@ -123,7 +125,7 @@ def _read_timings(work: Path) -> dict[str, float]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def measure_steps(plan: Plan, jobs: int, progress: Callable[[str, int, int], None]) -> Plan:
+def measure_steps(plan: Plan, jobs: int, progress: Progress) -> Plan:
     """Time a few steps of each distinct model that is left and has not been timed yet; kept for next time.
 
     As many processes time at once as will train, so that the times are those of the real run.
@@ -248,8 +250,14 @@ def estimate(plan: Plan, jobs: int) -> str:
     return text
 
 
-def require_something(plan: Plan) -> None:
-    """Raise `VgbenchError` where every row waits for data that is not given."""
+def require_ready(plan: Plan) -> None:
+    """Make sure that there is something to do, and a device to do it on.
+
+    Raises:
+        ConfigError: the suite's device is not there.
+        VgbenchError: every row waits for data that was not given.
+    """
+    device_of(plan.suite.device)
     if plan.missing and sum(plan.missing.values()) == len(plan.cells):
         name = next(iter(plan.missing))
         about = plan.suite.data[name].about

@@ -110,7 +110,7 @@ class Suite(Config):
         models, references: the rows.
         primary: metric that orders tables.
         results: folder for records and tables; `results/NAME` unless given.
-        device: "auto" takes a GPU where there is one.
+        device: for training and extractors, see `device_of`; "auto" takes a GPU where there is one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

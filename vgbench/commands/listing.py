@@ -1,40 +1,45 @@
-"""What `vgbench list` prints: every name that commands and configs know."""
+"""The command `list`: every name that commands and configs accept, with a line about each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
+import typer
+
+from vgbench.commands import console, options, panels
 from vgbench.errors import ConfigError
 from vgbench.named import load_target, unknown_name
+from vgbench.progress import Progress, no_progress
 
 Entries = list[tuple[str, str]]
 """(name, one line about it)."""
 
 
-def catalogue(
+def known_names(
     kind: str = "all",
     measure: bool = False,
     names: Sequence[str] = (),
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> dict[str, Entries]:
-    """List what exists.
+    """Find the names of a kind, by section.
 
     Args:
-        kind: a key of `SECTIONS`; "parts", the sections of what models and their training are made of; or
-            "all" but the models, which take a while to count.
+        kind: a key of `SECTIONS`; "parts" for the sections of which models and their training consist; or
+            "all" for every section but "models", which takes a while to count.
         measure: time a training step of each preset on this machine, at most about 20 s each.
         names: of "models", only these.
-        progress: called as (stage, done, total) while models are counted or timed.
+        progress: called while models are counted or timed.
 
     Raises:
-        ConfigError: unknown kind.
+        ConfigError: unknown kind, or names that no section can be limited to.
     """
     if kind == "all":
         return {name: section() for name, section in SECTIONS.items() if name != "models"}
     if kind == "models":
         return {"models": _models(measure, names, progress)}
     if names:
-        raise ConfigError(f"list {kind} takes no names", "names pick models: vgbench list models gru-hinge")
+        raise ConfigError(f"list {kind} takes no names", "only models do: vgbench list models gru-hinge")
     if kind == "parts":
         return {name: SECTIONS[name]() for name in PARTS}
     if kind not in SECTIONS:
@@ -73,22 +78,17 @@ def _presets() -> Entries:
     return [(name, describe(name)) for name in preset_names()]
 
 
-def _models(
-    measure: bool = False,
-    names: Sequence[str] = (),
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Entries:
-    from vgbench.progress import silent
+def _models(measure: bool = False, names: Sequence[str] = (), progress: Progress = no_progress) -> Entries:
     from vgbench.training.model_costs import list_models
 
-    found = list_models(names or None, measured_steps=3 if measure else 0, progress=progress or silent)
+    found = list_models(names or None, measured_steps=3 if measure else 0, progress=progress)
     return [(costs.name, str(costs)) for costs in found]
 
 
 def _sources() -> Entries:
     from vgbench.clips.builtin import SOURCES
 
-    return [(f"builtin:{name}", _first_line(make)) for name, make in SOURCES.items()]
+    return [(f"builtin:{name}", _first_line(load_target(make))) for name, make in SOURCES.items()]
 
 
 def _motion() -> Entries:
@@ -155,7 +155,7 @@ def _published() -> Entries:
 
 
 def _described(table: Mapping[str, str]) -> Entries:
-    """Say about each "module:object" of a table what the first line of its docstring says."""
+    """Describe each "module:object" of a table by the first line of its docstring."""
     return [(name, _first_line(load_target(target))) for name, target in table.items()]
 
 
@@ -184,3 +184,32 @@ SECTIONS: dict[str, Callable[[], Entries]] = {
 PARTS = ("motion", "decoders", "losses", "discriminators", "regularisers", "augmentations")
 KINDS = (*SECTIONS, "parts", "all")
 """What `vgbench list` takes."""
+
+
+def list_(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")
+    ] = "all",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAMES", help="Of the models, only these, such as gru-hinge."),
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Also time a training step of each model, for at most 20 s each."),
+    ] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """List the names that commands and configs accept."""
+    with panels.progress() as progress:
+        sections = known_names(kind, measure, names or (), progress)
+    if as_json:
+        console.print_json({section: dict(entries) for section, entries in sections.items()})
+        return
+    for section, entries in sections.items():
+        console.stdout.print(f"[bold]{section}[/]")
+        width = max((len(name) for name, _ in entries), default=0)
+        for name, text in entries:
+            console.stdout.print(f"  {name:<{width}}  {text}", markup=False)

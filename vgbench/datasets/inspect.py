@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -12,6 +11,7 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, blocks
 from vgbench.clips.video import VideoClip
 from vgbench.errors import BadClip
+from vgbench.progress import Progress, no_progress
 
 MOST = 12
 """Kinds that a summary names; the rest are counted together."""
@@ -54,9 +54,7 @@ class Inspection:
         return lines + ([f"bad      and {len(self.bad) - MOST} more"] if len(self.bad) > MOST else [])
 
 
-def inspect_source(
-    spec: Any, *, decode: bool = False, progress: Callable[[str, int, int], None] | None = None
-) -> Inspection:
+def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_progress) -> Inspection:
     """Look at every clip of a source: count its frames, decode the first one.
 
     Args:
@@ -85,8 +83,7 @@ def inspect_source(
             rate = clip.frame_rate() if isinstance(clip, VideoClip) else None
             rates.update([f"{rate:.5g}"] if rate else [])
             classes.update([clip.label] if clip.label is not None else [])
-        if progress is not None:
-            progress("looking at clips", number, len(source.clips))
+        progress("inspecting clips", number, len(source.clips))
     return Inspection(
         source=source.name,
         clips=len(lengths),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vgbench import extractors
@@ -12,10 +12,11 @@ from vgbench.config import parse, with_overrides
 from vgbench.device import device_of
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.execution import Execution
-from vgbench.evaluation.measured import Measures
+from vgbench.evaluation.measured import EXTRACTOR, Measures
 from vgbench.extractors.compiled import CompiledExtractor
-from vgbench.extractors.extractor import Extractor
+from vgbench.extractors.extractor import Extractor, state_hash
 from vgbench.metrics import Choice, parse_list, with_companions
+from vgbench.own_code import combined, is_own, source_of
 from vgbench.protocol import ExtractorChoice, Protocol, load
 
 
@@ -48,12 +49,42 @@ def make_plan(protocol: Protocol, extractor: str | Extractor | None, how: Execut
     if unfit and not lenient:
         raise next(iter(unfit.values()))
     choices = tuple(choice for choice in asked if str(choice) not in unfit)
-    measures = Measures(
-        extractor=network,
-        metrics=tuple(choice.metric for choice in choices if not choice.metric.needs_extractor),
-        origins={choice.metric.name: choice.name for choice in choices if not choice.is_shipped},
-    )
-    return Plan(protocol, choices, measures, unfit)
+    return Plan(protocol, choices, measures_for(choices, network), unfit)
+
+
+def measures_for(choices: Iterable[Choice], network: Extractor | None) -> Measures:
+    """Say what chosen metrics measure on every window, and which code and weights that depends on."""
+    choices = list(choices)
+    own = {choice.metric.name: choice.name for choice in choices if not choice.is_shipped}
+    sources = {name: source_of(origin.partition(":")[0]) for name, origin in own.items()}
+    metrics = tuple(choice.metric for choice in choices if not choice.metric.needs_extractor)
+    if network is None:
+        return Measures(None, metrics, origins=own, sources=sources)
+    plain = network.extractor if isinstance(network, CompiledExtractor) else network
+    state, spec = state_hash(plain), plain.spec
+    if _is_shipped(plain) and plain.loaded_state != state:
+        spec = replace(
+            spec,
+            weights=f"changed-{state[:8]}",
+            published=False,
+            comparable_with="scores of the same changed weights only",
+        )
+    own_class = "" if _is_shipped(plain) else f"{type(plain).__qualname__} {state}"
+    code = combined(_own_modules(plain), also=own_class)
+    sources |= {EXTRACTOR: code} if code else {}
+    return Measures(network, metrics, spec, state, own, sources)
+
+
+def _is_shipped(network: Extractor) -> bool:
+    return type(network).__module__.partition(".")[0] == "vgbench"
+
+
+def _own_modules(network: Extractor) -> set[str]:
+    """Names of the modules that the code of an extractor of the user's own is in; empty for ours."""
+    parts = [part for module in network.modules() for part in (module, *vars(module).values())]
+    defined_in = {getattr(part, "__module__", type(part).__module__) for part in parts}
+    found = {name for name in defined_in if isinstance(name, str) and is_own(name)}
+    return found if _is_shipped(network) else found | {type(network).__module__}
 
 
 def resolve_protocol(

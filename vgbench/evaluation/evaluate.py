@@ -15,16 +15,17 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, printable
 from vgbench.distributed import World, from_main, gather, joined_world
 from vgbench.errors import ConfigError, SkippedClips, VgbenchError
-from vgbench.evaluation import motion_profile, warnings
+from vgbench.evaluation import dependence, motion_profile, warnings
 from vgbench.evaluation.choices import Plan, make_plan, reason_of, resolve_protocol
 from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.measure import measure
-from vgbench.evaluation.measured import Measured, Side, are_identical
+from vgbench.evaluation.measured import Measured, Side
+from vgbench.evaluation.ranks import require_agreement, share_source
 from vgbench.evaluation.signing import metric_signatures, signature_fields
 from vgbench.evaluation.statistics_file import is_statistics, load_statistics, save_statistics
 from vgbench.evaluation.thumbnails import save_with_thumbnails, show
 from vgbench.extractors.compiled import CompiledExtractor
-from vgbench.extractors.extractor import Extractor
+from vgbench.extractors.extractor import Extractor, ExtractorSpec
 from vgbench.metrics import Choice, Score
 from vgbench.metrics.metric import Better
 from vgbench.metrics.uncertainty import without_error
@@ -55,6 +56,7 @@ def evaluate(
     settings: Iterable[str] = (),
     strict: bool = False,
     lenient: bool = False,
+    sharded: bool = False,
     details: Mapping[str, Any] | None = None,
     **execution: Unpack[ExecutionOptions],
 ) -> Record:
@@ -72,6 +74,8 @@ def evaluate(
         strict: a skipped clip is an error, raised after the record was saved.
         lenient: a metric that these clips or this extractor do not allow, such as one of classes where a
             class is missing, is named with its reason in `details["unscored"]` instead of being an error.
+        sharded: under `torchrun`, each rank brings generated clips of its own, and their union is scored, as
+            in the validation loop of a distributed training. Otherwise all ranks must bring the same clips.
         details: kept in the record as they are.
         execution: `batch_size`, `workers`, `device`, `compiled`, `store` and `progress`, which change no
             score; see `vgbench.evaluation.execution.Execution`.
@@ -95,13 +99,14 @@ def evaluate(
         )
     with joined_world() as world:
         plan = make_plan(resolved, extractor, how, lenient)
-        run = measure_sides(plan, {"real": real, "generated": generated}, how, world)
+        run = measure_sides(plan, {"real": real, "generated": generated}, how, world, sharded=sharded)
         with run.timed("metrics"):
             scores, unscored = _score(plan.choices, run.measured, lenient)
-            if are_identical(run.measured):
+            shared = dependence.shared_windows(run.measured)
+            if dependence.are_dependent(shared, len(run.measured["generated"].windows)):
                 scores = {metric: without_error(score) for metric, score in scores.items()}
         run.seconds["total"] = round(time.monotonic() - began, 3)
-        record = _record(run, scores, unscored, name, how, details or {})
+        record = _record(run, scores, unscored, shared, name, how, details or {})
         if results is not None and world.is_main:
             shown = {
                 side: show(source, side, run.measured, resolved, how.store)
@@ -176,12 +181,15 @@ class Run:
         self.seconds[stage] = round(time.monotonic() - start, 3)
 
 
-def measure_sides(plan: Plan, sources: Mapping[Side, Any], how: Execution, world: World) -> Run:
+def measure_sides(
+    plan: Plan, sources: Mapping[Side, Any], how: Execution, world: World, *, sharded: bool = False
+) -> Run:
     """Open each source and measure it; statistics files are read.
 
     Raises:
         NotEnoughClips: a side has fewer usable clips than the protocol needs.
-        VgbenchError: a source cannot be opened, or a statistics file does not fit the plan.
+        VgbenchError: a source cannot be opened, a statistics file does not fit the plan, or the ranks have
+            different clips.
     """
     run = Run(plan)
     damaged_before = len(how.store.damaged)
@@ -189,9 +197,12 @@ def measure_sides(plan: Plan, sources: Mapping[Side, Any], how: Execution, world
     for side, source in sources.items():
         with run.timed(side):
             if side in run.opened:
-                run.measured[side] = measure(run.opened[side], side, plan.protocol, plan.measures, how, world)
+                shared = share_source(run.opened[side], world, sharded=sharded and side == "generated")
+                run.opened[side] = shared.source
+                run.measured[side] = measure(shared, side, plan.protocol, plan.measures, how, world)
             else:
                 run.measured[side] = load_statistics(source, plan.protocol, plan.measures)
+    require_agreement(run.measured.values(), world)
     run.damaged.extend(gather(how.store.damaged[damaged_before:], world))
     return run
 
@@ -227,7 +238,7 @@ def _score(
             if choice.metric.labels:
                 _require_labels(choice, measured)
             generated, real = (measured[side].samples_for(choice.metric) for side in ("generated", "real"))
-            scores.update(choice.metric.score(generated, real, **choice.options))
+            scores.update(choice.metric.compare(generated, real, **choice.options))
         except VgbenchError as error:
             if not lenient:
                 raise
@@ -249,6 +260,7 @@ def _record(
     run: Run,
     scores: dict[str, Score],
     unscored: dict[str, str],
+    shared: int,
     name: str | None,
     how: Execution,
     details: Mapping[str, Any],
@@ -266,8 +278,8 @@ def _record(
         signature_fields=fields,
         protocol=protocol.model_dump(mode="json"),
         scores=scores,
-        signatures=metric_signatures(choices, fields),
-        extractor=None if extractor is None else _extractor_use(extractor),
+        signatures=metric_signatures(choices, plan.measures, fields),
+        extractor=None if plan.measures.spec is None else _extractor_use(plan.measures.spec),
         clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
         environment=environment(
             {
@@ -280,6 +292,7 @@ def _record(
         warnings=(
             *warnings.of_store(run.damaged),
             *warnings.of_evaluation(plan, choices, measured),
+            *dependence.describe(choices, measured, scores, shared),
             *warnings.of_scores(choices, scores),
         ),
         created=now(),
@@ -292,8 +305,7 @@ def _record(
     )
 
 
-def _extractor_use(extractor: Extractor) -> ExtractorUse:
-    spec = extractor.spec
+def _extractor_use(spec: ExtractorSpec) -> ExtractorUse:
     return ExtractorUse(
         id=spec.id, weights=spec.weights, licence=spec.licence, comparable_with=spec.comparable_with
     )

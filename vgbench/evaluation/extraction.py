@@ -26,7 +26,7 @@ _Batch = tuple[dict[bytes, dict[str, Row]], list[_Part]]
 
 def extract(
     source: ClipSource,
-    missing: Sequence[tuple[bytes, Window]],
+    missing: Sequence[tuple[bytes, tuple[Window, str, str]]],
     policy: Resize,
     measures: Measures,
     tables: Mapping[str, Table],
@@ -40,7 +40,7 @@ def extract(
 
     Args:
         source: the clips.
-        missing: (key, window) of each window to measure.
+        missing: the key of each window to measure, and what `DecodedWindows` must know of it.
         policy: how frames are resized.
         measures: what to measure.
         tables: the store's table of each measure; a measure whose table has all keys is left out.

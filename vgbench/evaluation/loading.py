@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vgbench.clips.clip import ClipSource
+from vgbench.clips.clip import Clip, ClipSource, Frames
 from vgbench.errors import BadClip
+from vgbench.evaluation.measured import CONTENT
 from vgbench.metrics import ClipView, Metric
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.protocol.sampler import Window
@@ -25,12 +27,13 @@ class Decoded(NamedTuple):
 
     Attributes:
         frames: uint8 [T, H, W, 3] after the protocol's resizing; empty where the clip is bad.
-        values: metric name -> float64 [D], what metrics on pixels and motion measured.
+        values: metric name -> float64 [D], what metrics on pixels and motion measured; and by `CONTENT` the
+            sha256 of the frames, uint8 [32].
         reason: why the window could not be decoded; None where it could.
     """
 
     frames: torch.Tensor
-    values: dict[str, npt.NDArray[np.float64]]
+    values: dict[str, npt.NDArray[Any]]
     reason: str | None
 
 
@@ -39,13 +42,17 @@ class DecodedWindows(Dataset[Decoded]):
 
     Args:
         source: the clips.
-        windows: which windows, in order.
+        windows: which windows, in order, each with the fingerprint and the stamp of its clip.
         policy: how frames are resized.
         metrics: what is measured on each window.
     """
 
     def __init__(
-        self, source: ClipSource, windows: Sequence[Window], policy: Resize, metrics: Sequence[Metric]
+        self,
+        source: ClipSource,
+        windows: Sequence[tuple[Window, str, str]],
+        policy: Resize,
+        metrics: Sequence[Metric],
     ) -> None:
         self.source, self.windows, self.policy, self.metrics = source, windows, policy, metrics
 
@@ -53,14 +60,52 @@ class DecodedWindows(Dataset[Decoded]):
         return len(self.windows)
 
     def __getitem__(self, position: int) -> Decoded:
-        window = self.windows[position]
+        window, fingerprint, stamp = self.windows[position]
         try:
-            frames = resize(self.source.clips[window.clip].read(window.frames), self.policy)
+            frames = resize(
+                read_window(self.source.clips[window.clip], window, fingerprint, stamp), self.policy
+            )
         except BadClip as error:
             return Decoded(torch.empty(0), {}, error.reason)
         view = ClipView(frames)
-        values = {metric.name: measure_window(metric, view) for metric in self.metrics}
+        values: dict[str, npt.NDArray[Any]] = {
+            metric.name: measure_window(metric, view) for metric in self.metrics
+        }
+        values[CONTENT] = np.frombuffer(content_hash(frames), dtype=np.uint8)
         return Decoded(torch.from_numpy(np.ascontiguousarray(frames)), values, None)
+
+
+def read_window(clip: Clip, window: Window, fingerprint: str, stamp: str) -> Frames:
+    """Decode a window, and make sure that it is of the bytes that were hashed.
+
+    Args:
+        clip: the window's clip.
+        window: which frames.
+        fingerprint: `Clip.fingerprint` when the clip was inspected.
+        stamp: `Clip.stamp` from before that.
+
+    Raises:
+        BadClip: it does not decode, or the clip was replaced since it was inspected.
+    """
+    decoded = clip.read(window.frames)
+    require_unchanged(clip, fingerprint, stamp)
+    return decoded
+
+
+def require_unchanged(clip: Clip, fingerprint: str, stamp: str) -> None:
+    """Refuse a clip whose bytes are not those that were hashed.
+
+    Raises:
+        BadClip: it was replaced since it was inspected, or another rank has another clip of that name.
+    """
+    if clip.stamp() != stamp and clip.fingerprint() != fingerprint:
+        raise BadClip(clip.id, "changed while it was read")
+
+
+def content_hash(frames: Frames) -> bytes:
+    """Sha256 of pixels and their shape."""
+    shape = f"{frames.shape}\n".encode()
+    return hashlib.sha256(shape + np.ascontiguousarray(frames).tobytes()).digest()
 
 
 def measure_window(metric: Metric, view: ClipView) -> npt.NDArray[np.float64]:
@@ -86,6 +131,7 @@ def load_in_order(dataset: Dataset[T], at_once: int, workers: int) -> Iterable[T
         num_workers=workers,
         collate_fn=_as_list,
         prefetch_factor=2 if workers else None,
+        generator=torch.Generator(),  # the default one is the caller's, whose next numbers must not move
     )
     return chain.from_iterable(loader)
 

@@ -18,7 +18,17 @@ from vgbench.errors import VgbenchError
 from vgbench.evaluation.execution import Execution
 from vgbench.evaluation.extraction import extract
 from vgbench.evaluation.feature_store import Row, Table, window_key
-from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, Side, UsedWindow, label_samples
+from vgbench.evaluation.measured import (
+    CONTENT,
+    EXTRACTOR,
+    Measured,
+    Measures,
+    Side,
+    UsedWindow,
+    independent_groups,
+    label_samples,
+)
+from vgbench.evaluation.ranks import SharedSource
 from vgbench.evaluation.selection import FRAME_COUNTS, Selection, inspect
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
@@ -26,7 +36,7 @@ from vgbench.protocol.sampler import Window
 
 
 def measure(
-    source: ClipSource,
+    source: ClipSource | SharedSource,
     side: Side,
     protocol: Protocol,
     measures: Measures,
@@ -36,7 +46,7 @@ def measure(
     """Measure the windows that the protocol chooses from one source.
 
     Args:
-        source: the clips.
+        source: the clips; under `torchrun` as `share_source` makes them.
         side: "generated" or "real"; some protocols treat them differently.
         protocol: what to choose and how to resize it.
         measures: what to compute.
@@ -48,15 +58,17 @@ def measure(
         NotEnoughClips: fewer windows than `protocol.clips.least`.
     """
     world = world or World()
+    shared = source if isinstance(source, SharedSource) else SharedSource(source)
     tables = measures.tables(how.store)
     counts = how.store.table(FRAME_COUNTS)
-    selection = Selection(source, side, protocol)
+    selection = Selection(shared.source, side, protocol)
     while True:
-        _inspect_clips(selection, counts, how, world)
+        _inspect_clips(selection, shared, counts, how, world)
         selection.require_enough()  # before hours of extraction, and again when clips prove damaged
         windows = selection.windows()
-        keys = [window_key(selection.fingerprint(w), w.frames, protocol.resize) for w in windows]
-        bad = _measure_missing(selection, dict(zip(keys, windows, strict=True)), measures, tables, how, world)
+        keys = [window_key(selection.inspected(w).fingerprint, w.frames, protocol.resize) for w in windows]
+        window_of = dict(zip(keys, windows, strict=True))
+        bad = _measure_missing(selection, shared, window_of, measures, tables, how, world)
         counts.flush()
         if not bad:
             return _collect(selection, windows, keys, measures, tables)
@@ -64,11 +76,13 @@ def measure(
             selection.reject(clip, reason)
 
 
-def _inspect_clips(selection: Selection, counts: Table, how: Execution, world: World) -> None:
+def _inspect_clips(
+    selection: Selection, shared: SharedSource, counts: Table, how: Execution, world: World
+) -> None:
     """Inspect clips until enough are usable; each rank inspects a part of them."""
     while chunk := selection.next_clips():
-        how.progress(f"{selection.side}: reading clips", selection.inspected, selection.goal)
-        share = chunk[world.rank :: world.size]
+        how.progress(f"{selection.side}: reading clips", selection.looked_at, selection.goal)
+        share = shared.share(chunk, lambda clip: clip, world)
         found = dict(zip(share, inspect(selection.source, share, counts, how.workers), strict=True))
         for part in gather(found, world):
             selection.add(part)
@@ -76,6 +90,7 @@ def _inspect_clips(selection: Selection, counts: Table, how: Execution, world: W
 
 def _measure_missing(
     selection: Selection,
+    shared: SharedSource,
     window_of: Mapping[bytes, Window],  # windows of equal content share a key, and are measured once
     measures: Measures,
     tables: Mapping[str, Table],
@@ -90,10 +105,10 @@ def _measure_missing(
     missing = {key for key in window_of if any(key not in table for table in tables.values())}
     missing = set().union(*gather(missing, world))  # ranks may see different stores, and must agree
     todo = [(key, window) for key, window in window_of.items() if key in missing]
-    share = todo[world.rank :: world.size]
+    share = shared.share(todo, lambda entry: entry[1].clip, world)
     results = extract(
         selection.source,
-        share,
+        [(key, selection.to_read(window)) for key, window in share],
         selection.protocol.resize,
         measures,
         tables,
@@ -153,11 +168,14 @@ def _collect(
     # Numbered by first use, since a clip's position in a listing must not matter.
     origins = [clips[window.clip].origin for window in windows]
     number = {origin: k for k, origin in enumerate(dict.fromkeys(origins))}
-    groups = np.array([number[origin] for origin in origins], dtype=np.int64)
-    used = tuple(
-        UsedWindow(clips[w.clip].id, clips[w.clip].label, selection.fingerprint(w), w) for w in windows
-    )
+    recordings = np.array([number[origin] for origin in origins], dtype=np.int64)
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
+    contents = [row["value"].tobytes().hex() for row in rows[CONTENT]]
+    used = tuple(
+        UsedWindow(clips[w.clip].id, clips[w.clip].label, found.fingerprint, w, found.stamp, content)
+        for w, found, content in zip(windows, map(selection.inspected, windows), contents, strict=True)
+    )
+    groups = independent_groups(recordings, used)
     samples = {
         metric.name: Samples(
             np.stack([row["value"].astype(np.float64).reshape(-1) for row in rows[metric.name]]), None, groups
@@ -175,6 +193,7 @@ def _collect(
         source=selection.source.name,
         found=len(clips),
         windows=used,
+        recordings=recordings,
         groups=groups,
         samples={name: label_samples(one, used) for name, one in samples.items()},
         skipped=tuple(sorted(selection.skipped, key=lambda entry: entry.path)),

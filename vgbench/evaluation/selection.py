@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from vgbench.clips.clip import Clip, ClipSource, Skipped
 from vgbench.errors import BadClip, NotEnoughClips
 from vgbench.evaluation.feature_store import Table
-from vgbench.evaluation.loading import load_in_order
+from vgbench.evaluation.loading import load_in_order, require_unchanged
 from vgbench.evaluation.measured import Side
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window, choose_windows, clip_order, window_starts
@@ -23,10 +23,17 @@ _AT_ONCE = 16  # clips that a worker reports at once
 
 
 class Inspected(NamedTuple):
-    """A usable clip: the hash of its bytes, and its length in frames."""
+    """A usable clip.
+
+    Attributes:
+        fingerprint: hash of its bytes.
+        frames: its length.
+        stamp: `Clip.stamp` from before the bytes were hashed.
+    """
 
     fingerprint: str
     frames: int
+    stamp: str
 
 
 class Selection:
@@ -42,20 +49,20 @@ class Selection:
         protocol: what to choose.
 
     Attributes:
-        inspected: number of clips that were inspected.
+        looked_at: number of clips that were inspected.
         skipped: clips that cannot be used.
         wanted: number of windows that the protocol asks for.
     """
 
     def __init__(self, source: ClipSource, side: Side, protocol: Protocol) -> None:
         self.source, self.side, self.protocol = source, side, protocol
-        self.inspected = 0
+        self.looked_at = 0
         self.skipped: list[Skipped] = list(source.skipped)
         self._order = clip_order([clip.id for clip in source.clips], protocol.seed, protocol.windows.order)
         limit = getattr(protocol.clips, side)
         self.wanted = len(self._order) if limit == "all" else int(limit)
         self._starts: dict[int, list[int]] = {}
-        self._fingerprints: dict[int, str] = {}
+        self._inspected: dict[int, Inspected] = {}
 
     @property
     def goal(self) -> int:
@@ -65,13 +72,13 @@ class Selection:
     def next_clips(self) -> Sequence[int]:
         """Return the positions of the clips to inspect next; none when enough are usable."""
         lacking = max(self.wanted - len(self._starts), 0)
-        return self._order[self.inspected : self.inspected + lacking]
+        return self._order[self.looked_at : self.looked_at + lacking]
 
     def add(self, found: Mapping[int, Inspected | str]) -> None:
         """Take in what `inspect` found: a usable clip, or the reason why it is not."""
         windows = self.protocol.windows
         for clip, outcome in found.items():
-            self.inspected += 1
+            self.looked_at += 1
             if isinstance(outcome, str):
                 self.reject(clip, outcome)
                 continue
@@ -80,7 +87,7 @@ class Selection:
             starts = window_starts(outcome.frames, windows, rule, self.protocol.seed, clip_id)
             if starts:
                 self._starts[clip] = starts
-                self._fingerprints[clip] = outcome.fingerprint
+                self._inspected[clip] = outcome
             else:
                 needed = windows.offset + windows.span
                 self.reject(clip, f"has {outcome.frames} frames, {needed} are needed")
@@ -90,9 +97,14 @@ class Selection:
         self._starts.pop(clip, None)
         self.skipped.append(Skipped(self.source.clips[clip].id, reason))
 
-    def fingerprint(self, window: Window) -> str:
-        """Return the hash of the bytes of a window's clip."""
-        return self._fingerprints[window.clip]
+    def inspected(self, window: Window) -> Inspected:
+        """Return what was found out about a window's clip."""
+        return self._inspected[window.clip]
+
+    def to_read(self, window: Window) -> tuple[Window, str, str]:
+        """Return a window with the fingerprint and the stamp of its clip, for `DecodedWindows`."""
+        found = self._inspected[window.clip]
+        return window, found.fingerprint, found.stamp
 
     def windows(self) -> list[Window]:
         """Return the windows that the protocol chooses from the clips that are usable so far."""
@@ -152,9 +164,11 @@ class _Inspection(Dataset[Inspected | str]):
     def __getitem__(self, position: int) -> Inspected | str:
         clip = self.source.clips[self.clips[position]]
         try:
+            stamp = clip.stamp()
             fingerprint = clip.fingerprint()
             known = self.counts.get(_length_key(clip, fingerprint))
             frames = clip.count_frames() if known is None else int(known["frames"])
+            require_unchanged(clip, fingerprint, stamp)
         except BadClip as error:
             return error.reason
-        return Inspected(fingerprint, frames)
+        return Inspected(fingerprint, frames, stamp)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from vgbench.evaluation.measured import Measured, Measures, Side
+from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, Side
 from vgbench.metrics import Choice
 from vgbench.protocol import Protocol
 from vgbench.records.signature import Signature
@@ -24,8 +24,10 @@ def signature_fields(
     offset = f"+{windows.offset}frames" if windows.offset else ""
     order = ",sorted" if windows.order == "sorted" else ""
     choices = list(choices)
-    spelled = (choice for choice in choices if spell(choice) != choice.name or not choice.is_shipped)
-    options = ",".join(sorted(map(spell, spelled)))
+    spelled = {spell(choice, measures): choice for choice in choices}
+    options = ",".join(
+        sorted(text for text, choice in spelled.items() if text != choice.name or not choice.is_shipped)
+    )
     fields = [
         ("protocol", protocol.name),
         ("clips", f"{_count(measured['generated'])}+{_count(measured['real'])}"),
@@ -33,9 +35,9 @@ def signature_fields(
         ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{order}"),
         ("size", protocol.resize.describe()),
     ]
-    if measures.extractor is not None:
-        spec = measures.extractor.spec
-        fields.append(("feat", f"{spec.describe()},{spec.preprocessing}"))
+    if (spec := measures.spec) is not None:
+        code = f"#{measures.sources[EXTRACTOR].short}" if EXTRACTOR in measures.sources else ""
+        fields.append(("feat", f"{spec.describe()}{code},{spec.preprocessing}"))
     if options:
         fields.append(("options", options))
     if any(choice.metric.labels for choice in choices):
@@ -44,18 +46,19 @@ def signature_fields(
     return (*fields, ("real", measured["real"].manifest_hash[:8]), ("v", protocol.version))
 
 
-def metric_signatures(choices: Iterable[Choice], fields: Fields) -> dict[str, str]:
+def metric_signatures(choices: Iterable[Choice], measures: Measures, fields: Fields) -> dict[str, str]:
     """Score name -> the part of the signature that the score depends on."""
     return {
-        name: str(Signature((("metric", spell(choice)), *_relevant(fields, choice))))
+        name: str(Signature((("metric", spell(choice, measures)), *_relevant(fields, choice))))
         for choice in choices
         for name in choice.metric.directions
     }
 
 
-def spell(choice: Choice) -> str:
-    """Spell a metric with its options, and with its version where that is not the first."""
-    return with_version(str(choice), choice.metric.version)
+def spell(choice: Choice, measures: Measures) -> str:
+    """Spell a metric with its options, its version where that is not the first, and the hash of own code."""
+    source = measures.sources.get(choice.metric.name)
+    return with_version(str(choice), choice.metric.version) + (f"#{source.short}" if source else "")
 
 
 def with_version(name: str, version: str) -> str:

@@ -17,6 +17,7 @@ from vgbench.clips.write import animated_thumbnail
 from vgbench.errors import BadClip
 from vgbench.evaluation import motion_profile
 from vgbench.evaluation.feature_store import FeatureStore, window_key
+from vgbench.evaluation.loading import read_window
 from vgbench.evaluation.measured import EXTRACTOR, Measured, Side
 from vgbench.evaluation.motion_profile import MotionRows
 from vgbench.protocol import Protocol
@@ -60,8 +61,10 @@ def show(
         lacks_row = number < described and row is None
         if names or lacks_row:
             try:
-                frames = source.clips[used.window.clip].read(used.window.frames)
-            except BadClip:  # its features came from the store
+                frames = read_window(
+                    source.clips[used.window.clip], used.window, used.fingerprint, used.stamp
+                )
+            except BadClip:  # gone or replaced since its features were stored
                 frames = None
             if frames is not None and lacks_row:
                 row = motion_profile.describe(resize(frames, protocol.resize))

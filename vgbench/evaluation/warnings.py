@@ -14,7 +14,7 @@ Warnings = Iterator[tuple[str, str]]
 
 def of_evaluation(plan: Plan, choices: Sequence[Choice], measured: Mapping[Side, Measured]) -> Warnings:
     """Say what weakens the scores of the chosen metrics: the extractor, and the number of clips."""
-    spec = plan.measures.extractor.spec if plan.measures.extractor else None
+    spec = plan.measures.spec
     fits_covariance = any(c.metric.fits_covariance and c.metric.needs_extractor for c in choices)
     if spec is not None and not spec.published:
         yield NOT_COMPARABLE, f"extractor {spec.id}: compare with {spec.comparable_with}"

@@ -53,5 +53,12 @@ def load(name: str, weights: str | Path | None = None, **options: Any) -> Extrac
         inspect.signature(factory).bind(**options)
     except TypeError as error:
         raise ConfigError(f"extractor '{name}': {error}", "see docs/extractors.md for its options") from error
-    extractor = factory(**options)
-    return extractor.eval().requires_grad_(False)  # type: ignore[no-any-return]
+    import torch
+
+    from vgbench.extractors.extractor import default_float32, state_hash
+
+    with default_float32(), torch.random.fork_rng(devices=[]):  # building a network draws numbers
+        extractor: Extractor = factory(**options)
+    extractor = extractor.eval().requires_grad_(False)
+    extractor.loaded_state = state_hash(extractor)
+    return extractor

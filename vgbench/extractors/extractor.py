@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -79,10 +80,25 @@ class Extractor(nn.Module):
     """Turns clips into features; does all of its own preprocessing.
 
     Subclasses set `spec` and implement `forward`. Calling an extractor checks the clips first and keeps no
-    gradients; `vgbench.extractors.load` returns it in eval mode.
+    gradients. It gives the same features whatever surrounds it: it has no training mode, a cast of a module
+    that holds it does not reach its parameters, and it runs outside of the caller's autocast and default
+    dtype.
     """
 
     spec: ExtractorSpec
+    loaded_state: str = ""
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
+        """Stay in eval mode: running statistics of an extractor are part of its weights."""
+        return super().train(False)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Move parameters where `fn` moves them, and leave out what else it does, such as a cast."""
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(fn(tensor.new_empty(0)).device)
+
+        return super()._apply(move, recurse)  # type: ignore[no-any-return,no-untyped-call]
 
     def forward(self, clips: torch.Tensor) -> Extracted:
         """Extract features.
@@ -106,21 +122,50 @@ class Extractor(nn.Module):
             clips = torch.from_numpy(np.ascontiguousarray(clips))
         weight = next(self.parameters(), None)
         device = clips.device if weight is None else weight.device
-        with torch.inference_mode(), without_tf32(device):
+        with torch.inference_mode(), own_precision(device):
             extracted: Extracted = super().__call__(to_device(clips, device))
         return extracted
 
 
+def state_hash(module: nn.Module) -> str:
+    """Sha256 over all parameters and buffers of a module: names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 @contextmanager
-def without_tf32(device: torch.device) -> Iterator[None]:
-    """Keep convolutions on a GPU in float32; by default torch rounds their input to TF32, ten bits."""
-    before = torch.backends.cudnn.allow_tf32
+def own_precision(device: torch.device) -> Iterator[None]:
+    """Compute in float32 inside, whatever the caller has set.
+
+    Leaves the caller's autocast and default dtype. Keeps convolutions on a GPU in float32, whose input torch
+    rounds to TF32, ten bits, by default.
+    """
+    tf32 = torch.backends.cudnn.allow_tf32
     try:
         if device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False
+        with default_float32(), ExitStack() as stack:
+            for kind in filter(torch.amp.is_autocast_available, {"cpu", device.type}):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = tf32
+
+
+@contextmanager
+def default_float32() -> Iterator[None]:
+    """Make new tensors float32 inside, which is PyTorch's default unless the caller changed it."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        torch.set_default_dtype(dtype)
 
 
 def to_device(clips: torch.Tensor, device: torch.device) -> torch.Tensor:

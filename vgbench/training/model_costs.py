@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vgbench.presets import describe, preset_names
-from vgbench.progress import Progress, silent
+from vgbench.progress import Progress, no_progress
 from vgbench.training.config import TrainConfig
 from vgbench.training.config_files import read_config
 
@@ -57,8 +57,8 @@ class ModelCosts:
         classes = f", {self.classes} classes" if self.classes else ""
         parts = [
             f"{self.frames}x{self.size}x{self.size}{classes}{' (assumed)' if self.assumed else ''}",
-            f"generator {_size(self.generator_parameters, self.generator_macs)}",
-            f"discriminators {_size(self.discriminator_parameters, self.discriminator_macs)}",
+            _size("generator", self.generator_parameters, self.generator_macs),
+            _size("discriminators", self.discriminator_parameters, self.discriminator_macs),
         ]
         if self.seconds_per_step is not None:
             how = f" (extrapolated from {MEASURED_CLIPS} clips)" if self.estimated else ""
@@ -66,8 +66,8 @@ class ModelCosts:
         return "; ".join(parts)
 
 
-def _size(parameters: int, macs: int) -> str:
-    return f"{parameters / 1e6:.2f} M parameters, {macs / 1e9:.2f} GMAC per clip"
+def _size(network: str, parameters: int, macs: int) -> str:
+    return f"{network} {parameters / 1e6:.2f} M parameters, {macs / 1e9:.2f} GMAC per clip"
 
 
 MEASURED_CLIPS = 2
@@ -79,7 +79,7 @@ def list_models(
     measured_steps: int = 0,
     *,
     seconds_limit: float = 20.0,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> list[ModelCosts]:
     """Count, and measure if asked to, the models of presets.
 
@@ -98,7 +98,7 @@ def list_models(
     configs = [read_config(name) for name in wanted]  # so that an unknown name is an error before any work
     costs = []
     for done, (name, config) in enumerate(zip(wanted, configs, strict=True)):
-        progress(f"measuring {name}" if measured_steps else f"counting {name}", done, len(wanted))
+        progress(f"timing {name}" if measured_steps else f"counting {name}", done, len(wanted))
         costs.append(costs_of(config, name, describe(name), measured_steps, seconds_limit))
     return costs
 

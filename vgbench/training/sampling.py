@@ -18,7 +18,7 @@ from vgbench.clips.write import Format, write_clips
 from vgbench.device import device_of
 from vgbench.errors import VgbenchError
 from vgbench.named import unknown_name
-from vgbench.progress import Progress, silent
+from vgbench.progress import Progress, no_progress
 from vgbench.records import sample_card
 from vgbench.reference_models import load
 from vgbench.reference_models.cost import generator_cost
@@ -41,7 +41,7 @@ def sample_clips(
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
     device: str = "cpu",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     **options: Any,
 ) -> Iterator[Frames]:
     """Yield clips of a generator one by one, with at most `CHUNK` clips in memory.
@@ -82,7 +82,7 @@ def write_samples(
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
     device: str = "cpu",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     **options: Any,
 ) -> list[Path]:
     """Sample clips into a folder, with a `SampleCard` about their cost and the training of the model.
@@ -155,7 +155,7 @@ def write_grid(
     clips = [
         clip
         for row in range(rows)
-        for clip in _sample(generator, columns, seed + row, first_frame, silent, options)
+        for clip in _sample(generator, columns, seed + row, first_frame, no_progress, options)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_gif(path, np.stack(clips), columns, fps=fps)

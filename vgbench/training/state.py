@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.storage.tensor_file import load_tensors, save_tensors
+from vgbench.storage.tensor_file import load_metadata, load_tensors, save_tensors
 
 SCHEMA = 1
 
@@ -74,12 +73,11 @@ def read_counters(path: Path) -> dict[str, Any]:
     """Read only the counters of a checkpoint: steps and seconds.
 
     Raises:
-        VgbenchError: not such a file.
+        VgbenchError: the file does not exist, or is of another kind.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            counters: dict[str, Any] = json.loads((file.metadata() or {})["counters"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        counters: dict[str, Any] = json.loads(load_metadata(path)["counters"])
+    except (KeyError, ValueError) as error:
         raise VgbenchError(f"{path}: not a checkpoint of vgbench train ({error})") from error
     return counters
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from vgbench.errors import VgbenchError
 from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator
 from vgbench.storage import atomic
+from vgbench.storage.lock import locked
 from vgbench.training import ema
 from vgbench.training.config import TrainConfig, fixed_differences
 from vgbench.training.config_files import resume_command
 from vgbench.training.data import Windows, class_names, positions
 from vgbench.training.divergence import Diverged, require_usable
 from vgbench.training.inputs import draw
-from vgbench.training.lock import locked
 from vgbench.training.networks import Networks, build_networks, set_learning_rates
 from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, generator_phase
@@ -103,7 +103,7 @@ def train(
     with ExitStack() as stack:
         world = stack.enter_context(joined_world())
         if world.is_main:
-            stack.enter_context(locked(folder))
+            stack.enter_context(owned(folder))
         config = resolved(config, minutes, steps, source := source or open_data(config))
         check(config, world)
         stack.enter_context(limited_threads(config.threads))
@@ -158,6 +158,20 @@ def training_step(
     keep = ema.decay(config.batch, (step + 1) * config.batch, config.ema.half_life_clips, config.ema.ramp_up)
     ema.update(networks.average, networks.generator, keep)
     return measured
+
+
+def owned(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes from training in a run folder while inside.
+
+    Raises:
+        VgbenchError: another process trains there.
+    """
+    return locked(
+        folder / "train.lock",
+        lambda owner: VgbenchError(
+            f"{folder}: {owner} is training here", "choose another run folder, or stop that process"
+        ),
+    )
 
 
 @contextmanager

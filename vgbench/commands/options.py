@@ -1,0 +1,179 @@
+"""Options and arguments that several commands share, with one meaning each, and readers of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vgbench.commands import console
+from vgbench.distributed import launched_world
+from vgbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vgbench.evaluation.feature_store import FeatureStore
+
+ALL_METRICS = "all"
+USUAL_METRIC = "fvd"
+EXECUTION = "Execution"
+"""Heading over the options that change how fast a result is there, and not the result."""
+
+
+def _set_quiet(value: bool) -> bool:
+    console.verbosity.quiet |= value
+    return value
+
+
+def _set_debug(value: bool) -> bool:
+    console.verbosity.debug |= value
+    return value
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Hide progress and hints.")]
+Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", callback=_set_quiet, help="Print one JSON document on stdout; hide progress and hints."
+    ),
+]
+ProtocolSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the protocol; repeatable."),
+]
+RealClips = Annotated[
+    str, typer.Argument(metavar="REAL", help="Real clips, in any form that `vgbench eval` takes.")
+]
+RecordPaths = Annotated[
+    list[Path], typer.Argument(metavar="RECORDS", help="Record files, or folders to search for them.")
+]
+ProtocolName = Annotated[
+    str, typer.Option("--protocol", "-p", help="Name (see `vgbench list protocols`) or YAML file.")
+]
+MetricNames = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", "-m", help="Override the protocol's metrics: names separated by commas, or 'all'."
+    ),
+]
+ExtractorName = Annotated[
+    str | None, typer.Option("--extractor", "-e", help="Override the protocol's extractor.")
+]
+ModelName = Annotated[str | None, typer.Option("--name", "-n", help="Name of the model in tables.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 3 if a clip was skipped.")]
+Layout = Annotated[
+    Literal["auto", "strips", "frames"],
+    typer.Option(
+        help="What the images in a folder are: 'strips' of frames, one clip each; 'frames' of one clip; or "
+        "'auto', which tells them apart by their shape."
+    ),
+]
+ValueRange = Annotated[
+    str | None,
+    typer.Option(metavar="LOW,HIGH", help="Range of the values of float arrays, such as 0,1 or -1,1."),
+]
+BatchSizeOption = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto",
+        rich_help_panel=EXECUTION,
+        help="Windows per batch; 'auto' tries several sizes and keeps the fastest. Does not change scores.",
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        rich_help_panel=EXECUTION,
+        help="Processes that decode clips beside the main one. Does not change scores.",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(rich_help_panel=EXECUTION, help="Where networks run: cpu, cuda, cuda:1 and so on, or auto."),
+]
+Compiled = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        rich_help_panel=EXECUTION,
+        help="Compile the extractor (torch.compile): minutes at first, then faster. Does not change scores.",
+    ),
+]
+UseStore = Annotated[
+    bool,
+    typer.Option("--store/--no-store", rich_help_panel=EXECUTION, help="Use the on-disk feature store."),
+]
+
+
+def metric_names(text: str | None) -> list[str] | None:
+    """Read --metrics; None leaves the choice to the protocol."""
+    from vgbench.metrics import METRICS, parse_list
+
+    if text == ALL_METRICS:
+        return list(METRICS)
+    return [str(choice) for choice in parse_list(text)] if text else None
+
+
+def names(text: str | None) -> list[str]:
+    """Read names separated by commas."""
+    return [name.strip() for name in text.split(",")] if text else []
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Read numbers separated by commas.
+
+    Raises:
+        ConfigError: something else; names the option.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"{option} {text}: expected numbers separated by commas") from error
+
+
+def value_range(text: str | None) -> tuple[float, float] | None:
+    """Read --value-range.
+
+    Raises:
+        ConfigError: not two numbers.
+    """
+    if not text:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--value-range {text}: expected LOW,HIGH", "for example 0,1 or -1,1") from error
+    return low, high
+
+
+@contextmanager
+def feature_store(use: bool) -> Iterator[FeatureStore]:
+    """Open what --store stands for: the user's feature store, or an empty one for this command only.
+
+    At the end, say what the user's store had to remove to stay within its limit.
+    """
+    from vgbench.evaluation.feature_store import LIMIT, FeatureStore
+
+    if not use:
+        with TemporaryDirectory(prefix="vgbench-") as folder:
+            yield FeatureStore(Path(folder))
+        return
+    store = FeatureStore()
+    older = store.older_tables()
+    if older and launched_world().is_main:
+        console.print_hint(
+            f"feature store: {older} tables of an older version are left alone and not used; "
+            "`vgbench cache prune --all` removes them"
+        )
+    yield store
+    files, size = store.pruned
+    if files and launched_world().is_main:
+        console.print_hint(
+            f"feature store: removed the {files} least recently used files, {size / 2**20:.1f} MiB, to stay "
+            f"within {store.limit_bytes / 2**30:g} GiB ({LIMIT})"
+        )
