@@ -1,4 +1,4 @@
-"""The tables of parts: every name stands for a part of its kind, whose docstring begins with one whole line."""
+"""The tables of parts: a name stands for a part of its kind, whose docstring begins with one whole line."""
 
 import inspect
 
