@@ -4,8 +4,9 @@ import math
 
 import torch
 
+from vgbench.reference_models.discriminators import View
 from vgbench.reference_models.generator import Latents
-from vgbench.reference_models.penalties import GeneratorView, View
+from vgbench.reference_models.generator_terms import GeneratorView
 
 
 def scene(

@@ -15,7 +15,7 @@ from vgbench.errors import VgbenchError
 from vgbench.reference_models.config import MotionConfig
 from vgbench.reference_models.generator import Latents
 from vgbench.reference_models.motion import Motion, build_motion
-from vgbench.reference_models.penalties import (
+from vgbench.reference_models.periodicity import (
     autocorrelation,
     code_periodicity,
     first_useful_lag,
@@ -192,9 +192,9 @@ def test_code_periodicity_refuses_codes_that_nothing_learns(name):
     motion = build_motion(MotionConfig(name=name), 16)
     latents = Latents(torch.zeros(2, 1), torch.randn(2, *motion.noise_shape(16)))
     view = dataclasses.replace(scene(wave(8), motion=motion), latents=latents)
-    with pytest.raises(VgbenchError, match="learns no codes") as caught:
+    with pytest.raises(VgbenchError, match="does not learn its codes") as caught:
         code_periodicity(view)
-    assert "take gru, lstm" in caught.value.remedy
+    assert "use gru, lstm" in caught.value.remedy
 
 
 def test_code_periodicity_knows_how_long_a_motion_module_can_go_on():

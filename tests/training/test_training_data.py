@@ -129,7 +129,7 @@ def test_a_clip_that_two_threads_decode_at_once_takes_the_room_of_one(monkeypatc
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     clips = [Noted("0", None, meeting=threading.Barrier(2)), Noted("1", None), Noted("2", None)]
     stream = windows(ClipSource("noted", clips), cache_gigabytes=(3 * CLIP_BYTES + 0.5) / 1e9)
-    order = [stream._clip_at(position) for position in range(12)]
+    order = [stream.clip_at(position) for position in range(12)]
     places = [[position for position in range(12) if order[position] == index] for index in range(3)]
     stream.batch(places[0][:2])
     assert clips[0].asked.count("whole") == 2
@@ -222,7 +222,7 @@ def test_nothing_but_bad_clips_is_an_error():
     with pytest.raises(NotEnoughClips, match="has 14 frames, fewer than the 16 of a window") as caught:
         stream.batch([0])
     stream.close()
-    assert caught.value.remedy == "clips need 16 frames or more; lower frames or stride"
+    assert caught.value.remedy == "clips need at least 16 frames; decrease frames or stride"
     with pytest.raises(NotEnoughClips, match="no clips"):
         windows(ClipSource("empty", []))
 

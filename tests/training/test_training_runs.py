@@ -35,13 +35,14 @@ from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator
 from vgbench.training import Diverged, read_config, run, train, trainer
 from vgbench.training.data import Windows
-from vgbench.training.phases import discriminator_phase, draw
-from vgbench.training.players import build_players
-from vgbench.training.soundness import foreseen
+from vgbench.training.divergence import look_ahead
+from vgbench.training.inputs import draw
+from vgbench.training.networks import build_networks
+from vgbench.training.phases import discriminator_phase
 from vgbench.training.state import read_counters
 from vgbench.training.trainer import training_step
 
-CRITICS = [
+TWO_DISCRIMINATORS = [
     {"name": "video3d", "channels": 4, "norm": "spectral"},
     {"name": "image", "channels": 4, "norm": "batch"},
 ]
@@ -58,7 +59,7 @@ def _one_thread():
 def full(**changes):
     """A config that keeps every kind of state: batch and spectral norm, momentum, memory, schedule."""
     return config(
-        discriminators=CRITICS,
+        discriminators=TWO_DISCRIMINATORS,
         regularisers=[{"name": "periodicity", "interval": 2}],
         optimiser={"betas": [0.5, 0.9]},
         augment=["colour", "translation"],
@@ -164,7 +165,7 @@ def test_terminated_run_writes_a_checkpoint_first(tmp_path):
 
 def test_folder_with_a_run_needs_resume(tmp_path):
     train(full(), tmp_path, steps=1, source=moving_squares())
-    with pytest.raises(VgbenchError, match="already holds a run"):
+    with pytest.raises(VgbenchError, match="already contains a run"):
         train(full(), tmp_path, steps=2, source=moving_squares())
     with pytest.raises(VgbenchError, match="another seed"):
         train(full(seed=1), tmp_path, steps=2, resume=True, source=moving_squares())
@@ -217,7 +218,8 @@ def test_diverged_run_goes_on_as_its_message_says(tmp_path):
         with pytest.raises(Diverged) as caught:
             train(without_norm(1e4), tmp_path, steps=6, resume=True, source=moving_squares())
         assert (
-            f"go on from step 2 with lower learning rates: vgbench train -o {tmp_path}" in caught.value.remedy
+            f"continue from step 2 with lower learning rates: vgbench train -o {tmp_path}"
+            in caught.value.remedy
         )
     assert "--set optimiser.generator_lr=5000" in caught.value.remedy
     assert train(without_norm(1e-3), tmp_path, steps=6, resume=True, source=moving_squares()).steps == 6
@@ -241,19 +243,19 @@ def test_looking_at_the_next_step_changes_nothing(tmp_path):
 
 def test_the_scores_that_are_foreseen_are_those_of_the_next_step():
     one, alone = full(batch=4, micro_batch=4), World()
-    players = build_players(one)
+    networks = build_networks(one)
     with trainer.opened_windows(one, moving_squares()) as windows:
-        trainer.training_step(one, players, alone, windows, 0)
-        expected = foreseen(one, players, alone, windows, 1)
-        draws = draw(one, players, 1, 0)
+        trainer.training_step(one, networks, alone, windows, 0)
+        expected = look_ahead(one, networks, alone, windows, 1)
+        draws = draw(one, networks, 1, 0)
         batch = windows.batch(range(8, 12))  # two phases of four clips a step
-        found = discriminator_phase(one, players, alone, 1, batch, draws)
+        found = discriminator_phase(one, networks, alone, 1, batch, draws)
     compared = [name for name in expected if "score" in name]
     assert len(compared) == 4
     assert [expected[name] for name in compared] == [found[name] for name in compared]
     assert expected["generator_largest_weight"] == max(
         float(value.abs().max())
-        for name, value in players.generator.state_dict().items()
+        for name, value in networks.generator.state_dict().items()
         if not name.endswith("num_batches_tracked")
     )
 
@@ -319,7 +321,7 @@ def test_interrupted_command_says_how_to_go_on_with_all_that_was_asked_for(tmp_p
         )
         stopped = CliRunner().invoke(app, ["train", str(preset), "-o", str(run_folder), *options])
     assert stopped.exit_code == 130
-    _, _, command = stopped.stderr.partition("continue with: ")
+    _, _, command = stopped.stderr.partition("to continue: ")
     program, *arguments = shlex.split(command)
     assert program == "vgbench"
     resumed = CliRunner().invoke(app, [*arguments, "--steps", "2", "--no-score"])
@@ -542,14 +544,14 @@ def _train_clipped(rank, folder):
         discriminators=[{"name": "video3d", "channels": 4, "norm": "batch"}],
         regularisers=[{"name": "singular-value-clipping", "interval": 2}],
     )
-    players = build_players(one)
+    networks = build_networks(one)
     with joined_world() as world:
         source = Windows(moving_squares(), one.size, one.frames, one.stride, one.seed)
         for step in range(5):
-            training_step(one, players, world, source, step)
+            training_step(one, networks, world, source, step)
         source.close()
     folder.mkdir(exist_ok=True)
-    torch.save(dict(players.discriminators[0].named_parameters()), folder / f"{rank}.pt")
+    torch.save(dict(networks.discriminators[0].named_parameters()), folder / f"{rank}.pt")
 
 
 def test_processes_stay_alike_where_a_constraint_looks_at_running_statistics(tmp_path, two_processes):
