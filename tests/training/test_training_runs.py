@@ -209,7 +209,8 @@ def test_diverged_run_goes_on_as_its_message_says(tmp_path):
         with pytest.raises(Diverged) as caught:
             train(without_norm(1e4), tmp_path, steps=6, resume=True, source=moving_squares())
         assert (
-            f"go on from step 2 with lower learning rates: vgbench train -o {tmp_path}" in caught.value.remedy
+            f"continue from step 2 with lower learning rates: vgbench train -o {tmp_path}"
+            in caught.value.remedy
         )
     assert "--set optimiser.generator_lr=5000" in caught.value.remedy
     assert train(without_norm(1e-3), tmp_path, steps=6, resume=True, source=moving_squares()).steps == 6

@@ -1,4 +1,4 @@
-"""`make_plan` and `run_plan`: what a suite stands for, what it will cost, the work, the tables."""
+"""Plan a suite (`make_plan`), estimate its cost, run what is left of it (`run_plan`), write its tables."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def run_plan(
     Args:
         plan: of `make_plan`.
         jobs: cells at once, each in a process of its own with one thread.
-        minutes: stop after so long; trainers write their checkpoint, and the next run goes on from there.
+        minutes: stop after this time; trainers write their checkpoint, and the next run continues from there.
         progress: called whenever something moves.
 
     Raises:

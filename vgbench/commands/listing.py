@@ -106,10 +106,10 @@ def _decoders() -> Entries:
 def _losses() -> Entries:
     from vgbench.reference_models.losses import LOSSES
 
-    sides = (
+    lines = (
         (name, _first_line(loss.discriminator), _first_line(loss.generator)) for name, loss in LOSSES.items()
     )
-    return [(name, f"{critic} Generator: {own}" if own else critic) for name, critic, own in sides]
+    return [(name, f"{first} Generator: {second}" if second else first) for name, first, second in lines]
 
 
 def _discriminators() -> Entries:

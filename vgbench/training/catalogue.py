@@ -1,4 +1,4 @@
-"""What each preset is and costs, for `vgbench list models`: counted or measured, never estimated."""
+"""Size and cost of each preset, counted or measured, for `vgbench list models`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_DATA = "path/to/clips"
 """The data of presets that leave the choice of clips to the user."""
 
 ASSUMED_CLASSES = tuple(f"class {number}" for number in range(101))
-"""What a labelled preset without data is counted with: as many classes as UCF-101 has."""
+"""Classes with which a labelled preset without data is counted: as many as UCF-101 has."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class PresetFacts:
         discriminator_parameters: trainable numbers of all discriminators.
         discriminator_macs: multiply-accumulates of all discriminators for what they see of one clip, forward.
         seconds_per_step: of training on this machine; None when not measured.
-        estimated: the seconds are those of two clips, scaled to the batch, as a whole step takes too long.
-        classes: that the networks are conditioned on, 0 without labels.
-        assumed: the preset's data are not known, and `ASSUMED_CLASSES` stand for theirs.
+        estimated: the seconds were measured with two clips and scaled to the batch, because a full step takes
+            too long.
+        classes: number of classes that the networks are conditioned on; 0 without labels.
+        assumed: the preset has no data, and `ASSUMED_CLASSES` were used in place of its classes.
     """
 
     name: str
@@ -69,7 +70,7 @@ def _size(network: str, parameters: int, macs: int) -> str:
 
 
 MEASURED_CLIPS = 2
-"""Clips of the small step from which the time of a whole one is foreseen."""
+"""Clips of the small step from which the time of a full step is predicted."""
 
 
 def list_models(
@@ -83,10 +84,10 @@ def list_models(
 
     Args:
         names: which ones; all unless given.
-        measured_steps: time that many training steps of each kind on random clips, after one to warm up.
-        seconds_limit: per preset. Where whole steps are foreseen to take longer, a step of two clips is timed
-            and scaled to the batch, and the facts say so.
-        progress: called as (stage, done, total) before each preset.
+        measured_steps: time this many training steps of each kind on random clips, after one to warm up.
+        seconds_limit: per preset. If full steps would take longer, a step of two clips is timed and scaled to
+            the batch, and the facts say so.
+        progress: called before each preset.
 
     Raises:
         ConfigError: unknown preset.
@@ -108,7 +109,7 @@ def describe_config(
     measured_steps: int = 0,
     seconds_limit: float = 20.0,
 ) -> PresetFacts:
-    """Count a config's networks, and time its training step if asked to.
+    """Count the parameters and the cost of a config's networks, and time its training step if asked to.
 
     Raises:
         VgbenchError: classes cannot be found, see `with_classes`.
@@ -140,12 +141,12 @@ def describe_config(
 
 
 def with_classes(config: TrainConfig) -> TrainConfig:
-    """Fill in the classes that training finds in the data: embeddings and projections have a row for each.
+    """Fill in the classes of the data, on which the size of embeddings and projections depends.
 
     A preset that leaves its data to the user gets `ASSUMED_CLASSES`.
 
     Raises:
-        VgbenchError: the data are not there, or are clips without labels.
+        VgbenchError: the data do not exist, or the clips have no labels.
     """
     if not config.labels or config.classes:
         return config
@@ -159,7 +160,7 @@ def with_classes(config: TrainConfig) -> TrainConfig:
 def bounded_seconds_per_step(
     config: TrainConfig, steps: int, seconds_limit: float = 20.0
 ) -> tuple[float, bool]:
-    """Time of a training step, and whether it was scaled up from two clips to stay under the limit."""
+    """Return the seconds of a training step, and whether they were scaled up from a step of two clips."""
     if config.batch <= MEASURED_CLIPS:
         return seconds_per_step(config, steps), False
     small = config.model_copy(update={"batch": MEASURED_CLIPS, "micro_batch": None})
@@ -172,9 +173,9 @@ def bounded_seconds_per_step(
 def seconds_per_step(
     config: TrainConfig, steps: int, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Mean time of a training step on random clips, data loading included, by any clock.
+    """Return the mean time of a training step on random clips, data loading included, by any clock.
 
-    Regularisers that come every so many steps count by their share: `steps` of each kind of step are timed.
+    Regularisers that are not applied at every step count by their share: `steps` of each kind are timed.
     """
     from vgbench.distributed import World
     from vgbench.training.data import random_clips
@@ -185,7 +186,7 @@ def seconds_per_step(
     with opened_windows(config, random_clips(config)) as windows:
         mean = 0.0
         for step, share in kinds_of_steps(config):
-            training_step(config, players, World(), windows, step)  # every kind has first times of its own
+            training_step(config, players, World(), windows, step)  # the first step of each kind is slow
             before = clock()
             for _ in range(steps):
                 training_step(config, players, World(), windows, step)
@@ -194,7 +195,7 @@ def seconds_per_step(
 
 
 def kinds_of_steps(config: TrainConfig) -> list[tuple[int, float]]:
-    """Kinds of steps by what is due in them: the first step of each, and its kind's share of all steps."""
+    """Return the kinds of steps by the regularisers applied in them: (first step, share of all steps)."""
     intervals = sorted({one.interval for one in config.regularisers})
     cycle = min(math.lcm(*intervals), 10_000)
     due = [tuple(step % interval == 0 for interval in intervals) for step in range(cycle)]

@@ -1,4 +1,4 @@
-"""What a config will build: shapes and parameters of every part, cost, and memory (`train --dry-run`)."""
+"""What training a config would build and need: shapes, parameters, cost and memory (`train --dry-run`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vgbench.training.players import build_players
 from vgbench.training.trainer import opened_windows, training_step
 
 MEASURED = (2, 4)
-"""Clips of the two small steps whose memory foretells that of the whole one: each clip adds the same."""
+"""Clips of two small steps, from whose memory that of a full step is extended: every clip adds the same."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def preview(config: TrainConfig, name: str) -> TrainingPreview:
 
 
 def describe_parts(config: TrainConfig) -> list[Part]:
-    """Pass one micro-batch through every network, on the CPU, and note what goes in and comes out."""
+    """Pass one micro-batch through every network on the CPU, and note the shapes of inputs and outputs."""
     players = build_players(config.model_copy(update={"device": "cpu", "compile": False}))
     clips = config.micro_batch or config.batch
     random = torch.Generator().manual_seed(0)
@@ -131,7 +131,7 @@ def _given(
 ) -> list[torch.Tensor]:
     try:
         maps = critic.trunk(video, times)
-    except NotImplementedError:  # a user's own, whose forward is all there is
+    except NotImplementedError:  # a discriminator of the user, which may have nothing but `forward`
         maps = []
     return [*maps, critic(video, times) if label is None else critic(video, times, label)]
 
@@ -146,11 +146,12 @@ def _shapes(tensors: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], ...]:
 
 
 def step_memory(config: TrainConfig) -> int:
-    """Bytes of tensors that a training step holds at its peak, in one process.
+    """Return the bytes of tensors that a training step holds at its peak, in one process.
 
-    Weights, gradients, moments of the optimiser, moving average and everything kept for the backward pass,
-    with all regularisers. Measured on the CPU with a few clips and extended to the whole micro-batch; a GPU
-    adds the workspace of its convolutions, the process its libraries and its cache of decoded clips.
+    They are weights, gradients, moments of the optimiser, the moving average and everything that is kept for
+    the backward pass, with all regularisers. Measured on the CPU with a few clips and extended to the full
+    micro-batch. Not included are the workspace of convolutions on a GPU, libraries, and the cache of decoded
+    clips.
     """
     clips = config.micro_batch or config.batch
     if clips <= MEASURED[1]:
@@ -160,16 +161,16 @@ def step_memory(config: TrainConfig) -> int:
 
 
 def measured_memory(config: TrainConfig, clips: int) -> int:
-    """Peak of two steps on that many random clips, by PyTorch's own record of what it allocates."""
+    """Return the peak in bytes of two steps on random clips, by PyTorch's record of its allocations."""
     small = config.model_copy(update={"batch": clips, "micro_batch": None, "device": "cpu", "compile": False})
     gc.collect()
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # its recorder reports its own stages to stderr otherwise
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise its recorder reports its stages on stderr
     with (
         opened_windows(small, random_clips(small)) as windows,
         torch.autograd.profiler.profile(profile_memory=True, use_cpu=True) as record,
     ):
         players = build_players(small)
-        for _ in range(2):  # moments are there from the second on; at step 0 all regularisers are due
+        for _ in range(2):  # the second step has moments; at step 0 all regularisers are applied
             training_step(small, players, World(), windows, 0)
     events = [event for event in record.kineto_results.events() if event.name() == "[memory]"]
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]

@@ -1,4 +1,4 @@
-"""Clips from a generator: ours from a run folder or file, or a user's own sampler."""
+"""Sample clips from a generator: a run folder or file of vgbench, or a sampler that the user brings."""
 
 from __future__ import annotations
 
@@ -44,27 +44,27 @@ def sample_clips(
     progress: Progress = no_progress,
     **options: Any,
 ) -> Iterator[Frames]:
-    """Give clips of a generator one by one, a chunk in memory at a time.
+    """Sample clips one by one, with one chunk of them in memory at a time.
 
     Args:
         run: run folder, `generator.safetensors`, or `package.module:sample` with
             `sample(n, seed, device) -> uint8 [n, T, H, W, 3]`.
         count: number of clips.
-        seed: clip i depends on (seed, i) alone, so a longer run begins with the same clips. A sampler of the
-            user's own, which has no index, makes `CHUNK` clips a call: the first call gets the seed itself,
-            later ones seeds drawn from it, so that two seeds have no clip in common.
-        first_frame: picture to go on from, for models conditioned on it.
-        checkpoint: of a run folder: the best by score (the last without scores), the last, the first.
+        seed: clip i depends only on (seed, i), so more clips begin with the same ones. A sampler of the user
+            takes no index and makes `CHUNK` clips per call: the first call gets the seed itself, later calls
+            get seeds drawn from it, so that two seeds have no clip in common.
+        first_frame: image that every clip continues from, for models that continue a first frame.
+        checkpoint: of a run folder: the best by score (or the last without scores), the last, or the first.
         device: where the generator runs, see `device_of`; another one changes rounding only.
-        progress: called as (stage, done, total).
-        options: frames, frame_step, label, fix, as `Generator.sample` takes them; None is left out.
+        progress: called after every clip.
+        options: frames, frame_step, label and fix, as `Generator.sample` takes them; None is left out.
 
     Yields:
         uint8 [T, H, W, 3].
 
     Raises:
         ConfigError: a device that is not there.
-        VgbenchError: no such run or checkpoint, or a request that the model cannot serve.
+        VgbenchError: no such run or checkpoint, or an option that the model does not have.
     """
     generator = _load(run, checkpoint, device)
     return _sample(generator, count, seed, first_frame, progress, options)
@@ -84,14 +84,14 @@ def write_samples(
     progress: Progress = no_progress,
     **options: Any,
 ) -> list[Path]:
-    """Sample clips into a folder, with a card of what that cost and how the model was trained.
+    """Sample clips into a folder, with a card that says what it cost and how the model was trained.
 
-    Arguments as for `sample_clips` and `clips.write.write_clips`; the card is `sample_card.SampleCard`. The
-    folder appears whole or not at all, and takes the place of an earlier one. Clips of a model with classes
-    lie in sub-folders named after them, which readers take for labels.
+    For the arguments, see `sample_clips` and `clips.write.write_clips`; the card is a `SampleCard`. The
+    folder appears complete or not at all, and replaces an earlier one. Clips of a model with classes are in
+    sub-folders named after the classes, which readers take as labels.
 
     Raises:
-        VgbenchError: as `sample_clips`, or the folder holds files and no card, so they are of another origin.
+        VgbenchError: as `sample_clips`, or the folder holds files but no card, so vgbench did not write them.
     """
     out = Path(out)
     if out.exists() and not (out / sample_card.NAME).exists() and any(out.iterdir()):
@@ -135,10 +135,11 @@ def write_grid(
     device: str = "cpu",
     **options: Any,
 ) -> None:
-    """Write an animated grid (GIF) of clips to look at, `GRID` rows and columns.
+    """Write an animated grid (GIF) of `GRID` rows and columns of clips.
 
-    With `fix="content"` each row has one content and a motion of its own in every column: how far the two
-    come apart is what one sees. With `fix="motion"` the other way round. Arguments as for `sample_clips`.
+    With `fix="content"`, the clips of a row share their content and each has a motion of its own, which shows
+    how well the model separates the two; `fix="motion"` is the reverse. For the arguments, see
+    `sample_clips`.
     """
     generator = _load(run, checkpoint, device)
     rows, columns = GRID
@@ -172,7 +173,7 @@ def _sample(
         key: value for key, value in options.items() if value is not None and value != _NEUTRAL.get(key)
     }
     if first_frame is not None:
-        wanted["first_frame"] = _picture(first_frame, generator)
+        wanted["first_frame"] = _read_image(first_frame, generator)
     label = wanted.get("label")
     if isinstance(label, list | tuple) and len(label) != count:
         raise VgbenchError(f"{len(label)} labels for {count} clips")
@@ -193,12 +194,12 @@ _NEUTRAL = {"frame_step": 1.0}
 
 
 def _seed_of_call(seed: int, number: int) -> int:
-    """Seed for the user's own sampler: below 2³¹, which every library takes, after the first call."""
+    """Seed of one call of the user's sampler; after the first call below 2³¹, which every library takes."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1) if number else seed
 
 
 def _timed(clips: Iterator[Frames], seconds: list[float]) -> Iterator[Frames]:
-    """Pass clips on and add up in `seconds[0]` how long each was waited for."""
+    """Pass clips on, and add the time that each of them took to `seconds[0]`."""
     while True:
         start = time.perf_counter()
         clip = next(clips, None)
@@ -211,7 +212,7 @@ def _timed(clips: Iterator[Frames], seconds: list[float]) -> Iterator[Frames]:
 def _folders(
     generator: Generator | ForeignGenerator, count: int, seed: int, options: dict[str, Any]
 ) -> Iterable[str | None] | None:
-    """Class of every clip, where all classes can be names of folders."""
+    """Class of every clip if all classes can be names of folders, None otherwise."""
     if not isinstance(generator, Generator):
         return None
     classes = generator.config.classes
@@ -233,7 +234,7 @@ def _command(
     first_frame: Path | None,
     options: dict[str, Any],
 ) -> str:
-    """Spell `vgbench sample …`, quoted for a POSIX shell; what is the default is left out."""
+    """Return the `vgbench sample` command, quoted for a POSIX shell; defaults are left out."""
     words = ["vgbench", "sample", run, "--out", str(out), "--count", str(count), "--seed", str(seed)]
     flags = {
         "--format": None if clip_format == "mkv" else clip_format,
@@ -250,18 +251,20 @@ def _command(
     return shlex.join(words)
 
 
-def _picture(path: Path, generator: Generator | ForeignGenerator) -> npt.NDArray[np.uint8]:
-    """Read a picture at the model's size: uint8 [H, W, 3]."""
+def _read_image(path: Path, generator: Generator | ForeignGenerator) -> npt.NDArray[np.uint8]:
+    """Read an image at the model's size: uint8 [H, W, 3]."""
     from PIL import Image, UnidentifiedImageError
 
     from vgbench.protocol.pixels import Resize, resize
 
     try:
-        with Image.open(path) as picture:
-            pixels = np.array(picture.convert("RGB"))[None]
+        with Image.open(path) as image:
+            pixels = np.array(image.convert("RGB"))[None]
     except (OSError, UnidentifiedImageError) as error:
-        raise VgbenchError(f"{path}: not a picture that can be read", "give a PNG or JPEG file") from error
+        raise VgbenchError(f"{path}: not an image that can be read", "give a PNG or JPEG file") from error
     if isinstance(generator, ForeignGenerator):
-        raise VgbenchError("--first-frame goes with models of vgbench only", "give it in your own sampler")
+        raise VgbenchError(
+            "--first-frame works only with models of vgbench", "set it inside your own sampler"
+        )
     first: npt.NDArray[np.uint8] = resize(pixels, Resize(size=generator.config.size))[0]
     return first

@@ -167,14 +167,14 @@ def reported_divergence(run: Run) -> Iterator[None]:
 def way_out(run: Run) -> str:
     """What to do about divergence. Draws depend on (seed, step) alone: the same again diverges again."""
     if not run.last.exists():
-        return "there is no checkpoint yet: begin again with lower learning rates, r1 or spectral norm"
+        return "there is no checkpoint yet: start again with lower learning rates, r1 or spectral norm"
     rates = run.config.optimiser
     return (
-        f"go on from step {read_counters(run.last)['step']} with lower learning rates: "
+        f"continue from step {read_counters(run.last)['step']} with lower learning rates: "
         f"{resume_command(run.folder)} "
         f"--set optimiser.generator_lr={rates.generator_lr / 2:g} "
         f"--set optimiser.discriminator_lr={rates.discriminator_lr / 2:g}; "
-        "or begin again with r1 or spectral norm"
+        "or start again with r1 or spectral norm"
     )
 
 
