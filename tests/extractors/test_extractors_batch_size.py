@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from extracting import extract
 from stub_extractor import StubExtractor
 
 from vgbench.errors import ConfigError
 from vgbench.extractors.batch_size import LARGEST, Batches, batches, parse_batch_size
-from vgbench.extractors.extractor import extract
 
 
 def settled(seconds_a_clip, clips=1000):

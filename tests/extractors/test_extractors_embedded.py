@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from extracting import extract
 
 from vgbench import extractors
 from vgbench.clips import moving_shapes
 from vgbench.errors import VgbenchError
 from vgbench.extractors import embedded
-from vgbench.extractors.extractor import extract
 from vgbench.extractors.weights import file
 from vgbench.metrics.frechet import frechet_distance
 

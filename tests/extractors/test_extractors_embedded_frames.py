@@ -7,15 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from extracting import extract
 from stub_extractor import StubExtractor
 
 from vgbench import extractors
 from vgbench.clips import moving_shapes, open_source
-from vgbench.evaluation import measure as pipeline
-from vgbench.evaluation.evaluate import export_statistics, resolve_protocol
+from vgbench.evaluation.choices import measures_for, resolve_protocol
+from vgbench.evaluation.evaluate import export_statistics
+from vgbench.evaluation.execution import Execution
 from vgbench.evaluation.feature_store import FeatureStore
+from vgbench.evaluation.measure import measure
+from vgbench.evaluation.measured import EXTRACTOR
 from vgbench.evaluation.statistics_file import load_statistics
-from vgbench.extractors.extractor import Extracted, extract
+from vgbench.extractors.batch_size import Batches
+from vgbench.extractors.extractor import Extracted
 
 OPTIONS = moving_shapes.Options(size=32)
 CLIPS = np.stack([moving_shapes.render(OPTIONS, "test", index)[:9] for index in range(2)])
@@ -68,18 +73,20 @@ def test_features_of_frames_reach_metrics_and_are_kept(tmp_path):
     plan = resolve_protocol("quick", ["fvd"], None, ["clips.real=12", "clips.least=4", "resize.size=32"])
     source = open_source("builtin:moving-shapes/test?size=32&clips=12")
     store, network = FeatureStore(tmp_path), MeanOfEachFrame()
-    measures = pipeline.Measures(network, ())
-    first = pipeline.measure(source, "real", plan, measures, store, batch_size=5).samples
-    again = pipeline.measure(source, "real", plan, measures, store).samples
+    measures = measures_for([], network)
+    first = measure(source, "real", plan, measures, Execution(Batches(5), store=store)).samples[EXTRACTOR]
+    again = measure(source, "real", plan, measures, Execution(store=store)).samples[EXTRACTOR]
     assert sum(network.calls) == 12
     assert first.frames.shape == (12, plan.windows.frames, 3)
     np.testing.assert_array_equal(first.frames, again.frames)
     np.testing.assert_allclose(first.frames.mean(1), first.features, rtol=1e-5)
     # A network that sees clips whole has none, though its id and weights may be the same.
-    whole = pipeline.measure(source, "real", plan, pipeline.Measures(StubExtractor(), ()), store).samples
-    assert whole.frames is None
+    whole = measure(source, "real", plan, measures_for([], StubExtractor()), Execution(store=store))
+    assert whole.samples[EXTRACTOR].frames is None
     path = export_statistics(source, tmp_path / "real.safetensors", plan, extractor=network, store=store)
-    np.testing.assert_array_equal(load_statistics(path, plan, measures).samples.frames, first.frames)
+    np.testing.assert_array_equal(
+        load_statistics(path, plan, measures).samples[EXTRACTOR].frames, first.frames
+    )
 
 
 def test_extract_gives_features_of_frames_in_arrays():

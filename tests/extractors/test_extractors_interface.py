@@ -9,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from extracting import extract
 
 from vgbench import extractors
 from vgbench.errors import ConfigError, VgbenchError
@@ -17,9 +18,8 @@ from vgbench.extractors.extractor import (
     Extractor,
     ExtractorSpec,
     check_clips,
-    extract,
+    own_precision,
     to_device,
-    without_tf32,
 )
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 16, 3), dtype=np.uint8)
@@ -27,7 +27,7 @@ CLIPS = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 16, 3), dtype=np.ui
 
 def spec(**changes: object) -> ExtractorSpec:
     values: dict[str, object] = {
-        "id": "mean", "weights": "random:0", "least_frames": 4, "input_size": 16, "preprocessing": "none",
+        "id": "mean", "weights": "random:0", "least_frames": 4, "preprocessing": "none",
         "feature_dimension": 3, "classes": (), "licence": "none", "comparable_with": "itself",
     }  # fmt: skip
     return ExtractorSpec(**(values | changes))
@@ -175,8 +175,8 @@ def test_clips_reach_a_gpu_through_pinned_memory_and_others_as_they_are(monkeypa
 
 def test_convolutions_on_a_gpu_stay_in_float32_and_the_callers_setting_stays_his():
     before = torch.backends.cudnn.allow_tf32
-    with without_tf32(torch.device("cuda")):
+    with own_precision(torch.device("cuda")):
         assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.allow_tf32 == before
-    with without_tf32(torch.device("cpu")):
+    with own_precision(torch.device("cpu")):
         assert torch.backends.cudnn.allow_tf32 == before

@@ -33,7 +33,8 @@ from vgbench.clips.listing import list_archive
 from vgbench.clips.manifest import read_manifest
 from vgbench.config import with_overrides
 from vgbench.errors import BadClip, VgbenchError
-from vgbench.evaluation.measure import Measured, Measures, UsedWindow
+from vgbench.evaluation.choices import measures_for
+from vgbench.evaluation.measured import Measured, Measures, UsedWindow
 from vgbench.evaluation.statistics_file import load_statistics, save_statistics
 from vgbench.leaderboard.pack import read_checked
 from vgbench.metrics import parse_list
@@ -59,6 +60,9 @@ class BytesFile(StoredFile):
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self.data)
+
+    def stamp(self) -> str:
+        return str(hash(self.data))
 
 
 def survive(data: bytes, target: str) -> None:
@@ -142,9 +146,9 @@ def read_archive(data: bytes) -> None:
 
 def read_statistics(data: bytes) -> None:
     measured = load_statistics(_on_disk(data, ".safetensors"), *_plan_and_measures())
-    assert measured.samples is not None
-    assert len(measured.windows) == len(measured.groups) == len(measured.samples.features)
-    assert all(np.isfinite(values).all() for values in measured.clip_values.values())
+    for samples in measured.samples.values():
+        assert len(measured.windows) == len(measured.groups) == len(samples.features)
+        assert np.isfinite(samples.features).all()
 
 
 def read_generator(data: bytes) -> None:
@@ -246,7 +250,7 @@ def archive_seeds() -> list[bytes]:
 def _plan_and_measures() -> tuple[protocol.Protocol, Measures]:
     chosen = parse_list(["fvd", "temporal_flicker"])
     plan = protocol.load("quick").model_copy(update={"metrics": tuple(map(str, chosen))})
-    return plan, Measures(StubExtractor(), (chosen[1].metric,))
+    return plan, measures_for(chosen, StubExtractor())
 
 
 def statistics_seeds() -> list[bytes]:
@@ -254,7 +258,9 @@ def statistics_seeds() -> list[bytes]:
     windows = tuple(UsedWindow(f"{k}", "run", "0" * 64, Window(k, frames)) for k in range(2))
     groups, values = np.arange(2), np.array([0.5, 1.0])
     samples = Samples(np.ones((2, 3), np.float32), np.ones((2, 2), np.float32), groups)
-    measured = Measured("a", 2, windows, groups, samples, {"temporal_flicker": values}, (), 2, 0)
+    flicker = Samples(values[:, None], None, groups)
+    both = {"extractor": samples, "temporal_flicker": flicker}
+    measured = Measured("a", 2, windows, groups, both, ())
     path = save_statistics(Path(_FOLDER.name) / "seed.safetensors", measured, *_plan_and_measures())
     return _with_and_without_hash(path)
 

@@ -75,10 +75,10 @@ def test_stylegan_v_shuffles_by_a_fixed_seed_and_leaves_the_global_generator_alo
     rows = logits(n=100)
     order = np.arange(100)
     np.random.RandomState(42).shuffle(order)
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    state = np.random.get_state()[1].copy()
     expected = inception_score(rows[order], splits=10)
     assert inception_score(rows, splits=10, variant="stylegan-v") == expected
-    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == state).all()
 
 
 def test_huge_logits_do_not_overflow():
@@ -92,6 +92,15 @@ def test_jackknife_follows_the_correction_by_hand():
     without = np.array([written_out(np.delete(rows, i, axis=0)) for i in range(16)])
     assert found.value == pytest.approx(written_out(rows), rel=1e-12)
     assert found.debiased == pytest.approx(16 * found.value - 15 * without.mean(), rel=1e-9)
+    assert found.standard_error == pytest.approx(np.sqrt(15 * np.var(without)), rel=1e-9)
+
+
+@pytest.mark.parametrize(("variant", "epsilon"), [("tgan", 1e-7), ("tganv2", 1e-20)])
+def test_replicates_have_the_published_epsilon_too(variant, epsilon):
+    rows = logits(n=16) * 8
+    found = METRICS["is"].score(samples(rows), None, variant=variant)["is"]
+    without = np.array([written_out(np.delete(rows, i, axis=0), epsilon) for i in range(16)])
+    assert found.debiased == pytest.approx(16 * written_out(rows, epsilon) - 15 * without.mean(), rel=1e-9)
     assert found.standard_error == pytest.approx(np.sqrt(15 * np.var(without)), rel=1e-9)
 
 

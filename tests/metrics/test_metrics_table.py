@@ -1,6 +1,7 @@
 """The table of metrics and how users spell an entry."""
 
 import contextlib
+import inspect
 import subprocess
 import sys
 
@@ -12,25 +13,22 @@ from hypothesis import strategies as st
 from vgbench.errors import ConfigError
 from vgbench.metrics import (
     METRICS,
-    ClipMetric,
-    DescriptorMetric,
+    Metric,
     Samples,
     Score,
-    SetMetric,
     parse,
     parse_list,
-    score_names,
 )
 
 
 def test_names_are_their_keys_and_scores_do_not_collide():
     assert all(name == metric.name for name, metric in METRICS.items())
-    names = [score for metric in METRICS.values() for score in score_names(metric)]
+    names = [score for metric in METRICS.values() for score in metric.directions]
     assert len(names) == len(set(names))
     assert {"fvd", "kvd", "is", "warping_error", "temporal_flicker", "motion_smoothness"} <= set(names)
 
 
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if isinstance(metric, SetMetric)])
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.needs_extractor])
 def test_set_metrics_give_the_scores_that_they_declare(name):
     rng = np.random.default_rng(0)
     sides = [
@@ -45,7 +43,7 @@ def test_set_metrics_give_the_scores_that_they_declare(name):
     ]
     choice = parse(name)
     found = choice.metric.score(*sides, **choice.options)
-    assert set(found) == set(score_names(choice.metric))
+    assert set(found) == set(choice.metric.directions)
     for score in found.values():
         assert isinstance(score, Score)
         assert score.n == 40
@@ -55,11 +53,18 @@ def test_set_metrics_give_the_scores_that_they_declare(name):
             assert variance == pytest.approx(score.standard_error**2)
 
 
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.options])
+def test_functions_have_the_defaults_of_the_table(name):
+    metric = METRICS[name]
+    parameters = inspect.signature(metric.score).parameters
+    assert {key: parameters[key].default for key in metric.options} == parse(name).options
+
+
 NO_JACKKNIFE = {"copies", "class_accuracy", "intra_fvd", "diversity"}  # tested in files of their own
 DISTANCES = [
     name
     for name, m in METRICS.items()
-    if isinstance(m, SetMetric) and m.needs != "frames" and name not in NO_JACKKNIFE
+    if m.needs_extractor and m.sees != "frames" and name not in NO_JACKKNIFE
 ]
 
 
@@ -73,24 +78,30 @@ def test_set_metrics_say_when_there_are_too_few_clips_for_an_error(name):
         assert "4 source clips" in score.method
 
 
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if isinstance(metric, ClipMetric)])
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.per_clip])
 def test_clip_metrics_measure_their_shortest_clip(name):
     metric = METRICS[name]
     side = max(16, metric.least_size)
     clip = np.random.default_rng(0).integers(0, 256, (metric.least_frames, side, side, 3), dtype=np.uint8)
     assert isinstance(metric.measure(clip), float)
-    assert metric.score([0.0, 1.0, 0.0, 1.0], [0, 1, 2, 3]).value == 0.5
+    side = Samples(np.array([[0.0], [1.0], [0.0], [1.0]]), None, np.arange(4))
+    score = metric.score(side, side)[name]
+    assert (score.value, score.real) == (0.5, 0.5)
+    assert score.real_error == score.standard_error
 
 
-@pytest.mark.parametrize("name", [n for n, metric in METRICS.items() if isinstance(metric, DescriptorMetric)])
-def test_descriptor_metrics_describe_their_shortest_clip(name):
+DESCRIPTORS = [name for name, m in METRICS.items() if not (m.needs_extractor or m.per_clip)]
+
+
+@pytest.mark.parametrize("name", DESCRIPTORS)
+def test_metrics_of_vectors_describe_their_shortest_clip(name):
     metric = METRICS[name]
     clips = np.random.default_rng(0).integers(0, 256, (5, metric.least_frames, 32, 32, 3), dtype=np.uint8)
-    rows = np.stack([metric.describe(clip) for clip in clips])
+    rows = np.stack([metric.measure(clip) for clip in clips])
     assert rows.dtype == np.float64
     assert rows.ndim == 2
     found = metric.score(Samples(rows, None, np.arange(5)), Samples(rows, None, np.arange(5)))
-    assert set(found) == set(score_names(metric))
+    assert set(found) == set(metric.directions)
 
 
 @pytest.mark.parametrize(
@@ -145,14 +156,14 @@ def test_parse_never_fails_in_another_way(text):
 
 def test_a_metric_of_the_users_own(tmp_path, monkeypatch):
     (tmp_path / "my_metrics.py").write_text(
-        "from vgbench.metrics import ClipMetric\n"
-        "brightness = ClipMetric('brightness', 'Brightness', lambda clip: float(clip.mean()), version='1',\n"
-        "                        better='real', citation='own')\n"
+        "from vgbench.metrics import per_clip_metric\n"
+        "brightness = per_clip_metric('brightness', 'Brightness', lambda clip: float(clip.mean()),\n"
+        "                             better='real', citation='own')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     choice = parse("my_metrics:brightness")
     assert str(choice) == "my_metrics:brightness"
-    assert score_names(choice.metric) == ("brightness",)
+    assert tuple(choice.metric.directions) == ("brightness",)
     assert choice.metric.measure(np.full((2, 4, 4, 3), 7, np.uint8)) == 7
 
 
@@ -174,3 +185,17 @@ def test_the_table_loads_neither_torch_nor_scipy_nor_opencv():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_module_that_declares_a_metric_the_old_way_is_told_the_new_one(tmp_path, monkeypatch):
+    (tmp_path / "old_metrics.py").write_text("from vgbench.metrics import ClipMetric\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="ClipMetric is gone") as caught:
+        parse("old_metrics:brightness")
+    assert "per_clip_metric" in caught.value.remedy
+
+
+def test_a_metric_measures_windows_if_and_only_if_it_sees_them():
+    for sees, measure in (("features", len), ("pixels", None), ("motion", None)):
+        with pytest.raises(TypeError, match="sees"):
+            Metric("m", "M", sees, dict, {"m": "lower"}, "", measure)

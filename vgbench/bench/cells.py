@@ -14,7 +14,7 @@ from typing import Any, Literal
 from vgbench.bench.suite import Evaluation, Models, Overrides, Suite
 from vgbench.config import Config, parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.evaluation.evaluate import resolve_protocol
+from vgbench.evaluation.choices import resolve_protocol
 from vgbench.presets import preset_path
 from vgbench.protocol import Protocol
 from vgbench.records.record import Record, find_records, load_record

@@ -164,6 +164,10 @@ class StoredArrayClip(Clip):
         shape = _frames_shape(self.header.shape[1:], self.header.axis)
         return _fingerprint(shape, blocks(self, shape[0]))
 
+    def stamp(self) -> str:
+        with bad_clip_on_error(self.id):
+            return f"{self.file.stamp()}:{self.index}"
+
     def count_frames(self) -> int:
         return _frames_shape(self.header.shape[1:], self.header.axis)[0]
 
@@ -206,6 +210,10 @@ class StoredTensorClip(Clip):
     def fingerprint(self) -> str:
         shape = _frames_shape(self.shape[1:], self.axis)
         return _fingerprint(shape, blocks(self, shape[0]))
+
+    def stamp(self) -> str:
+        with bad_clip_on_error(self.id):
+            return f"{self.file.stamp()}:{self.index}"
 
     def count_frames(self) -> int:
         return _frames_shape(self.shape[1:], self.axis)[0]

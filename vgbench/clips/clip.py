@@ -57,6 +57,17 @@ class Clip(ABC):
             BadClip: the bytes cannot be read.
         """
 
+    def stamp(self) -> str:
+        """Text that changes whenever the stored bytes may have changed, and costs less than hashing them.
+
+        Of files on a disk: their size, time of change and inode. Clips without such a thing return their
+        fingerprint.
+
+        Raises:
+            BadClip: the bytes cannot be reached.
+        """
+        return self.fingerprint()
+
     def length_key(self, fingerprint: str) -> str:
         """What the number of frames depends on, from the clip's own fingerprint."""
         return fingerprint

@@ -116,6 +116,9 @@ class DistortedClip(Clip):
         text = f"{self.inner.fingerprint()}|{self.name}={self.strength:g}|{self.id}"
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
+    def stamp(self) -> str:
+        return self.inner.stamp()
+
     def length_key(self, fingerprint: str) -> str:
         return self.inner.length_key(fingerprint)
 
@@ -142,6 +145,9 @@ class FasterClip(Clip):
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.inner.fingerprint()}|speed={self.speed:g}".encode()).hexdigest()
 
+    def stamp(self) -> str:
+        return self.inner.stamp()
+
     def length_key(self, fingerprint: str) -> str:
         return self.inner.length_key(fingerprint)
 
@@ -164,6 +170,9 @@ class RepeatedClip(Clip):
 
     def fingerprint(self) -> str:
         return self.inner.fingerprint()
+
+    def stamp(self) -> str:
+        return self.inner.stamp()
 
     def length_key(self, fingerprint: str) -> str:
         return self.inner.length_key(fingerprint)

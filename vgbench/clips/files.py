@@ -54,6 +54,14 @@ class StoredFile(ABC):
         with self.open() as stream:
             return hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
 
+    @abstractmethod
+    def stamp(self) -> str:
+        """Text that changes whenever the bytes may have changed, without reading them.
+
+        Raises:
+            OSError: gone, or not readable.
+        """
+
     def read_range(self, start: int, length: int) -> bytes:
         """Read exactly `length` bytes from `start`.
 
@@ -86,6 +94,10 @@ class LocalFile(StoredFile):
     def open(self) -> BinaryIO:
         return open(self.name, "rb")  # noqa: PTH123
 
+    def stamp(self) -> str:
+        status = os.stat(self.name)  # noqa: PTH116
+        return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+
 
 @dataclass(frozen=True)
 class RemoteFile(StoredFile):
@@ -107,6 +119,9 @@ class RemoteFile(StoredFile):
     @property
     def name(self) -> str:
         return f"{self.root.rstrip('/')}/{self.relative}" if self.relative else self.root
+
+    def stamp(self) -> str:
+        return f"{self.name}:{self.size}:{self.version}"
 
     def open(self) -> BinaryIO:
         if self.size <= WHOLE_DOWNLOAD_BYTES:
@@ -187,6 +202,9 @@ class StoredMember(StoredFile):
     def name(self) -> str:
         return f"{self.archive.name}/{self.member}"
 
+    def stamp(self) -> str:
+        return f"{self.archive.stamp()}:{self.offset}"
+
     def open(self) -> BinaryIO:
         return _span(self.archive, self._start(), self.size)
 
@@ -211,6 +229,9 @@ class DeflatedMember(StoredFile):
     @property
     def name(self) -> str:
         return f"{self.archive.name}/{self.member}"
+
+    def stamp(self) -> str:
+        return f"{self.archive.stamp()}:{self.offset}"
 
     def open(self) -> BinaryIO:
         compressed = _span(self.archive, _zip_data_offset(self.archive, self.offset), self.compressed_size)

@@ -151,6 +151,10 @@ class FrameFolderClip(Clip):
                 digest.update(bytes.fromhex(file.sha256()))
         return digest.hexdigest()
 
+    def stamp(self) -> str:
+        with bad_clip_on_error(self.folder):
+            return hashlib.sha256("\n".join(file.stamp() for file in self.files).encode()).hexdigest()
+
     def count_frames(self) -> int:
         check_frame_count(self.folder, len(self.files))
         for file in self.files:
@@ -192,6 +196,10 @@ class StripClip(Clip):
         with open_image(self.file) as image:  # an animation read as a strip has other frames than as itself
             return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if _is_animation(image) else digest
 
+    def stamp(self) -> str:
+        with bad_clip_on_error(self.file.name):
+            return self.file.stamp()
+
     def count_frames(self) -> int:
         with open_image(self.file) as image:
             return self._count(*image.size)
@@ -227,6 +235,10 @@ class AnimationClip(Clip):
     def fingerprint(self) -> str:
         with bad_clip_on_error(self.file.name):
             return self.file.sha256()
+
+    def stamp(self) -> str:
+        with bad_clip_on_error(self.file.name):
+            return self.file.stamp()
 
     def count_frames(self) -> int:
         return sum(self._repeats())

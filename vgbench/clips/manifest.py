@@ -59,6 +59,9 @@ class WindowClip(Clip):
         whole = self.clip.fingerprint()
         return hashlib.sha256(f"{whole}@{self.start}".encode()).hexdigest() if self.start else whole
 
+    def stamp(self) -> str:
+        return f"{self.clip.stamp()}@{self.start}"
+
     def length_key(self, fingerprint: str) -> str:
         return f"{self.clip.length_key(fingerprint)}+{self.frames}"
 

@@ -82,6 +82,10 @@ class VideoClip(Clip):
         with bad_clip_on_error(self.file.name):
             return self.file.sha256()
 
+    def stamp(self) -> str:
+        with bad_clip_on_error(self.file.name):
+            return self.file.stamp()
+
     def count_frames(self) -> int:
         with _opened(self.file) as (container, stream):
             times = _frame_times(container, stream)

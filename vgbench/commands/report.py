@@ -268,7 +268,6 @@ def verify(
 
     [bold]vgbench verify my-gan.zip --clips samples/ --against real/[/]
     """
-    from vgbench.extractors.batch_size import parse_batch_size
     from vgbench.leaderboard.pack import unpack_checked
     from vgbench.leaderboard.terminal import verification_table
     from vgbench.leaderboard.verification import read_submission
@@ -285,12 +284,7 @@ def verify(
             extractor=extractor,
             allow_code=allow_code,
             tolerance=tolerance,
-            batch_size=parse_batch_size(batch_size),
-            workers=workers,
-            device=device,
-            compiled=compiled,
-            store=features,
-            progress=progress,
+            **options.execution(batch_size, workers, device, compiled, progress, features),
         )
     if unpack is not None and found.holds:
         console.print_hint(f"wrote {unpack_checked(submission, unpack)}")

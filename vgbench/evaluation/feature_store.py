@@ -33,6 +33,8 @@ Row = dict[str, npt.NDArray[np.generic]]
 """What one producer found for one window: name -> array of a fixed shape."""
 
 LIMIT = "VGBENCH_STORE_GIGABYTES"
+FORMAT = 2
+"""Version of what a key promises; rows of other versions are never read."""
 _KEY_BYTES = 32
 _FLUSH_ROWS = 1024
 _FLUSH_SECONDS = 20.0
@@ -78,6 +80,7 @@ class FeatureStore:
         Raises:
             VgbenchError: the folder cannot be written to.
         """
+        producer = f"format {FORMAT}|{producer}"
         name = hashlib.sha256(producer.encode()).hexdigest()[:32]
         folder = self.folder / name
         try:
@@ -90,6 +93,14 @@ class FeatureStore:
                 "set VGBENCH_CACHE to a folder that can, or pass --no-store",
             ) from error
         return Table(folder, producer, self.damaged)
+
+    def older_tables(self) -> int:
+        """Count the tables of older formats, which are left alone and never read."""
+        count = 0
+        for path in self.folder.glob("*/producer.txt"):
+            with contextlib.suppress(OSError):
+                count += not path.read_text(encoding="utf-8").startswith(f"format {FORMAT}|")
+        return count
 
     def segments(self) -> list[tuple[Path, int, float]]:
         """List (file, bytes, time of last use) of all segments, least recently used first."""

@@ -1,29 +1,29 @@
 """How the clips of a set move, for the plots of a report: curves over the frames, and a histogram of flow.
 
-No score depends on it. It describes the first windows of each side in the protocol's order, a few because
-optical flow is slow, and the feature store keeps it, so that another evaluation of the same clips is free.
+No score depends on it. It describes the first windows of each side in the protocol's order; only a few,
+because optical flow is slow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vgbench.clips.clip import ClipSource, Frames
-from vgbench.errors import BadClip
-from vgbench.evaluation.feature_store import FeatureStore, Row, window_key
-from vgbench.evaluation.measure import Measured
-from vgbench.metrics import flow
-from vgbench.metrics.checks import frames
+from vgbench.clips.clip import Frames
+from vgbench.evaluation.feature_store import Row
+from vgbench.evaluation.measured import Side
+from vgbench.metrics import ClipView, flow
 from vgbench.metrics.temporal import histogram_of
-from vgbench.protocol import Protocol
-from vgbench.protocol.pixels import resize
 
 WINDOWS = 32
-"""Windows of a side that are described."""
+"""Windows of each side that are described."""
+
+TABLE = "motion@1"
+"""Table of the feature store that keeps the rows."""
 
 SCHEMA = 1
 """Of `details["motion"]` in a record."""
@@ -37,14 +37,14 @@ CURVES = {
 """Curve -> what it shows; those to the next frame have one value less than the clip has frames."""
 
 
-def describe(clip: Frames) -> Row:
+def describe(clip: Frames | ClipView) -> Row:
     """Measure one clip, uint8 [T, H, W, 3]: the curves of `CURVES`, float64 [T] or [T − 1], and "histogram".
 
     Raises:
         VgbenchError: another dtype or shape, or a single frame.
     """
-    values = frames(clip)
-    field = np.stack(list(flow.forward(values))).astype(np.float64) / min(values.shape[1:3])
+    view = ClipView.of(clip)
+    values, field = view.frames, view.relative_flow()
     steps = values.astype(np.int16)  # wide enough for differences, a quarter of float64
     down, right = np.diff(steps, axis=1), np.diff(steps, axis=2)
     neighbours = max(down[0].size + right[0].size, 1) * 255
@@ -67,62 +67,45 @@ def _mean_size(values: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
     return np.asarray(_total_size(values) / (values[0].size * 255), dtype=np.float64)
 
 
-def describe_sets(
-    opened: Mapping[str, ClipSource], measured: Mapping[str, Measured], plan: Protocol, store: FeatureStore
-) -> dict[str, Any]:
-    """Describe each side that has clips, as `details["motion"]` of a record keeps it; empty for stills.
+@dataclass(frozen=True)
+class MotionRows:
+    """The first windows of one side, described.
+
+    Attributes:
+        rows: what `describe` gives for each.
+        groups: number of the source clip of each.
+    """
+
+    rows: Sequence[Row]
+    groups: Sequence[int]
+
+
+def summarise(sides: Mapping[Side, MotionRows]) -> dict[str, Any]:
+    """Average each side over its source clips, as `details["motion"]` of a record keeps it.
 
     Returns:
         "windows" and "clips" (side -> number described), "curves" (name -> side -> "mean" and "error", one
-        value a frame, the error being the standard error over source clips), "flow_histogram" (side -> 41
-        shares, bins as in `metrics.temporal.flow_histogram`).
+        value for each frame, the error being the standard error over source clips), "flow_histogram" (side ->
+        41 shares, bins as in `metrics.temporal.flow_histogram`). Empty where no side has a row.
     """
-    if plan.windows.frames < 2:
+    described = {side: one for side, one in sides.items() if one.rows}
+    if not described:
         return {}
-    windows: dict[str, int] = {}
-    clips: dict[str, int] = {}
     curves: dict[str, dict[str, Any]] = {name: {} for name in CURVES}
-    histograms: dict[str, list[float]] = {}
-    for side, source in opened.items():
-        rows, groups = _rows(source, measured[side], plan, store)
-        if not rows:
-            continue
-        windows[side], clips[side] = len(rows), len(set(groups))
+    for side, one in described.items():
         for name in CURVES:
-            mean, error = _over_clips(np.stack([row[name] for row in rows]), groups)
+            mean, error = _over_clips(np.stack([row[name] for row in one.rows]), one.groups)
             curves[name][side] = {"mean": _rounded(mean), "error": None if error is None else _rounded(error)}
-        histograms[side] = _rounded(_over_clips(np.stack([row["histogram"] for row in rows]), groups)[0])
-    if not windows:
-        return {}
     return {
         "schema": SCHEMA,
-        "windows": windows,
-        "clips": clips,
+        "windows": {side: len(one.rows) for side, one in described.items()},
+        "clips": {side: len(set(one.groups)) for side, one in described.items()},
         "curves": curves,
-        "flow_histogram": histograms,
+        "flow_histogram": {
+            side: _rounded(_over_clips(np.stack([row["histogram"] for row in one.rows]), one.groups)[0])
+            for side, one in described.items()
+        },
     }
-
-
-def _rows(
-    source: ClipSource, side: Measured, plan: Protocol, store: FeatureStore
-) -> tuple[list[Row], list[int]]:
-    """Rows of the first windows and the numbers of their clips; a window gone from the disk is left out."""
-    table = store.table("motion@1")
-    rows, groups = [], []
-    for used, group in zip(side.windows[:WINDOWS], side.groups.tolist(), strict=False):
-        key = window_key(used.fingerprint, used.window.frames, plan.resize)
-        row = table.get(key)
-        if row is None:
-            try:
-                pixels = source.clips[used.window.clip].read(used.window.frames)
-            except BadClip:
-                continue
-            row = describe(resize(pixels, plan.resize))
-            table.put(key, row)
-        rows.append(row)
-        groups.append(group)
-    table.flush()
-    return rows, groups
 
 
 def _over_clips(

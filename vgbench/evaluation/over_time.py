@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
-from typing import Any
+from pathlib import Path
+from typing import Any, Unpack
 
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, NotEnoughClips
-from vgbench.evaluation.evaluate import evaluate, resolve_protocol
+from vgbench.evaluation.choices import resolve_protocol
+from vgbench.evaluation.evaluate import evaluate
+from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.statistics_file import is_statistics
-from vgbench.extractors.batch_size import batches
 from vgbench.extractors.extractor import Extractor
 from vgbench.protocol import Protocol
 from vgbench.records.record import Record
@@ -30,9 +32,14 @@ def evaluate_over_time(
     extractor: str | Extractor | None = None,
     *,
     settings: Iterable[str] = (),
-    **options: Any,
+    name: str | None = None,
+    results: str | Path | None = None,
+    strict: bool = False,
+    lenient: bool = False,
+    details: Mapping[str, Any] | None = None,
+    **execution: Unpack[ExecutionOptions],
 ) -> dict[int, Record]:
-    """Score the windows that start at frame 0, `step`, 2 `step`, … of every clip, one window a clip.
+    """Score the windows that start at frame 0, `step`, 2 `step`, … of every clip, one window per clip.
 
     The curve ends where either side has too few clips of that length for the protocol (`clips.least`).
 
@@ -45,7 +52,12 @@ def evaluate_over_time(
         metrics: as for `evaluate`.
         extractor: as for `evaluate`.
         settings: as for `evaluate`.
-        options: the rest of what `evaluate` takes. With `results`, each time is a record of its own.
+        name: as for `evaluate`.
+        results: as for `evaluate`; each time is a record of its own.
+        strict: as for `evaluate`.
+        lenient: as for `evaluate`.
+        details: as for `evaluate`.
+        execution: as for `evaluate`.
 
     Returns:
         First frame -> record, ascending.
@@ -63,15 +75,25 @@ def evaluate_over_time(
         )
     plan = resolve_protocol(protocol, metrics, extractor, settings)
     network = extractor if isinstance(extractor, Extractor) else None
-    options["batch_size"] = batches(options.get("batch_size", 16))
-    clips, references = open_source(generated), open_source(real)
+    how = Execution.of(execution)  # one for all times, so that an automatic batch size is found once
+    sources = open_source(generated), open_source(real)
     records: dict[int, Record] = {}
     for offset in count(0, step):
         moved = {"start": "first", "generated_start": None, "per_clip": 1, "offset": offset}
         windows = plan.windows.model_copy(update=moved)
         at_time = plan.model_copy(update={"windows": windows})
         try:
-            records[offset] = evaluate(clips, references, at_time, extractor=network, **options)
+            records[offset] = evaluate(
+                *sources,
+                at_time,
+                extractor=network,
+                name=name,
+                results=results,
+                strict=strict,
+                lenient=lenient,
+                details=details,
+                **how.options(),
+            )
         except NotEnoughClips:
             if not records:
                 raise

@@ -10,22 +10,25 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.sources import stem
 from vgbench.config import Config, parse, with_overrides
 from vgbench.device import device_of
-from vgbench.errors import BadClip, ConfigError, NotEnoughClips, SkippedClips, VgbenchError
-from vgbench.evaluation.evaluate import clip_set, model_name
-from vgbench.evaluation.measure import Measured, Progress, UsedWindow
+from vgbench.errors import BadClip, ConfigError, NotEnoughClips, VgbenchError
+from vgbench.evaluation.evaluate import clip_set, model_name, require_none_skipped
+from vgbench.evaluation.execution import Execution, ExecutionOptions
+from vgbench.evaluation.loading import load_in_order
+from vgbench.evaluation.measured import Measured, UsedWindow
+from vgbench.evaluation.signing import with_version
 from vgbench.extractors import lpips
 from vgbench.metrics.paired import PAIRED, PairedMetric
 from vgbench.metrics.uncertainty import score_pairs
@@ -133,11 +136,9 @@ def evaluate_pairs(
     name: str | None = None,
     results: str | Path | None = None,
     *,
-    workers: int = 0,
-    device: str = "cpu",
     strict: bool = False,
     details: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    **execution: Unpack[ExecutionOptions],
 ) -> Record:
     """Score each generated clip against the reference of the same stem.
 
@@ -148,11 +149,9 @@ def evaluate_pairs(
         protocol: metrics, frames and size.
         name: the model's name in tables.
         results: folder to save the record in.
-        workers: decoding processes; does not change scores.
-        device: where LPIPS runs, see `device_of`.
         strict: a pair or clip that was left out is an error, raised after the record was saved.
         details: kept in the record as they are.
-        progress: called as (stage, done, total).
+        execution: `workers`, `device` (of LPIPS) and `progress`, as for `evaluate`; the rest has no effect.
 
     Returns:
         The record. Its scores are means over pairs with the error and interval of a mean; `clips.real` is
@@ -160,24 +159,25 @@ def evaluate_pairs(
         windows.
 
     Raises:
-        ConfigError: unknown metric, or a device that is not there.
+        ConfigError: unknown metric.
         NotEnoughClips: no pair could be scored.
         VgbenchError: frames are too small for a metric, or LPIPS's weights are not there.
         SkippedClips: under `strict`.
     """
     began = time.monotonic()
+    how = Execution.of(execution)
     plan = protocol or PairedProtocol()
     metrics = [_metric(text) for text in dict.fromkeys(plan.metrics)]
     network = None
     if any(metric.perceptual for metric in metrics):
-        network = lpips.load(plan.weights).to(device_of(device))
+        network = lpips.load(plan.weights).to(device_of(how.device))
     sources = open_source(generated), open_source(reference)
     pairs, *lonely = match(*sources)
     values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     used: list[tuple[UsedWindow, UsedWindow]] = []
-    for done, (pair, outcome) in enumerate(zip(pairs, _measured(pairs, plan, metrics, workers), strict=True)):
-        if progress:
-            progress("pairs", done + 1, len(pairs))
+    outcomes = load_in_order(_Measuring(pairs, plan, metrics), 1, how.workers)
+    for done, (pair, outcome) in enumerate(zip(pairs, outcomes, strict=True)):
+        how.progress("pairs", done + 1, len(pairs))
         if isinstance(outcome, VgbenchError):
             raise outcome
         if isinstance(outcome, _Bad):
@@ -206,11 +206,8 @@ def evaluate_pairs(
             found=len(source.clips),
             windows=tuple(entry[side] for entry in used),
             groups=np.arange(len(used)),
-            samples=None,
-            clip_values={},
+            samples={},
             skipped=tuple(sorted(lonely[side], key=lambda entry: entry.path)),
-            computed=len(used),
-            reused=0,
         )
         for side, source in enumerate(sources)
     ]
@@ -243,12 +240,8 @@ def evaluate_pairs(
     )
     if results is not None:
         record.save(Path(results))
-    left_out = sum(len(side.skipped) for side in sides)
-    if strict and left_out:
-        raise SkippedClips(
-            f"{left_out} clips were left out; the record names each with its reason",
-            "mend or remove them, or leave out --strict",
-        )
+    if strict:
+        require_none_skipped(sides)
     return record
 
 
@@ -275,9 +268,9 @@ def _signature_fields(
 
 def _own_fields(metric: PairedMetric, fields: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The part of the signature that one metric depends on."""
-    spelled = metric.name if metric.version == "1" else f"{metric.name}@{metric.version}"
     unneeded = set() if metric.perceptual else {"feat"}
-    return (("metric", spelled), *((key, value) for key, value in fields if key not in unneeded))
+    own = with_version(metric.name, metric.version)
+    return (("metric", own), *((key, value) for key, value in fields if key not in unneeded))
 
 
 def _warnings(sides: Sequence[Measured]) -> Iterator[tuple[str, str]]:
@@ -355,15 +348,3 @@ class _Measuring(Dataset[_Outcome]):
         values = {metric.name: metric.measure(*decoded) for metric in self.pixel_metrics}
         frames = tuple(decoded) if self.keeps_frames else ()
         return _Scored((fingerprints[0], fingerprints[1]), indices, values, frames)
-
-
-def _measured(
-    pairs: Sequence[Pair], plan: PairedProtocol, metrics: Sequence[PairedMetric], workers: int
-) -> Iterable[_Outcome]:
-    return DataLoader(
-        _Measuring(pairs, plan, metrics), batch_size=None, num_workers=workers, collate_fn=_as_it_is
-    )
-
-
-def _as_it_is(outcome: Any) -> Any:
-    return outcome

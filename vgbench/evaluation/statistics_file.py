@@ -19,9 +19,8 @@ from pydantic import Field
 
 from vgbench.config import Config, parse
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.evaluation.measure import Measured, Measures, UsedWindow, label_samples
-from vgbench.metrics.metric import ClipMetric
-from vgbench.metrics.score import Samples
+from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, UsedWindow, label_samples
+from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window
 from vgbench.storage.tensor_file import load_tensors, save_tensors
@@ -71,21 +70,23 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
     arrays: dict[str, npt.NDArray[Any]] = {
         "groups": measured.groups,
         "frames": np.array([used.window.frames for used in measured.windows], dtype=np.int32),
-        **{_VALUES + name: values for name, values in measured.clip_values.items()},
     }
-    if measured.samples is not None:
-        arrays["features"] = measured.samples.features
-        if measured.samples.logits is not None:
-            arrays["logits"] = measured.samples.logits
-        if measured.samples.frames is not None:
-            arrays["frame_features"] = measured.samples.frames
+    for name, samples in measured.samples.items():
+        if name != EXTRACTOR:
+            arrays[_VALUES + name] = samples.features
+            continue
+        arrays["features"] = samples.features
+        if samples.logits is not None:
+            arrays["logits"] = samples.logits
+        if samples.frames is not None:
+            arrays["frame_features"] = samples.frames
     about = {
         "schema": SCHEMA,
         "source": measured.source,
         "found": measured.found,
         "manifest_hash": measured.manifest_hash,
         "requirements": _requirements(plan, measures),
-        "clip_metrics": {metric.name: measures.version_of(metric) for metric in measures.clip_metrics},
+        "clip_metrics": {metric.name: measures.version_of(metric) for metric in measures.metrics},
         "windows": [[used.id, used.label, used.fingerprint] for used in measured.windows],
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in arrays.items()}
@@ -107,7 +108,7 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
     tensors, metadata = load_tensors(path)
     about = _about(path, metadata)
     _require_equal(path, about.requirements, _requirements(plan, measures))
-    for metric in measures.clip_metrics:
+    for metric in measures.metrics:
         if about.clip_metrics.get(metric.name) != measures.version_of(metric):
             raise ConfigError(
                 f"{path}: holds no {metric.name} (version {measures.version_of(metric)})",
@@ -120,21 +121,19 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
         UsedWindow(name, label, fingerprint, Window(-1, tuple(indices)))
         for (name, label, fingerprint), indices in zip(about.windows, frames.tolist(), strict=True)
     )
+    samples = {
+        metric.name: Samples(_values(path, tensors, _VALUES + metric.name, n), None, groups)
+        for metric in measures.metrics
+    }
+    if measures.extractor is not None:
+        samples[EXTRACTOR] = _features(path, tensors, groups)
     measured = Measured(
         source=about.source,
         found=about.found,
         windows=windows,
         groups=groups,
-        samples=_samples(path, tensors, groups, windows, measures),
-        clip_values={
-            metric.name: _numbers(
-                path, tensors, _VALUES + metric.name, (n,) if isinstance(metric, ClipMetric) else (n, None)
-            )
-            for metric in measures.clip_metrics
-        },
+        samples={name: label_samples(one, windows) for name, one in samples.items()},
         skipped=(),
-        computed=0,
-        reused=n,
     )
     if measured.manifest_hash != about.manifest_hash:
         raise VgbenchError(f"{path}: damaged, its manifest does not add up", _AGAIN)
@@ -151,23 +150,22 @@ def _about(path: Path, metadata: Mapping[str, str]) -> About:
     return parse(About, values, where=str(path))
 
 
-def _samples(
-    path: Path,
-    tensors: Mapping[str, torch.Tensor],
-    groups: npt.NDArray[np.int64],
-    windows: tuple[UsedWindow, ...],
-    measures: Measures,
-) -> Samples | None:
-    """What the extractor saw; None where no metric needs one."""
-    if measures.extractor is None:
-        return None
-    n = len(windows)
+def _features(path: Path, tensors: Mapping[str, torch.Tensor], groups: npt.NDArray[np.int64]) -> Samples:
+    """What the extractor found."""
+    n = len(groups)
     features = _numbers(path, tensors, "features", (n, None))
     logits = _numbers(path, tensors, "logits", (n, None)) if "logits" in tensors else None
     frames = (
         _numbers(path, tensors, "frame_features", (n, None, None)) if "frame_features" in tensors else None
     )
-    return label_samples(Samples(features, logits, groups, frames), windows)
+    return Samples(features, logits, groups, frames)
+
+
+def _values(path: Path, tensors: Mapping[str, torch.Tensor], name: str, n: int) -> npt.NDArray[Any]:
+    """What a metric measured, [N, D]; older files keep a single number for each window as [N]."""
+    if name in tensors and tensors[name].ndim == 1:
+        return _numbers(path, tensors, name, (n,))[:, None]
+    return _numbers(path, tensors, name, (n, None))
 
 
 def _integers(
@@ -223,7 +221,7 @@ def _array(
 
 def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
     """Everything on the protocol's side that the numbers of the real set depend on."""
-    spec = measures.extractor.spec if measures.extractor else None
+    spec = measures.spec
     windows = plan.windows
     offset = f",+{windows.offset}" if windows.offset else ""
     chosen = f"{windows.start},{windows.order},{windows.per_clip}{offset}"

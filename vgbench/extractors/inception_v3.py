@@ -247,7 +247,6 @@ def load(weights: str | Path | None = None) -> InceptionFrames:
             id=NAME,
             weights=loaded.identity,
             least_frames=1,
-            input_size=RESIZE.size,
             preprocessing=f"{RESIZE.describe()}; (x - 128) / 128; mean over frames",
             feature_dimension=FEATURES,
             classes=tuple(f"inception-{index}" for index in range(CLASSES)),

@@ -172,7 +172,6 @@ def load(name: str, weights: str | Path | None = None) -> ResNet3d:
             id=name,
             weights=loaded.identity,
             least_frames=LEAST_FRAMES,
-            input_size=SIZE,
             preprocessing=f"{RESIZED[0]}x{RESIZED[1]},squash,bilinear; crop {SIZE}; Kinetics mean and std",
             feature_dimension=FEATURES,
             classes=tuple(f"kinetics-{index}" for index in range(CLASSES)),

@@ -2,46 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vgbench.errors import VgbenchError
 from vgbench.extractors import frame_networks, hugging_face, transformers_video
+from vgbench.extractors.table import EXTRACTORS
 from vgbench.extractors.weights.registry import REGISTRY, list_cached
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One extractor.
-
-    Attributes:
-        features: D of its features [B, D].
-        comparable_with: what numbers made with it may be compared with, in one phrase.
-    """
-
-    features: int
-    comparable_with: str
-
-
-_ITSELF = "scores of the same weights"
-
-SUMMARIES: dict[str, Summary] = {
-    "embedded": Summary(256, "other scores of embedded only"),
-    "embedded-frames": Summary(256, "other scores of embedded-frames only"),
-    "i3d-k400": Summary(400, "FVD of the original I3D"),
-    "i3d-k400-tats": Summary(400, "FVD of VideoGPT, TATS and DIGAN"),
-    "i3d-k400-piergiaj": Summary(400, f"{_ITSELF}; not with FVD"),
-    "i3d-k400-torchscript": Summary(400, "FVD of StyleGAN-V and of those who use its file"),
-    "c3d-ucf101": Summary(4096, "video Inception Scores of TGAN and TGANv2"),
-    "c3d-ucf101-torchscript": Summary(101, "video Inception Scores of StyleGAN-V"),
-    "r2plus1d-18-k400": Summary(512, _ITSELF),
-    "r3d-18-k400": Summary(512, _ITSELF),
-    "videomae-vitb16-k400": Summary(768, _ITSELF),
-    "vjepa2-vitl": Summary(1024, _ITSELF),
-    "inception-v3-fid": Summary(2048, f"{_ITSELF}, frame by frame"),
-    "dinov2-vitb14": Summary(768, f"{_ITSELF}, frame by frame"),
-    "clip-vitb32": Summary(512, f"{_ITSELF}, frame by frame"),
-}
-"""By the names of `vgbench.extractors.EXTRACTORS`."""
 
 REPOSITORIES: dict[str, str] = {
     "videomae-vitb16-k400": transformers_video.VIDEOMAE.repository,
@@ -53,7 +17,7 @@ REPOSITORIES: dict[str, str] = {
 
 def summarise(name: str) -> str:
     """One line: features, whether the weights are on this machine, what numbers compare with."""
-    known = SUMMARIES[name]
+    known = EXTRACTORS[name]
     where = "here" if has_weights(name) else "not here"
     return f"{known.features:,} features; weights {where}; compare with {known.comparable_with}"
 

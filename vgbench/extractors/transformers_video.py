@@ -113,7 +113,6 @@ def _spec(
         id=name,
         weights=loaded.weights,
         least_frames=least_frames,
-        input_size=published.crop,
         preprocessing=published.describe(),
         feature_dimension=int(loaded.network.config.hidden_size),
         classes=classes,

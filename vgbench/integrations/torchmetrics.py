@@ -40,6 +40,7 @@ class _FromClips(Metric):
     def _extract(self, batch: torch.Tensor, output: Literal["features", "logits"]) -> torch.Tensor:
         """float64 [B, D] of uint8 clips [B, T, H, W, 3], or of ready rows [B, D]."""
         if self.extractor is not None:
+            self.extractor.eval()  # the loop's `train()` reaches it, and would move its running statistics
             with torch.no_grad():
                 batch = getattr(self.extractor(batch), output)
             if batch is None:

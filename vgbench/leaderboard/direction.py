@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from vgbench.metrics import METRICS
-from vgbench.metrics.metric import Better, ClipMetric
+from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 
 WORDS: dict[Better, str] = {
@@ -52,6 +52,5 @@ def _shipped() -> dict[str, Better]:
     """Score name -> direction, for every metric of vgbench's own table."""
     directions: dict[str, Better] = {}
     for metric in METRICS.values():
-        better = {metric.name: metric.better} if isinstance(metric, ClipMetric) else metric.better
-        directions |= better
+        directions |= metric.directions
     return directions

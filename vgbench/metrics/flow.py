@@ -23,23 +23,15 @@ LEAST_SIDE = 16
 """Frames with a shorter side than this are enlarged for the flow, which works on patches of 8 × 8 pixels."""
 
 
-def pairs(clip: npt.NDArray[np.uint8], step: int = 1) -> Iterator[tuple[Flow, Flow]]:
-    """Flow from frame t to t + step and from t + step to t, for each t = 0, step, 2 step, …
+def solve(clip: npt.NDArray[np.uint8]) -> Iterator[Flow]:
+    """Flow from each frame of uint8 [T, H, W, 3] to the next: T − 1 fields.
 
-    first(p) ≈ second(p + forward(p)). Frames with a side under `LEAST_SIDE` pixels are enlarged by a whole
-    factor (cubic) and their flow is scaled back.
-
-    Args:
-        clip: uint8 [T, H, W, 3].
-        step: distance between the two frames, and from one pair to the next.
+    first(p) ≈ second(p + flow(p)). Frames with a side under `LEAST_SIDE` pixels are enlarged by a whole
+    factor (cubic) and their flow is scaled back. The flow from each frame to the one before it is that of the
+    reversed clip.
     """
-    for first, second, solver in _gray_pairs(clip, step):
-        yield solver(first, second), solver(second, first)
-
-
-def forward(clip: npt.NDArray[np.uint8]) -> Iterator[Flow]:
-    """Flow from each frame of uint8 [T, H, W, 3] to the next."""
-    for first, second, solver in _gray_pairs(clip, 1):
+    solver = _Solver(clip.shape[1], clip.shape[2])
+    for first, second in itertools.pairwise(map(solver.gray, clip)):
         yield solver(first, second)
 
 
@@ -69,15 +61,6 @@ class _Solver:
         if self._factor > 1:
             flow = cv2.resize(flow, self._size, interpolation=cv2.INTER_AREA) / self._factor
         return np.asarray(flow, dtype=np.float32)
-
-
-def _gray_pairs(
-    clip: npt.NDArray[np.uint8], step: int
-) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], _Solver]]:
-    solver = _Solver(clip.shape[1], clip.shape[2])
-    grays = [solver.gray(frame) for frame in clip[::step]]
-    for first, second in itertools.pairwise(grays):
-        yield first, second, solver
 
 
 def warp(image: Image, flow: Flow) -> tuple[Image, Mask]:

@@ -20,6 +20,7 @@ from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import frames
 from vgbench.metrics.luma import luma
 from vgbench.metrics.metric import Better
+from vgbench.metrics.strred import strred_of_luma
 
 Frames = npt.NDArray[np.uint8]
 Distance = Callable[[Frames, Frames], npt.NDArray[np.float64]]
@@ -82,10 +83,8 @@ def strred(clip: Frames, reference: Frames) -> float:
     In [0, ∞), lower is better, 0 for equal clips. On luma, over pairs of frames (0, 1), (2, 3), … Needs
     48 × 48 pixels and 2 frames.
     """
-    from vgbench.compat import skvideo
-
     clip, reference = _pair(clip, reference, _LEAST_SIDE_STRRED, least_frames=2)
-    return skvideo.strred(luma(reference), luma(clip))
+    return strred_of_luma(luma(reference), luma(clip))
 
 
 def lpips(clip: Frames, reference: Frames, distance: Distance) -> float:

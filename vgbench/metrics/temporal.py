@@ -1,8 +1,8 @@
 """Measurements of one clip: how calm, how smooth, how consistent and how lively it is. All need no weights.
 
-Each takes uint8 [T, H, W, 3] and gives a float64 number; each raises `VgbenchError` for another dtype or
-shape, or for too few frames. A frozen clip has the best flicker, smoothness and warping error, so read those
-beside `dynamic_degree`.
+Each takes uint8 [T, H, W, 3], or a `ClipView`, which keeps its flow for the next measurement, and gives a
+float64 number. Each raises `VgbenchError` for another dtype or shape, or for too few frames. A frozen clip
+has the best flicker, smoothness and warping error, so read those beside `dynamic_degree`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from vgbench.metrics import flow
 from vgbench.metrics.checks import frames
-
-Frames = npt.NDArray[np.uint8]
+from vgbench.metrics.clip_view import ClipView, Frames
 
 
 def temporal_flicker(clip: Frames) -> float:
@@ -28,7 +27,7 @@ def temporal_flicker(clip: Frames) -> float:
     return float(np.abs(np.diff(values, axis=0)).mean(dtype=np.float64) / 255)
 
 
-def motion_smoothness(clip: Frames) -> float:
+def motion_smoothness(clip: Frames | ClipView) -> float:
     """How well every second frame follows from its two neighbours.
 
     In [0, 1], higher is smoother: 1 − mean |f_t − f̂_t| / 255 over odd t, f̂_t interpolated half way between
@@ -36,11 +35,10 @@ def motion_smoothness(clip: Frames) -> float:
     here it is DIS flow in both directions with the linear motion model of Super SloMo (Jiang et al. 2018,
     eq. 4) and no weights, so the numbers differ from VBench's. Needs 3 frames.
     """
-    kept = frames(clip, least_frames=3)
-    last = len(kept) - 1 if len(kept) % 2 == 0 else len(kept)
+    view = ClipView.of(clip, least_frames=3)
     errors = []
-    for pair, (ahead, back) in enumerate(flow.pairs(kept[:last], step=2)):
-        before, dropped, after = kept[2 * pair : 2 * pair + 3].astype(np.float64)
+    for pair, (ahead, back) in enumerate(view.pairs(step=2)):
+        before, dropped, after = view.frames[2 * pair : 2 * pair + 3].astype(np.float64)
         errors.append(np.abs(_midway(before, after, ahead, back) - dropped).mean() / 255)
     return float(1 - np.mean(errors))
 
@@ -54,7 +52,7 @@ def _midway(before: flow.Image, after: flow.Image, ahead: flow.Flow, back: flow.
     return np.asarray(weight_before * from_before + (1 - weight_before) * from_after, dtype=np.float64)
 
 
-def warping_error(clip: Frames) -> float:
+def warping_error(clip: Frames | ClipView) -> float:
     """Squared error between each frame and the next one warped back to it, where nothing is occluded.
 
     Lai et al. 2018 (ECCV, §3), E_warp: Σ M (f_{t+1}(p + w(p)) − f_t(p))² / Σ M over RGB in [0, 1], averaged
@@ -63,10 +61,10 @@ def warping_error(clip: Frames) -> float:
     generated clip has no input video to take it from, and by DIS instead of FlowNet2; and pixels that leave
     the frame count as occluded.
     """
-    values = frames(clip)
+    view = ClipView.of(clip)
     errors = []
-    for t, (ahead, back) in enumerate(flow.pairs(values)):
-        here, following = values[t : t + 2].astype(np.float64) / 255
+    for t, (ahead, back) in enumerate(view.pairs()):
+        here, following = view.frames[t : t + 2].astype(np.float64) / 255
         warped, _ = flow.warp(following, ahead)
         visible = ~flow.occluded(ahead, back)
         squared = (warped - here)[visible] ** 2
@@ -93,11 +91,10 @@ class FlowStatistics(NamedTuple):
     occluded: float
 
 
-def flow_statistics(clip: Frames) -> FlowStatistics:
+def flow_statistics(clip: Frames | ClipView) -> FlowStatistics:
     """Length, speed changes and occlusion of the DIS flow of a clip."""
-    values = frames(clip)
-    both = list(flow.pairs(values))
-    field = np.stack([ahead for ahead, _ in both]).astype(np.float64) / min(values.shape[1:3])
+    view = ClipView.of(clip)
+    field = view.relative_flow()
     lengths = np.sqrt(flow.squared_length(field))
     changes = np.sqrt(flow.squared_length(np.diff(field, axis=0)))
     return FlowStatistics(
@@ -105,7 +102,7 @@ def flow_statistics(clip: Frames) -> FlowStatistics:
         float(np.mean([_top(length) for length in lengths])),
         float(lengths.std()),
         float(changes.mean()) if len(changes) else 0.0,
-        float(np.mean([flow.occluded(ahead, back) for ahead, back in both])),
+        float(np.mean([flow.occluded(ahead, back) for ahead, back in view.pairs()])),
     )
 
 
@@ -113,15 +110,14 @@ _SPEEDS = np.array([1, 2, 4, 8, 16]) / 512  # edges in shorter sides for each fr
 _DIRECTIONS = 8
 
 
-def flow_histogram(clip: Frames) -> npt.NDArray[np.float64]:
+def flow_histogram(clip: Frames | ClipView) -> npt.NDArray[np.float64]:
     """How fast and in which direction a clip moves, float64 [41], sum 1.
 
     Own definition. Share of pixels that stand still (below 1/512 of the shorter side for each frame), then
     those of 5 ranges of speed, doubling, by 8 directions. The motion of two sets compares by
     `frechet_distance` or `kernel_distance` of these rows.
     """
-    values = frames(clip)
-    return histogram_of(np.stack(list(flow.forward(values))).astype(np.float64) / min(values.shape[1:3]))
+    return histogram_of(ClipView.of(clip).relative_flow())
 
 
 def histogram_of(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -134,7 +130,7 @@ def histogram_of(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(counts / counts.sum(), dtype=np.float64)
 
 
-def dynamic_degree(clip: Frames) -> float:
+def dynamic_degree(clip: Frames | ClipView) -> float:
     """Speed of the fastest 5 % of the pixels, in shorter sides of the frame for each frame step.
 
     In [0, ∞), averaged over pairs; 0 for a frozen clip. VBench's dynamic degree (Huang et al. 2024)
@@ -143,7 +139,7 @@ def dynamic_degree(clip: Frames) -> float:
     return float(_top_speeds(clip).mean())
 
 
-def dynamic_share(clip: Frames) -> float:
+def dynamic_share(clip: Frames | ClipView) -> float:
     """1 for a clip that VBench (Huang et al. 2024) calls dynamic, 0 for another; the mean is their share.
 
     Dynamic: in at least round(T / 4) of the pairs of neighbours (4 of 16 frames) the fastest 5 % of the
@@ -154,12 +150,12 @@ def dynamic_share(clip: Frames) -> float:
     return float(np.count_nonzero(speeds > 6 / 256) >= round((len(speeds) + 1) / 4))
 
 
-def _top_speeds(clip: Frames) -> npt.NDArray[np.float64]:
+def _top_speeds(clip: Frames | ClipView) -> npt.NDArray[np.float64]:
     """Mean speed of the fastest 5 % of the pixels, in shorter sides a step, for each pair of frames."""
-    values = frames(clip)
-    lengths = (np.sqrt(flow.squared_length(ahead.astype(np.float64))) for ahead in flow.forward(values))
+    view = ClipView.of(clip)
+    lengths = (np.sqrt(flow.squared_length(ahead.astype(np.float64))) for ahead in view.forward())
     speeds = np.array([_top(length) for length in lengths])
-    return np.asarray(speeds / min(values.shape[1:3]), dtype=np.float64)
+    return np.asarray(speeds / min(view.frames.shape[1:3]), dtype=np.float64)
 
 
 def _top(lengths: npt.NDArray[np.float64]) -> float:

@@ -1,0 +1,65 @@
+"""How an evaluation runs: what may differ from machine to machine and never changes a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from vgbench.evaluation.feature_store import FeatureStore
+from vgbench.extractors.batch_size import Batches, BatchSize, batches
+from vgbench.progress import Progress, silent
+
+
+class ExecutionOptions(TypedDict, total=False):
+    """Keyword arguments of `evaluate` and its relatives; see `Execution` for their meaning."""
+
+    batch_size: BatchSize | Batches
+    workers: int
+    device: str
+    compiled: bool
+    store: FeatureStore | None
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The settings of one run; none of them changes a score.
+
+    Attributes:
+        batch_size: windows that the extractor is given at once, or "auto" for the fastest number.
+        workers: decoding processes; 0 decodes in the main process.
+        device: where the extractor runs: "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
+        compiled: whether the extractor runs through `torch.compile`.
+        store: the feature store; by default the one in the cache folder.
+        progress: called as (stage, done, total).
+    """
+
+    batch_size: Batches = field(default_factory=lambda: Batches(16))
+    workers: int = 0
+    device: str = "cpu"
+    compiled: bool = False
+    store: FeatureStore = field(default_factory=FeatureStore)
+    progress: Progress = silent
+
+    @classmethod
+    def of(cls, options: ExecutionOptions) -> Execution:
+        """Fill in what the options leave out.
+
+        Raises:
+            ConfigError: the batch size is neither "auto" nor a number above 0.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        if "batch_size" in given:
+            given["batch_size"] = batches(options["batch_size"])
+        return cls(**given)  # type: ignore[arg-type]
+
+    def options(self) -> ExecutionOptions:
+        """Return the same settings as keyword arguments."""
+        return {
+            "batch_size": self.batch_size,
+            "workers": self.workers,
+            "device": self.device,
+            "compiled": self.compiled,
+            "store": self.store,
+            "progress": self.progress,
+        }

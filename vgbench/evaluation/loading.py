@@ -1,0 +1,128 @@
+"""Clips to pixels: worker processes decode and resize windows, and compute the metrics on pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from vgbench.clips.clip import Clip, ClipSource, Frames
+from vgbench.errors import BadClip
+from vgbench.metrics import ClipView, Metric
+from vgbench.protocol.pixels import Resize, resize
+from vgbench.protocol.sampler import Window
+
+T = TypeVar("T")
+
+
+class Decoded(NamedTuple):
+    """One window after decoding.
+
+    Attributes:
+        frames: uint8 [T, H, W, 3] after the protocol's resizing; empty where the clip is bad.
+        values: metric name -> float64 [D], what metrics on pixels and motion measured.
+        reason: why the window could not be decoded; None where it could.
+    """
+
+    frames: torch.Tensor
+    values: dict[str, npt.NDArray[np.float64]]
+    reason: str | None
+
+
+class DecodedWindows(Dataset[Decoded]):
+    """Windows of one source, decoded on access.
+
+    Args:
+        source: the clips.
+        windows: which windows, in order, each with the fingerprint and the stamp of its clip.
+        policy: how frames are resized.
+        metrics: what is measured on each window.
+    """
+
+    def __init__(
+        self,
+        source: ClipSource,
+        windows: Sequence[tuple[Window, str, str]],
+        policy: Resize,
+        metrics: Sequence[Metric],
+    ) -> None:
+        self.source, self.windows, self.policy, self.metrics = source, windows, policy, metrics
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, position: int) -> Decoded:
+        window, fingerprint, stamp = self.windows[position]
+        try:
+            frames = resize(
+                read_window(self.source.clips[window.clip], window, fingerprint, stamp), self.policy
+            )
+        except BadClip as error:
+            return Decoded(torch.empty(0), {}, error.reason)
+        view = ClipView(frames)
+        values = {metric.name: measure_window(metric, view) for metric in self.metrics}
+        return Decoded(torch.from_numpy(np.ascontiguousarray(frames)), values, None)
+
+
+def read_window(clip: Clip, window: Window, fingerprint: str, stamp: str) -> Frames:
+    """Decode a window, and make sure that it is of the bytes that were hashed.
+
+    Args:
+        clip: the window's clip.
+        window: which frames.
+        fingerprint: `Clip.fingerprint` when the clip was inspected.
+        stamp: `Clip.stamp` from before that.
+
+    Raises:
+        BadClip: it does not decode, or the clip was replaced since it was inspected.
+    """
+    decoded = clip.read(window.frames)
+    require_unchanged(clip, fingerprint, stamp)
+    return decoded
+
+
+def require_unchanged(clip: Clip, fingerprint: str, stamp: str) -> None:
+    """Refuse a clip whose bytes are not those that were hashed.
+
+    Raises:
+        BadClip: it was replaced since it was inspected, or another rank has another clip of that name.
+    """
+    if clip.stamp() != stamp and clip.fingerprint() != fingerprint:
+        raise BadClip(clip.id, "changed while it was read")
+
+
+def measure_window(metric: Metric, view: ClipView) -> npt.NDArray[np.float64]:
+    """Measure one window by a metric that sees pixels or motion; float64 [D], or [] for a single number."""
+    if metric.measure is None:
+        raise AssertionError(f"{metric.name} measures no windows")
+    return np.array(metric.measure(view if metric.sees == "motion" else view.frames), dtype=np.float64)
+
+
+def load_in_order(dataset: Dataset[T], at_once: int, workers: int) -> Iterable[T]:
+    """Yield the items of a dataset in order, made by worker processes.
+
+    Queues are bounded: at most two batches wait per worker, so memory does not grow with the number of items.
+
+    Args:
+        dataset: what to load.
+        at_once: items that a worker hands over at once.
+        workers: number of processes; 0 loads in this one.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_size=at_once,
+        num_workers=workers,
+        collate_fn=_as_list,
+        prefetch_factor=2 if workers else None,
+        generator=torch.Generator(),  # the default one is the caller's, whose next numbers must not move
+    )
+    return chain.from_iterable(loader)
+
+
+def _as_list(batch: list[T]) -> list[T]:
+    return batch

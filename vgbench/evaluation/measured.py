@@ -1,0 +1,137 @@
+"""What is measured on every window, and what was found on one side of a comparison."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.clips.clip import Skipped
+from vgbench.evaluation.feature_store import FeatureStore, Table
+from vgbench.extractors.extractor import Extractor, ExtractorSpec
+from vgbench.metrics import Metric, Samples
+from vgbench.own_code import Source
+from vgbench.protocol.sampler import Window
+
+Side = Literal["generated", "real"]
+SIDES: tuple[Side, ...] = ("real", "generated")
+
+EXTRACTOR = "extractor"
+"""Key of what the extractor found, beside the names of the metrics that see pixels or motion."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured on every window.
+
+    Attributes:
+        extractor: network for features, or None when no metric needs it.
+        metrics: those that measure the window itself.
+        spec: of the extractor; says so where its weights were changed since it was loaded.
+        state: hash of the extractor's parameters and buffers.
+        origins: where the user's own metrics come from: name -> "package.module:sharpness".
+        sources: source code of the user's own parts, by the name of a metric or `EXTRACTOR`.
+    """
+
+    extractor: Extractor | None
+    metrics: tuple[Metric, ...]
+    spec: ExtractorSpec | None = None
+    state: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    def version_of(self, metric: Metric) -> str:
+        """Return the version of a metric; for a user's own with its origin, as two may share a name."""
+        origin = self.origins.get(metric.name)
+        if origin is None:
+            return metric.version
+        return f"{origin}@{metric.version}#{self.sources[metric.name].key}"
+
+    def tables(self, store: FeatureStore) -> dict[str, Table]:
+        """Open one table of the store for each measure."""
+        tables = {m.name: store.table(f"{m.name}@{self.version_of(m)}") for m in self.metrics}
+        if (spec := self.spec) is not None:
+            code = self.sources[EXTRACTOR].key if EXTRACTOR in self.sources else "shipped"
+            producer = f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32|{self.state}|{code}"
+            tables[EXTRACTOR] = store.table(f"{producer}|frames" if spec.per_frame else producer)
+        return tables
+
+
+@dataclass(frozen=True)
+class UsedWindow:
+    """One window that was measured.
+
+    Attributes:
+        id: of its clip.
+        label: class of its clip; None without one.
+        fingerprint: hash of the clip's bytes.
+        window: which frames.
+        stamp: `Clip.stamp` when the bytes were hashed; "" where there is no clip to read again.
+    """
+
+    id: str
+    label: str | None
+    fingerprint: str
+    window: Window
+    stamp: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.id} from frame {self.window.frames[0]}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One side of a comparison, measured.
+
+    Attributes:
+        source: as the user named it.
+        found: number of clips in the source.
+        windows: in the protocol's order, N of them.
+        groups: int64 [N], number of the source clip.
+        samples: what was found on the N windows: by `EXTRACTOR`, and by the name of each metric that measures
+            the window itself, whose numbers are the features.
+        skipped: clips that could not be used.
+    """
+
+    source: str
+    found: int
+    windows: tuple[UsedWindow, ...]
+    groups: npt.NDArray[np.int64]
+    samples: Mapping[str, Samples]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def clips(self) -> int:
+        """Number of source clips that the windows were cut from."""
+        return len(set(self.groups.tolist()))
+
+    @property
+    def manifest_hash(self) -> str:
+        """Sha256 over every window's content hash and frame indices, in order."""
+        digest = hashlib.sha256()
+        for used in self.windows:
+            digest.update(f"{used.fingerprint}|{','.join(map(str, used.window.frames))}\n".encode())
+        return digest.hexdigest()
+
+    def samples_for(self, metric: Metric) -> Samples:
+        """Return what a metric compares of this side."""
+        return self.samples[EXTRACTOR if metric.needs_extractor else metric.name]
+
+
+def label_samples(samples: Samples, windows: Sequence[UsedWindow]) -> Samples:
+    """Add what is known of the windows: their class labels and names."""
+    labels = tuple(used.label for used in windows)
+    return dataclasses.replace(samples, labels=labels, names=tuple(map(str, windows)))
+
+
+def are_identical(measured: Mapping[Side, Measured]) -> bool:
+    """Whether both sides are the same windows, in whatever order and by whatever names."""
+    real, generated = (
+        sorted((used.fingerprint, used.window.frames) for used in measured[side].windows) for side in SIDES
+    )
+    return real == generated

@@ -1,0 +1,82 @@
+"""What the signature says: everything that moves a score, from what really happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, Side
+from vgbench.metrics import Choice
+from vgbench.protocol import Protocol
+from vgbench.records.signature import Signature
+
+Fields = tuple[tuple[str, str], ...]
+"""(key, value) pairs of a signature; the first is the name of the protocol or metric."""
+
+
+def signature_fields(
+    protocol: Protocol, choices: Iterable[Choice], measures: Measures, measured: Mapping[Side, Measured]
+) -> Fields:
+    """Return the (key, value) pairs of an evaluation's signature, in the order in which they print."""
+    windows = protocol.windows
+    starts = dict.fromkeys((windows.start, protocol.start_for("generated")))  # one name where both are alike
+    offset = f"+{windows.offset}frames" if windows.offset else ""
+    order = ",sorted" if windows.order == "sorted" else ""
+    choices = list(choices)
+    spelled = {spell(choice, measures): choice for choice in choices}
+    options = ",".join(
+        sorted(text for text, choice in spelled.items() if text != choice.name or not choice.is_shipped)
+    )
+    fields = [
+        ("protocol", protocol.name),
+        ("clips", f"{_count(measured['generated'])}+{_count(measured['real'])}"),
+        ("frames", f"{windows.frames}/s{windows.stride}"),
+        ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{order}"),
+        ("size", protocol.resize.describe()),
+    ]
+    if (spec := measures.spec) is not None:
+        code = f"#{measures.sources[EXTRACTOR].short}" if EXTRACTOR in measures.sources else ""
+        fields.append(("feat", f"{spec.describe()}{code},{spec.preprocessing}"))
+    if options:
+        fields.append(("options", options))
+    if any(choice.metric.labels for choice in choices):
+        labels = json.dumps([used.label for used in measured["real"].windows])
+        fields.append(("labels", hashlib.sha256(labels.encode()).hexdigest()[:8]))
+    return (*fields, ("real", measured["real"].manifest_hash[:8]), ("v", protocol.version))
+
+
+def metric_signatures(choices: Iterable[Choice], measures: Measures, fields: Fields) -> dict[str, str]:
+    """Score name -> the part of the signature that the score depends on."""
+    return {
+        name: str(Signature((("metric", spell(choice, measures)), *_relevant(fields, choice))))
+        for choice in choices
+        for name in choice.metric.directions
+    }
+
+
+def spell(choice: Choice, measures: Measures) -> str:
+    """Spell a metric with its options, its version where that is not the first, and the hash of own code."""
+    source = measures.sources.get(choice.metric.name)
+    return with_version(str(choice), choice.metric.version) + (f"#{source.short}" if source else "")
+
+
+def with_version(name: str, version: str) -> str:
+    """Append a metric's version to its name, such as `acd@2`; the first version shows nothing."""
+    return name if version == "1" else f"{name}@{version}"
+
+
+def _count(side: Measured) -> str:
+    """Windows used, and the number of clips that they were cut from where that is smaller."""
+    windows, clips = len(side.windows), side.clips
+    return str(windows) if clips == windows else f"{windows}of{clips}"
+
+
+def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[str, str]]:
+    """Leave out what a metric cannot depend on: pixels know no network or class, options are its own name."""
+    unneeded = {"options"}
+    if not choice.metric.needs_extractor:
+        unneeded.add("feat")
+    if not choice.metric.labels:
+        unneeded.add("labels")
+    return [(key, value) for key, value in fields if key not in unneeded]

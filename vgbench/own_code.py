@@ -1,0 +1,127 @@
+"""Which code of the user's own made a number, as a hash of its source."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import secrets
+import sys
+import sysconfig
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import resolve_name
+from pathlib import Path
+from types import ModuleType
+from weakref import WeakKeyDictionary
+
+_STARTED = time.time()
+_PROCESS = secrets.token_hex(8)
+_INSTALLED = tuple({Path(path) for path in sysconfig.get_paths().values()})
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source of a module, and of the modules of the same project that it imports.
+
+    Attributes:
+        sha256: of all source files, in the order of their names.
+        is_certain: whether the files are what this process runs. They may not be where a file changed after
+            the process began, since the module may have been imported before.
+    """
+
+    sha256: str
+    is_certain: bool
+
+    @property
+    def short(self) -> str:
+        """Eight digits for signatures."""
+        return self.sha256[:8]
+
+    @property
+    def key(self) -> str:
+        """Key of what the code made; of no use to another process where the source is not certain."""
+        return self.sha256 if self.is_certain else f"{self.sha256}-{_PROCESS}"
+
+
+_seen: WeakKeyDictionary[ModuleType, tuple[object, Source]] = WeakKeyDictionary()
+
+
+def source_of(module_name: str) -> Source:
+    """Hash the source of a module that is imported, or can be.
+
+    A module is read once, when it is first asked for, because later changes of its file do not change what
+    this process runs. A module that was reloaded is read again. One without a source file, such as a
+    notebook, is told from that of every other process.
+    """
+    module = sys.modules.get(module_name) or importlib.import_module(module_name)
+    spec, known = _seen.get(module, (None, None))
+    if known is None or spec is not module.__spec__:
+        known = _read(module)
+        _seen[module] = module.__spec__, known
+    return known
+
+
+def combined(module_names: Iterable[str], also: str = "") -> Source | None:
+    """Hash the sources of several modules, and a further text, as one; None where there is no module."""
+    found = [source_of(name) for name in sorted(set(module_names))]
+    if not found:
+        return None
+    text = "".join([*(source.sha256 for source in found), also])
+    return Source(hashlib.sha256(text.encode()).hexdigest(), all(source.is_certain for source in found))
+
+
+def is_own(module_name: str) -> bool:
+    """Whether a module that is imported is of the user's project: neither installed nor Python's nor ours."""
+    module = sys.modules.get(module_name)
+    return module is not None and _is_own(module)
+
+
+def _read(module: ModuleType) -> Source:
+    digest = hashlib.sha256()
+    certain = True
+    for name, path in sorted(_files(module).items()):
+        try:
+            digest.update(f"{name}\n".encode())
+            digest.update(path.read_bytes())
+            certain &= path.stat().st_mtime < _STARTED
+        except OSError:
+            certain = False
+    return Source(digest.hexdigest(), certain)
+
+
+def _files(module: ModuleType) -> dict[str, Path]:
+    """Module name -> file, of a module and of what it imports from beside it; no file where there is none."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        one = waiting.pop()
+        if one.__name__ in found:
+            continue
+        found[one.__name__] = Path(getattr(one, "__file__", None) or f"{one.__name__} has no file")
+        waiting += [other for other in _imported_by(one) if _is_own(other)]
+    return found
+
+
+def _imported_by(module: ModuleType) -> Iterator[ModuleType]:
+    """Modules that the source of a module imports anywhere, by what its import statements say."""
+    try:
+        tree = ast.parse(Path(str(module.__file__)).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = resolve_name("." * node.level + (node.module or ""), module.__package__ or "")
+            names += [package, *(f"{package}.{alias.name}" for alias in node.names)]
+    yield from (sys.modules[name] for name in names if name in sys.modules)
+
+
+def _is_own(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    if file is None or module.__name__.partition(".")[0] == "vgbench":
+        return False
+    return not any(Path(file).is_relative_to(place) for place in _INSTALLED)
