@@ -8,5 +8,5 @@ Progress = Callable[[str, int, int], None]
 """Called as (stage, done, total): the name of what is being done, and how many of its parts are done."""
 
 
-def silent(stage: str, done: int, total: int) -> None:
-    """Report nothing; the default wherever a function takes a `Progress`."""
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Report nothing; the default of functions that take a `Progress`."""

@@ -58,3 +58,18 @@ def test_the_user_s_store_says_what_it_removed(monkeypatch, capsys):
         "(VGBENCH_STORE_GIGABYTES)"
     )
     assert use(quiet=True).err == ""
+
+
+def test_tables_of_an_older_store_are_mentioned_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VGBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(console.verbosity, "quiet", False)
+    with options.feature_store(True) as store:
+        store.table("net@1")
+    assert "older" not in capsys.readouterr().err
+    table = tmp_path / "features" / "0" / "producer.txt"
+    table.parent.mkdir()
+    table.write_text("net@1\n")
+    with options.feature_store(True):
+        pass
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "older version" in line]
+    assert line.startswith("feature store: 1 tables of an older version are left alone")

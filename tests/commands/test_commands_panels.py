@@ -8,7 +8,7 @@ import pytest
 
 from vgbench.bench.run import State
 from vgbench.commands import console, panels
-from vgbench.progress import silent
+from vgbench.progress import no_progress
 from vgbench.training.run import TrainingProgress
 
 
@@ -49,7 +49,7 @@ def test_a_log_gets_a_line_for_each_stage_each_tenth_and_each_half_minute(clock,
 def test_quiet_and_other_ranks_show_nothing(monkeypatch, capsys):
     monkeypatch.setattr(console, "verbosity", console.Verbosity(quiet=True))
     with panels.progress() as report:
-        assert report is silent
+        assert report is no_progress
     monkeypatch.setattr(console, "verbosity", console.Verbosity())
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -199,3 +199,21 @@ def test_a_metric_measures_windows_if_and_only_if_it_sees_them():
     for sees, measure in (("features", len), ("pixels", None), ("motion", None)):
         with pytest.raises(TypeError, match="sees"):
             Metric("m", "M", sees, dict, {"m": "lower"}, "", measure)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.per_clip])
+def test_intervals_of_metrics_of_single_clips_stay_within_their_range(name):
+    metric = METRICS[name]
+    low, high = metric.bounds[name]
+    ends = [end for end in (low, high) if np.isfinite(end)]
+    for end in ends:  # one clip away from the end of the range makes a wide interval around it
+        inside = 1.0 if end == low else -1.0
+        values = np.full((5, 1), end)
+        values[0] += inside * 0.9
+        side = Samples(values, None, np.arange(5))
+        score = metric.compare(side, side)[name]
+        assert low <= score.interval[0] <= score.value <= score.interval[1] <= high
+        if not score.method.startswith("Wilson"):
+            assert end in score.interval
+            plain = metric.score(side, side)[name].interval
+            assert not low <= plain[0] <= plain[1] <= high

@@ -62,6 +62,14 @@ def eval_(
     compiled: options.Compiled = False,
     store: options.UseStore = True,
     strict: options.Strict = False,
+    sharded: Annotated[
+        bool,
+        typer.Option(
+            "--sharded",
+            help="Under torchrun: each rank has generated clips of its own, such as its part of the samples "
+            "on its own disk. Score all of them as one set.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print the resolved protocol and count the clips; score nothing."),
@@ -108,6 +116,7 @@ def eval_(
             results=results,
             strict=strict,
             lenient=metrics == options.ALL_METRICS,
+            sharded=sharded,
             details={"role": role} if role else None,
             **options.execution(batch_size, workers, device, compiled, progress, features),
         )

@@ -10,7 +10,7 @@ import typer
 from vgbench.commands import console, options, panels
 from vgbench.errors import ConfigError
 from vgbench.named import load_target, unknown_name
-from vgbench.progress import Progress, silent
+from vgbench.progress import Progress, no_progress
 
 Entries = list[tuple[str, str]]
 """(name, one line about it)."""
@@ -20,7 +20,7 @@ def known_names(
     kind: str = "all",
     measure: bool = False,
     names: Sequence[str] = (),
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> dict[str, Entries]:
     """Find the names of a kind, by section.
 
@@ -78,7 +78,7 @@ def _presets() -> Entries:
     return [(name, describe(name)) for name in preset_names()]
 
 
-def _models(measure: bool = False, names: Sequence[str] = (), progress: Progress = silent) -> Entries:
+def _models(measure: bool = False, names: Sequence[str] = (), progress: Progress = no_progress) -> Entries:
     from vgbench.training.catalogue import list_models
 
     found = list_models(names or None, measured_steps=3 if measure else 0, progress=progress)

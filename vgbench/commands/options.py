@@ -191,6 +191,12 @@ def feature_store(use: bool) -> Iterator[FeatureStore]:
             yield FeatureStore(Path(folder))
         return
     store = FeatureStore()
+    older = store.older_tables()
+    if older and launched_world().is_main:
+        console.print_hint(
+            f"feature store: {older} tables of an older version are left alone and not used; "
+            "`vgbench cache prune --all` removes them"
+        )
     yield store
     files, size = store.pruned
     if files and launched_world().is_main:

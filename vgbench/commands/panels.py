@@ -23,7 +23,7 @@ from rich.text import Text
 
 from vgbench.commands import console
 from vgbench.distributed import launched_world
-from vgbench.progress import Progress, silent
+from vgbench.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from vgbench.bench.run import State
@@ -44,7 +44,7 @@ def _is_silent() -> bool:
 def progress() -> Iterator[Progress]:
     """Show one bar per stage on a terminal; elsewhere a line per 10 % or 30 s."""
     if _is_silent():
-        yield silent
+        yield no_progress
     elif console.stderr.is_terminal:
         with _progress_bars() as report:
             yield report

@@ -11,7 +11,7 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, blocks
 from vgbench.clips.video import VideoClip
 from vgbench.errors import BadClip
-from vgbench.progress import Progress, silent
+from vgbench.progress import Progress, no_progress
 
 MOST = 12
 """Kinds that a summary names; the rest are counted together."""
@@ -54,7 +54,7 @@ class Inspection:
         return lines + ([f"bad      and {len(self.bad) - MOST} more"] if len(self.bad) > MOST else [])
 
 
-def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = silent) -> Inspection:
+def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_progress) -> Inspection:
     """Look at every clip of a source: count its frames, decode the first one.
 
     Args:

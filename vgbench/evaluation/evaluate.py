@@ -237,7 +237,7 @@ def _score(
             if choice.metric.labels:
                 _require_labels(choice, measured)
             generated, real = (measured[side].samples_for(choice.metric) for side in ("generated", "real"))
-            scores.update(choice.metric.score(generated, real, **choice.options))
+            scores.update(choice.metric.compare(generated, real, **choice.options))
         except VgbenchError as error:
             if not lenient:
                 raise

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.extractors.batch_size import Batches, BatchSize, batches
-from vgbench.progress import Progress, silent
+from vgbench.progress import Progress, no_progress
 
 
 class ExecutionOptions(TypedDict, total=False):
@@ -39,7 +39,7 @@ class Execution:
     device: str = "cpu"
     compiled: bool = False
     store: FeatureStore = field(default_factory=FeatureStore)
-    progress: Progress = silent
+    progress: Progress = no_progress
 
     @classmethod
     def of(cls, options: ExecutionOptions) -> Execution:

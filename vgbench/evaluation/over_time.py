@@ -36,6 +36,7 @@ def evaluate_over_time(
     results: str | Path | None = None,
     strict: bool = False,
     lenient: bool = False,
+    sharded: bool = False,
     details: Mapping[str, Any] | None = None,
     **execution: Unpack[ExecutionOptions],
 ) -> dict[int, Record]:
@@ -56,6 +57,7 @@ def evaluate_over_time(
         results: as for `evaluate`; each time is a record of its own.
         strict: as for `evaluate`.
         lenient: as for `evaluate`.
+        sharded: as for `evaluate`.
         details: as for `evaluate`.
         execution: as for `evaluate`.
 
@@ -91,6 +93,7 @@ def evaluate_over_time(
                 results=results,
                 strict=strict,
                 lenient=lenient,
+                sharded=sharded,
                 details=details,
                 **how.options(),
             )

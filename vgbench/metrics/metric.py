@@ -100,10 +100,24 @@ class Metric:
                 "it sees pixels or motion"
             )
 
+    def compare(self, generated: Samples, real: Samples, **options: Any) -> dict[str, Score]:
+        """Score two sets, with intervals that end where the range of the metric ends."""
+        return {
+            name: _within(score, self.bounds.get(name, (-math.inf, math.inf)))
+            for name, score in self.score(generated, real, **options).items()
+        }
+
     @property
     def needs_extractor(self) -> bool:
         """Whether it looks at what an extractor gives, and not at the window itself."""
         return self.measure is None
+
+
+def _within(score: Score, bounds: tuple[float, float]) -> Score:
+    if score.interval is None:
+        return score
+    low, high = (min(max(end, bounds[0]), bounds[1]) for end in score.interval)
+    return dataclasses.replace(score, interval=(low, high))
 
 
 def per_clip_metric(

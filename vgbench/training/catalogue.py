@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vgbench.presets import describe, preset_names
-from vgbench.progress import Progress, silent
+from vgbench.progress import Progress, no_progress
 from vgbench.training.config import TrainConfig
 from vgbench.training.reading import read_config
 
@@ -78,7 +78,7 @@ def list_models(
     measured_steps: int = 0,
     *,
     seconds_limit: float = 20.0,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> list[PresetFacts]:
     """Describe presets.
 

@@ -18,7 +18,7 @@ from vgbench.clips.write import Format, write_clips
 from vgbench.device import device_of
 from vgbench.errors import VgbenchError
 from vgbench.named import unknown_name
-from vgbench.progress import Progress, silent
+from vgbench.progress import Progress, no_progress
 from vgbench.records import sample_card
 from vgbench.reference_models import load
 from vgbench.reference_models.cost import generator_cost
@@ -41,7 +41,7 @@ def sample_clips(
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
     device: str = "cpu",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     **options: Any,
 ) -> Iterator[Frames]:
     """Sample clips one by one, with one chunk of them in memory at a time.
@@ -81,7 +81,7 @@ def write_samples(
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
     device: str = "cpu",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     **options: Any,
 ) -> list[Path]:
     """Sample clips into a folder, with a card that says what it cost and how the model was trained.
@@ -146,7 +146,7 @@ def write_grid(
     clips = [
         clip
         for row in range(rows)
-        for clip in _sample(generator, columns, seed + row, first_frame, silent, options)
+        for clip in _sample(generator, columns, seed + row, first_frame, no_progress, options)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_gif(path, np.stack(clips), columns, fps=fps)
