@@ -33,6 +33,7 @@ from vgbench.clips import moving_shapes
 from vgbench.errors import ConfigError
 from vgbench.extractors.embedded import FEATURES, EmbeddedNetwork, to_frames
 from vgbench.extractors.weights import file
+from vgbench.storage.tensor_file import save_tensors
 from vgbench.training.state import load_state, save_state
 
 Batch = dict[str, torch.Tensor]
@@ -188,7 +189,7 @@ def save(path: Path, network: EmbeddedNetwork, metadata: dict[str, Any]) -> None
         for key, value in network.state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
-    file.write(path, tensors, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
+    save_tensors(path, tensors, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
 
 
 def recipe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:

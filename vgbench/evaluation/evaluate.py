@@ -15,11 +15,11 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, printable
 from vgbench.distributed import World, from_main, gather, joined_world
 from vgbench.errors import ConfigError, SkippedClips, VgbenchError
-from vgbench.evaluation import motion_profile, warnings
+from vgbench.evaluation import dependence, motion_profile, warnings
 from vgbench.evaluation.choices import Plan, make_plan, reason_of, resolve_protocol
 from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.measure import measure
-from vgbench.evaluation.measured import Measured, Side, are_identical
+from vgbench.evaluation.measured import Measured, Side
 from vgbench.evaluation.ranks import require_agreement, share_source
 from vgbench.evaluation.signing import metric_signatures, signature_fields
 from vgbench.evaluation.statistics_file import is_statistics, load_statistics, save_statistics
@@ -102,10 +102,11 @@ def evaluate(
         run = measure_sides(plan, {"real": real, "generated": generated}, how, world, sharded=sharded)
         with run.timed("metrics"):
             scores, unscored = _score(plan.choices, run.measured, lenient)
-            if are_identical(run.measured):
+            shared = dependence.shared_windows(run.measured)
+            if dependence.are_dependent(shared, len(run.measured["generated"].windows)):
                 scores = {metric: without_error(score) for metric, score in scores.items()}
         run.seconds["total"] = round(time.monotonic() - began, 3)
-        record = _record(run, scores, unscored, name, how, details or {})
+        record = _record(run, scores, unscored, shared, name, how, details or {})
         if results is not None and world.is_main:
             shown = {
                 side: show(source, side, run.measured, resolved, how.store)
@@ -259,6 +260,7 @@ def _record(
     run: Run,
     scores: dict[str, Score],
     unscored: dict[str, str],
+    shared: int,
     name: str | None,
     how: Execution,
     details: Mapping[str, Any],
@@ -290,6 +292,7 @@ def _record(
         warnings=(
             *warnings.of_store(run.damaged),
             *warnings.of_evaluation(plan, choices, measured),
+            *dependence.describe(choices, measured, scores, shared),
             *warnings.of_scores(choices, scores),
         ),
         created=now(),

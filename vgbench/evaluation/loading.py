@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vgbench.clips.clip import Clip, ClipSource, Frames
 from vgbench.errors import BadClip
+from vgbench.evaluation.measured import CONTENT
 from vgbench.metrics import ClipView, Metric
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.protocol.sampler import Window
@@ -25,12 +27,13 @@ class Decoded(NamedTuple):
 
     Attributes:
         frames: uint8 [T, H, W, 3] after the protocol's resizing; empty where the clip is bad.
-        values: metric name -> float64 [D], what metrics on pixels and motion measured.
+        values: metric name -> float64 [D], what metrics on pixels and motion measured; and by `CONTENT` the
+            sha256 of the frames, uint8 [32].
         reason: why the window could not be decoded; None where it could.
     """
 
     frames: torch.Tensor
-    values: dict[str, npt.NDArray[np.float64]]
+    values: dict[str, npt.NDArray[Any]]
     reason: str | None
 
 
@@ -65,7 +68,10 @@ class DecodedWindows(Dataset[Decoded]):
         except BadClip as error:
             return Decoded(torch.empty(0), {}, error.reason)
         view = ClipView(frames)
-        values = {metric.name: measure_window(metric, view) for metric in self.metrics}
+        values: dict[str, npt.NDArray[Any]] = {
+            metric.name: measure_window(metric, view) for metric in self.metrics
+        }
+        values[CONTENT] = np.frombuffer(content_hash(frames), dtype=np.uint8)
         return Decoded(torch.from_numpy(np.ascontiguousarray(frames)), values, None)
 
 
@@ -94,6 +100,12 @@ def require_unchanged(clip: Clip, fingerprint: str, stamp: str) -> None:
     """
     if clip.stamp() != stamp and clip.fingerprint() != fingerprint:
         raise BadClip(clip.id, "changed while it was read")
+
+
+def content_hash(frames: Frames) -> bytes:
+    """Sha256 of pixels and their shape."""
+    shape = f"{frames.shape}\n".encode()
+    return hashlib.sha256(shape + np.ascontiguousarray(frames).tobytes()).digest()
 
 
 def measure_window(metric: Metric, view: ClipView) -> npt.NDArray[np.float64]:

@@ -18,7 +18,16 @@ from vgbench.errors import VgbenchError
 from vgbench.evaluation.execution import Execution
 from vgbench.evaluation.extraction import extract
 from vgbench.evaluation.feature_store import Row, Table, window_key
-from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, Side, UsedWindow, label_samples
+from vgbench.evaluation.measured import (
+    CONTENT,
+    EXTRACTOR,
+    Measured,
+    Measures,
+    Side,
+    UsedWindow,
+    independent_groups,
+    label_samples,
+)
 from vgbench.evaluation.ranks import SharedSource
 from vgbench.evaluation.selection import FRAME_COUNTS, Selection, inspect
 from vgbench.metrics import Samples
@@ -159,12 +168,14 @@ def _collect(
     # Numbered by first use, since a clip's position in a listing must not matter.
     origins = [clips[window.clip].origin for window in windows]
     number = {origin: k for k, origin in enumerate(dict.fromkeys(origins))}
-    groups = np.array([number[origin] for origin in origins], dtype=np.int64)
-    used = tuple(
-        UsedWindow(clips[w.clip].id, clips[w.clip].label, found.fingerprint, w, found.stamp)
-        for w, found in zip(windows, map(selection.inspected, windows), strict=True)
-    )
+    recordings = np.array([number[origin] for origin in origins], dtype=np.int64)
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
+    contents = [row["value"].tobytes().hex() for row in rows[CONTENT]]
+    used = tuple(
+        UsedWindow(clips[w.clip].id, clips[w.clip].label, found.fingerprint, w, found.stamp, content)
+        for w, found, content in zip(windows, map(selection.inspected, windows), contents, strict=True)
+    )
+    groups = independent_groups(recordings, used)
     samples = {
         metric.name: Samples(
             np.stack([row["value"].astype(np.float64).reshape(-1) for row in rows[metric.name]]), None, groups
@@ -182,6 +193,7 @@ def _collect(
         source=selection.source.name,
         found=len(clips),
         windows=used,
+        recordings=recordings,
         groups=groups,
         samples={name: label_samples(one, used) for name, one in samples.items()},
         skipped=tuple(sorted(selection.skipped, key=lambda entry: entry.path)),

@@ -23,6 +23,8 @@ SIDES: tuple[Side, ...] = ("real", "generated")
 
 EXTRACTOR = "extractor"
 """Key of what the extractor found, beside the names of the metrics that see pixels or motion."""
+CONTENT = "content"
+"""Key of the hash of each window's pixels, as metrics and extractor see them."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Measures:
     def tables(self, store: FeatureStore) -> dict[str, Table]:
         """Open one table of the store for each measure."""
         tables = {m.name: store.table(f"{m.name}@{self.version_of(m)}") for m in self.metrics}
+        tables[CONTENT] = store.table("content@1")
         if (spec := self.spec) is not None:
             code = self.sources[EXTRACTOR].key if EXTRACTOR in self.sources else "shipped"
             producer = f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32|{self.state}|{code}"
@@ -72,6 +75,7 @@ class UsedWindow:
         fingerprint: hash of the clip's bytes.
         window: which frames.
         stamp: `Clip.stamp` when the bytes were hashed; "" where there is no clip to read again.
+        content: sha256 of the pixels after resizing, whatever file they came from; "" where it is not known.
     """
 
     id: str
@@ -79,6 +83,7 @@ class UsedWindow:
     fingerprint: str
     window: Window
     stamp: str = ""
+    content: str = ""
 
     def __str__(self) -> str:
         return f"{self.id} from frame {self.window.frames[0]}"
@@ -92,7 +97,8 @@ class Measured:
         source: as the user named it.
         found: number of clips in the source.
         windows: in the protocol's order, N of them.
-        groups: int64 [N], number of the source clip.
+        recordings: int64 [N], number of the clip, or of the recording that several clips were cut from.
+        groups: int64 [N], see `independent_groups`.
         samples: what was found on the N windows: by `EXTRACTOR`, and by the name of each metric that measures
             the window itself, whose numbers are the features.
         skipped: clips that could not be used.
@@ -101,6 +107,7 @@ class Measured:
     source: str
     found: int
     windows: tuple[UsedWindow, ...]
+    recordings: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
     samples: Mapping[str, Samples]
     skipped: tuple[Skipped, ...]
@@ -108,7 +115,7 @@ class Measured:
     @property
     def clips(self) -> int:
         """Number of source clips that the windows were cut from."""
-        return len(set(self.groups.tolist()))
+        return len(set(self.recordings.tolist()))
 
     @property
     def manifest_hash(self) -> str:
@@ -121,6 +128,30 @@ class Measured:
     def samples_for(self, metric: Metric) -> Samples:
         """Return what a metric compares of this side."""
         return self.samples[EXTRACTOR if metric.needs_extractor else metric.name]
+
+
+def independent_groups(
+    recordings: npt.NDArray[np.int64], windows: Sequence[UsedWindow]
+) -> npt.NDArray[np.int64]:
+    """Number the windows such that those of one number depend on each other, int64 [N].
+
+    Windows of one recording are not independent, and neither are copies: windows of equal pixels, from
+    whatever files. What is linked by a chain of both is one group. Groups are numbered by their first use.
+    """
+    group_of = {number: number for number in recordings.tolist()}
+
+    def root(number: int) -> int:
+        while group_of[number] != number:
+            number = group_of[number]
+        return number
+
+    first: dict[str, int] = {}
+    for number, used in zip(recordings.tolist(), windows, strict=True):
+        if used.content:
+            group_of[root(number)] = root(first.setdefault(used.content, number))
+    roots = [root(number) for number in recordings.tolist()]
+    order = {number: k for k, number in enumerate(dict.fromkeys(roots))}
+    return np.array([order[number] for number in roots], dtype=np.int64)
 
 
 def label_samples(samples: Samples, windows: Sequence[UsedWindow]) -> Samples:

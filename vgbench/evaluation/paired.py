@@ -205,6 +205,7 @@ def evaluate_pairs(
             source=source.name,
             found=len(source.clips),
             windows=tuple(entry[side] for entry in used),
+            recordings=np.arange(len(used)),
             groups=np.arange(len(used)),
             samples={},
             skipped=tuple(sorted(lonely[side], key=lambda entry: entry.path)),

@@ -19,7 +19,14 @@ from pydantic import Field
 
 from vgbench.config import Config, parse
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, UsedWindow, label_samples
+from vgbench.evaluation.measured import (
+    EXTRACTOR,
+    Measured,
+    Measures,
+    UsedWindow,
+    independent_groups,
+    label_samples,
+)
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window
@@ -68,9 +75,12 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
     if path.suffix != SUFFIX:
         raise VgbenchError(f"{path}: statistics files end in {SUFFIX}")
     arrays: dict[str, npt.NDArray[Any]] = {
-        "groups": measured.groups,
+        "groups": measured.recordings,
         "frames": np.array([used.window.frames for used in measured.windows], dtype=np.int32),
     }
+    if all(used.content for used in measured.windows):
+        contents = b"".join(bytes.fromhex(used.content) for used in measured.windows)
+        arrays["content"] = np.frombuffer(bytearray(contents), dtype=np.uint8).reshape(-1, 32)
     for name, samples in measured.samples.items():
         if name != EXTRACTOR:
             arrays[_VALUES + name] = samples.features
@@ -115,12 +125,15 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
                 f"it holds {', '.join(about.clip_metrics) or 'none'}; choose metrics with --metrics",
             )
     n = len(about.windows)
-    groups = _integers(path, tensors, "groups", (n,)).astype(np.int64)
+    recordings = _integers(path, tensors, "groups", (n,)).astype(np.int64)
     frames = _integers(path, tensors, "frames", (n, plan.windows.frames))
     windows = tuple(
-        UsedWindow(name, label, fingerprint, Window(-1, tuple(indices)))
-        for (name, label, fingerprint), indices in zip(about.windows, frames.tolist(), strict=True)
+        UsedWindow(name, label, fingerprint, Window(-1, tuple(indices)), content=content)
+        for (name, label, fingerprint), indices, content in zip(
+            about.windows, frames.tolist(), _contents(path, tensors, n), strict=True
+        )
     )
+    groups = independent_groups(recordings, windows)
     samples = {
         metric.name: Samples(_values(path, tensors, _VALUES + metric.name, n), None, groups)
         for metric in measures.metrics
@@ -131,6 +144,7 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
         source=about.source,
         found=about.found,
         windows=windows,
+        recordings=recordings,
         groups=groups,
         samples={name: label_samples(one, windows) for name, one in samples.items()},
         skipped=(),
@@ -148,6 +162,14 @@ def _about(path: Path, metadata: Mapping[str, str]) -> About:
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise VgbenchError(f"{path}: not a statistics file of this version", "see `vgbench stats export`")
     return parse(About, values, where=str(path))
+
+
+def _contents(path: Path, tensors: Mapping[str, torch.Tensor], n: int) -> list[str]:
+    """Hashes of the windows' pixels, which older files do not have."""
+    if "content" not in tensors:
+        return [""] * n
+    array = _array(path, tensors, "content", (n, 32), (torch.uint8,))
+    return [row.tobytes().hex() for row in array]
 
 
 def _features(path: Path, tensors: Mapping[str, torch.Tensor], groups: npt.NDArray[np.int64]) -> Samples:

@@ -66,6 +66,8 @@ class Metric:
         options: parameters of `score`, in the order in which they print.
         companion: a metric that must be read beside this one, and is measured with it.
         bounds: score name -> least and greatest possible value; a score that is not named is unbounded.
+        is_distance: whether its scores are distances of two distributions, 0 where those are equal. Estimates
+            may lie below 0 by chance, and intervals then reach up to 0.
         per_clip: whether the score is a mean over windows that were measured one by one, so that it says
             nothing of how they differ from each other.
         labels: whether every window of both sets must have a class label.
@@ -86,6 +88,7 @@ class Metric:
     options: Mapping[str, Option] = field(default_factory=dict)
     companion: str = ""
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    is_distance: bool = False
     per_clip: bool = False
     labels: bool = False
     fits_covariance: bool = False
@@ -103,7 +106,7 @@ class Metric:
     def compare(self, generated: Samples, real: Samples, **options: Any) -> dict[str, Score]:
         """Score two sets, with intervals that end where the range of the metric ends."""
         return {
-            name: _within(score, self.bounds.get(name, (-math.inf, math.inf)))
+            name: _within(score, self.bounds.get(name, (-math.inf, math.inf)), self.is_distance)
             for name, score in self.score(generated, real, **options).items()
         }
 
@@ -113,10 +116,12 @@ class Metric:
         return self.measure is None
 
 
-def _within(score: Score, bounds: tuple[float, float]) -> Score:
+def _within(score: Score, bounds: tuple[float, float], is_distance: bool) -> Score:
     if score.interval is None:
         return score
     low, high = (min(max(end, bounds[0]), bounds[1]) for end in score.interval)
+    if is_distance:
+        high = max(high, 0.0)
     return dataclasses.replace(score, interval=(low, high))
 
 

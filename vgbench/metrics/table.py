@@ -31,6 +31,7 @@ _TABLE = (
         "features",
         frechet.score,
         directions={"fvd": "lower"},
+        is_distance=True,
         citation="Unterthiner et al. 2018, arXiv:1812.01717",
         options={
             "covariance": Option("unbiased", "divisor N − 1 or N", allowed=("unbiased", "biased")),
@@ -44,6 +45,7 @@ _TABLE = (
         "features",
         kernel.score,
         directions={"kvd": "lower"},
+        is_distance=True,
         citation="Bińkowski et al. 2018, arXiv:1801.01401; Unterthiner et al. 2018, arXiv:1812.01717",
         options={
             "degree": Option(3, "of the polynomial", least=1),
@@ -87,6 +89,7 @@ _TABLE = (
         "features",
         kernel.score_jedi,
         directions={"jedi_mmd": "lower"},
+        is_distance=True,
         citation="Luo et al. 2024, arXiv:2410.05203",
     ),
     Metric(
@@ -95,6 +98,7 @@ _TABLE = (
         "features",
         infinite.score_frechet,
         directions={"fvd_infinite": "lower"},
+        is_distance=True,
         citation="Chong and Forsyth 2020, arXiv:1911.07023, with both sets shrunk",
         fits_covariance=True,
     ),
@@ -112,6 +116,7 @@ _TABLE = (
         "features",
         conditional.score_intra,
         directions={"intra_fvd": "lower"},
+        is_distance=True,
         citation="intra-FID of Miyato and Koyama 2018, arXiv:1802.05637",
         fits_covariance=True,
         labels=True,
@@ -151,6 +156,7 @@ _TABLE = (
         "frames",
         frame_level.score_fid,
         directions={"frame_fid": "lower"},
+        is_distance=True,
         citation="Heusel et al. 2017, arXiv:1706.08500, on every frame",
     ),
     Metric(
@@ -188,6 +194,7 @@ _TABLE = (
         "pixels",
         partial(frechet.score, name="fvmd"),
         directions={"fvmd": "lower"},
+        is_distance=True,
         citation="Liu et al. 2024, arXiv:2407.16124; tracks of Lucas–Kanade instead of PIPs++",
         measure=point_motion.describe,
         least_frames=point_motion.WINDOW,
@@ -199,6 +206,7 @@ _TABLE = (
         "motion",
         partial(frechet.score, name="flow_distance"),
         directions={"flow_distance": "lower"},
+        is_distance=True,
         citation="own definition; Fréchet distance as in arXiv:1812.01717",
         measure=temporal.flow_histogram,
         fits_covariance=True,

@@ -335,7 +335,7 @@ def without_error(score: Score) -> Score:
         interval=None,
         debiased=None,
         deviations=None,
-        method="none: both sets are the same clips",
+        method="none: the sets are not independent",
     )
 
 

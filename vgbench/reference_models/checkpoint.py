@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from vgbench.config import parse
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.config import ModelConfig
 from vgbench.reference_models.generator import Generator
-from vgbench.storage.tensor_file import load_tensors, save_tensors
+from vgbench.storage.tensor_file import load_metadata, load_tensors, save_tensors
 
 SCHEMA = 1
 
@@ -65,11 +64,7 @@ def read_metadata(path: Path) -> tuple[ModelConfig, dict[str, Any]]:
     Raises:
         VgbenchError: as `load_generator`.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise VgbenchError(f"{path}: cannot be read ({error})", "is it a generator.safetensors?") from error
+    metadata = load_metadata(path)
     if metadata.get("format") != "vgbench-generator":
         raise VgbenchError(f"{path}: not a generator saved by vgbench", "its metadata lacks the config")
     try:

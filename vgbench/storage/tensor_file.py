@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -38,12 +40,9 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     Raises:
         VgbenchError: not there, not safetensors, or changed since it was written.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    except (OSError, SafetensorError) as error:
-        raise VgbenchError(f"{path}: cannot be read ({error})", "damaged, or of another kind") from error
+    with _opened(path) as file:
+        metadata = dict(file.metadata() or {})
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
     promised = metadata.pop(HASH, None)
     if promised is not None and promised != _digest(tensors, metadata):
         raise VgbenchError(
@@ -51,6 +50,31 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             "use a backup, or make it again",
         )
     return tensors, metadata
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """Read the text alone, without the tensors and without a check of the hash.
+
+    Raises:
+        VgbenchError: not there, or not safetensors.
+    """
+    with _opened(path) as file:
+        metadata = dict(file.metadata() or {})
+    metadata.pop(HASH, None)
+    return metadata
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise VgbenchError(f"{path}: there is no such file", "check the path") from error
+    except (OSError, SafetensorError) as error:
+        raise VgbenchError(
+            f"{path}: cannot be read as safetensors ({error})", "it is damaged, or a file of another kind"
+        ) from error
 
 
 def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.storage.tensor_file import load_tensors, save_tensors
+from vgbench.storage.tensor_file import load_metadata, load_tensors, save_tensors
 
 SCHEMA = 1
 
@@ -69,12 +68,11 @@ def read_counters(path: Path) -> dict[str, Any]:
     """The counters of a training state alone: steps, seconds.
 
     Raises:
-        VgbenchError: not such a file.
+        VgbenchError: not there, or not such a file.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            counters: dict[str, Any] = json.loads((file.metadata() or {})["counters"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        counters: dict[str, Any] = json.loads(load_metadata(path)["counters"])
+    except (KeyError, ValueError) as error:
         raise VgbenchError(f"{path}: not a training state of vgbench ({error})") from error
     return counters
 

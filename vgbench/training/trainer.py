@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from vgbench.errors import VgbenchError
 from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator
 from vgbench.storage import atomic
+from vgbench.storage.lock import locked
 from vgbench.training import ema
 from vgbench.training.config import TrainConfig, fixed_differences
 from vgbench.training.data import Windows, class_names, positions
-from vgbench.training.lock import locked
 from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, draw, generator_phase
 from vgbench.training.players import Players, build_players, set_learning_rates
@@ -101,7 +101,7 @@ def train(
     with ExitStack() as stack:
         world = stack.enter_context(joined_world())
         if world.is_main:
-            stack.enter_context(locked(folder))
+            stack.enter_context(owned(folder))
         config = resolved(config, minutes, steps, source := source or open_data(config))
         check(config, world)
         stack.enter_context(limited_threads(config.threads))
@@ -149,6 +149,16 @@ def training_step(
     keep = ema.decay(config.batch, (step + 1) * config.batch, config.ema.half_life_clips, config.ema.ramp_up)
     ema.update(players.average, players.generator, keep)
     return facts
+
+
+def owned(folder: Path) -> AbstractContextManager[None]:
+    """Keep every other trainer out of a run folder while inside."""
+    return locked(
+        folder / "train.lock",
+        lambda owner: VgbenchError(
+            f"{folder}: {owner} is training here", "choose another run folder, or stop that process"
+        ),
+    )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Weights: the file that ships with vgbench, and the cache of those that are fetched or added.
+"""Weights: the file that ships with vgbench, and the cache of those that are downloaded or added.
 
-`registry` has fetch, add, verify and list_cached; `resolve` loads weights, or random ones, into a network;
-`file` reads and writes safetensors.
+`registry` offers fetch, add, verify and list_cached; `resolve` loads trained or random weights into a
+network; `file` reads a weights file. `download` and `package_index` bring files from their publishers and
+from the user's package index, which `index_settings` finds.
 """

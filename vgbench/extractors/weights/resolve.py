@@ -1,4 +1,4 @@
-"""A network with the weights that a user asked for: untrained, from the cache, or from a file."""
+"""A network with the weights that the user asked for: random, from the cache, or from a file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Resolved(Generic[Network]):
-    """A network that holds its weights, and what a signature says of them.
+    """A network with its weights, and what a signature says about them.
 
     Attributes:
-        network: as `build` made it, with the weights loaded.
-        trained: whether the weights are not random.
-        registered: whether they are those of the registry, not random and not another file of the user's.
-        eps: of the batch norms, as those weights want it; None where they do not say.
-        identity: sha256 of the weights' source file, or "random:SEED".
+        network: what `build` made, with the weights loaded.
+        trained: whether the weights are trained, not random.
+        registered: whether they are the registered ones, neither random nor another file of the user's.
+        eps: of the batch norms, as these weights need it; None if they do not say.
+        identity: sha256 of the source file of the weights, or "random:SEED".
         licence: of the weights.
-        comparable_with: whose scores may be compared.
+        comparable_with: the scores that may be compared.
     """
 
     network: Network
@@ -46,15 +46,15 @@ def resolve(
 
     Args:
         build: makes the network.
-        name: its entry of the weights registry.
+        name: its entry in the registry of weights.
         weights: None for those in the cache under `name`; a file in any format that `vgbench weights add`
-            takes; "random[:SEED]".
-        comparable_with: what holds for trained weights.
+            accepts; or "random[:SEED]".
+        comparable_with: what applies to trained weights.
 
     Raises:
-        ConfigError: a seed that is none.
-        VgbenchError: the weights are not in the cache (the remedy says where to get them) or another
-            network's.
+        ConfigError: the seed is not a whole number.
+        VgbenchError: the weights are not in the cache (the remedy says where to get them), or belong to
+            another network.
     """
     seed = file.random_seed(weights)
     if seed is not None:
