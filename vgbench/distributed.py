@@ -108,7 +108,8 @@ def joined_world() -> Iterator[World]:
         raise VgbenchError(
             f"rank {world.rank} of {world.size}: another rank died, or did not answer for "
             f"{minutes:g} minutes ({str(error).splitlines()[0]})",
-            f"see what the other ranks say; the same command again goes on. {TIMEOUT} sets the patience",
+            "see the messages of the other ranks, then run the same command again to continue; "
+            f"{TIMEOUT} sets the limit",
         ) from error
     finally:
         dist.destroy_process_group()

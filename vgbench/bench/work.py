@@ -122,7 +122,7 @@ def score(
             protocol_of(evaluation),
             name=task.cell.model,
             results=task.records,
-            device=str(device_of(task.suite.device)),
+            device=task.suite.device,
             details={**details, "bench": bench},
             progress=progress,
         )

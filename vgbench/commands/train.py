@@ -143,7 +143,7 @@ def _print_summary(summary: TrainingSummary, as_json: bool) -> None:
         console.print_warning("unscored", f"no score during training: {summary.unscored}")
     if summary.stopped == "interrupted":
         launcher = "torchrun … -m " if world.size > 1 else ""
-        console.print_hint(f"stopped; to continue: {launcher}{resume_command(folder)}")
+        console.print_hint(f"stopped; continue with: {launcher}{resume_command(folder)}")
         return
     if as_json:
         console.print_json(
