@@ -116,7 +116,7 @@ def test_a_clip_that_could_not_be_decoded_takes_no_room():
 
     bad, good = Ends("bad", None), [Noted(str(i), None) for i in range(2)]
     stream = windows(ClipSource("noted", [bad, *good]), cache_gigabytes=(2 * CLIP_BYTES + 0.5) / 1e9)
-    order = [stream._clip_at(position) for position in range(9)]
+    order = [stream.clip_at(position) for position in range(9)]
     for position in range(order.index(0), 9):  # the bad one first
         stream.batch([position])
     stream.close()

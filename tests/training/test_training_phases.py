@@ -617,7 +617,7 @@ def test_only_bf16_computes_in_bfloat16(precision, kind):
         assert (torch.ones(1, 1) @ torch.ones(1, 1)).dtype == kind
     assert all(weight.dtype == torch.float32 for weight in networks.discriminator_parameters())
     batch, draws = real_batch(one), draw(one, networks, 0, 0)
-    views = views_of(one, networks, from_uint8(batch.clips), None, draws)
+    views = views_of(one, networks, MicroBatch(from_uint8(batch.clips), None, draws, 1.0))
     assert {view.video.dtype for side in views for view in side} == {torch.float32}
 
 
