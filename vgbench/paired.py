@@ -213,7 +213,7 @@ def evaluate_pairs(
         )
         for side, source in enumerate(sources)
     ]
-    fields = _signature_fields(plan, network, sides[1], len(used))
+    fields = _signature_fields(plan, metrics, network, sides[1], len(used))
     record = Record(
         model=printable(name) if name else model_name(sources[0].name),
         signature=str(Signature(fields)),
@@ -258,7 +258,11 @@ def _metric(name: str) -> PairedMetric:
 
 
 def _signature_fields(
-    plan: PairedProtocol, network: lpips.Lpips | None, reference: Measured, count: int
+    plan: PairedProtocol,
+    metrics: Sequence[PairedMetric],
+    network: lpips.Lpips | None,
+    reference: Measured,
+    count: int,
 ) -> tuple[tuple[str, str], ...]:
     frames = "all" if plan.frames is None else str(plan.frames)
     fields = [
@@ -269,14 +273,21 @@ def _signature_fields(
     ]
     if network is not None:
         fields.append(("feat", network.describe()))
+    newer = [_spelled(metric) for metric in metrics if metric.version != "1"]
+    if newer:
+        fields.append(("options", ",".join(sorted(newer))))
     return (*fields, ("real", reference.manifest_hash[:8]), ("v", plan.version))
 
 
 def _own_fields(metric: PairedMetric, fields: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The part of the signature that one metric depends on."""
-    spelled = metric.name if metric.version == "1" else f"{metric.name}@{metric.version}"
-    unneeded = set() if metric.perceptual else {"feat"}
-    return (("metric", spelled), *((key, value) for key, value in fields if key not in unneeded))
+    unneeded = {"options"} if metric.perceptual else {"options", "feat"}
+    return (("metric", _spelled(metric)), *((key, value) for key, value in fields if key not in unneeded))
+
+
+def _spelled(metric: PairedMetric) -> str:
+    """Name, with the version of the measurement where it is not the first one."""
+    return metric.name if metric.version == "1" else f"{metric.name}@{metric.version}"
 
 
 def _warnings(sides: Sequence[Measured]) -> Iterator[tuple[str, str]]:
