@@ -96,6 +96,15 @@ def test_jackknife_follows_the_correction_by_hand():
     assert found.standard_error == pytest.approx(np.sqrt(15 * np.var(without)), rel=1e-9)
 
 
+@pytest.mark.parametrize(("variant", "epsilon"), [("tgan", 1e-7), ("tganv2", 1e-20)])
+def test_replicates_have_the_published_epsilon_too(variant, epsilon):
+    rows = logits(n=16) * 8
+    found = METRICS["is"].score(samples(rows), None, variant=variant)["is"]
+    without = np.array([written_out(np.delete(rows, i, axis=0), epsilon) for i in range(16)])
+    assert found.debiased == pytest.approx(16 * written_out(rows, epsilon) - 15 * without.mean(), rel=1e-9)
+    assert found.standard_error == pytest.approx(np.sqrt(15 * np.var(without)), rel=1e-9)
+
+
 def test_correction_undoes_part_of_the_loss_of_few_clips():
     long = inception_score(logits(n=20000, seed=1)).mean
     found = [METRICS["is"].score(samples(logits(n=100, seed=s)))["is"] for s in range(2, 30)]

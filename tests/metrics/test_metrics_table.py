@@ -1,6 +1,7 @@
 """The table of metrics and how users spell an entry."""
 
 import contextlib
+import inspect
 import subprocess
 import sys
 
@@ -53,6 +54,13 @@ def test_set_metrics_give_the_scores_that_they_declare(name):
         if score.method.startswith("jackknife"):
             variance = np.sum(np.square(np.concatenate(score.deviations)))
             assert variance == pytest.approx(score.standard_error**2)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.options])
+def test_functions_have_the_defaults_of_the_table(name):
+    metric = METRICS[name]
+    parameters = inspect.signature(metric.score).parameters
+    assert {key: parameters[key].default for key in metric.options} == parse(name).options
 
 
 NO_JACKKNIFE = {"copies", "class_accuracy", "intra_fvd", "diversity"}  # tested in files of their own

@@ -102,6 +102,33 @@ def test_vbench_calls_a_clip_dynamic_by_its_number_of_fast_pairs():
     assert dynamic_share(np.concatenate([fast[:4], np.repeat(fast[3:4], 12, axis=0)])) == 0
 
 
+@pytest.mark.parametrize(("frames", "needed"), [(13, 3), (14, 4), (16, 4), (18, 4), (19, 5)])
+def test_a_quarter_of_the_frames_must_move_fast_rounded_half_to_even(frames, needed):
+    for fast, expected in ((needed, 1), (needed - 1, 0)):
+        moving = pan(dx=2, frames=fast + 1)
+        still = np.repeat(moving[-1:], frames - len(moving), axis=0)
+        assert dynamic_share(np.concatenate([moving, still])) == expected
+
+
+def with_lengths(monkeypatch, lengths, pairs=1):
+    """A clip of 20 × 20 pixels; in each pair of frames, the flow has these lengths and is 0 elsewhere."""
+    field = np.zeros((20, 20, 2), dtype=np.float32)
+    field.reshape(-1, 2)[np.random.default_rng(0).permutation(400)[: len(lengths)], 1] = lengths
+    monkeypatch.setattr(flow, "forward", lambda clip: iter(pairs * [field]))
+    return np.zeros((pairs + 1, 20, 20, 3), dtype=np.uint8)
+
+
+def test_dynamic_degree_is_the_mean_speed_of_one_pixel_in_twenty(monkeypatch):
+    for moving, expected in ((20, 1), (21, 1), (19, 0.95), (1, 0.05)):
+        assert dynamic_degree(with_lengths(monkeypatch, moving * [3.0])) == pytest.approx(expected * 3 / 20)
+    assert dynamic_degree(with_lengths(monkeypatch, [*range(1, 41)])) == pytest.approx(30.5 / 20)
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(5.9, 0), (6.1, 1)])
+def test_more_than_6_of_256_pixels_a_step_is_fast(monkeypatch, speed, expected):
+    assert dynamic_share(with_lengths(monkeypatch, 20 * [speed * 20 / 256], pairs=3)) == expected
+
+
 def test_speed_does_not_depend_on_the_resolution():
     clip = pan(dx=1)
     double = np.stack([cv2.resize(frame, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC) for frame in clip])
@@ -162,6 +189,22 @@ def test_a_drift_is_not_periodic():
     assert periodicity(np.broadcast_to(ramp[:, None, None, None], (16, 16, 16, 3))) == 0
 
 
+def wave_on_a_step(height):
+    """Grey frames that repeat every 5 frames but for a step in the middle, which keeps them alike."""
+    t = np.arange(32)
+    level = np.round(100 + height * (t >= 16) + 30 * np.sin(2 * np.pi * t / 5)).astype(np.uint8)
+    return np.broadcast_to(level[:, None, None, None], (32, 8, 8, 3))
+
+
+def test_a_peak_counts_once_the_autocorrelation_has_fallen_below_a_half():
+    r = autocorrelation(wave_on_a_step(100))
+    assert 0.48 < r[1:5].min() < 0.5
+    assert periodicity(wave_on_a_step(100)) == r[5] > 0.6
+    r = autocorrelation(wave_on_a_step(106))
+    assert 0.5 < r[1:5].min() < 0.52
+    assert periodicity(wave_on_a_step(106)) == r[10] < 0.4
+
+
 def test_autocorrelation_of_a_sine_by_its_formula():
     t = np.arange(32)
     level = np.round(128 + 100 * np.sin(2 * np.pi * t / 8))
@@ -217,6 +260,35 @@ def test_pixels_that_leave_the_frame_are_occluded():
     hidden = flow.occluded(right, -right)
     assert hidden[:, 16:].all()
     assert not hidden[:, :15].any()
+
+
+def middle(forward, back):
+    """Whether the middle pixel of a field of constant forward and backward flow is occluded."""
+    size = (41, 41, 2)
+    fields = (np.full(size, value, dtype=np.float32) for value in (forward, back))
+    return flow.occluded(*fields)[20, 20]
+
+
+@pytest.mark.parametrize("speed", [0.0, 2.0, 15.0])
+def test_the_way_there_and_back_may_miss_by_what_lai_allows(speed):
+    """|f + b'|² > 0.01 (|f|² + |b'|²) + 0.5, solved for a backward flow that is too short by m pixels."""
+    m = np.roots([0.99, 0.02 * speed, -0.02 * speed**2 - 0.5]).max()
+    assert not middle((speed, 0), (0.99 * m - speed, 0))
+    assert middle((speed, 0), (1.01 * m - speed, 0))
+    assert middle((0, speed), (0, 1.01 * m - speed))
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0, 5.0])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2)], ids=["rows", "columns"])
+def test_flow_breaks_where_its_gradient_exceeds_what_sundaram_allows(speed, axes):
+    """|∇f|² > 0.01 |f|² + 0.002, where two halves of the frame differ in one component of the flow."""
+    for share, broken in ((0.99, []), (1.01, [19])):
+        forward = np.zeros((41, 41, 2), dtype=np.float32)
+        forward[..., 0] = speed
+        forward[20:, :, 1] = share * np.sqrt(0.01 * speed**2 + 0.002)
+        forward = forward.transpose(axes)
+        hidden = flow.occluded(forward, -forward).transpose(axes[:2])
+        assert np.flatnonzero(hidden[:30, 15]).tolist() == broken
 
 
 def test_warp_samples_between_pixels():

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from tiny import FRAMES, SIZE, config, generator, moving_squares
@@ -12,7 +13,9 @@ from vgbench.distributed import World
 from vgbench.errors import ConfigError
 from vgbench.reference_models.config import DISCRIMINATOR_NAMES, LOSS_NAMES, MOTION_NAMES, LossConfig
 from vgbench.reference_models.discriminators import needed_times
-from vgbench.training.data import Windows
+from vgbench.reference_models.generator import from_uint8
+from vgbench.reference_models.penalties import autocorrelation, frame_features
+from vgbench.training.data import Batch, Windows
 from vgbench.training.phases import (
     Facts,
     discriminator_phase,
@@ -22,6 +25,7 @@ from vgbench.training.phases import (
     look,
     micro_batches,
     penalties,
+    remember_autocorrelation,
 )
 from vgbench.training.players import build_players
 from vgbench.training.trainer import training_step
@@ -411,3 +415,19 @@ def test_only_terms_that_look_at_whole_clips_have_them_rendered(monkeypatch, reg
     source.close()
     assert seen == [2, rendered], "for the discriminator, then for the generator"
     assert math.isfinite(facts[regulariser])
+
+
+def test_the_running_autocorrelation_keeps_98_percent_of_what_it_was():
+    one = config(regularisers=[{"name": "periodicity"}])
+    players, rng = build_players(one), np.random.default_rng(0)
+    labels = np.zeros(4, dtype=np.int64)
+    batches = [
+        Batch(rng.integers(0, 256, (4, FRAMES, SIZE, SIZE, 3), dtype=np.uint8), labels) for _ in range(3)
+    ]
+    first, second, third = (
+        autocorrelation(frame_features(from_uint8(batch.clips))).mean(0) for batch in batches
+    )
+    for batch in batches:
+        remember_autocorrelation(players, batch, ALONE)
+    expected = 0.98 * (0.98 * first + 0.02 * second) + 0.02 * third
+    torch.testing.assert_close(players.memory["real_autocorrelation"], expected)
