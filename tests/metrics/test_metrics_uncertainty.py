@@ -12,7 +12,15 @@ from scipy import stats
 from vgbench.errors import VgbenchError
 from vgbench.metrics import Samples, Score, difference, score_clips
 from vgbench.metrics.frechet import score as score_fvd
-from vgbench.metrics.uncertainty import Jackknife, Side, deal, resample, score_pairs, score_share
+from vgbench.metrics.uncertainty import (
+    Jackknife,
+    Side,
+    deal,
+    resample,
+    score_pairs,
+    score_share,
+    without_error,
+)
 
 
 def jackknife_of(statistic, x, blocks):
@@ -386,3 +394,34 @@ def test_difference_without_errors_says_so():
     found = difference(bare, Score(0.5, 0.1, (0.3, 0.7), 5))
     assert (found.value, found.interval) == (0.5, None)
     assert found.method.startswith("none")
+
+
+def test_a_distance_to_itself_keeps_its_value_alone():
+    rng = np.random.default_rng(0)
+    both = fvd(0.5, 1, Samples(rng.standard_normal((50, 10)), None, np.arange(50)))
+    left = without_error(both)
+    assert (left.value, left.n) == (both.value, both.n)
+    assert (left.debiased, left.standard_error, left.interval, left.deviations) == (None, None, None, None)
+    assert left.method.startswith("none")
+    one_side = Jackknife(1.0, Side.of([1.0, 1.1, 0.9, 1.0], blocks_of(1, 1, 1, 1))).score(4)
+    for score in (one_side, score_clips([1.0, 2.0, 4.0])):
+        assert score.standard_error > 0
+        assert without_error(score) is score
+
+
+def test_methods_are_named():
+    rng = np.random.default_rng(0)
+    rows = [rng.standard_normal((n, 3)) for n in (40, 5)]
+    sides = [Samples(side, None, np.arange(len(side))) for side in rows]
+    jackknifed, other = score_fvd(*sides)["fvd"], score_fvd(sides[1], sides[1])["fvd"]
+    clips, pairs = score_clips(rows[0][:, 0]), score_pairs(rows[0][:, 0])
+    assert jackknifed.method == "jackknife(32+5 blocks)"
+    assert clips.method == pairs.method == "mean of clips(40 source clips)"
+    assert score_clips([1.0]).method == "none: a single source clip"
+    assert difference(clips, clips).method == "independent errors"
+    assert difference(jackknifed, jackknifed, same_real=True).method == "jackknife, real set shared"
+    assert difference(jackknifed, other).method == "jackknife, independent sets"
+    assert difference(pairs, pairs, same_real=True).method == "pairs, real set shared"
+    assert difference(pairs, pairs).method == "pairs, independent sets"
+    few = Samples(rows[1][:3], None, np.arange(3))
+    assert score_fvd(few, sides[0])["fvd"].method == "none: a jackknife needs 4 source clips on each side"
