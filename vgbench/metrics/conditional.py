@@ -11,7 +11,7 @@ from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrices
 from vgbench.metrics.frechet import frechet_jackknife
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import LEAST_BLOCKS, _spread, _welch, deal, score_share
+from vgbench.metrics.uncertainty import LEAST_BLOCKS, deal, error_and_interval, score_share, welch_freedom
 
 SHRINKAGE = 0.1
 
@@ -49,7 +49,7 @@ def score_intra(generated: Samples, real: Samples) -> Mapping[str, Score]:
         method = f"none: a jackknife needs {LEAST_BLOCKS} source clips of each class on each side"
         return {"intra_fvd": Score(mean, None, None, n, method=method, details={"classes": classes})}
     deviations = [np.concatenate([part[side] for part in found]) / count for side in (0, 1)]
-    error, interval = _spread(float(np.mean(best)), deviations, _welch(deviations))
+    error, interval = error_and_interval(float(np.mean(best)), deviations, welch_freedom(deviations))
     return {
         "intra_fvd": Score(
             mean,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vgbench.errors import VgbenchError
 from vgbench.metrics import frechet, prdc
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.stream import _signals, _spectrum, temporal_agreement
+from vgbench.metrics.stream import checked_signals, spectrum, temporal_agreement
 from vgbench.metrics.uncertainty import Jackknife, Side, deal, score_clips
 
 Signals = npt.NDArray[np.float64]
@@ -28,8 +28,27 @@ def score_fid(generated: Samples, real: Samples) -> Mapping[str, Score]:
 
 
 def score_stream(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
-    """STREAM-T, -F and -D (see `stream.stream`) with a jackknife error."""
-    (mean_g, skew_g), (mean_r, skew_r) = (_spectrum(_frames(side)) for side in (generated, real))
+    """STREAM-T, -F and -D, as the authors' code (v-stream 0.1.2) defines them, with a jackknife error.
+
+    STREAM-T is the agreement of the spectra over time; STREAM-F and -D are precision and recall of the mean
+    features. All lie in [0, 1], and higher is better.
+
+    Args:
+        generated: with features of single frames, [N, T, D], T >= 4.
+        real: the same, [M, T, D].
+        k: nearest neighbour of precision and recall.
+
+    Raises:
+        VgbenchError: no features of single frames, T or D differ, values that are not finite, or too few
+            clips for k.
+    """
+    g, r = _frames(generated), _frames(real)
+    if r.shape[1:] != g.shape[1:]:
+        raise VgbenchError(
+            f"real clips give {list(r.shape[1:])} features and generated clips {list(g.shape[1:])}",
+            "use one extractor and one clip length for both sets",
+        )
+    (mean_g, skew_g), (mean_r, skew_r) = spectrum(g), spectrum(r)
     blocks_g, blocks_r = deal(generated.groups), deal(real.groups)
     temporal = Jackknife(
         temporal_agreement(skew_r, skew_g),
@@ -84,7 +103,7 @@ def drift_curve(frames: Signals) -> Signals:
 def _frames(side: Samples) -> Signals:
     if side.frames is None:
         raise VgbenchError("this metric needs features of every frame", "--extractor embedded-frames")
-    return _signals(side.frames, "frame features")
+    return checked_signals(side.frames, "frame features")
 
 
 def _as_frames(side: Samples) -> Samples:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrix
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import Jackknife, Side, _spread, deal
+from vgbench.metrics.uncertainty import Jackknife, Side, deal, error_and_interval
 
 Variant = Literal["exact", "tgan", "tganv2", "stylegan-v"]
 _EPSILON = {"exact": 0.0, "tgan": 1e-7, "tganv2": 1e-20, "stylegan-v": 0.0}
@@ -45,7 +45,7 @@ def inception_score(logits: npt.ArrayLike, splits: int = 1, *, variant: Variant 
     Raises:
         VgbenchError: wrong shape, values that are not finite, or fewer clips than splits.
     """
-    probabilities = _in_order(_softmax(matrix(logits, "logits", least_rows=1)), variant)
+    probabilities = _in_order(softmax(matrix(logits, "logits", least_rows=1)), variant)
     values = _split_scores(probabilities, splits, _EPSILON[variant])
     return InceptionScore(float(values.mean()), float(values.std()))
 
@@ -67,18 +67,26 @@ def score(
             "the inception score needs class logits, and this extractor has none",
             "choose an extractor with classes, such as c3d-ucf101, or leave 'is' out",
         )
-    probabilities = _softmax(matrix(generated.logits, "logits", least_rows=1))
+    probabilities = softmax(matrix(generated.logits, "logits", least_rows=1))
     epsilon = _EPSILON[variant]
     if splits == 1:
-        return {"is": _jackknife(probabilities, generated.groups, epsilon).score(len(generated))}
+        return {"is": inception_jackknife(probabilities, generated.groups, epsilon).score(len(generated))}
     values = _split_scores(_in_order(probabilities, variant), splits, epsilon)
     mean = float(values.mean())
     deviations = (values - mean) / np.sqrt(splits * (splits - 1))
-    standard_error, interval = _spread(mean, [deviations], splits - 1)
+    standard_error, interval = error_and_interval(mean, [deviations], splits - 1)
     return {"is": Score(mean, standard_error, interval, len(generated), method=f"{splits} splits")}
 
 
-def _softmax(logits: Matrix) -> Matrix:
+def softmax(logits: Matrix) -> Matrix:
+    """Turn class logits into probabilities.
+
+    Args:
+        logits: float64 [N, K], finite.
+
+    Returns:
+        float64 [N, K], each row in [0, 1] with sum 1.
+    """
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float64)
 
@@ -100,7 +108,16 @@ def _split_scores(probabilities: Matrix, splits: int, epsilon: float) -> npt.NDA
     return np.array([InceptionMoments.of(part, epsilon).score(epsilon) for part in parts])
 
 
-def _jackknife(probabilities: Matrix, groups: npt.NDArray[np.int64], epsilon: float) -> Jackknife:
+def inception_jackknife(
+    probabilities: Matrix, groups: npt.NDArray[np.int64], epsilon: float = 0.0
+) -> Jackknife:
+    """Inception score of one split, with its replicates without each block of source clips.
+
+    Args:
+        probabilities: float64 [N, K], as from `softmax`.
+        groups: integers [N]; the windows of one source clip share a number.
+        epsilon: added inside each logarithm; see `inception_score`.
+    """
     blocks = deal(groups)
     whole = InceptionMoments.of(probabilities, epsilon)
     parts = [InceptionMoments.of(probabilities[block], epsilon) for block in blocks]
@@ -134,7 +151,7 @@ class InceptionMoments:
         Raises:
             VgbenchError: wrong shape, or values that are not finite.
         """
-        return cls.of(_softmax(matrix(logits, "logits", least_rows=1)))
+        return cls.of(softmax(matrix(logits, "logits", least_rows=1)))
 
     @classmethod
     def of(cls, probabilities: Matrix, epsilon: float = 0.0) -> InceptionMoments:

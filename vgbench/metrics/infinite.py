@@ -22,12 +22,10 @@ from vgbench.metrics import inception
 from vgbench.metrics.checks import matrices, matrix
 from vgbench.metrics.frechet import frechet_distance, frechet_jackknife
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import _spread
+from vgbench.metrics.uncertainty import error_and_interval
 
 SIZES = 15
 SEED = 0
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +91,7 @@ def score_inception(generated: Samples, real: Samples) -> Mapping[str, Score]:
         VgbenchError: the extractor has no classes, or fewer than 8 clips.
     """
     inception.score(generated, real)  # refuses what has no classes
-    p = inception._softmax(matrix(generated.logits if generated.logits is not None else [], "logits", 8))
+    p = inception.softmax(matrix(generated.logits if generated.logits is not None else [], "logits", 8))
     rng = np.random.default_rng(SEED)
 
     def measure(share: float) -> float:
@@ -101,7 +99,7 @@ def score_inception(generated: Samples, real: Samples) -> Mapping[str, Score]:
         return inception.InceptionMoments.of(part).score()
 
     fit = extrapolate(measure, 0.25)
-    jackknife = inception._jackknife(p, generated.groups, 0.0)
+    jackknife = inception.inception_jackknife(p, generated.groups)
     plain = dataclasses.replace(jackknife.shifted(fit.value - jackknife.value), biased=False)
     return {"is_infinite": _with_error_of_fit(plain.score(len(generated)), fit)}
 
@@ -113,7 +111,7 @@ def _with_error_of_fit(score: Score, fit: Extrapolation) -> Score:
     generated, real = score.deviations
     deviations = ((*generated, fit.standard_error), real)
     freedom = min(len(part) for part in (generated, real) if part) - 1
-    error, interval = _spread(score.value, [part for part in deviations if part], freedom)
+    error, interval = error_and_interval(score.value, [part for part in deviations if part], freedom)
     return dataclasses.replace(
         score, standard_error=error, interval=interval, deviations=deviations, details=details
     )

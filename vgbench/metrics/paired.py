@@ -1,8 +1,8 @@
-"""Full-reference measurements: a predicted or reconstructed clip against the clip it should be.
+"""Full-reference metrics: compare a predicted or reconstructed clip with its reference clip.
 
 Both are uint8 [T, H, W, 3] of one shape; every function returns the mean over frames (or pairs of frames) as
 float64, and raises `VgbenchError` for another dtype, unequal shapes, or frames that are too small. `PAIRED`
-is the table of them. Two compare by a network's distance of pictures, which the caller brings.
+is the table of them. Two of them need a network's distance between frames, which the caller passes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import frames
+from vgbench.metrics.clip_view import Frames
 from vgbench.metrics.luma import luma
 from vgbench.metrics.metric import Better
 from vgbench.metrics.strred import strred_of_luma
 
-Frames = npt.NDArray[np.uint8]
 Distance = Callable[[Frames, Frames], npt.NDArray[np.float64]]
 """Distance of each frame of two clips uint8 [T, H, W, 3] as float64 [T], such as `Lpips.distance`."""
 

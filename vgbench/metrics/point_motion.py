@@ -48,23 +48,6 @@ def describe(clip: npt.NDArray[np.uint8]) -> Array:
     return np.asarray(np.mean(windows, axis=0), dtype=np.float64)
 
 
-def track(clip: npt.NDArray[np.uint8]) -> Array:
-    """Follow a grid of 20 × 20 points through all frames.
-
-    Each point starts where its track was in the frame before. A point that cannot be followed (no texture, or
-    out of the frame) stays where it is for that step, and so counts as still. Steps are rounded to sixteenths
-    of a pixel, about the precision of the tracker: the histograms round magnitudes up, and would otherwise
-    count its noise as motion.
-
-    Args:
-        clip: uint8 [T, H, W, 3].
-
-    Returns:
-        float64 [T, 400, 2], (x, y) in pixels of the frame at 256 × 256, points row by row.
-    """
-    return _track(_grays(frames(clip)))
-
-
 def histograms(tracks: Array) -> Array:
     """Histogram of velocities, then of accelerations, each of 4 × 4 × 4 cells × 8 directions.
 
@@ -111,6 +94,19 @@ def _grays(clip: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
 
 
 def _track(grays: list[npt.NDArray[np.uint8]]) -> Array:
+    """Follow a grid of 20 × 20 points through all frames.
+
+    Each step starts from the point's position in the frame before. A point that cannot be followed (no
+    texture, or outside the frame) keeps its position for that step, and so counts as still. Steps are rounded
+    to sixteenths of a pixel, about the precision of the tracker, because the histograms round magnitudes up
+    and would otherwise count its noise as motion.
+
+    Args:
+        grays: frames, uint8 [256, 256].
+
+    Returns:
+        float64 [T, 400, 2], (x, y) in pixels of the frame at 256 × 256, points row by row.
+    """
     import cv2
 
     line = np.linspace(_MARGIN, SIDE - _MARGIN, GRID, dtype=np.float32)

@@ -101,7 +101,7 @@ def _resampled(
     balls = np.zeros((len(keep_r), len(g)), dtype=np.int64)
     recalled = np.zeros((len(keep_g), len(r)), dtype=bool)
     nearest = np.empty((len(keep_g), len(r)))
-    for rows, d in _distances(r, g):
+    for rows, d in distances_by_rows(r, g):
         for b, keep in enumerate(keep_r):
             balls[b] += np.count_nonzero((d < radii_r[b, rows, None])[keep[rows]], axis=0)
         for b, keep in enumerate(keep_g):
@@ -132,8 +132,19 @@ def _kept(count: int, blocks: Blocks) -> npt.NDArray[np.bool_]:
     return keep
 
 
-def _distances(x: Matrix, y: Matrix) -> Iterator[tuple[slice, Matrix]]:
-    """Euclidean distances from differences: equal rows are at 0 exactly, whatever the BLAS or its threads."""
+def distances_by_rows(x: Matrix, y: Matrix) -> Iterator[tuple[slice, Matrix]]:
+    """Euclidean distances between all rows of two sets, a chunk of the rows of `x` at a time.
+
+    They are computed from differences, so equal rows have a distance of exactly 0 with every BLAS and number
+    of threads.
+
+    Args:
+        x: float64 [N, D].
+        y: float64 [M, D].
+
+    Yields:
+        rows of `x`, and their distances to the rows of `y`, float64 [rows, M], which the caller may change.
+    """
     from scipy.spatial.distance import cdist
 
     for start in range(0, len(x), _CHUNK):
@@ -153,7 +164,7 @@ def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
         block_of[block] = b
     listed = min(k + _SPARE, len(x) - 1)
     radii = np.empty((1 + len(blocks), len(x)))
-    for rows, d in _distances(x, x):
+    for rows, d in distances_by_rows(x, x):
         own = np.arange(rows.start, rows.stop)
         d[own - rows.start, own] = np.inf
         near = np.argpartition(d, listed - 1, axis=1)[:, :listed]

@@ -147,8 +147,8 @@ class Jackknife:
         debiased = self.corrected if self.biased else None
         share = self.share_counted_once
         parts = [math.sqrt(share) * side.deviations(self.value) for side in self.sides]
-        standard_error, (low, high) = _spread(
-            self.value if debiased is None else debiased, parts, share**2 * _welch(parts)
+        standard_error, (low, high) = error_and_interval(
+            self.value if debiased is None else debiased, parts, share**2 * welch_freedom(parts)
         )
         interval = (max(low, self.bounds[0]), min(high, self.bounds[1]))
         generated, real = (*(tuple(part.tolist()) for part in parts), ())[:2]
@@ -368,7 +368,7 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
         reals = [real_a, real_b]
         method = f"{made}, independent sets"
     parts = [part for part in (generated_a, generated_b, *reals) if part]
-    standard_error, interval = _spread(value, parts, min(len(part) for part in parts) - 1)
+    standard_error, interval = error_and_interval(value, parts, min(len(part) for part in parts) - 1)
     return Score(value, standard_error, interval, n, method=method)
 
 
@@ -382,15 +382,29 @@ def _quantile(score: Score) -> float:
 Parts = Sequence[Sequence[float] | npt.NDArray[np.float64]]
 
 
-def _spread(centre: float, parts: Parts, freedom: float) -> tuple[float, tuple[float, float]]:
-    """Standard error and interval of a sum of independent parts, each given by its blocks' deviations."""
+def error_and_interval(centre: float, parts: Parts, freedom: float) -> tuple[float, tuple[float, float]]:
+    """Standard error and 95 % interval of an estimate whose error is a sum of independent parts.
+
+    Args:
+        centre: the middle of the interval.
+        parts: what each block contributes to the error, one sequence for each independent part, such as
+            `Side.deviations`; the squares of all contributions sum to the variance.
+        freedom: degrees of freedom of Student's t.
+
+    Returns:
+        (standard error, (low, high)).
+    """
     standard_error = _root_of_squares(parts)
     half = _student_t(freedom) * standard_error
     return standard_error, (centre - half, centre + half)
 
 
-def _welch(parts: Parts) -> float:
-    """Degrees of freedom of Σ variances (Welch 1947): a part of g blocks has g − 1."""
+def welch_freedom(parts: Parts) -> float:
+    """Welch–Satterthwaite degrees of freedom of a sum of variances (Welch 1947).
+
+    Args:
+        parts: as in `error_and_interval`; a part of g blocks has g − 1 degrees of freedom.
+    """
     errors = [math.hypot(*part) for part in parts]
     total = math.hypot(*errors)
     if total == 0:
