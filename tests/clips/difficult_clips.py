@@ -143,7 +143,7 @@ DIFFICULT: dict[str, tuple[Write, str]] = {
     "frames-of-text": (folder_of(b"hello " * 99), "not an image"),
     "text.npz": (bytes_of(b"hello " * 99), "not a readable archive"),
     "text.zip": (bytes_of(b"hello " * 99), "not a readable archive"),
-    "link-to-nothing.mp4": (lambda path: path.symlink_to("/nowhere"), "link to nothing"),
+    "link-to-nothing.mp4": (lambda path: path.symlink_to("/nowhere"), "broken link"),
     "loop-of-links.mp4": (lambda path: path.symlink_to(path.name), "levels of symbolic links"),
     "pipe.mp4": (lambda path: os.mkfifo(path), "not a plain file"),
     # not what the name says
@@ -174,7 +174,7 @@ DIFFICULT: dict[str, tuple[Write, str]] = {
     "floats-0-1.npy": (array(FLOATS), "float32 values need value_range"),
     "floats-minus-1-1.npy": (array(2 * FLOATS - 1), "float32 values need value_range"),
     "floats-0-255.npy": (array(255 * FLOATS), "float32 values need value_range"),
-    "int64.npy": (array(NOISE[None].astype(np.int64)), "int64 values have no agreed range"),
+    "int64.npy": (array(NOISE[None].astype(np.int64)), "int64 values have no standard range"),
     "objects.npy": (array(np.array([{}], dtype=object)), "Python objects, which are never unpickled"),
     # names
     "ä ж 動 🎬.mp4": (video("libx264", "yuv420p"), SCORED),
