@@ -70,8 +70,8 @@ def score_drift(generated: Samples, real: Samples) -> Mapping[str, Score]:
     """Mean feature distance of frames that are at least half a window apart.
 
     c(Δ) = mean over t of ‖f_{t+Δ} − f_t‖; the score is the mean of c over Δ = ⌈T / 2⌉ … T − 1 and over
-    clips. `real` is the same of the real clips: above it the model drifts away, below it it stands still.
-    `details["curve"]` has c(Δ) of both sets for up to 32 Δ.
+    clips. `real` is the same of the real clips: above it the model drifts away, below it, the model moves too
+    little. `details["curve"]` has c(Δ) of both sets for up to 32 Δ.
     """
     curves = [drift_curve(_frames(side)) for side in (generated, real)]
     far = -(-(curves[0].shape[1] + 1) // 2) - 1

@@ -34,10 +34,11 @@ def inception_score(logits: npt.ArrayLike, splits: int = 1, *, variant: Variant 
 
     Args:
         logits: [N, K] before the softmax, one row for each generated clip.
-        splits: parts of N / splits clips that are scored one by one. Smaller parts give lower scores.
+        splits: number of parts of N / splits clips, which are scored separately. Smaller parts give lower
+            scores.
         variant: "exact" takes 0 log 0 = 0. "tgan" adds 1e-7 inside each logarithm and "tganv2" 1e-20, as
-            those code bases do. "stylegan-v" shuffles the clips by numpy's RandomState(42) before they are
-            split (published with 10 splits of 2,048 clips).
+            those code bases do. "stylegan-v" shuffles the clips with numpy's RandomState(42) before splitting
+            them (published with 10 splits of 2,048 clips).
 
     Returns:
         (mean, std) over splits, the mean in [1, K].
@@ -132,7 +133,7 @@ def inception_jackknife(
 
 @dataclass(frozen=True)
 class InceptionMoments:
-    """Sums that the score of one split is made of; those of several batches or processes add up.
+    """Sums that determine the score of one split; those of several batches or processes can be added.
 
     Attributes:
         n: clips seen.

@@ -1,7 +1,7 @@
-"""STREAM (Kim et al. 2024): spatial and temporal quality apart, from features of single frames.
+"""STREAM (Kim et al. 2024): separate scores of spatial and temporal quality, from features of single frames.
 
-Each feature of a clip is a signal over time. Its mean goes into precision and recall; the shape of its
-spectrum into a comparison that knows nothing of the content.
+Each feature of a clip is a signal over time. Its mean is used for precision and recall, and the shape of its
+spectrum for a comparison that does not depend on the content.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def _histograms(
 ) -> npt.NDArray[np.float64]:
     """Shares of [N, D] in `_BINS` equal bins of each column's own range, [_BINS, D].
 
-    As `np.histogram` counts, edges included, for all columns at once: the jackknife asks 65 times for each.
+    As `np.histogram` counts, edges included, for all columns at once, because the jackknife needs 65
+    histograms of each.
     """
     columns = np.arange(values.shape[1])
     edges = np.linspace(low, high, _BINS + 1)
