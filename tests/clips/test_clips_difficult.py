@@ -93,7 +93,7 @@ def test_ten_bits_become_the_nearest_eight(tmp_path):
     assert np.abs(clip.read([0])[0, ..., 0] - wanted).max() <= 1
 
 
-def test_interlaced_film_keeps_both_fields_of_a_frame(tmp_path):
+def test_interlaced_video_keeps_both_fields_of_a_frame(tmp_path):
     rows = np.zeros((2, 32, 32, 3), np.uint8)
     rows[:, ::2] = 200
     options = {"flags": "+ildct+ilme", "qp": "0"}
