@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vgbench.distributed import World
 from vgbench.training import TrainConfig, read_config
 from vgbench.training.data import Windows, random_clips
-from vgbench.training.players import build_players
+from vgbench.training.networks import build_networks
 from vgbench.training.trainer import training_step
 
 FRAMES, SIZE = 16, 64
@@ -92,12 +92,12 @@ def original_step(folder: Path, batch: int) -> Callable[[], None]:
 def our_step(config: TrainConfig) -> Callable[[], None]:
     """One step of our trainer, data loading and moving average included."""
     windows = Windows(random_clips(config), config.size, config.frames, config.stride, config.seed)
-    players = build_players(config)
+    networks = build_networks(config)
     done = 0
 
     def step() -> None:
         nonlocal done
-        training_step(config, players, World(), windows, done)
+        training_step(config, networks, World(), windows, done)
         done += 1
 
     return step

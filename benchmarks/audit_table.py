@@ -9,20 +9,23 @@ import sys
 from pathlib import Path
 
 from vgbench.audit import words
-from vgbench.audit.result import AuditResult, MetricAudit, Reaction
+from vgbench.audit.result import AuditResult, Reaction
+from vgbench.metrics.direction import ARROWS
+from vgbench.pages.numbers import significant
 
 
 def main() -> None:
     results = [AuditResult.from_json(Path(name).read_text(encoding="utf-8"), name) for name in sys.argv[1:]]
     metrics = [metric for result in results for metric in result.metrics]
     distortions = list(dict.fromkeys(name for result in results for name in words.distortions(result)))
-    print("| metric | real against real | content | motion | motion share |")
+    print("| metric | undamaged | content | motion | motion share |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for metric in metrics:
-        real = f"{words.number(metric.baseline.best_estimate, 3)} {interval(metric)}"
+        baseline = metric.baseline
+        undamaged = f"{significant(baseline.best_estimate, 3)} {words.interval(baseline.interval, 3)}"
         numbers = (metric.content_sensitivity, metric.motion_sensitivity)
-        cells = [*(words.number(value, 3) for value in numbers), words.number(metric.motion_share, 2)]
-        print(f"| {metric.metric} {words.ARROWS[metric.better]} | {real} | {' | '.join(cells)} |")
+        cells = [*(significant(value, 3) for value in numbers), significant(metric.motion_share, 2)]
+        print(f"| {metric.metric} {ARROWS[metric.better]} | {undamaged} | {' | '.join(cells)} |")
     print(f"\n| metric | {' | '.join(distortions)} |\n| --- |{' --- |' * len(distortions)}")
     for metric in metrics:
         reactions = {reaction.distortion: reaction for reaction in metric.reactions}
@@ -35,18 +38,12 @@ def main() -> None:
             print(f"- left out: {left_out}")
 
 
-def interval(metric: MetricAudit) -> str:
-    """95 % interval of real against real, with three digits."""
-    ends = metric.baseline.interval
-    return "" if ends is None else f"[{words.number(ends[0], 3)}, {words.number(ends[1], 3)}]"
-
-
 def cell(reaction: Reaction | None) -> str:
-    """Smallest strength told from real and Spearman's ρ; "~" where not monotone."""
+    """Smallest strength that is detected and Spearman's ρ; "~" if badness is not monotone."""
     if reaction is None:
         return ""
-    told = {"never": "–", "rewards": "**!**"}.get(words.detection(reaction), words.detection(reaction))
-    return f"{told} ({words.order(reaction)})"
+    found = {"never": "–", "rewards": "**!**"}.get(words.detection(reaction), words.detection(reaction))
+    return f"{found} ({words.order(reaction)})"
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def train_round(folder: Path) -> None:
     """Train in two parts with checkpoints, samples and scores."""
     from vgbench.clips import write_clips
     from vgbench.training import train
-    from vgbench.training.reading import read_config
+    from vgbench.training.config_files import read_config
     from vgbench.training.sampling import sample_clips
     from vgbench.training.score import generator_score
 

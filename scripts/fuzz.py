@@ -25,7 +25,7 @@ INSTRUMENTED = [
     "vgbench.clips",
     "vgbench.config",
     "vgbench.records.record",
-    "vgbench.leaderboard.pack",
+    "vgbench.leaderboard.submission",
     "vgbench.evaluation.statistics_file",
     "vgbench.reference_models.checkpoint",
     "zipfile",

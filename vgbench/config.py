@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Mapping
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -81,10 +82,22 @@ def _is_model(node: Any) -> bool:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping with the safe loader.
+    """Read a YAML file that holds a mapping of keys to values.
 
     Raises:
-        ConfigError: the file is missing, not YAML, or not a mapping.
+        ConfigError: the file does not exist, is not YAML, or does not hold a mapping.
+    """
+    values = read_yaml_values(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold a mapping of keys to values")
+    return values
+
+
+def read_yaml_values(path: Path | Traversable) -> Any:
+    """Read a YAML file with the safe loader, whatever it holds.
+
+    Raises:
+        ConfigError: the file does not exist, is not YAML, or stands for too many values.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -92,8 +105,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     except NOT_YAML as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must hold a mapping of keys to values")
     if _written_out(values, {}) > MAX_VALUES:
         raise ConfigError(f"{path}: its aliases expand to more than {MAX_VALUES} values", "write them out")
     return values
@@ -158,5 +169,10 @@ def _scalar(text: str) -> Any:
 
 
 def to_yaml(config: Config) -> str:
-    """Return the resolved config, in the order its fields are declared."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Write the resolved config as YAML, in the order in which its fields are declared."""
+    return yaml_text(config.model_dump(mode="json"))
+
+
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """Write plain values as YAML, in their order."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)

@@ -110,8 +110,8 @@ def joined_world() -> Iterator[World]:
         raise VgbenchError(
             f"rank {world.rank} of {world.size}: another rank died, or did not answer for "
             f"{minutes:g} minutes ({str(error).splitlines()[0]})",
-            "see the messages of the other ranks; run the same command again to continue. "
-            f"{TIMEOUT} sets the time limit",
+            "see the messages of the other ranks, then run the same command again to continue; "
+            f"{TIMEOUT} sets the limit",
         ) from error
     finally:
         dist.destroy_process_group()

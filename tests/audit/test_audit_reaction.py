@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
 
-from vgbench.audit.reaction import badness, rank_correlation, react, summarise
+from vgbench.audit.reaction import rank_correlation, react, summarise
 from vgbench.metrics import difference
+from vgbench.metrics.direction import badness
 from vgbench.metrics.score import Score
 
 
@@ -25,16 +25,24 @@ def _react(values, better="lower", **options):
 
 
 @given(st.lists(st.integers(-5, 5), min_size=3, max_size=12))
-def test_rank_correlation_is_spearmans(ys):
+def test_rank_correlation_is_pearsons_of_the_mean_ranks(ys):
     xs = list(range(len(ys)))
     ours = rank_correlation(xs, ys)
     if len(set(ys)) < 2:
         assert ours is None
-    else:
-        assert ours == pytest.approx(spearmanr(xs, ys).statistic, abs=1e-12)
+        return
+    ranks = [sum(other < y for other in ys) + (sum(other == y for other in ys) + 1) / 2 for y in ys]
+    assert ours == pytest.approx(np.corrcoef(xs, ranks)[0, 1], abs=1e-12)
 
 
-def test_smallest_strength_told_from_real():
+@pytest.mark.parametrize("ys", [[1.0, math.nan, 2.0], [1.0, math.inf, 2.0], [1.0, 1.0, 1.0], [1.0]])
+def test_rank_correlation_of_constant_or_not_finite_values_does_not_exist(ys):
+    xs = [float(x) for x in range(len(ys))]
+    assert rank_correlation(xs, ys) is None
+    assert rank_correlation(ys, xs) is None
+
+
+def test_smallest_strength_that_is_detected():
     # Two scores of error 1: their difference has error √2. 2 / √2 is below any 95 % quantile of Student's t,
     # 10 / √2 above that of three or more degrees of freedom.
     reaction = _react({0.0: 10, 0.2: 11, 0.4: 12, 0.6: 20, 0.8: 30})

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from leaderboard.leaderboard_records import make_record, make_score
 from scipy import stats
 
 from vgbench.bench.summary import (
+    agreements,
     components,
     factor_shares,
     loss_agreement,
     render,
     seed_agreement,
     summarise,
+    trained_scores,
     variance_of,
+    write_summary,
 )
 from vgbench.leaderboard.ranking import rank
+
+ROOT = Path(__file__).parents[2]
 
 
 def trained(motion, loss, seed, fvd, precision=None, role=None):
@@ -55,9 +63,9 @@ def test_matrix_is_the_mean_over_seeds():
     assert matrix["static"] == {"hinge": (90.0, 1)}, "controls are in the matrix"
 
 
-def test_agreement_of_metrics_is_scipys_with_better_turned_down():
+def test_agreement_of_metrics_is_scipys_with_lower_better():
     (one,) = summary().metrics
-    ranked = RECORDS[:6]  # neither controls nor rows of reference
+    ranked = RECORDS[:6]  # without the control and the real clips
     fvd = [r.scores["fvd"].value for r in ranked]
     precision = [r.scores["precision"].value for r in ranked]
     assert {one.first, one.second} == {"fvd", "precision"}
@@ -70,21 +78,21 @@ def test_agreement_of_metrics_is_scipys_with_better_turned_down():
 
 
 def test_agreement_of_seeds_compares_the_same_models():
-    (one,) = seed_agreement(RECORDS[:6], "fvd")
+    (one,) = seed_agreement(trained_scores(RECORDS[:6]), "fvd")
     assert (one.first, one.second, one.models) == ("seed 0", "seed 1", 3)
     assert one.kendall == pytest.approx(1 / 3)  # 10 20 30 against 14 24 22: one of three pairs turned round
     assert one.spearman == pytest.approx(0.5)
-    assert seed_agreement(RECORDS[:4], "fvd") == (), "two models have no rank correlation worth a number"
+    assert seed_agreement(trained_scores(RECORDS[:4]), "fvd") == (), "too few models"
 
 
 def test_components_of_a_hand_made_case():
     # Means 12, 22, 26; within: (8 + 8 + 32) / 3 = 16; between mean square: 2 · 104 / 2 = 104; (104 − 16) / 2.
     assert components([[10, 14], [20, 24], [30, 22]]) == pytest.approx((44.0, 16.0))
-    one = variance_of(RECORDS[:6], "fvd")
+    one = variance_of(trained_scores(RECORDS[:6]), "fvd")
     assert (one.models, one.runs, one.between, one.within) == (3, 6, pytest.approx(44), pytest.approx(16))
     assert one.share == pytest.approx(44 / 60)
     assert one.scoring == pytest.approx(4.0)
-    assert variance_of(RECORDS[:2], "fvd") is None, "one model says nothing of models"
+    assert variance_of(trained_scores(RECORDS[:2]), "fvd") is None, "one model alone"
 
 
 def test_components_find_what_was_put_in_also_with_unequal_groups():
@@ -124,7 +132,7 @@ def test_controls_are_not_among_the_modules_that_losses_order():
     one = summarise(group)
     assert (one.factors.motion, one.factors.rest) == pytest.approx((196 / 296, 0.0))
     text = render([one], "t")
-    assert "Of the variance of 2 modules × 2 losses (controls left out) modules explain 66%" in text
+    assert "Of the variance of 2 modules × 2 losses (without controls), modules explain 66%" in text
 
 
 def test_page_says_it_in_words():
@@ -141,3 +149,37 @@ def test_a_group_without_trained_rows_has_an_empty_summary():
     one = summarise(group)
     assert (one.matrix, one.metrics, one.variance) == ({}, (), ())
     assert "##" not in render([one], "t")
+
+
+@pytest.mark.parametrize("extra", [float("nan"), float("inf"), None])
+def test_scores_that_are_not_finite_or_missing_take_no_part_in_an_agreement(extra):
+    orders = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0, 5.0], "b": [1.0, 3.0, 2.0, 4.0, extra]})
+    (one,) = agreements(orders)
+    assert (one.models, one.kendall) == (
+        4,
+        pytest.approx(stats.kendalltau([1, 2, 3, 4], [1, 3, 2, 4]).statistic),
+    )
+    assert one.spearman == pytest.approx(stats.spearmanr([1, 2, 3, 4], [1, 3, 2, 4]).statistic)
+    assert agreements(orders.assign(b=7.0)) == (), "a constant has no order"
+    ties = pd.DataFrame({"a": [1.0, 1.0, 2.0, 3.0], "b": [2.0, 1.0, 2.0, 2.0]})
+    (one,) = agreements(ties)
+    assert one.kendall == pytest.approx(stats.kendalltau(ties["a"], ties["b"]).statistic)
+    assert one.spearman == pytest.approx(stats.spearmanr(ties["a"], ties["b"]).statistic)
+
+
+def test_published_records_give_their_published_summary(tmp_path):
+    """To rounding: another implementation wrote the published file."""
+    published = ROOT / "docs" / "results" / "presets-cpu"
+    if not published.is_dir():
+        pytest.skip("the published results are not part of this checkout")
+    write_summary(published / "records", tmp_path, "fvd", "t")
+    found, expected = (json.loads((folder / "summary.json").read_text()) for folder in (tmp_path, published))
+    assert flat(found) == pytest.approx(flat(expected), rel=1e-9)
+
+
+def flat(node, path=""):
+    """Every number of a JSON document by its path; texts become keys."""
+    if isinstance(node, dict | list):
+        entries = node.items() if isinstance(node, dict) else enumerate(node)
+        return {key: value for name, child in entries for key, value in flat(child, f"{path}/{name}").items()}
+    return {path: node} if isinstance(node, int | float) else {f"{path}={node}": 0}

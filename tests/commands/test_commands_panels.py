@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vgbench.bench.run import State
+from vgbench.bench.run import BenchProgress
 from vgbench.commands import console, panels
 from vgbench.progress import no_progress
 from vgbench.training.run import TrainingProgress
@@ -28,7 +28,7 @@ def _training(step, **changes):
         "seconds_per_step": 2.0,
         "steps": 100,
         "minutes": None,
-        "facts": {"loss": 0.12345},
+        "measured": {"loss": 0.12345},
         "best_score": None,
         "sample": None,
     }
@@ -93,9 +93,9 @@ def test_a_benchmark_logs_each_row_that_ends_and_where_its_jobs_are(clock, capsy
     now = {0: ("shapes/gru", "training", 5, 10)}
     with panels.bench_panel() as show:
         clock[0] += 60
-        show(State(1, 4, 0.25, now))
-        show(State(1, 4, 0.25, now))
-        show(State(2, 4, 0.5, now, "shapes/lstm: done"))
+        show(BenchProgress(1, 4, 0.25, now))
+        show(BenchProgress(1, 4, 0.25, now))
+        show(BenchProgress(2, 4, 0.5, now, "shapes/lstm: done"))
     assert capsys.readouterr().err.splitlines() == [
         "1/4 rows, 1.0 min, 3 min left; shapes/gru: training 5/10",
         "[2/4] shapes/lstm: done",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgbench.bench.suite import Data
+from vgbench.bench.suite import SuiteData
 from vgbench.clips import open_source, write_clips
 from vgbench.datasets.known import KNOWN, KTH_TEST, ucf101
 from vgbench.datasets.prepare import prepare
@@ -38,8 +38,8 @@ def test_ucf101_splits_are_the_official_ones_by_group(tmp_path):
         held_back = {f"{a}/v_{a}_g{g:02d}_c01.avi,{a}" for a in ("Archery", "YoYo") for g in groups}
         assert set(rows(done.manifests["test"])) == held_back
         assert sum(done.expected.values()) == 13320
-    assert "2 classes, where the set has 101" in done.problems
-    assert any("36 clips, where the set has 9624" in problem for problem in done.problems)
+    assert "2 classes, but the set has 101" in done.problems
+    assert any("36 clips, but the set has 9624" in problem for problem in done.problems)
     with pytest.raises(VgbenchError, match="--split 4"):
         prepare("ucf101", folder, split=4)
 
@@ -73,7 +73,7 @@ def test_sky_clips_are_folders_of_frames_that_open(tmp_path):
         write_clips([frames], tmp_path / "sky_timelapse" / f"sky_{side}" / video, "frames")
     done = prepare("sky", tmp_path)
     assert done.counts == {"train": 2, "test": 1}
-    assert any("fewer, longer ones" in problem for problem in done.problems)
+    assert any("fewer and longer clips" in problem for problem in done.problems)
     source = open_source(str(done.manifests["train"]))
     assert [clip.count_frames() for clip in source.clips] == [3, 3]
     assert not source.skipped
@@ -113,7 +113,7 @@ def test_a_link_to_nothing_is_no_clip(tmp_path):
 
 def test_a_name_that_no_manifest_can_hold_is_said(tmp_path):
     touch(tmp_path / "train" / "clip-\udcff.mp4", tmp_path / "test" / "b.mp4")
-    with pytest.raises(VgbenchError, match=r"clip-\\udcff\.mp4: not UTF-8") as caught:
+    with pytest.raises(VgbenchError, match=r"clip-\\udcff\.mp4: the name is not UTF-8") as caught:
         prepare("taichi", tmp_path)
     assert caught.value.remedy == "rename it"
     (tmp_path / "train" / "clip-\udcff.mp4").rename(tmp_path / "train" / "clip-ÿ.mp4")
@@ -133,7 +133,7 @@ def test_manifests_elsewhere_name_whole_paths(tmp_path):
     touch(tmp_path / "in" / "daria_bend.avi", tmp_path / "in" / "moshe_bend.avi")
     done = prepare("weizmann", tmp_path / "in", tmp_path / "out")
     assert rows(done.manifests["train"]) == [f"{tmp_path / 'in' / 'daria_bend.avi'},bend"]
-    assert Data(train=str(done.manifests["train"])).train == str(tmp_path / "out" / "train.csv")
+    assert SuiteData(train=str(done.manifests["train"])).train == str(tmp_path / "out" / "train.csv")
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))

@@ -429,18 +429,18 @@ def test_windows_of_one_file_in_a_manifest_are_one_source_clip(tmp_path):
 
 
 def test_a_metric_of_ones_own_is_not_taken_for_ours_of_that_name(tmp_path, monkeypatch):
-    (tmp_path / "my_metrics.py").write_text(
+    (tmp_path / "my_acd.py").write_text(
         "from vgbench.metrics import per_clip_metric\n"
         "acd = per_clip_metric('acd', 'mine', lambda clip: 123.0, better='real', citation='mine')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     store = FeatureStore(tmp_path / "store")
     options = {"settings": SMALL, "extractor": None, "store": store}
-    own = _evaluate(metrics=["my_metrics:acd"], **options)
+    own = _evaluate(metrics=["my_acd:acd"], **options)
     ours = _evaluate(metrics=["acd"], **options)
     assert own.scores["acd"].value == 123
     assert ours.scores["acd"].value < 123
-    assert "my_metrics:acd" in own.signature
+    assert "my_acd:acd" in own.signature
     assert own.signature != ours.signature
 
 

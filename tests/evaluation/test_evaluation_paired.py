@@ -14,7 +14,7 @@ from vgbench import cli
 from vgbench.clips import open_source, write_clips
 from vgbench.errors import ConfigError, NotEnoughClips, SkippedClips, VgbenchError
 from vgbench.evaluation.paired import PairedProtocol, evaluate_pairs, match, plan_pairs
-from vgbench.leaderboard.compare import NotComparable, compare
+from vgbench.leaderboard.comparison import NotComparable, compare
 from vgbench.leaderboard.verification import verify
 from vgbench.metrics.paired import PAIRED, psnr, tlp, tof
 from vgbench.records.record import load_record

@@ -36,7 +36,7 @@ from vgbench.errors import BadClip, VgbenchError
 from vgbench.evaluation.choices import measures_for
 from vgbench.evaluation.measured import Measured, Measures, UsedWindow
 from vgbench.evaluation.statistics_file import load_statistics, save_statistics
-from vgbench.leaderboard.pack import read_checked
+from vgbench.leaderboard.submission import read_submission
 from vgbench.metrics import parse_list
 from vgbench.metrics.score import Samples
 from vgbench.presets import preset_path
@@ -44,7 +44,7 @@ from vgbench.protocol.sampler import Window
 from vgbench.records.record import load_record
 from vgbench.reference_models import build
 from vgbench.reference_models.checkpoint import load_generator, save_generator
-from vgbench.training.reading import read_config
+from vgbench.training.config_files import read_config
 
 FOUND = Path(__file__).parent / "found"
 CLIP = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
@@ -141,7 +141,7 @@ def read_archive(data: bytes) -> None:
 
                 if not isinstance(error, DAMAGE):
                     raise
-    read_checked(_on_disk(data, ".zip"))
+    read_submission(_on_disk(data, ".zip"))
 
 
 def read_statistics(data: bytes) -> None:
@@ -268,7 +268,7 @@ def statistics_seeds() -> list[bytes]:
 def generator_seeds() -> list[bytes]:
     parts = {"channels": 1, "content_dim": 1, "motion": {"code_dim": 1, "noise_dim": 1}}
     path = Path(_FOLDER.name) / "seed.safetensors"
-    save_generator(path, build({"size": 16, "frames": 2, "generator": parts}), facts={"steps": 1})
+    save_generator(path, build({"size": 16, "frames": 2, "generator": parts}), details={"steps": 1})
     return _with_and_without_hash(path)
 
 

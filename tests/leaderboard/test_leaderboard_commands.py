@@ -16,28 +16,13 @@ import pytest
 import yaml
 from leaderboard_records import FIELDS, make_record, make_score
 
-from vgbench import cli
-from vgbench.commands import console
 from vgbench.evaluation.evaluate import evaluate
-from vgbench.leaderboard.pack import pack
+from vgbench.leaderboard.submission import write_submission
 from vgbench.records.record import Clips, ClipSet, ClipUse
 
 REAL = "builtin:moving-shapes/test?size=32&clips=12"
 GENERATED = "builtin:moving-shapes/train?size=32&clips=12"
 SETTINGS = ["clips.generated=12", "clips.real=12", "clips.least=4", "resize.size=32"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vgbench", *map(str, arguments)])
-        monkeypatch.setattr(console, "verbosity", console.Verbosity())
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return command
 
 
 @pytest.fixture
@@ -65,7 +50,7 @@ def test_submit_and_verify(run, tmp_path):
     assert "not as recorded (clips and scores)" in out
     sent.write_bytes(sent.read_bytes()[:-40])
     code, _, err = run("verify", sent)
-    assert (code, "not a readable pack" in err) == (2, True)
+    assert (code, "not a readable submission" in err) == (2, True)
 
 
 def test_compare_holds_every_further_record_against_the_first(run, results):
@@ -75,7 +60,7 @@ def test_compare_holds_every_further_record_against_the_first(run, results):
     assert out.index("200.0 ± 1.0") < out.index("300.0 ± 1.0")
     other = make_record("d", fields=FIELDS[:-1]).save(results / "d.json")
     code, out, err = run("compare", results / "a.json", results / "b.json", other)
-    assert (code, out, "not measured alike: v: 1.0 against -" in err) == (2, "", True)
+    assert (code, out, "not measured in the same way: v: 1.0 against -" in err) == (2, "", True)
 
 
 def test_history(run, results):
@@ -152,7 +137,9 @@ def test_formats_may_have_blanks_between_them(run, results, tmp_path):
     assert {path.name for path in (tmp_path / "board").iterdir()} == {"leaderboard.csv", "leaderboard.md"}
 
 
-def test_a_record_that_is_no_pack_is_not_scored_before_that_is_said(run, results, monkeypatch, tmp_path):
+def test_a_record_that_is_no_submission_is_not_scored_before_that_is_said(
+    run, results, monkeypatch, tmp_path
+):
     monkeypatch.setattr("vgbench.leaderboard.verification.verify", None)
     code, _, err = run("verify", results / "a.json", "-c", GENERATED, "-a", REAL, "--unpack", tmp_path / "in")
     assert (code, "--unpack" in err) == (2, True)
@@ -203,9 +190,8 @@ def test_the_example_s_workflow_turns_submissions_into_a_site(tmp_path):
     scripts = [step["run"] for step in steps if "vgbench" in step.get("run", "").split()]
     assert len(scripts) == 2
     for name, value in (("a", 100.0), ("b", 200.0)):
-        pack(
-            make_listed_record(name, value).save(tmp_path / "made"), tmp_path / "submissions" / f"{name}.zip"
-        )
+        path = make_listed_record(name, value).save(tmp_path / "made")
+        write_submission(path, tmp_path / "submissions" / f"{name}.zip")
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "vgbench"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vgbench "$@"\n')

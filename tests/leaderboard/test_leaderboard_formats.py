@@ -8,6 +8,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
+import pandas as pd
 import pytest
 from leaderboard_records import FIELDS, make_record, make_score
 from rich.console import Console
@@ -15,24 +16,25 @@ from rich.console import Console
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard import markdown
 from vgbench.leaderboard.badge import badge_files, render_badge
-from vgbench.leaderboard.compare import compare
-from vgbench.leaderboard.data_frame import data_frame, has_parquet, render_csv, render_parquet
+from vgbench.leaderboard.comparison import compare
+from vgbench.leaderboard.data_frame import data_frame, has_parquet, render_csv, render_parquet, score_frame
 from vgbench.leaderboard.gate import gate
 from vgbench.leaderboard.history import history, row_history
-from vgbench.leaderboard.html_page import _pairs, _runs
 from vgbench.leaderboard.json_document import render_json
 from vgbench.leaderboard.latex import render_latex
 from vgbench.leaderboard.ranking import rank
-from vgbench.leaderboard.rounding import decimals_for, difference_text, number, p_text, with_error
+from vgbench.leaderboard.rounding import decimals_for, difference_text, p_text, with_error
 from vgbench.leaderboard.significance import Difference
+from vgbench.leaderboard.table import pairs_table, runs_table
 from vgbench.leaderboard.terminal import (
     comparison_table,
     history_table,
+    leaderboard_tables,
     record_table,
-    table,
     verification_table,
 )
 from vgbench.leaderboard.verification import MetricCheck, Verification
+from vgbench.pages.numbers import number, significant
 from vgbench.records.record import ExtractorUse
 
 NASTY = r"a|b & 50% of_#{1} ~^$x$ \end{tabular} **x** `y` <script>alert(1)</script> [z](http://z)"
@@ -67,6 +69,23 @@ def test_digits_follow_the_standard_error():
 )
 def test_number(value, text):
     assert number(value, 1) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (None, 4, "–"),
+        (float("nan"), 4, "NaN"),
+        (float("-inf"), 4, "−∞"),
+        (0.012345, 4, "0.01235"),
+        (-2280.4, 4, "−2,280"),
+        (999.96, 4, "1000"),
+        (523.0, 2, "523"),
+        (1e9, 3, "1e+09"),
+    ],
+)
+def test_significant_digits(value, digits, text):
+    assert significant(value, digits) == text
 
 
 @pytest.mark.parametrize(
@@ -124,10 +143,11 @@ def test_every_text_of_a_difference_leaves_out_zero_where_its_interval_does():
     console.print(history_table(history(rank([old, new]))))
     assert stream.getvalue().count(f"0.60 {expected}") == 2
     (group,) = rank([old_model, new])
-    ((pair),) = _pairs(group)
-    assert (pair["difference"], pair["interval"]) == ("0.60", expected)
+    ((_, _, difference, interval, _, verdict),) = pairs_table(group).rows
+    assert (str(difference), str(interval), str(verdict)) == ("0.60", expected, "old is better")
     (group,) = rank([old, new])
-    assert _runs(row_history(group, group.rows[0]), 0)[0]["change"] == "0.60"
+    (_, run) = runs_table(row_history(group, group.rows[0])).rows
+    assert str(run[3]) == f"0.60 {expected}"
 
 
 def markdown_tables(text: str) -> list[list[list[str]]]:
@@ -186,10 +206,34 @@ def test_data_frame_holds_numbers_not_text(groups):
     assert frame["rank"].isna().tolist() == [True, False, False, False]
 
 
+def test_score_frame_has_every_score_of_every_row_with_its_rank(groups):
+    frame = score_frame(groups)
+    ranks = frame.set_index(["model", "metric"])["rank"]
+    expected = {
+        ("a", "fvd"): 1,
+        ("a", "is"): 2,
+        ("b", "fvd"): 2,
+        ("b", "is"): 1,
+        (NASTY, "fvd"): 2,
+    }
+    assert ranks.dropna().to_dict() == expected
+    assert ranks.index[ranks.isna()].tolist() == [("real (test split)", "fvd")]
+    assert str(ranks.dtype) == "Int64"
+    assert frame.set_index("model").loc["real (test split)", "role"] == "real"
+    assert set(frame["group"]) == {groups[0].signature.short_hash}
+
+
+def test_a_metric_that_only_one_group_has_is_missing_in_the_others():
+    other = (*FIELDS[:2], ("frames", "16/s2"), *FIELDS[3:])
+    kvd = make_record("b", {"fvd": make_score(3.0), "kvd": make_score(1.0)}, fields=other)
+    frame = data_frame(rank([make_record("a", 2.0), kvd])).set_index("model")
+    assert frame["fvd.value"].to_dict() == {"a": 2.0, "b": 3.0}
+    assert frame["kvd.value"].isna().to_dict() == {"a": True, "b": False}
+    assert frame["kvd.n"].isna().to_dict() == {"a": True, "b": False}
+
+
 @pytest.mark.skipif(not has_parquet(), reason="pyarrow is not installed (extra 'parquet')")
 def test_parquet_reads_back_without_loss(groups):
-    import pandas as pd
-
     found = pd.read_parquet(io.BytesIO(render_parquet(groups)))
     pd.testing.assert_frame_equal(found, data_frame(groups))
 
@@ -267,7 +311,7 @@ def test_footnotes_name_history_and_merge_a_warning_that_all_rows_have():
         make_record("b", warnings=warnings),
     ]
     text = markdown.render_markdown(rank(records))
-    assert "a: the latest record (2026-11-20) counts, 1 older is left out" in text
+    assert "a: the latest record (2026-11-20) counts; 1 older one is left out" in text
     assert "all: generated: 9 windows (few-clips)" in text
 
 
@@ -356,7 +400,9 @@ def printed(renderable, width=200):
 
 
 def test_terminal_shows_ranks_and_takes_no_commands_from_names(groups):
-    text = printed(table(rank([make_record("[red]a[/]", 100.0), make_record("b\x1b[2J", 200.0)])))
+    text = printed(
+        leaderboard_tables(rank([make_record("[red]a[/]", 100.0), make_record("b\x1b[2J", 200.0)]))
+    )
     assert re.search(r"1 +\[red\]a\[/\] +100\.0 ± 1\.0", text)
     assert "\x1b" not in text
     assert str(groups[0].signature).split("|")[0] in text
@@ -365,7 +411,9 @@ def test_terminal_shows_ranks_and_takes_no_commands_from_names(groups):
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_terminal_keeps_every_number_at_any_width(width):
     scores = {f"a_metric_{i}": make_score(10.0 + i, 0.5) for i in range(6)}
-    text = printed(table(rank([make_record("model-one", scores), make_record("model-two", scores)])), width)
+    text = printed(
+        leaderboard_tables(rank([make_record("model-one", scores), make_record("model-two", scores)])), width
+    )
     assert max(map(len, text.splitlines())) <= width
     for i in range(6):
         assert len(re.findall(rf" {10 + i}\.00 ± 0\.50", text)) == 2

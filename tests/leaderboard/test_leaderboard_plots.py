@@ -46,7 +46,7 @@ def test_curves_read_what_a_run_kept_and_pass_over_the_rest():
     (line,) = axes.lines
     assert line.get_xydata().tolist() == [[0, 400], [500, 300], [1000, 200]]
     assert axes.get_xlabel() == "step"
-    assert found[0].words() == "FVD during training: generated 400 at step 0, 200 at 1,000"
+    assert found[0].description() == "FVD during training: generated 400 at step 0, 200 at 1,000"
 
 
 @pytest.mark.parametrize("extreme", [1e300, 1e99, 5e-324, 0.0])
@@ -92,7 +92,7 @@ def test_flow_bars_sum_the_histogram_over_directions_and_over_speeds():
     histogram = [0.5] + [0.0] * 40
     histogram[1 + 2], histogram[1 + 8 + 2], histogram[1 + 8] = 0.1, 0.2, 0.2  # slow down; faster down, right
     speed, direction = flow_bars({"motion": motion([1, 1], [1, 1], histogram)})
-    assert speed.note.endswith("50 % of the generated pixels and 100 % of the real pixels stand still")
+    assert speed.note.endswith("50 % of the generated pixels and 100 % of the real pixels do not move")
     for plot, shares in ((speed, [0.1, 0.4, 0, 0, 0]), (direction, [0.2, 0, 0.3, 0, 0, 0, 0, 0])):
         axes = drawn(plot)
         bars = of(axes.patches, "bar", "generated")
@@ -239,7 +239,7 @@ def test_names_of_any_kind_stay_text():
     names = ["$\\frac{$", "日本語 \U0001f600", "a\x00b\x1b", "x\ny", "\u202eright to left", "l" * 999, "<b>&"]
     models = [(name, 10.0 * k, 1.0, 10.0 * k) for k, name in enumerate(names, start=1)]
     plot = tradeoffs(group_of(*models))[0, 2]
-    text = svg(plot.draw, (900, 900), (60, 250, 10, 40), "p", plot.words())
+    text = svg(plot.draw, (900, 900), (60, 250, 10, 40), "p", plot.description())
     root = fromstring(text)
     assert {node.tag for node in root.iter()} == {*("svg", "g", "path", "text", "title", "defs", "use")}
     shown = {node.text for group in root.iter("g") if group.get("class") == "name" for node in group}

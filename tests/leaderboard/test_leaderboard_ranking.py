@@ -101,7 +101,7 @@ def test_a_model_without_the_primary_metric_comes_last():
     assert [column.name for column in group.columns] == ["fvd", "kvd"]
 
 
-def test_lines_of_reference_have_no_rank_and_take_no_part_in_the_tests():
+def test_reference_rows_have_no_rank_and_take_no_part_in_the_tests():
     records = [
         make_record("real (test split)", 5.0),
         make_record("static copies", 300.0, details={"role": "control"}),

@@ -47,7 +47,7 @@ def test_a_damaged_record_is_named(results, tmp_path):
 
 def test_a_place_that_cannot_be_written_to(results, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(VgbenchError, match="cannot write the report"):
+    with pytest.raises(VgbenchError, match="cannot be written to"):
         write_report([results], tmp_path / "file" / "out")
 
 

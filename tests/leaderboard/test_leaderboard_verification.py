@@ -13,8 +13,8 @@ from stub_extractor import StubExtractor
 import vgbench
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.feature_store import FeatureStore
-from vgbench.leaderboard.pack import pack
-from vgbench.leaderboard.verification import _without_scores, compare_scores, read_submission, verify
+from vgbench.leaderboard.submission import read_submitted, write_submission
+from vgbench.leaderboard.verification import compare_scores, verify, without_scores
 from vgbench.records.record import load_record
 
 SETTINGS = ["clips.generated=16", "clips.real=16", "clips.least=4", "resize.size=32"]
@@ -52,8 +52,8 @@ def check(results):
 
 
 def test_a_true_record_holds(record, results, tmp_path):
-    sent = pack(results / f"{record.stem}.json", tmp_path)
-    found = verify(read_submission(sent), GENERATED, REAL, extractor=StubExtractor())
+    sent = write_submission(results / f"{record.stem}.json", tmp_path)
+    found = verify(read_submitted(sent), GENERATED, REAL, extractor=StubExtractor())
     assert [(metric.name, metric.equal) for metric in found.metrics] == [
         ("fvd", True),
         ("temporal_flicker", True),
@@ -88,13 +88,15 @@ def test_words_about_the_scores_are_compared_too(check, record):
     """Warnings left out, another network's name, other signatures or directions: each is named."""
     named = record.extractor.model_copy(update={"id": "i3d-k400", "comparable_with": "published FVD"})
     forgeries = {
-        f"warning left out: {' '.join(record.warnings[0])}": {"warnings": ()},
-        "extractor, id: i3d-k400 there, ": {"extractor": named},
+        f"missing warning: {' '.join(record.warnings[0])}": {"warnings": ()},
+        "extractor, id: i3d-k400 in the record, but ": {"extractor": named},
         "signatures of single metrics are not those of the scores: fvd": {
             "signatures": {**record.signatures, "fvd": "x"}
         },
-        "which way is better: {'fvd': 'higher'} there, None here": {"details": {"better": {"fvd": "higher"}}},
-        "extractor, weights: None there": {"extractor": None},
+        "direction of own metrics: {'fvd': 'higher'} in the record, but None now": {
+            "details": {"better": {"fvd": "higher"}}
+        },
+        "extractor, weights: None in the record": {"extractor": None},
     }
     assert check(record).holds
     record = record.model_copy(update={"warnings": (("note", "x"), *record.warnings)})
@@ -106,9 +108,9 @@ def test_words_about_the_scores_are_compared_too(check, record):
 
 
 def test_scores_within_a_warning_are_not_compared_as_words():
-    said = [_without_scores("below-real", f"copies 0.12, real {value}: x") for value in ("0.5", "-1.2e-05")]
+    said = [without_scores("below-real", f"copies 0.12, real {value}: x") for value in ("0.5", "-1.2e-05")]
     assert said[0] == said[1]
-    assert _without_scores("few-clips", "3 of 4") != _without_scores("few-clips", "2 of 4")
+    assert without_scores("few-clips", "3 of 4") != without_scores("few-clips", "2 of 4")
 
 
 def test_a_deviation_moved_to_the_other_side_is_found(check, record):
@@ -149,7 +151,7 @@ def test_one_changed_clip_is_named(tmp_path):
     changed[3, 0, 0, 0, 0] ^= 1
     found = verify(record, changed, REAL)
     (problem,) = found.problems
-    assert "has other content than the clip that was scored" in problem
+    assert "differs from the clip that was scored" in problem
 
 
 def test_other_real_clips_change_the_signature(check, record):
@@ -165,9 +167,9 @@ def test_without_clips_a_record_is_held_against_itself(record):
         update={"generated": record.clips.generated.model_copy(update={"windows": windows[::-1]})}
     )
     (problem,) = verify(record.model_copy(update={"clips": forged})).problems
-    assert problem == "generated: the manifest hash is not that of the windows listed"
+    assert problem == "generated: the manifest hash is not that of the listed windows"
     other = record.model_copy(update={"signature": record.signature + "x"})
-    assert verify(other).problems == ("the signature line is not what its fields spell",)
+    assert verify(other).problems == ("the signature line does not agree with its fields",)
 
 
 def test_code_named_by_a_stranger_is_not_imported(record, tmp_path, monkeypatch):
@@ -180,7 +182,7 @@ def test_code_named_by_a_stranger_is_not_imported(record, tmp_path, monkeypatch)
         {"extractor": {"name": "stranger:metric", "preprocessing": None, "weights": None}},
     ):
         forged = record.model_copy(update={"protocol": {**record.protocol, **change}})
-        with pytest.raises(ConfigError, match="names code outside of vgbench: stranger:metric"):
+        with pytest.raises(ConfigError, match="names code outside vgbench: stranger:metric"):
             verify(forged, GENERATED, REAL)
     assert not (tmp_path / "ran").exists()
     with pytest.raises(ConfigError, match="not a metric"):
@@ -219,6 +221,6 @@ def test_equality_is_relative_to_the_value_or_its_error():
 
 def test_reading_a_submission(results, record, tmp_path):
     path = results / f"{record.stem}.json"
-    assert read_submission(path) == load_record(path)
+    assert read_submitted(path) == load_record(path)
     with pytest.raises(VgbenchError, match="no such file"):
-        read_submission(tmp_path / "none.zip")
+        read_submitted(tmp_path / "none.zip")

@@ -67,3 +67,13 @@ def test_truncating_scaled_bytes_gives_back_the_bytes(dtype):
     given = np.arange(256, dtype=np.uint8)
     scaled = given.astype(dtype) / dtype(255)
     assert np.array_equal((scaled * dtype(255)).astype(np.uint8), given)
+
+
+@pytest.mark.parametrize("name", ["fvd-cdfvd", "fvd-tats", "fvd-digan", "kvd-digan", "fvd-common-metrics"])
+def test_protocols_of_pytorch_ports_run_their_eps_and_the_first_version_is_still_there(name):
+    new, old = load(name), load(f"{name}@1.0")
+    assert (new.version, old.version) == ("2.0", "1.0")
+    assert (new.extractor.name, old.extractor.name) == ("i3d-k400-eps1e-5", "i3d-k400")
+    same = {"version": "", "extractor": old.extractor}
+    assert new.model_copy(update=same) == old.model_copy(update=same)
+    assert f"{name}@1.0" not in protocol_names()

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from small_record import small_record
 
 from vgbench.errors import VgbenchError
-from vgbench.records.record import Clips, find_records, load_record
+from vgbench.metrics.score import Score
+from vgbench.records.record import Clips, ExtractorUse, find_records, load_record, require_unchanged
 
 SIDE = small_record().clips.real
 
@@ -23,6 +26,47 @@ def test_saved_record_is_the_same_record(record, tmp_path):
     document = json.loads(path.read_text())
     assert document["schema"] == 1
     assert document["scores"]["fvd"]["interval"] == [0.1, 2.2]
+
+
+def test_a_frame_has_one_row_per_score_and_one_type_per_column(record):
+    scores = {
+        "fvd": Score(3.0, 0.5, (0.1, 2.2), 2, debiased=1.2, method="jackknife"),
+        "is": Score(2.0, None, None, 2),
+        "own": Score(4.0, 0.1, (3.8, 4.2), 2, real=5.0, real_error=0.2),
+    }
+    extractor = ExtractorUse(id="i3d", weights="w", licence="l", comparable_with="c")
+    details = {"better": {"own": "real"}}
+    record = record.model_copy(update={"scores": scores, "extractor": extractor, "details": details})
+    frame = record.to_frame()
+    assert frame["metric"].tolist() == ["fvd", "is", "own"]
+    assert frame["better"].tolist() == ["lower", "higher", "real"]
+    assert frame["signature"].tolist() == ["fvd|clips:2+2", record.signature, record.signature]
+    assert frame["estimate"].tolist() == [1.2, 2.0, 4.0]
+    assert frame[["low", "high"]].loc[[0, 2]].to_numpy().tolist() == [[0.1, 2.2], [3.8, 4.2]]
+    missing = frame.columns[frame.loc[1].isna()].tolist()
+    assert missing == ["debiased", "standard_error", "low", "high", "real", "real_error"]
+    assert frame["created"].tolist() == [pd.Timestamp("2026-01-02T03:04:05.678", tz="UTC")] * 3
+    kinds = {str(frame[name].dtype) for name in ("model", "protocol", "extractor", "metric", "method")}
+    assert kinds == {"string"}
+    assert {str(frame[name].dtype) for name in ("value", "debiased", "low", "real")} == {"float64"}
+    assert str(frame["n"].dtype) == "Int64"
+
+
+def test_frames_of_records_without_numbers_or_dates_still_join(record):
+    bare = record.model_copy(update={"scores": {"fvd": Score(float("nan"), None, None, 0)}, "created": "?"})
+    empty = record.model_copy(update={"scores": {}})
+    joined = pd.concat([one.to_frame() for one in (bare, empty, record)], ignore_index=True)
+    assert joined["created"].isna().tolist() == [True, False]
+    assert joined.dtypes.to_dict() == record.to_frame().dtypes.to_dict()
+
+
+@pytest.mark.parametrize("name", ["reference-cpu", "presets-cpu"])
+def test_published_records_load_unchanged(name):
+    folder = Path(__file__).parents[2] / "docs" / "results" / name / "records"
+    if not folder.is_dir():
+        pytest.skip("the published results are not part of this checkout")
+    for path in sorted(folder.rglob("*.json"))[::10]:
+        require_unchanged(load_record(path))
 
 
 def test_file_name_cannot_leave_the_folder(record, tmp_path):
@@ -72,7 +116,7 @@ def test_a_record_is_never_overwritten(record, tmp_path):
     path = record.save(tmp_path)
     assert record.save(tmp_path) == path, "the same record again is no other"
     other = record.model_copy(update={"details": {"role": "control"}})
-    with pytest.raises(VgbenchError, match="another record is there already"):
+    with pytest.raises(VgbenchError, match="another record already exists"):
         other.save(tmp_path)
     assert load_record(path) == record
 

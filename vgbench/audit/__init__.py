@@ -1,4 +1,5 @@
-"""Can a metric be trusted on these clips with this extractor? Damage real clips and see what it says.
+"""Can a metric be trusted on these clips and with this extractor? Damage real clips and see how it reacts.
 
-`vgbench.audit.run.audit` measures, `result` holds what was found, `terminal` and `page` show it.
+`run.audit` does the work: `halves` splits and damages the clips, `reaction` turns scores into a `result`, and
+`page` and `terminal` show it with the same `words`.
 """

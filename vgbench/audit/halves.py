@@ -1,4 +1,4 @@
-"""Two disjoint halves of the real clips, and the damage that only makes sense between halves."""
+"""Two disjoint halves of the real clips, and the damage that makes sense only between halves."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ KIND_OF: dict[str, Kind] = {
 
 
 def split_halves(source: ClipSource) -> tuple[ClipSource, ClipSource]:
-    """Split clips into (reference, other), of equal size or the other one larger by one.
+    """Split clips into a reference half and another half, which is of equal size or larger by one.
 
-    Clips are ranked by a hash of their id, so the halves do not depend on the order of listing. Lines of a
-    manifest that are windows of one file stay together.
+    Clips are ordered by a hash of their id, so the halves do not depend on the order in which they are
+    listed. Lines of a manifest that are windows of one file stay together.
     """
     ranked = sorted({_whole(clip) for clip in source.clips}, key=lambda whole: (_digest(whole), whole))
     chosen = set(ranked[: len(ranked) // 2])
@@ -38,7 +38,7 @@ def split_halves(source: ClipSource) -> tuple[ClipSource, ClipSource]:
 
 
 def only(source: ClipSource, ids: Container[str]) -> ClipSource:
-    """Keep the clips of these ids."""
+    """Keep the clips with these ids."""
     return subset(source, lambda clip: clip.id in ids)
 
 
@@ -51,9 +51,9 @@ def damage(
         name: one of `ALL_DISTORTIONS`.
         strength: in [0, 1].
         used: clips of the other half that are scored at strength 0.
-        half: all clips of the other half. "mode-drop" takes these, so that further clips of the modes that
-            remain fill the places of those that went, and the number of clips does not fall with the modes.
-        reference: clips that the reference half is scored by; "memorise" copies them.
+        half: all clips of the other half. "mode-drop" uses these, so that further clips of the remaining
+            modes take the places of those that were dropped, and the number of clips does not fall.
+        reference: clips of the reference half that are used; "memorise" copies them.
     """
     if name == MEMORISE:
         return memorise(used, reference, strength)
@@ -61,7 +61,7 @@ def damage(
 
 
 def memorise(source: ClipSource, reference: ClipSource, strength: float) -> ClipSource:
-    """Replace this share of the clips by clips of the reference, as a generator that learnt them by heart.
+    """Replace this share of the clips by clips of the reference, like a generator that has memorised them.
 
     The copies keep their ids, so the same windows are cut from them as from the originals.
     """
@@ -72,7 +72,7 @@ def memorise(source: ClipSource, reference: ClipSource, strength: float) -> Clip
 
 
 def has_modes(source: ClipSource) -> bool:
-    """Whether clips carry at least two labels."""
+    """Whether the clips have at least two different labels."""
     return len({clip.label for clip in source.clips}) > 1
 
 

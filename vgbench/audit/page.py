@@ -1,25 +1,29 @@
-"""An audit as one self-contained HTML page: no network, no script, every text escaped."""
+"""An audit as one HTML page: no network, no script, and every text escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vgbench
 from vgbench.audit import words
 from vgbench.audit.result import AuditResult, MetricAudit, Point, Reaction
+from vgbench.metrics.direction import ARROWS
 from vgbench.metrics.score import Score
-from vgbench.pages.svg import plain_label, svg
-from vgbench.pages.templates import csp_hash, templates
+from vgbench.pages.numbers import significant
+from vgbench.pages.svg import few_ticks, plain_label, svg
+from vgbench.pages.templates import render_page
+from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
 SIZE, MARGINS = (400, 250), (56, 124, 10, 26)
-"""Of a panel in pixels; the right margin holds the names of the lines."""
+"""Of a panel, in pixels; the right margin holds the names of the lines."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,9 @@ class Panel:
     baseline: Score
 
     def draw(self, axes: Axes) -> None:
-        if found := self.baseline.ends:
-            axes.axhspan(min(found), max(found), gid=".real")
-            axes.axhline(found[0], linestyle=":", linewidth=1)
+        if ends := self.baseline.ends:
+            axes.axhspan(min(ends), max(ends), gid=".undamaged")
+            axes.axhline(ends[0], linestyle=":", linewidth=1)
         named = []
         for number, reaction in enumerate(self.reactions, start=1):
             color = f".c{(number - 1) % 5 + 1}"
@@ -45,9 +49,8 @@ class Panel:
         axes.set_xlim(0, 1)
         axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.locator_params(axis="y", nbins=5)
-        axes.yaxis.set_major_formatter(lambda value, _: words.number(value))
-        named.sort(key=lambda entry: -entry[0])  # as the lines end, from the top
+        few_ticks(axes, most=5)
+        named.sort(key=lambda entry: -entry[0])  # in the order in which the lines end, from the top
         legend = axes.legend(
             handles=[line for _, _, line in named],
             loc="center left",
@@ -70,34 +73,42 @@ def _draw_line(axes: Axes, reaction: Reaction, points: Sequence[Point], color: s
     )
     (line,) = axes.plot(strengths, [e[0] for e in ends], label=plain_label(reaction.distortion), gid=color)
     for verdict in ("worse", "better"):
-        told = [(point.strength, point.score.best_estimate) for point in points if point.verdict == verdict]
-        if told:
-            axes.plot(*zip(*told, strict=True), "o", markersize=6.8, gid=f"{color}.{verdict}")
+        found = [(point.strength, point.score.best_estimate) for point in points if point.verdict == verdict]
+        if found:
+            axes.plot(*zip(*found, strict=True), "o", markersize=6.8, gid=f"{color}.{verdict}")
     return line
 
 
 def render_html(result: AuditResult) -> str:
-    """Write the page: conclusions, one plot for each metric, and every number in a table."""
-    style = resources.files("vgbench.audit").joinpath("templates", "audit.css").read_text(encoding="utf-8")
-    return (
-        templates("vgbench.audit")
-        .get_template("audit.html")
-        .render(
-            result=result,
-            metrics=[
-                (metric, _drawn(f"m{number}", metric))
-                for number, metric in enumerate(result.metrics, start=1)
-            ],
-            words=words,
-            style=style,
-            style_hash=csp_hash(style),
-            version=vgbench.__version__,
-        )
+    """Write the page: a summary, and for each metric conclusions, plots, and every number in a table."""
+    metrics = [(metric, _drawn(f"m{place}", metric)) for place, metric in enumerate(result.metrics, start=1)]
+    return render_page(
+        "vgbench.audit",
+        "audit",
+        result=result,
+        metrics=metrics,
+        words=words,
+        arrows=ARROWS,
+        significant=significant,
+        version=vgbench.__version__,
     )
 
 
+def write_audit(result: AuditResult, folder: str | Path) -> list[Path]:
+    """Write `audit.json` and `audit.html`, each completely or not at all, and return their paths.
+
+    Raises:
+        VgbenchError: the folder cannot be written to.
+    """
+    texts = {"audit.json": result.to_json(), "audit.html": render_html(result)}
+    with writing_to(folder):
+        for name, text in texts.items():
+            atomic.write_text(Path(folder) / name, text)
+    return [Path(folder) / name for name in texts]
+
+
 def panels(metric: MetricAudit) -> list[Panel]:
-    """Collect the lines of one metric: a panel for content, motion and choice of clips, as far as audited."""
+    """Collect the lines of one metric: a panel each for content, motion and choice of clips, if audited."""
     found = []
     for kind, title in words.KINDS.items():
         reactions = tuple(reaction for reaction in metric.reactions if reaction.kind == kind)
@@ -116,7 +127,7 @@ def _drawn(identity: str, metric: MetricAudit) -> list[tuple[str, str]]:
                 SIZE,
                 MARGINS,
                 f"{identity}-{number}",
-                f"{metric.title} against strength of damage; {panel.title}; the numbers are below",
+                f"{metric.title} against the strength of the damage; {panel.title}; the numbers are below",
             ),
         )
         for number, panel in enumerate(panels(metric))

@@ -1,4 +1,4 @@
-"""From scores at rising strengths to what they say of the metric. Pure: no clips, no networks."""
+"""From scores at increasing strengths to what they say about the metric, without clips and networks."""
 
 from __future__ import annotations
 
@@ -10,28 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from vgbench.audit.result import Kind, MetricAudit, Point, Reaction, Verdict
+from vgbench.metrics.direction import badness
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 from vgbench.metrics.uncertainty import difference
 
 
-def badness(score: Score, better: Better) -> float:
-    """Turn a score so that more is worse: x, −x, or |x − real|, of the best estimate x."""
-    if better == "higher":
-        return -score.best_estimate
-    if better == "real" and score.real is not None:
-        return abs(score.best_estimate - score.real)
-    return score.best_estimate
-
-
 def react(distortion: str, kind: Kind, better: Better, scores: Mapping[float, Score]) -> Reaction:
-    """Sum up one metric on one distortion.
+    """Summarise one metric on one distortion.
 
     Args:
         distortion: its name.
         kind: what it damages.
         better: direction of the metric.
-        scores: strength -> score against one and the same reference half; strength 0 is among them.
+        scores: strength -> score against the same reference half, including strength 0.
     """
     points = tuple(_point(strength, scores[strength], scores[0.0], better) for strength in sorted(scores))
     levels = _levels(points)
@@ -69,19 +61,18 @@ def summarise(
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Spearman's ρ, ties at their mean rank; None where either is constant."""
-    from scipy.stats import rankdata
+    """Spearman's ρ with ties at their mean rank; None if either is constant or not finite throughout."""
+    from scipy.stats import spearmanr
 
     if len(set(x)) < 2 or len(set(y)) < 2 or not np.isfinite([*x, *y]).all():
         return None
-    rho = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
-    return min(max(rho, -1.0), 1.0)
+    return float(spearmanr(x, y).statistic)
 
 
-def _point(strength: float, score: Score, real: Score, better: Better) -> Point:
-    """Compare one damaged half with strength 0, as if it were another set of clips (see docs/audit.md)."""
-    gap = difference(score, real, same_real=True)
-    change = badness(score, better) - badness(real, better)
+def _point(strength: float, score: Score, undamaged: Score, better: Better) -> Point:
+    """Compare a damaged half with the undamaged one as if their clips were different (see docs/audit.md)."""
+    gap = difference(score, undamaged, same_real=True)
+    change = badness(score, better) - badness(undamaged, better)
     verdict: Verdict = "same"
     if gap.interval is None:
         verdict = "same" if strength == 0 else "unknown"
@@ -106,7 +97,7 @@ def _in_errors(change: float, standard_error: float | None) -> float | None:
 
 
 def _levels(points: Sequence[Point]) -> list[float]:
-    """Badness in units of a millionth of its size or error: rounding is no reaction."""
+    """Badness in units of a millionth of its size or error, so that rounding does not count as a reaction."""
     sizes = [abs(point.badness) for point in points if math.isfinite(point.badness)]
     unit = 1e-6 * max([*sizes, points[0].score.standard_error or 0.0], default=0.0)
     if unit == 0:

@@ -1,10 +1,9 @@
-"""What an audit found: values, no behaviour beyond reading and writing them as JSON."""
+"""What an audit found: values that can be read from and written as JSON."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +11,6 @@ from pydantic import TypeAdapter, ValidationError
 from vgbench.errors import VgbenchError
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
-from vgbench.storage import atomic
 
 SCHEMA = 1
 
@@ -23,15 +21,16 @@ Verdict = Literal["same", "worse", "better", "unknown"]
 
 @dataclass(frozen=True)
 class Point:
-    """One metric on one damaged half.
+    """One metric at one strength of one distortion.
 
     Attributes:
-        strength: of the damage; 0 is real against real.
-        score: against the reference half.
-        badness: the score in the metric's unit, turned so that more is worse; see `reaction.badness`.
-        difference: the score less that at strength 0, with its 95 % interval.
-        verdict: "worse" or "better" where that interval leaves out 0; "unknown" without an interval.
-        reaction: change of badness from strength 0, in standard errors of `difference`; None without one.
+        strength: strength of the damage; 0 is the undamaged half.
+        score: of the damaged half against the reference half.
+        badness: the score in the metric's unit, oriented so that lower is better; see `direction.badness`.
+        difference: the score minus that at strength 0, with its 95 % interval.
+        verdict: "worse" or "better" if that interval excludes 0; "unknown" if there is none.
+        reaction: change of badness from strength 0, in standard errors of `difference`; None if there is
+            none.
     """
 
     strength: float
@@ -49,13 +48,13 @@ class Reaction:
     Attributes:
         distortion: its name.
         kind: what it damages.
-        points: by rising strength; the first is strength 0.
-        monotone: badness never falls as the strength rises.
-        rank_correlation: Spearman's ρ of strength and badness, strength 0 included; None where badness is
-            constant.
-        detects_from: smallest strength that is told from real, as worse, at 95 %; None if none is.
-        rewards_from: smallest strength that is told from real as *better*; None if none is.
-        sensitivity: mean `Point.reaction` over the strengths above 0; None where none is known.
+        points: in order of increasing strength; the first is strength 0.
+        monotone: whether badness never falls as the strength rises.
+        rank_correlation: Spearman's ρ of strength and badness, including strength 0; None if badness is
+            constant or not finite.
+        detects_from: smallest strength that is significantly worse than strength 0 (95 %); None if none is.
+        rewards_from: smallest strength that is significantly *better*; None if none is.
+        sensitivity: mean `Point.reaction` over the strengths above 0; None if none is known.
     """
 
     distortion: str
@@ -76,12 +75,13 @@ class MetricAudit:
         metric: name of the score.
         title: as tables print it.
         better: its direction.
-        baseline: real against real, strength 0.
+        baseline: score of the undamaged half (strength 0).
         reactions: one for each distortion.
         content_sensitivity: mean `Reaction.sensitivity` over spatial distortions, in standard errors.
         motion_sensitivity: the same over temporal distortions.
-        motion_share: motion / (content + motion), negative sensitivities counted as 0; 0 looks at frames
-            only, 1 at motion only. None where one is unknown, or neither reaches one standard error.
+        motion_share: motion / (content + motion), where negative sensitivities count as 0: a metric with 0
+            reacts to frames only, one with 1 to motion only. None if one of both is unknown, or if neither
+            reaches one standard error.
     """
 
     metric: str
@@ -95,20 +95,20 @@ class MetricAudit:
 
     @property
     def blind_to(self) -> tuple[str, ...]:
-        """Distortions never told from real as worse, and not rewarded either."""
+        """Distortions that are neither detected nor rewarded at any strength."""
         return tuple(
             r.distortion for r in self.reactions if r.detects_from is None and r.rewards_from is None
         )
 
     @property
     def rewards(self) -> tuple[str, ...]:
-        """Distortions that some strength of is told from real as better."""
+        """Distortions of which some strength is significantly better than no damage."""
         return tuple(r.distortion for r in self.reactions if r.rewards_from is not None)
 
 
 @dataclass(frozen=True)
 class Omitted:
-    """A damaged half that could not be scored, and why; by one metric, or by any where `metric` is ""."""
+    """A damaged half that `metric` could not score, or that no metric could if it is "", with the reason."""
 
     distortion: str
     strength: float
@@ -122,7 +122,7 @@ class Omitted:
 
 @dataclass(frozen=True)
 class NotAudited:
-    """A metric that these clips, or this extractor, do not allow, and why."""
+    """A metric that these clips or this extractor do not allow, with the reason."""
 
     metric: str
     reason: str
@@ -135,14 +135,14 @@ class AuditResult:
     Attributes:
         source: the real clips, as the user named them.
         protocol: name of the protocol.
-        signature: of the scores at strength 0; all others differ from it in the damage only.
-        extractor: id of the network, or None where no metric needs one.
-        reference, other: (windows, source clips) of the half that plays the real set and of the damaged one.
-        strengths: as asked for, rising, without 0.
+        signature: signature of the scores at strength 0; all others differ from it only in the damage.
+        extractor: id of the network; None if no metric needs one.
+        reference, other: (windows, source clips) of the reference half and of the half that is damaged.
+        strengths: the requested strengths, increasing, without 0.
         metrics: one for each score.
-        not_audited: metrics that were asked for and could not be made of these clips or this extractor.
+        not_audited: requested metrics that cannot be computed from these clips or with this extractor.
         omitted: what could not be scored.
-        warnings: (code, sentence) pairs about what weakens the result.
+        warnings: (warning code, sentence) pairs about what weakens the result.
         environment: versions, platform, threads.
         created: ISO 8601, UTC.
     """
@@ -162,7 +162,7 @@ class AuditResult:
     not_audited: tuple[NotAudited, ...] = ()
 
     def to_json(self) -> str:
-        """Return the result as indented JSON with a trailing newline; `deviations` of scores are left out."""
+        """Return the result as indented JSON with a trailing newline, without the `deviations` of scores."""
         return json.dumps({"schema": SCHEMA, **_plain(asdict(self))}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -171,7 +171,7 @@ class AuditResult:
 
         Args:
             text: JSON.
-            where: the file's name, for the message.
+            where: name of the file, for messages.
 
         Raises:
             VgbenchError: not JSON, not an audit, or of a schema that this version does not read.
@@ -181,7 +181,9 @@ class AuditResult:
         except json.JSONDecodeError as error:
             raise VgbenchError(f"{where}: not valid JSON ({error})", "audit again") from error
         if not isinstance(values, dict) or values.pop("schema", None) != SCHEMA:
-            raise VgbenchError(f"{where}: not an audit of schema {SCHEMA}", "written by `vgbench audit`")
+            raise VgbenchError(
+                f"{where}: not an audit of schema {SCHEMA}", "audits are written by `vgbench audit`"
+            )
         try:
             return TypeAdapter(cls).validate_python(values)
         except ValidationError as error:
@@ -190,30 +192,8 @@ class AuditResult:
             raise VgbenchError(f"{where}: damaged audit: '{key}': {first['msg']}") from error
 
 
-def write_audit(result: AuditResult, folder: str | Path) -> list[Path]:
-    """Write `audit.json` and `audit.html`, each whole or not at all; return their paths.
-
-    Raises:
-        VgbenchError: the folder cannot be written to.
-    """
-    from vgbench.audit.page import render_html
-
-    texts = {"audit.json": result.to_json(), "audit.html": render_html(result)}
-    paths = []
-    for name, text in texts.items():
-        path = Path(folder) / name
-        try:
-            atomic.write_text(path, text)
-        except OSError as error:
-            raise VgbenchError(
-                f"{path}: cannot be written ({error.strerror})", "free space there, or choose another folder"
-            ) from error
-        paths.append(path)
-    return paths
-
-
 def _plain(node: Any) -> Any:
-    """Drop the jackknife's deviations: only further tests need them, and they are most of the bytes."""
+    """Drop the jackknife's deviations, which only further tests need and which make up most of the bytes."""
     if isinstance(node, dict):
         return {key: _plain(value) for key, value in node.items() if key != "deviations"}
     return [_plain(value) for value in node] if isinstance(node, list | tuple) else node

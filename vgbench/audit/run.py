@@ -1,4 +1,4 @@
-"""`audit`, the function behind `vgbench audit`: damage half of the real clips, score it by the other half."""
+"""`audit`, behind `vgbench audit`: damage half of the real clips, and score it against the other half."""
 
 from __future__ import annotations
 
@@ -40,31 +40,32 @@ def audit(
     settings: Iterable[str] = (),
     **execution: Unpack[ExecutionOptions],
 ) -> AuditResult:
-    """Tell what metrics say of real clips that were damaged by known amounts.
+    """Measure how metrics react to real clips that were damaged by known amounts.
 
-    The clips are split into two disjoint halves. One plays the real set throughout; the other is scored as it
-    is (strength 0) and once for each distortion and strength. Features are stored, so an audit that was
-    interrupted goes on where it stopped, and one with more strengths computes those only.
+    The clips are split into two disjoint halves. One is the reference throughout; the other is scored against
+    it, first undamaged (strength 0) and then once for each distortion and strength. Features are stored: an
+    audit that was interrupted can be resumed, and one with more strengths computes only those.
 
     Args:
-        real: what `evaluate` takes, of at least twice the clips that the protocol calls for at least.
+        real: real clips, in any form that `evaluate` takes, at least twice as many as the protocol needs.
         protocol: as for `evaluate`.
-        metrics: instead of the protocol's own, such as `list(METRICS)`.
-        extractor: instead of the protocol's own.
-        distortions: some of `halves.ALL_DISTORTIONS`; those of kind "set" only for metrics that compare sets.
+        metrics: override the metrics of the protocol, for example by `list(METRICS)`.
+        extractor: overrides the extractor of the protocol.
+        distortions: some of `halves.ALL_DISTORTIONS`. Those of kind "set" are used only for metrics that
+            compare sets.
         strengths: in (0, 1].
-        clips: windows a side.
+        clips: windows per side.
         settings: `key=value` changes to the protocol.
         execution: as for `evaluate`.
 
     Returns:
-        What was found; metrics that the clips or the extractor do not allow are named in `not_audited`.
+        The result. Metrics that the clips or the extractor do not allow are named in `not_audited`.
 
     Raises:
         VgbenchError: no metric is left.
-        ConfigError: as `evaluate`, or an unknown distortion, or a strength outside (0, 1].
-        NotEnoughClips: a half has too few clips even undamaged. A distortion that leaves too few (such as
-            "speed-up" on clips that are only one window long) is omitted, with the reason.
+        ConfigError: as for `evaluate`; or an unknown distortion, or a strength outside (0, 1].
+        NotEnoughClips: a half has too few clips even without damage. A distortion that leaves too few clips
+            (such as "speed-up" on clips that are only one window long) is omitted, with the reason.
     """
     _check(distortions, strengths, clips)
     how = Execution.of(execution)
@@ -79,7 +80,7 @@ def audit(
     baseline = score(half, reference, plan, **options)
     reasons |= baseline.details.get("unscored", {})
     plan = _without(plan, reasons)
-    # The very clips that were usable, so that damage acts on what is scored and the reference stays the same.
+    # Only the clips that were used, so that damage acts on what is scored and the reference stays the same.
     reference = only(reference, {window.id for window in baseline.clips.real.windows})
     used = only(half, {window.id for window in baseline.clips.generated.windows})
 
@@ -134,10 +135,12 @@ def _check(distortions: Sequence[str], strengths: Sequence[float], clips: int) -
         if name not in ALL_DISTORTIONS:
             raise unknown_name("distortion", name, ALL_DISTORTIONS)
     if not distortions:
-        raise ConfigError("no distortion is named", f"some of {', '.join(ALL_DISTORTIONS)}")
+        raise ConfigError("no distortion is named", f"name some of {', '.join(ALL_DISTORTIONS)}")
     for strength in strengths:
         if not 0 < strength <= 1:
-            raise ConfigError(f"strength {strength:g}: must be above 0 and at most 1", "0 is always measured")
+            raise ConfigError(
+                f"strength {strength:g}: must be above 0 and at most 1", "strength 0 is always measured"
+            )
     if not strengths:
         raise ConfigError("no strength is given", "for example 0.2,0.6,1")
     if clips < 2:
@@ -150,7 +153,7 @@ def _resize(plan: Protocol, clips: int) -> Protocol:
 
 
 def _without(plan: Protocol, reasons: Mapping[str, str]) -> Protocol:
-    """Leave out metrics that cannot be made.
+    """Leave out metrics that cannot be computed.
 
     Raises:
         VgbenchError: none is left.
@@ -160,7 +163,7 @@ def _without(plan: Protocol, reasons: Mapping[str, str]) -> Protocol:
         metric, reason = next(iter(reasons.items()))
         raise VgbenchError(
             f"no metric is left to audit; {metric}: {reason}",
-            "other --metrics, or an --extractor that gives what they need",
+            "choose other --metrics, or an --extractor that provides what they need",
         )
     return plan.model_copy(update={"metrics": left})
 
@@ -168,24 +171,24 @@ def _without(plan: Protocol, reasons: Mapping[str, str]) -> Protocol:
 def _audits(
     metric: Metric, baseline: Record, found: Mapping[str, Mapping[float, Mapping[str, Score]]]
 ) -> Iterable[MetricAudit]:
-    """Sum up every score that one metric gives, over the distortions that could be scored.
+    """Summarise every score that one metric gives, over the distortions that could be scored.
 
-    To a metric of single clips, damage to the choice of clips is only another draw of real clips.
+    For a metric of single clips, damage to the choice of clips would only be another draw of real clips.
     """
-    foreign = {"set"} if metric.per_clip else set()
+    skipped_kinds = {"set"} if metric.per_clip else set()
     for name, better in metric.directions.items():
         reactions = [
             react(distortion, KIND_OF[distortion], better, by)
             for distortion, scores in found.items()
             if len(by := {s: of[name] for s, of in scores.items() if name in of}) > 1
-            and KIND_OF[distortion] not in foreign
+            and KIND_OF[distortion] not in skipped_kinds
         ]
         title = metric.title if len(metric.directions) == 1 else name
         yield summarise(name, title, better, baseline.scores[name], reactions)
 
 
 def _shared_bytes(baseline: Record) -> Iterable[tuple[str, str]]:
-    """Equal files in both halves make real against real look better than it is."""
+    """Equal files in both halves make the score at strength 0 look better than it is."""
     sides = baseline.clips
     both = {w.sha256 for w in sides.generated.windows} & {w.sha256 for w in sides.real.windows}
     if both:
@@ -193,7 +196,7 @@ def _shared_bytes(baseline: Record) -> Iterable[tuple[str, str]]:
 
 
 class _Steps:
-    """Joins the progress of many evaluations into one stage, counted in windows."""
+    """Combines the progress of many evaluations into one stage, counted in windows."""
 
     def __init__(self, progress: Progress, evaluations: int, windows: int) -> None:
         self._progress, self._windows, self._done = progress, windows, 0

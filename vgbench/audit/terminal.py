@@ -1,4 +1,4 @@
-"""An audit as tables for the terminal: one for each metric, then one that sums up."""
+"""An audit as tables for the terminal: one for each metric, and then a summary."""
 
 from __future__ import annotations
 
@@ -6,83 +6,62 @@ from typing import TYPE_CHECKING
 
 from vgbench.audit import words
 from vgbench.audit.result import AuditResult, MetricAudit
+from vgbench.metrics.direction import ARROWS
+from vgbench.pages.numbers import MISSING, significant
+from vgbench.pages.terminal import TerminalTable, safe_text
+from vgbench.pages.text_table import TextTable, text_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
 
 
 def audit_tables(result: AuditResult) -> RenderableType:
-    """Lay out the whole audit; what matters most comes last, where the reader's prompt is."""
-    from rich.console import Group
+    """Lay out the whole audit; the summary comes last, where it is visible when the command ends."""
+    from rich.console import Group as Stack
     from rich.text import Text
 
     parts: list[RenderableType] = []
     for metric in result.metrics:
-        real = f"{words.number(metric.baseline.best_estimate)} {words.interval(metric.baseline.interval)}"
-        parts.append(Text(f"{_heading(metric)}   real against real: {real}", style="bold"))
-        parts.append(_metric(metric, result.strengths))
+        baseline = metric.baseline
+        undamaged = f"{significant(baseline.best_estimate)} {words.interval(baseline.interval)}"
+        parts.append(safe_text(f"{_heading(metric)}   undamaged: {undamaged}", "bold"))
+        parts.append(TerminalTable(_metric(metric, result.strengths), front=1, words=(0,)))
     parts.append(Text(words.LEGEND + "\n", style="dim"))
-    parts.append(Text("Standard errors by which damage makes a metric worse, on average", style="bold"))
-    parts.append(_summary(result))
+    parts.append(Text("Mean increase of badness under damage, in standard errors", style="bold"))
+    parts.append(TerminalTable(_summary(result), front=1, words=(0, 4, 5)))
     for reason in dict.fromkeys(entry.reason for entry in result.not_audited):
         names = tuple(entry.metric for entry in result.not_audited if entry.reason == reason)
-        parts.append(Text(_printable(f"not audited: {words.listed(names)}: {reason}")))
+        parts.append(safe_text(f"not audited: {words.listed(names)}: {reason}"))
     for metric in result.metrics:
         verdict = words.copying(metric)
         if verdict is not None:
-            parts.append(Text(f"{_printable(metric.metric)} {verdict}"))
-    return Group(*parts)
+            parts.append(safe_text(f"{metric.metric} {verdict}"))
+    return Stack(*parts)
 
 
-def _metric(metric: MetricAudit, strengths: tuple[float, ...]) -> Table:
-    table = _table()
-    table.add_column("distortion", no_wrap=True)
-    for strength in strengths:
-        table.add_column(f"{strength:g}", justify="right")
-    table.add_column("ρ", justify="right")
-    table.add_column("from", justify="right")
+def _metric(metric: MetricAudit, strengths: tuple[float, ...]) -> TextTable:
+    rows = []
     for reaction in metric.reactions:
         cells = {point.strength: words.estimate(point) for point in reaction.points}
-        table.add_row(
-            reaction.distortion,
-            *(cells.get(strength, "–") for strength in strengths),
-            words.order(reaction),
-            words.detection(reaction),
-        )
-    return table
+        scores = (cells.get(strength, MISSING) for strength in strengths)
+        rows.append(((reaction.distortion, *scores, words.order(reaction), words.detection(reaction)), False))
+    return text_table(("distortion", *(f"{strength:g}" for strength in strengths), "ρ", "from"), rows)
 
 
-def _summary(result: AuditResult) -> Table:
-    table = _table()
-    table.add_column("metric", no_wrap=True)
-    for name in ("content", "motion", "share"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("blind to", overflow="fold")
-    table.add_column("rewards", overflow="fold")
+def _summary(result: AuditResult) -> TextTable:
+    rows = []
     for metric in result.metrics:
-        table.add_row(
+        texts = (
             _heading(metric),
-            words.number(metric.content_sensitivity, 3),
-            words.number(metric.motion_sensitivity, 3),
-            words.number(metric.motion_share, 2),
+            significant(metric.content_sensitivity, 3),
+            significant(metric.motion_sensitivity, 3),
+            significant(metric.motion_share, 2),
             words.listed(metric.blind_to),
             words.listed(metric.rewards),
         )
-    return table
+        rows.append((texts, False))
+    return text_table(("metric", "content", "motion", "share", "blind to", "rewards"), rows)
 
 
 def _heading(metric: MetricAudit) -> str:
-    return f"{_printable(metric.metric)} {words.ARROWS[metric.better]}"
-
-
-def _printable(text: str) -> str:
-    """Replace control characters: the name of a user's metric must not drive the terminal."""
-    return "".join(char if char.isprintable() else "�" for char in text)
-
-
-def _table() -> Table:
-    from rich import box
-    from rich.table import Table
-
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    return f"{metric.metric} {ARROWS[metric.better]}"

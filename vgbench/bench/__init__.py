@@ -1,5 +1,5 @@
-"""`vgbench bench`: a suite in, a trained, sampled, scored and ranked grid out. Importing it imports no torch.
+"""`vgbench bench`: train, sample, score and rank the grid of a suite. Importing it does not import torch.
 
-`suite` is the file, `cells` the grid that it stands for, `work` what is done for one cell, `processes` who
-does it, `run` the whole, `summary` what the finished table says.
+`suite` reads the file, `cells` expands it to the grid, `work` does the work for one cell, `processes` shares
+cells out over processes, `run` plans and runs the whole, and `summary` analyses the finished table.
 """

@@ -1,44 +1,43 @@
-"""A suite → its cells: every row of the table, each with the config, the data and a key of its own."""
+"""From a suite to its cells: every row of the table, with its config, its data and a key of its own."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from vgbench.bench.suite import Evaluation, Models, Overrides, Suite
-from vgbench.config import Config, parse, read_yaml, with_overrides
+from vgbench.bench.suite import Evaluation, ModelGrid, Overrides, Suite
+from vgbench.config import parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.choices import resolve_protocol
 from vgbench.presets import preset_path
 from vgbench.protocol import Protocol
-from vgbench.records.record import Record, find_records, load_record
+from vgbench.records.record import Record, content_hash, file_name, find_records, load_record
 from vgbench.training.config import MAY_CHANGE, TrainConfig
 
 DOES_NOT_MATTER = {key for key in MAY_CHANGE if "." not in key} - {"steps", "micro_batch"}
-"""Keys of a training config that do not change what the weights become; "data" is named apart.
+"""Keys of a training config that do not change the weights; "data" is part of the key separately.
 
-Those within others, the learning rates, may change in a resumed run and do change its weights.
+Nested keys, that is, the learning rates, may be changed when a run is resumed, but do change its weights.
 """
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of the table, to be trained or only to be scored.
+    """One row of the table, which is trained and scored, or only scored.
 
     Attributes:
         name: unique in the suite.
         model: its name in tables.
         data: name of the data set.
         role: see `vgbench.leaderboard.ranking.Role`.
-        config: of training; None for rows of reference.
-        source: of rows of reference; None for trained ones.
-        facts: preset, loss, motion and seed of trained ones, for the summary.
+        config: config of the training; None for rows that are not trained.
+        source: source of the clips; None for rows that are trained.
+        coordinates: position of a trained row in the grid, for the summary: preset, loss, motion, model and
+            seed.
     """
 
     name: str
@@ -47,39 +46,39 @@ class Cell:
     role: Literal["model", "real", "control"]
     config: TrainConfig | None
     source: str | None
-    facts: Mapping[str, str | int]
+    coordinates: Mapping[str, str | int]
 
     @property
     def steps(self) -> int:
-        """Generator steps of training; 0 for rows of reference."""
+        """Generator steps of the training; 0 for rows that are not trained."""
         return (self.config.steps or 0) if self.config else 0
 
 
 def protocol_of(evaluation: Evaluation) -> Protocol:
-    """The protocol of one entry of a suite with its changes, and with what its metrics must be read beside.
+    """The protocol of one entry of a suite, with its changes and with the companions of its metrics.
 
     Raises:
-        ConfigError: unknown protocol, metric or key, or a value that is not allowed.
+        ConfigError: an unknown protocol, metric or key, or a value that is not allowed.
     """
     settings = [f"{key}={json.dumps(value)}" for key, value in evaluation.settings.items()]
     return resolve_protocol(evaluation.protocol, evaluation.metrics, evaluation.extractor, settings)
 
 
 def expand(suite: Suite) -> list[Cell]:
-    """Spell out all cells: rows of reference first, then models seed by seed, so that a table fills evenly.
+    """Expand a suite to its cells: rows that are not trained first, then the models, seed by seed.
 
-    Cells that several grids have in common are one cell.
+    In this order the table fills up evenly. A cell that several grids have in common occurs once.
 
     Raises:
-        ConfigError: a config or protocol that does not hold together, or two different cells of one name.
+        ConfigError: a config or protocol is not valid, or two different cells have the same name.
     """
     for evaluation in suite.evaluations:
         protocol_of(evaluation)
     cells: dict[str, Cell] = {}
-    for cell in (*_references(suite), *sorted(_models(suite), key=lambda one: one.facts["seed"])):
+    for cell in (*_references(suite), *sorted(_models(suite), key=lambda one: one.coordinates["seed"])):
         if cells.setdefault(cell.name, cell) != cell:
             raise ConfigError(
-                f"suite {suite.name}: two grids make '{cell.name}', and not alike",
+                f"suite {suite.name}: two grids contain '{cell.name}', but with different settings",
                 "give both the same steps, settings and role, or different presets",
             )
     return list(cells.values())
@@ -88,7 +87,7 @@ def expand(suite: Suite) -> list[Cell]:
 def _references(suite: Suite) -> Iterator[Cell]:
     for row in suite.references:
         for data in row.data or suite.data:
-            yield Cell(f"{data}/{_slug(row.name)}", row.name, data, row.role, None, row.source, {})
+            yield Cell(f"{data}/{_file_name(row.name)}", row.name, data, row.role, None, row.source, {})
 
 
 def _models(suite: Suite) -> Iterator[Cell]:
@@ -101,20 +100,20 @@ def _models(suite: Suite) -> Iterator[Cell]:
             named = [Path(preset).stem] if len(grid.presets) > 1 or not (loss or motion) else []
             model = " ".join([*named, *filter(None, (motion, loss))])
             row = f"{model}, seed {seed}" if several_seeds else model
-            facts: dict[str, str | int] = {
+            coordinates: dict[str, str | int] = {
                 "preset": Path(preset).stem,
                 "loss": loss or config.loss.name,
                 "motion": motion or config.generator.motion.name,
                 "model": model,
                 "seed": seed,
             }
-            yield Cell(f"{data}/{_slug(row)}", row, data, grid.role, config, None, facts)
+            yield Cell(f"{data}/{_file_name(row)}", row, data, grid.role, config, None, coordinates)
 
 
 def _config(
-    suite: Suite, grid: Models, preset: str, loss: str | None, motion: str | None, seed: int
+    suite: Suite, grid: ModelGrid, preset: str, loss: str | None, motion: str | None, seed: int
 ) -> TrainConfig:
-    """Preset, then the suite's settings, the loss, the motion module, the grid's settings."""
+    """Apply to a preset the suite's settings, the loss, the motion module and the grid's settings."""
     path = Path(preset) if preset.endswith((".yaml", ".yml")) else preset_path(preset)
     values = read_yaml(path)
     layers: list[Overrides] = [suite.settings]
@@ -129,8 +128,8 @@ def _config(
     config = parse(TrainConfig, values, where)
     if config.generator.first_frame:
         raise ConfigError(
-            f"{where}: a model that continues first frames does not compare with models that get none",
-            "train and score it by itself: vgbench train, sample --first-frame, eval",
+            f"{where}: a model that continues first frames is not comparable with models that get none",
+            "train and score it separately: vgbench train, sample --first-frame, eval",
         )
     return config
 
@@ -142,18 +141,18 @@ def _apply(values: dict[str, Any], layer: Overrides) -> dict[str, Any]:
     return values | {key: [*values.get(key, []), *value] for key, value in added.items()}
 
 
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")
+def _file_name(name: str) -> str:
+    return file_name(name, longest=None)  # cutting a name could make two cells one
 
 
 def model_key(config: TrainConfig) -> str:
-    """Equal for configs whose training step costs the same."""
-    return _digest(config, {"steps", "seed"} | DOES_NOT_MATTER)
+    """A key that is equal for configs whose training step takes equally long."""
+    return _training_key(config, {"steps", "seed"} | DOES_NOT_MATTER)
 
 
 def score_key(suite: Suite, cell: Cell, evaluation: Evaluation) -> str:
-    """Everything that a score of this cell depends on, but for the bytes of the data."""
-    return _hash(
+    """A key of everything that a score of this cell depends on, except for the bytes of the data."""
+    return _key(
         {
             **_made_from(suite, cell),
             "model": cell.model,
@@ -164,32 +163,32 @@ def score_key(suite: Suite, cell: Cell, evaluation: Evaluation) -> str:
 
 
 def folder_name(suite: Suite, cell: Cell) -> str:
-    """Of a cell's run and clips: its name, and what both depend on. Other settings make others."""
-    return f"{cell.name}-{_hash(_made_from(suite, cell))[:8]}"
+    """Name of the folder for the run and the clips of a cell; different settings have different folders."""
+    return f"{cell.name}-{_key(_made_from(suite, cell))[:8]}"
 
 
 def _made_from(suite: Suite, cell: Cell) -> dict[str, Any]:
-    """Everything that the clips of a cell depend on, but for the bytes of the data."""
+    """Everything that the clips of a cell depend on, except for the bytes of the data."""
     data = suite.data[cell.data]
     built_in = [spec for spec in (data.train, data.test) if spec and spec.startswith("builtin:")]
     return {
         "data": [cell.data, data.test_share, *built_in],
         "source": cell.source,
-        "training": cell.config and _digest(cell.config, DOES_NOT_MATTER),
+        "training": cell.config and _training_key(cell.config, DOES_NOT_MATTER),
         "sampling": suite.sampling.model_dump(mode="json") if cell.config else None,
     }
 
 
-def _digest(config: Config, without: Iterable[str]) -> str:
-    return _hash(config.model_dump(mode="json", exclude=set(without)))
+def _training_key(config: TrainConfig, without: Iterable[str]) -> str:
+    return _key(config.model_dump(mode="json", exclude=set(without)))
 
 
-def _hash(parts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+def _key(parts: Mapping[str, Any]) -> str:
+    return content_hash(parts)[:16]
 
 
 def recorded(folder: Path) -> dict[str, Record]:
-    """Score key -> record, for all records of a suite below `folder`.
+    """Score key -> record, for all records of a suite in `folder`.
 
     Raises:
         VgbenchError: a record is damaged.

@@ -1,4 +1,4 @@
-"""Work shared out over processes, so that a failure or a full memory takes down one item and no other."""
+"""Work shared out over processes, so that a crash or a lack of memory costs one item and no other."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SECONDS_TO_STOP = 120
-"""How long a process may take over its checkpoint when it is asked to stop."""
+"""How long a process may take to write its checkpoint when it is asked to stop."""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Result]):
-    """How one item ended: with a result, or with a reason why there is none.
+    """Outcome for one item: a result, or the reason why there is none.
 
     Attributes:
-        index: of the item.
-        result: what the function returned; None where it failed.
-        error: one sentence; "" where it did not fail.
-        trace: of an error that is not the user's to mend.
+        index: position of the item.
+        result: what the function returned; None if it failed.
+        error: one sentence; "" if it did not fail.
+        trace: traceback of an error that the user cannot correct.
     """
 
     index: int
@@ -55,17 +55,17 @@ def over_processes(
     progress: Callable[[int, int, str, int, int], None],
     deadline: float | None = None,
 ) -> Iterator[Outcome[Result]]:
-    """Apply `function` to all items in up to `jobs` processes; yields outcomes in the order they come.
+    """Apply `function` to all items in up to `jobs` processes, and yield outcomes in the order of completion.
 
-    A process that dies costs its item and no other. When the iterator is left or the deadline passes,
-    processes are asked to stop (SIGTERM, on which a trainer writes its checkpoint).
+    A process that dies costs its item and no other. When the iterator is closed or the deadline passes, the
+    processes are asked to stop by SIGTERM, upon which a trainer writes its checkpoint.
 
     Args:
-        function: importable; gets an item and a callback (stage, done, total).
-        items: picklable.
-        jobs: processes, of one thread each (see `_one_thread`).
+        function: an importable function of an item and a callback (stage, done, total).
+        items: picklable values.
+        jobs: number of processes, with one thread each (see `_one_thread`).
         progress: called as (job, index, stage, done, total).
-        deadline: `time.monotonic()` at which nothing goes on; items under way then have no outcome.
+        deadline: value of `time.monotonic()` at which all work stops; unfinished items have no outcome.
     """
     context = multiprocessing.get_context("spawn")
     workers: list[_Worker] = []
@@ -123,7 +123,7 @@ def _ending(code: int | None) -> str:
 def _stop(workers: Sequence[_Worker]) -> None:
     for worker in workers:
         if worker.index is None:
-            worker.pipe.close()  # idle: it ends by itself
+            worker.pipe.close()  # it is idle and ends by itself
         elif worker.process.is_alive():
             worker.process.terminate()
     for worker in workers:
@@ -136,7 +136,7 @@ def _stop(workers: Sequence[_Worker]) -> None:
 
 
 def _drain(worker: _Worker) -> None:
-    """Read on until the process has ended, so that it never waits for a full pipe."""
+    """Read until the process has ended, so that a full pipe never blocks it."""
     limit = time.monotonic() + SECONDS_TO_STOP
     with suppress(EOFError, OSError):
         while worker.index is not None and worker.pipe.poll(max(0.0, limit - time.monotonic())):
@@ -146,10 +146,10 @@ def _drain(worker: _Worker) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Processes begun inside compute with one thread, unless the user's environment has an opinion.
+    """Let processes that are started inside compute with one thread, unless the environment says otherwise.
 
     Small models gain little from a second thread, and threads that wait for each other on busy cores are many
-    times slower. numpy and torch read this once, when they are loaded.
+    times slower. numpy and torch read these variables once, when they are loaded.
     """
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     added = {name: "1" for name in names if name not in os.environ}
@@ -162,7 +162,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, function: Callable[[Any, Progress], Any]) -> None:
-    """The life of a process: take an item, send what comes of it, until nobody listens."""
+    """Main loop of a process: receive an item and send its outcome, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which asks to stop
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -171,15 +171,15 @@ def _serve(pipe: Connection, function: Callable[[Any, Progress], Any]) -> None:
         while True:
             item = pipe.recv()
             try:
-                outcome = Outcome(0, function(item, lambda *facts: pipe.send(facts)))
+                outcome = Outcome(0, function(item, lambda *progress: pipe.send(progress)))
             except VgbenchError as error:
                 outcome = Outcome(0, None, error.message)
-            except Exception as error:  # noqa: BLE001  reported by the parent, with the trace
+            except Exception as error:  # noqa: BLE001  the parent reports it with the trace
                 outcome = Outcome(0, None, f"{type(error).__name__}: {error}", traceback.format_exc())
             pipe.send(outcome)
 
 
 def _follow(parent: Any) -> None:
-    """End with the parent, also when it was killed: else an orphan would train on and hold its run's lock."""
+    """End with the parent, even if it was killed: an orphan would train on and hold the lock of its run."""
     parent.join()
     os._exit(1)

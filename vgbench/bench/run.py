@@ -1,4 +1,4 @@
-"""`make_plan` and `run_plan`: what a suite stands for, what it will cost, the work, the tables."""
+"""`make_plan` and `run_plan`: the cells of a suite, the time they will take, the work, and the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from vgbench.bench.cells import Cell, expand, model_key, recorded
 from vgbench.bench.processes import over_processes
 from vgbench.bench.suite import Suite
-from vgbench.bench.summary import write_summary
 from vgbench.bench.work import Task, do, steps_done, tasks_left, time_step
 from vgbench.device import device_of
 from vgbench.errors import VgbenchError
@@ -22,15 +21,15 @@ from vgbench.storage import atomic
 
 @dataclass(frozen=True)
 class Plan:
-    """What a suite stands for, and how much of it is left.
+    """The cells of a suite, and how much of them is left.
 
     Attributes:
-        suite: as read.
+        suite: the suite.
         work: folder for runs, checkpoints and clips.
         results: folder for records, leaderboard and summary.
         cells: all rows.
-        tasks: those that lack a record, and whose data is given.
-        missing: data sets that are not given -> the number of rows that wait for them.
+        tasks: the rows that lack a record and whose data set is given.
+        missing: data set that is not given -> number of rows that need it.
         step_seconds: model key -> measured seconds of one training step.
     """
 
@@ -47,7 +46,7 @@ class Plan:
         return self.results / "records"
 
     def training_seconds(self, task: Task) -> float:
-        """Seconds that are left of a cell's training, 0 where its step was not timed."""
+        """Seconds of training that are left for a cell; 0 if its step was not timed."""
         if task.cell.config is None:
             return 0.0
         left = task.cell.steps - steps_done(task.folder)
@@ -55,15 +54,15 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class State:
-    """Where a bench is; what the progress callback receives.
+class BenchProgress:
+    """Progress of a bench, as the callback receives it.
 
     Attributes:
-        finished: cells with all their records.
-        total: cells of the plan.
-        share: of the remaining work that is done, in [0, 1], weighted by measured step times.
+        finished: number of cells with all their records.
+        total: number of cells of the plan.
+        share: share of the remaining work that is done, in [0, 1], weighted by measured step times.
         now: job -> (cell, stage, done, total).
-        message: a cell that has just ended, in one line; "" otherwise.
+        message: one line about a cell that has just ended; "" otherwise.
     """
 
     finished: int
@@ -74,15 +73,15 @@ class State:
 
 
 @dataclass
-class Ending:
-    """How a bench ended.
+class BenchResult:
+    """What a bench achieved.
 
     Attributes:
-        done: cells that were finished now.
-        left: cells that a later run has to finish.
+        done: number of cells that were finished.
+        left: number of cells that are left for a later run.
         failed: cell -> reason.
-        traces: cell -> traceback of errors that are not the user's to mend.
-        written: tables and the summary.
+        traces: cell -> traceback of an error that the user cannot correct.
+        written: files with the tables and the summary.
     """
 
     done: int = 0
@@ -93,15 +92,15 @@ class Ending:
 
 
 GUESSED_SCORING_SECONDS = 20.0
-"""Of one evaluation, for the share of the work that is done, until a record says better."""
+"""Assumed duration of one evaluation for the progress display, until a record gives a better value."""
 
 
 def make_plan(suite: Suite, work: Path | None = None, results: Path | None = None) -> Plan:
-    """Spell out a suite and look at what is there already. Opens no data.
+    """Expand a suite and find out what exists already, without opening any data.
 
     Raises:
-        ConfigError: a cell whose config does not hold together.
-        VgbenchError: a damaged record.
+        ConfigError: the config of a cell is not valid.
+        VgbenchError: a record is damaged.
     """
     work = work or Path("bench") / suite.name
     results = results or Path(suite.results or f"results/{suite.name}")
@@ -126,12 +125,10 @@ def _read_timings(work: Path) -> dict[str, float]:
 
 
 def measure_steps(plan: Plan, jobs: int, progress: Progress) -> Plan:
-    """Time a few steps of each distinct model that is left and has not been timed yet; kept for next time.
+    """Time a few training steps of each distinct model that is left and not timed yet, and store the times.
 
-    As many processes time at once as will train, so that the times are those of the real run.
-
-    Raises:
-        VgbenchError: a model that cannot make a step.
+    As many processes are used at once as for training, so that the times are those of the real run. A model
+    that cannot be timed is left out; its failure is reported when its cell is run.
     """
     configs = {
         model_key(task.cell.config): task.cell.config for task in plan.tasks if task.cell.config is not None
@@ -140,7 +137,7 @@ def measure_steps(plan: Plan, jobs: int, progress: Progress) -> Plan:
     seconds = dict(plan.step_seconds)
     for outcome in over_processes(time_step, list(unknown.values()), jobs, lambda *_: None):
         key = list(unknown)[outcome.index]
-        if outcome.result is not None:  # what fails here fails again, and is reported, in its cell
+        if outcome.result is not None:
             seconds[key] = outcome.result
         progress("timing steps", len(seconds), len(configs.keys() | plan.step_seconds.keys()))
         atomic.write_text(plan.work / "timings.json", json.dumps(seconds, indent=1) + "\n")
@@ -151,31 +148,31 @@ def run_plan(
     plan: Plan,
     jobs: int = 1,
     minutes: float | None = None,
-    progress: Callable[[State], None] | None = None,
-) -> Ending:
-    """Finish what is left, as far as `minutes` allow, and write the tables of what there is.
+    progress: Callable[[BenchProgress], None] | None = None,
+) -> BenchResult:
+    """Do what is left, as far as `minutes` allow, and write the tables of all records.
 
     Args:
-        plan: of `make_plan`.
-        jobs: cells at once, each in a process of its own with one thread.
-        minutes: stop after so long; trainers write their checkpoint, and the next run goes on from there.
-        progress: called whenever something moves.
+        plan: from `make_plan`.
+        jobs: number of cells at a time, each in a process of its own with one thread.
+        minutes: stop after this time; trainers write their checkpoint, from which the next run continues.
+        progress: called whenever there is progress.
 
     Raises:
         VgbenchError: the results cannot be written.
     """
-    ending = Ending()
+    result = BenchResult()
     scoring = scoring_seconds(plan) or GUESSED_SCORING_SECONDS
     training = [plan.training_seconds(task) for task in plan.tasks]
     weights = [scoring + seconds for seconds in training]
     shares = [0.0] * len(weights)
     now: dict[int, tuple[str, str, int, int]] = {}
-    begun = len(plan.cells) - len(plan.tasks) - sum(plan.missing.values())
+    finished = len(plan.cells) - len(plan.tasks) - sum(plan.missing.values())
 
     def tell(message: str = "") -> None:
         if progress is not None:
             share = sum(w * s for w, s in zip(weights, shares, strict=True)) / max(sum(weights), 1e-9)
-            progress(State(begun + ending.done, len(plan.cells), share, now, message))
+            progress(BenchProgress(finished + result.done, len(plan.cells), share, now, message))
 
     def moved(job: int, index: int, stage: str, done: int, total: int) -> None:
         now[job] = (plan.tasks[index].cell.name, stage, done, total)
@@ -189,23 +186,25 @@ def run_plan(
     for outcome in over_processes(do, plan.tasks, jobs, moved, deadline):
         name = plan.tasks[outcome.index].cell.name
         if outcome.error:
-            ending.failed[name] = outcome.error
+            result.failed[name] = outcome.error
             if outcome.trace:
-                ending.traces[name] = outcome.trace
+                result.traces[name] = outcome.trace
             tell(f"{name}: failed: {outcome.error}")
         elif outcome.result:
-            ending.done += 1
+            result.done += 1
             shares[outcome.index] = 1.0
             tell(f"{name}: done")
-    ending.left = len(plan.tasks) - ending.done - len(ending.failed)
-    ending.written = write_tables(plan)
-    return ending
+    result.left = len(plan.tasks) - result.done - len(result.failed)
+    result.written = write_tables(plan)
+    return result
 
 
 def write_tables(plan: Plan) -> list[Path]:
-    """Leaderboard and summary of the records that there are; [] while there is none."""
+    """Write leaderboard and summary, and return the files; none while there are no records."""
     if not recorded(plan.records):
         return []
+    from vgbench.bench.summary import write_summary
+
     suite = plan.suite
     written = write_report(
         [plan.records], plan.results, ("html", "md", "csv"), primary=suite.primary, title=suite.title
@@ -214,13 +213,13 @@ def write_tables(plan: Plan) -> list[Path]:
 
 
 def scoring_seconds(plan: Plan) -> float:
-    """Mean seconds of one evaluation among the records that there are; 0 while there is none."""
+    """Mean duration of one evaluation according to the records, in seconds; 0 while there are none."""
     found = [record.seconds["total"] for record in recorded(plan.records).values()]
     return sum(found) / len(found) if found else 0.0
 
 
 def describe(plan: Plan) -> list[tuple[str, str]]:
-    """One line a cell: its name, and what is left of it."""
+    """For each cell: its name, and what is left to do for it."""
     left: dict[str, Task] = {task.cell.name: task for task in plan.tasks}
     lines = []
     for cell in plan.cells:
@@ -239,14 +238,14 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
 
 
 def estimate(plan: Plan, jobs: int) -> str:
-    """What is left to do, in words."""
+    """Say in words how much is left to do."""
     timed: Sequence[float] = [plan.training_seconds(task) for task in plan.tasks]
     scoring = scoring_seconds(plan)
     hours = (sum(timed) + len(plan.tasks) * scoring) / 3600
     text = f"{len(plan.tasks)} of {len(plan.cells)} rows to do"
     if sum(timed):
         text += f", about {hours:.2f} hours of one core, {hours / jobs:.2f} with --jobs {jobs} on free cores"
-        text += "" if scoring else " (scoring not counted: none has been timed yet)"
+        text += "" if scoring else " (without scoring, which has not been timed yet)"
     return text
 
 
@@ -254,14 +253,14 @@ def require_ready(plan: Plan) -> None:
     """Make sure that there is something to do, and a device to do it on.
 
     Raises:
-        ConfigError: the suite's device is not there.
-        VgbenchError: every row waits for data that was not given.
+        ConfigError: the device of the suite does not exist.
+        VgbenchError: every row needs data that are not given.
     """
     device_of(plan.suite.device)
     if plan.missing and sum(plan.missing.values()) == len(plan.cells):
         name = next(iter(plan.missing))
         about = plan.suite.data[name].about
         raise VgbenchError(
-            f"suite {plan.suite.name}: no row has its data ({', '.join(plan.missing)})",
+            f"suite {plan.suite.name}: the data of every row are missing ({', '.join(plan.missing)})",
             f"--data {name}=PATH{'; ' + about if about else ''}",
         )

@@ -1,4 +1,4 @@
-"""The two sides of a data set: what is trained on, and what everything is scored against."""
+"""The two splits of a data set: the clips to train on, and the clips to score against."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Literal
 
-from vgbench.bench.suite import Data
+from vgbench.bench.suite import SuiteData
 from vgbench.clips import open_source, subset
 from vgbench.clips.clip import ClipSource
 from vgbench.clips.distortions import distort, parse_distortion
 from vgbench.errors import ConfigError
 
-Side = Literal["train", "test"]
+SplitName = Literal["train", "test"]
 
 
-def open_side(name: str, data: Data, side: Side) -> ClipSource:
-    """Open one side of a data set. Its name in records is `NAME/SIDE`, which no machine's paths are part of.
+def open_split(name: str, data: SuiteData, split: SplitName) -> ClipSource:
+    """Open one split of a data set. Records call it `NAME/SPLIT`, so they contain no path of the machine.
 
     Raises:
-        ConfigError: the user has not said where it is.
-        VgbenchError: nothing there that can be opened.
+        ConfigError: the user has not said where the data set is.
+        VgbenchError: it cannot be opened.
     """
     if data.train is None:
         raise ConfigError(f"data '{name}' is not given", f"--data {name}=PATH; {data.about}".rstrip("; "))
-    if side == "test" and data.test not in (None, "train"):
+    if split == "test" and data.test not in (None, "train"):
         source = open_source(data.test, default_split="test")
     else:
         source = open_source(data.train)
         if data.test is None:
             kept = held_back(source, data.test_share)
-            source = subset(source, lambda clip: (clip.id in kept) == (side == "test"))
-    return source if source.name.startswith("builtin:") else replace(source, name=f"{name}/{side}")
+            source = subset(source, lambda clip: (clip.id in kept) == (split == "test"))
+    return source if source.name.startswith("builtin:") else replace(source, name=f"{name}/{split}")
 
 
 def held_back(source: ClipSource, share: float) -> set[str]:
-    """Ids of the last clips of each class, in the order of their ids: one or more, and never all of them."""
+    """Ids of the last clips of each class, ordered by id: at least one, but never all of a class."""
     classes: dict[str | None, list[str]] = defaultdict(list)
     for clip in source.clips:
         classes[clip.label].append(clip.id)
@@ -43,11 +43,11 @@ def held_back(source: ClipSource, share: float) -> set[str]:
     return {id_ for label, ids in classes.items() for id_ in sorted(ids)[len(ids) - counts[label] :]}
 
 
-def open_reference(spec: str, name: str, data: Data) -> ClipSource:
-    """Open the source of a row of reference: a side by its name, either of them damaged, or anything else."""
+def open_untrained(spec: str, name: str, data: SuiteData) -> ClipSource:
+    """Open the clips of an untrained row: a split by its name, a damaged split, or any other source."""
     if spec in ("train", "test"):
-        return open_side(name, data, "train" if spec == "train" else "test")
+        return open_split(name, data, "train" if spec == "train" else "test")
     if spec.startswith("distort:"):
         distortion, strength, inner = parse_distortion(spec)
-        return distort(open_reference(inner, name, data), distortion, strength)
+        return distort(open_untrained(inner, name, data), distortion, strength)
     return open_source(spec)

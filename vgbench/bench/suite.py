@@ -1,4 +1,4 @@
-"""Typed suites: which models are trained on which data, and how all of them are scored."""
+"""Suites: which models are trained on which data, and how all of them are scored."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Overrides = dict[str, Any]
 """Dotted key of `TrainConfig` -> value; `regularisers+` adds to the list that is there."""
 
 
-class Data(Config):
+class SuiteData(Config):
     """One data set.
 
     Attributes:
-        train: source that models are trained on; None where the user gives it: `--data NAME=PATH`.
-        test: source that all are scored against; None holds back a share of `train`. "train" scores against
-            the training clips themselves, as some published protocols do.
-        test_share: how much is held back: the last clips of each class in the order of their ids, so that
-            neighbours (the same person, the mirrored copy) stay on one side.
-        about: what it is and where to get it, for the message that it is missing.
+        train: source of the clips to train on; None if the user has to give it by `--data NAME=PATH`.
+        test: source of the clips to score against; None holds back a share of `train`. With "train", models
+            are scored against the training clips themselves, as in some published protocols.
+        test_share: the share that is held back: the last clips of each class, ordered by id, so that
+            neighbours (the same person, a mirrored copy) stay in one split.
+        about: what the data set is and where to get it, for the message that it is missing.
     """
 
     train: str | None = None
@@ -35,11 +35,11 @@ class Data(Config):
 
 
 class Sampling(Config):
-    """Clips that are drawn from every trained model, from its last moving average.
+    """Clips that are sampled from the last moving average of every trained model.
 
     Attributes:
-        clips: how many.
-        seed: of the latents.
+        clips: number of clips.
+        seed: seed of the latents.
     """
 
     clips: Positive = 256
@@ -47,7 +47,7 @@ class Sampling(Config):
 
 
 class Evaluation(Config):
-    """One protocol that every row is scored under; arguments of `vgbench.evaluate`."""
+    """One protocol under which every row is scored; the fields are arguments of `vgbench.evaluate`."""
 
     protocol: str = "quick"
     metrics: tuple[str, ...] = ()
@@ -55,18 +55,18 @@ class Evaluation(Config):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class Models(Config):
-    """A grid: every preset × loss × motion module × seed × data set of the lists.
+class ModelGrid(Config):
+    """A grid: every combination of preset, loss, motion module, seed and data set of the lists.
 
     Attributes:
         presets: names, or YAML files.
-        losses, motions: names of the suite's `losses` and `motions`, or of vgbench's own; the preset's
-            where the list is empty.
+        losses, motions: names of the suite's `losses` and `motions`, or of vgbench's own; if the list is
+            empty, that of the preset is used.
         seeds: one training run each.
         data: names of the suite's `data`.
-        steps: of the generator, instead of the suite's.
+        steps: generator steps; overrides those of the suite.
         settings: changes to all of them, applied last.
-        role: "control" is listed in tables without a rank.
+        role: "control" makes unranked reference rows.
     """
 
     presets: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -79,14 +79,15 @@ class Models(Config):
     role: Literal["model", "control"] = "model"
 
 
-class Reference(Config):
-    """A row that nothing is trained for.
+class UntrainedRow(Config):
+    """A reference row for which nothing is trained.
 
     Attributes:
-        name: in tables.
-        source: "train" or "test" of the data set, `distort:NAME=STRENGTH:train`, or what `eval` takes.
-        data: names of the suite's `data`; all of them where the list is empty.
-        role: "real" and "control" are listed without a rank.
+        name: name in tables.
+        source: "train" or "test" of the data set, `distort:NAME=STRENGTH:train`, or any source that `eval`
+            takes.
+        data: names of the suite's `data`; all of them if the list is empty.
+        role: the kind of reference row; neither is ranked.
     """
 
     name: str
@@ -99,31 +100,31 @@ class Suite(Config):
     """The whole benchmark.
 
     Attributes:
-        name: of folders and records.
+        name: name used for folders and records.
         title: heading of the leaderboard.
-        data: data set -> where it is.
-        losses, motions: name -> what it changes in a preset.
-        steps: of the generator, the same for all models.
+        data: data set -> its sources.
+        losses, motions: name -> the settings that it stands for.
+        steps: generator steps, the same for all models.
         settings: changes to every preset, applied first.
-        sampling: clips drawn from each model.
+        sampling: clips that are sampled from each model.
         evaluations: protocols.
-        models, references: the rows.
-        primary: metric that orders tables.
-        results: folder for records and tables; `results/NAME` unless given.
-        device: for training and extractors, see `device_of`; "auto" takes a GPU where there is one.
+        models, references: the rows that are trained, and those that are not.
+        primary: metric that orders the tables.
+        results: folder for records and tables; `results/NAME` by default.
+        device: for training and extractors, see `device_of`; "auto" uses a GPU if there is one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     title: str = "Leaderboard"
-    data: Annotated[dict[str, Data], Field(min_length=1)]
+    data: Annotated[dict[str, SuiteData], Field(min_length=1)]
     losses: dict[str, Overrides] = Field(default_factory=dict)
     motions: dict[str, Overrides] = Field(default_factory=dict)
     steps: Positive
     settings: Overrides = Field(default_factory=dict)
     sampling: Sampling = Sampling()
     evaluations: Annotated[tuple[Evaluation, ...], Field(min_length=1)] = (Evaluation(),)
-    models: tuple[Models, ...] = ()
-    references: tuple[Reference, ...] = ()
+    models: tuple[ModelGrid, ...] = ()
+    references: tuple[UntrainedRow, ...] = ()
     primary: str = "fvd"
     results: str | None = None
     device: str = "auto"
@@ -135,7 +136,7 @@ class Suite(Config):
         if unknown := [name for name in named if name not in self.data]:
             raise ValueError(f"data '{unknown[0]}' is not one of {', '.join(self.data)}")
         if not self.models and not self.references:
-            raise ValueError("neither models nor references: there is nothing to score")
+            raise ValueError("neither models nor references, so there is nothing to score")
         return self
 
 
@@ -145,27 +146,27 @@ def read_suite(path: str | Path, settings: list[str] | None = None, data: list[s
     Args:
         path: YAML file.
         settings: `a.b=value` changes (`--set`).
-        data: `NAME=PATH` for data sets of the suite; a folder with `train.csv` and `test.csv`, as
-            `vgbench data prepare` makes them, gives both sides. `NAME.test=PATH` gives the test side.
+        data: `NAME=PATH` for data sets of the suite. A folder with `train.csv` and `test.csv`, as made by
+            `vgbench data prepare`, gives both splits, and `NAME.test=PATH` gives the test split.
 
     Raises:
-        ConfigError: names the key and what is allowed.
+        ConfigError: a key or value is not valid; the message names it and what is allowed.
     """
     suite = parse(Suite, with_overrides(read_yaml(Path(path)), settings or ()), str(path))
     given = dict(suite.data)
     for entry in data or ():
         name, equals, place = entry.partition("=")
-        name, _, side = name.partition(".")
-        if not equals or not place or side not in ("", "train", "test"):
+        name, _, split = name.partition(".")
+        if not equals or not place or split not in ("", "train", "test"):
             raise ConfigError(f"--data {entry}: expected NAME=PATH or NAME.test=PATH")
         if name not in given:
             raise ConfigError(
-                f"--data {entry}: this suite has no data '{name}'", f"it has {', '.join(given)}"
+                f"--data {entry}: this suite has no data set '{name}'", f"it has {', '.join(given)}"
             )
         found = {"train": Path(place) / "train.csv", "test": Path(place) / "test.csv"}
-        if not side and all(file.is_file() for file in found.values()):
+        if not split and all(file.is_file() for file in found.values()):
             changes = {key: str(file) for key, file in found.items()}
         else:
-            changes = {side or "train": place}
+            changes = {split or "train": place}
         given[name] = given[name].model_copy(update=changes)
     return suite.model_copy(update={"data": given})

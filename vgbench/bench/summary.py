@@ -1,30 +1,30 @@
-"""What the finished table says: losses × motion modules, agreement of metrics and of seeds, noise of seeds.
+"""What the finished table says: motion modules × losses, agreement of metrics and seeds, variance of seeds.
 
-Everything here is a function of records. Scores are turned so that lower is better
-(`direction.badness`) before ranks are compared, hence a positive correlation always means agreement.
+Everything here is computed from records. Before ranks are compared, scores are oriented so that lower is
+better (`direction.badness`), so a positive correlation always means agreement.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
-from statistics import mean
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from vgbench.leaderboard.direction import badness, direction
-from vgbench.leaderboard.markdown import code, escape
+from vgbench.leaderboard.markdown import code, escape, pipe_table
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.report import load_groups, write_files
-from vgbench.leaderboard.rounding import number
+from vgbench.metrics.direction import badness, direction
+from vgbench.pages.numbers import MISSING, number, significant
 from vgbench.records.record import Record
 
 LEAST_RANKED = 3
-"""Fewer models than this have no rank correlation worth a number."""
+"""With fewer models than this, a rank correlation is not meaningful."""
 
 Matrix = Mapping[str, Mapping[str, tuple[float, int]]]
 """Motion module -> loss -> (mean over seeds, number of seeds)."""
@@ -36,8 +36,8 @@ class Agreement:
 
     Attributes:
         first, second: two metrics, two seeds or two losses.
-        models: how many have both; motion modules for losses.
-        kendall: τ_b, which allows for ties.
+        models: number of models (for losses, of motion modules) that have both.
+        kendall: τ_b, which accounts for ties.
         spearman: ρ.
     """
 
@@ -53,9 +53,9 @@ class Variance:
     """One-way random-effects analysis of variance: score = model + seed within model.
 
     Attributes:
-        metric: whose scores.
-        models: with two or more seeds.
-        runs: of these models.
+        metric: name of the score.
+        models: number of models with two or more seeds.
+        runs: number of runs of these models.
         between: variance of models, (MS_between − MS_within) / n₀, at least 0.
         within: variance of seeds, MS_within.
         scoring: mean squared standard error of a score: the part of `within` that more clips would remove.
@@ -73,13 +73,13 @@ class Variance:
 
 @dataclass(frozen=True)
 class Factors:
-    """How far motion module and loss explain the scores of the complete grid: shares of the sum of squares.
+    """How much motion modules and losses explain of the complete grid, as shares of the sum of squares.
 
     Attributes:
-        motions, losses: how many modules, and how many losses that each of them has a score with.
+        motions, losses: number of modules, and number of losses with which each of them has a score.
         motion: Σ (mean of a module − grand mean)² over Σ (score − grand mean)², both over all cells.
         loss: the same for losses.
-        rest: what is left: what both do together, and chance.
+        rest: the remaining share: interaction and chance.
     """
 
     motions: int
@@ -95,14 +95,14 @@ class GroupSummary:
 
     Attributes:
         data: data set of the suite.
-        signature: of the group.
+        signature: signature of the group.
         primary: metric of the matrix.
         matrix: motion module -> loss -> (mean over seeds, number of seeds).
-        factors: of the matrix without controls; None where fewer than two modules have all losses.
+        factors: of the matrix without controls; None if fewer than two modules have all losses.
         losses: agreement of the losses on the order of the motion modules, in the same matrix.
-        metrics: agreement of the metrics over all models and seeds.
-        seeds: agreement of the seeds in each metric: metric -> pairs.
-        variance: one entry a metric where models have several seeds.
+        metrics: agreement of the metrics, over all models and seeds.
+        seeds: metric -> agreement of the seeds in it, one entry per pair.
+        variance: one entry for each metric in which models have several seeds.
     """
 
     data: str
@@ -117,10 +117,10 @@ class GroupSummary:
 
 
 def write_summary(records: Path, folder: Path, primary: str, title: str) -> list[Path]:
-    """Write summary.md and summary.json of the records below a folder.
+    """Write summary.md and summary.json for the records in a folder.
 
     Raises:
-        VgbenchError: no or damaged records, or a place that cannot be written to.
+        VgbenchError: there are no records or a damaged one, or nothing can be written.
     """
     found = [summarise(group) for group in load_groups([records], primary)]
     document = json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False) + "\n"
@@ -130,130 +130,131 @@ def write_summary(records: Path, folder: Path, primary: str, title: str) -> list
 
 
 def summarise(group: Group) -> GroupSummary:
-    """Analyse one group; rows of reference and controls are in its matrix and in nothing else."""
-    trained = [row.record for row in group.rows if "motion" in _bench(row.record)]
-    ranked = [row.record for row in group.models if "motion" in _bench(row.record)]
+    """Analyse one group; controls are part of its matrix only, and reference rows of nothing."""
+    trained = trained_scores(row.record for row in group.rows)
+    ranked = trained_scores(row.record for row in group.models)
     names = [column.name for column in group.columns]
-    some = trained or [row.record for row in group.rows]
-    models = _matrix(ranked, group.primary)
+    models = mean_matrix(ranked, group.primary)
+    rows = ranked.pivot(index="model", columns="metric", values="badness")
+    data = trained["data"] if len(trained) else [_bench(row.record).get("data", "") for row in group.rows]
     return GroupSummary(
-        data=str(_bench(some[0]).get("data", "")),
+        data=str(next(iter(data))),
         signature=str(group.signature),
         primary=group.primary,
-        matrix=_matrix(trained, group.primary),
+        matrix=mean_matrix(trained, group.primary),
         factors=factor_shares(models),
         losses=loss_agreement(models),
-        metrics=_agreements({name: _bad(ranked, name) for name in names}),
+        metrics=agreements(rows.reindex(columns=names)),
         seeds={name: pairs for name in names if (pairs := seed_agreement(ranked, name))},
-        variance=tuple(filter(None, (variance_of(ranked, name) for name in names))),
+        variance=tuple(found for name in names if (found := variance_of(ranked, name))),
     )
 
 
-def _bench(record: Record) -> Mapping[str, str | int]:
+def trained_scores(records: Iterable[Record]) -> pd.DataFrame:
+    """Put the scores of the trained rows of a suite into one frame, one row per score.
+
+    The columns are those of `Record.to_frame`, and `badness` (float64), `data`, `motion`, `loss`,
+    `configuration` (the model without its seed) and `seed` (int64).
+    """
+    frames = []
+    for record in records:
+        bench = _bench(record)
+        if "motion" in bench:
+            scores = record.scores.items()
+            frame = record.to_frame()
+            frame["badness"] = [badness(score, direction(name, record.details)) for name, score in scores]
+            frame[["data", "motion", "loss"]] = [str(bench[key]) for key in ("data", "motion", "loss")]
+            frame["configuration"], frame["seed"] = str(bench["model"]), int(bench["seed"])
+            frames.append(frame)
+    columns = ["model", "metric", "estimate", "standard_error", "badness", "data", "motion", "loss"]
+    empty = pd.DataFrame(columns=[*columns, "configuration", "seed"])
+    return pd.concat(frames, ignore_index=True) if frames else empty
+
+
+def _bench(record: Record) -> Mapping[str, Any]:
     found = record.details.get("bench")
     return found if isinstance(found, Mapping) else {}
 
 
-def _bad(records: Iterable[Record], metric: str) -> dict[str, float]:
-    """Model's row -> its score in a metric, lower better."""
-    values = {
-        record.model: badness(record.scores[metric], direction(metric, record.details))
-        for record in records
-        if metric in record.scores
-    }
-    return {model: value for model, value in values.items() if np.isfinite(value)}
+def mean_matrix(scores: pd.DataFrame, metric: str) -> dict[str, dict[str, tuple[float, int]]]:
+    """Average one metric over seeds for each motion module and loss, in the order of the rows."""
+    matrix: dict[str, dict[str, tuple[float, int]]] = {}
+    grouped = scores[scores["metric"] == metric].groupby(["motion", "loss"], sort=False)["estimate"]
+    for (motion, loss), estimates in grouped:
+        mean = float(estimates.mean(skipna=False))
+        matrix.setdefault(str(motion), {})[str(loss)] = mean, len(estimates)
+    return matrix
 
 
-def _matrix(records: Sequence[Record], metric: str) -> dict[str, dict[str, tuple[float, int]]]:
-    cells: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
-        if metric in record.scores:
-            facts = _bench(record)
-            cells[str(facts["motion"])][str(facts["loss"])].append(record.scores[metric].best_estimate)
-    return {
-        motion: {loss: (mean(values), len(values)) for loss, values in losses.items()}
-        for motion, losses in cells.items()
-    }
+def _means(matrix: Matrix) -> pd.DataFrame:
+    """The means of a matrix: one row per motion module, one column per loss in alphabetical order."""
+    means = {motion: {loss: mean for loss, (mean, _) in cells.items()} for motion, cells in matrix.items()}
+    return pd.DataFrame.from_dict(means, orient="index").sort_index(axis="columns")
 
 
 def factor_shares(matrix: Matrix) -> Factors | None:
     """Two-way analysis of variance without replication, over the modules that have every loss."""
-    losses = sorted({loss for cells in matrix.values() for loss in cells})
-    complete = [[cells[loss][0] for loss in losses] for cells in matrix.values() if len(cells) == len(losses)]
-    if len(complete) < 2 or len(losses) < 2:
+    scores = _means(matrix).dropna().to_numpy()
+    motions, losses = scores.shape
+    if motions < 2 or losses < 2:
         return None
-    scores = np.array(complete)
     deviations = scores - scores.mean()
     total = float((deviations**2).sum())
     if total == 0:
         return None
-    motion = len(losses) * float((deviations.mean(1) ** 2).sum()) / total
-    loss = len(scores) * float((deviations.mean(0) ** 2).sum()) / total
-    return Factors(len(scores), len(losses), motion, loss, 1 - motion - loss)
+    motion = losses * float((deviations.mean(1) ** 2).sum()) / total
+    loss = motions * float((deviations.mean(0) ** 2).sum()) / total
+    return Factors(motions, losses, motion, loss, 1 - motion - loss)
 
 
 def loss_agreement(matrix: Matrix) -> tuple[Agreement, ...]:
-    """How alike two losses order the motion modules, for every pair of losses."""
-    by_loss: dict[str, dict[str, float]] = defaultdict(dict)
-    for motion, cells in matrix.items():
-        for loss, (value, _) in cells.items():
-            by_loss[loss][motion] = value
-    return _agreements({loss: by_loss[loss] for loss in sorted(by_loss)})
+    """How similarly two losses order the motion modules, for every pair of losses."""
+    return agreements(_means(matrix))
 
 
-def _agreements(orders: Mapping[str, Mapping[str, float]]) -> tuple[Agreement, ...]:
-    """Agreement of every two of several named orders of the same models, as far as they have one."""
-    pairs = combinations(orders, 2)
-    return tuple(filter(None, (_agreement(a, b, orders[a], orders[b]) for a, b in pairs)))
+def seed_agreement(scores: pd.DataFrame, metric: str) -> tuple[Agreement, ...]:
+    """How similarly two seeds order the same models, for every pair of seeds."""
+    orders = scores[scores["metric"] == metric].pivot(index="configuration", columns="seed", values="badness")
+    return agreements(orders.rename(columns="seed {}".format))
 
 
-def _agreement(
-    first: str, second: str, left: Mapping[str, float], right: Mapping[str, float]
-) -> Agreement | None:
-    """Correlate two orders over the models that both have; None for too few, or all ties."""
-    from scipy.stats import kendalltau, spearmanr
+def agreements(orders: pd.DataFrame) -> tuple[Agreement, ...]:
+    """Rank correlation of every two columns over the rows that have both.
 
-    both = sorted(left.keys() & right.keys())
-    x, y = [left[model] for model in both], [right[model] for model in both]
-    if len(both) < LEAST_RANKED or len(set(x)) < 2 or len(set(y)) < 2:
-        return None
-    return Agreement(
-        first, second, len(both), float(kendalltau(x, y).statistic), float(spearmanr(x, y).statistic)
+    Pairs with fewer than `LEAST_RANKED` such rows, or with a column in which all of them are equal, are left
+    out.
+    """
+    orders = orders.astype("float64").where(np.isfinite)
+    kendall, spearman = (orders.corr(method, LEAST_RANKED).to_numpy() for method in ("kendall", "spearman"))
+    return tuple(
+        Agreement(
+            str(orders.columns[i]),
+            str(orders.columns[j]),
+            len(orders.iloc[:, [i, j]].dropna()),
+            float(kendall[i, j]),
+            float(spearman[i, j]),
+        )
+        for i, j in combinations(range(len(orders.columns)), 2)
+        if np.isfinite(spearman[i, j])
     )
 
 
-def seed_agreement(records: Sequence[Record], metric: str) -> tuple[Agreement, ...]:
-    """How alike two seeds order the same models, for every pair of seeds."""
-    by_seed: dict[int, dict[str, float]] = defaultdict(dict)
-    for record in records:
-        value = _bad([record], metric).get(record.model)
-        if value is not None:
-            by_seed[int(_bench(record)["seed"])][str(_bench(record)["model"])] = value
-    return _agreements({f"seed {seed}": by_seed[seed] for seed in sorted(by_seed)})
-
-
-def variance_of(records: Sequence[Record], metric: str) -> Variance | None:
-    """Components of variance over the models that have two or more seeds; None for fewer than two models."""
-    values: dict[str, list[float]] = defaultdict(list)
-    errors: list[float] = []
-    for record in records:
-        score = record.scores.get(metric)
-        if score is not None and np.isfinite(score.best_estimate):
-            values[str(_bench(record)["model"])].append(score.best_estimate)
-            if score.standard_error is not None:
-                errors.append(score.standard_error**2)
-    groups = [one for one in values.values() if len(one) > 1]
-    if len(groups) < 2:
+def variance_of(scores: pd.DataFrame, metric: str) -> Variance | None:
+    """Components of variance over the models with two or more seeds; None for fewer than two such models."""
+    found = scores[(scores["metric"] == metric) & np.isfinite(scores["estimate"].astype("float64"))]
+    models = [list(values) for _, values in found.groupby("configuration")["estimate"] if len(values) > 1]
+    if len(models) < 2:
         return None
-    between, within = components(groups)
+    between, within = components(models)
     total = between + within
+    errors = found["standard_error"].dropna() ** 2
     return Variance(
         metric,
-        len(groups),
-        sum(map(len, groups)),
+        len(models),
+        sum(map(len, models)),
         between,
         within,
-        mean(errors) if errors else None,
+        float(errors.mean()) if len(errors) else None,
         between / total if total else 0.0,
     )
 
@@ -264,7 +265,7 @@ def components(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
     Groups may have unequal sizes n_i: n₀ = (N − Σ n_i² / N) / (k − 1) (Searle, Casella and McCulloch 1992).
     """
     sizes = np.array([len(group) for group in groups])
-    means = np.array([mean(group) for group in groups])
+    means = np.array([np.mean(group) for group in groups])
     n, k = sizes.sum(), len(groups)
     grand = (sizes * means).sum() / n
     within = sum(((np.asarray(one) - m) ** 2).sum() for one, m in zip(groups, means, strict=True)) / (n - k)
@@ -274,68 +275,66 @@ def components(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 
 def render(summaries: Sequence[GroupSummary], title: str) -> str:
-    """Markdown of all groups."""
-    parts = [
-        f"# {escape(title)}: summary",
-        "Made by `vgbench bench` from the records.",
-    ]
-    for one in filter(_says_something, summaries):
-        parts += [f"## {escape(one.data or 'records')}", code(one.signature)]
-        if one.matrix:
-            parts += [f"### {escape(one.primary)}: motion module × loss", _matrix_table(one)]
-        if one.factors:
-            parts += [_factors_sentence(one.factors)]
-        if one.losses:
-            parts += [
-                "### Do losses agree on the motion modules?",
-                _table(("losses", "modules", "Kendall τ", "Spearman ρ"), map(_agreement_line, one.losses)),
-            ]
-        if one.metrics:
-            parts += [
-                "### Do metrics agree?",
-                "Rank correlation over all trained rows, every metric turned so that lower is better.",
-                _table(("metrics", "rows", "Kendall τ", "Spearman ρ"), map(_agreement_line, one.metrics)),
-            ]
-        if one.seeds:
-            lines = (
-                (metric, *_agreement_line(pair)) for metric, pairs in one.seeds.items() for pair in pairs
-            )
-            parts += [
-                "### Do seeds agree?",
-                "Rank correlation of the same models trained with two seeds.",
-                _table(("metric", "seeds", "models", "Kendall τ", "Spearman ρ"), lines),
-            ]
-        if one.variance:
-            parts += [
-                "### Seeds against models",
-                "Standard deviation of models and of seeds within a model (one-way random effects); the part "
-                "of scoring alone; and the share of the variance that models explain.",
-                _table(
-                    ("metric", "models", "runs", "sd of models", "sd of seeds", "sd of scoring", "share"),
-                    map(_variance_line, one.variance),
-                ),
-            ]
+    """Write the summaries of all groups as Markdown."""
+    parts = [f"# {escape(title)}: summary", "Made by `vgbench bench` from the records."]
+    for one in summaries:
+        if one.matrix or one.metrics or one.variance:
+            parts += _group_parts(one)
     return "\n\n".join(parts) + "\n"
 
 
-def _says_something(one: GroupSummary) -> bool:
-    return bool(one.matrix or one.metrics or one.variance)
+def _group_parts(one: GroupSummary) -> list[str]:
+    parts = [f"## {escape(one.data or 'records')}", code(one.signature)]
+    if one.matrix:
+        parts += [f"### {escape(one.primary)}: motion module × loss", "Mean over seeds (number of seeds)."]
+        parts += [_matrix_table(one.matrix)]
+    if one.factors:
+        parts += [_factors_sentence(one.factors)]
+    if one.losses:
+        parts += [
+            "### Do losses agree on the motion modules?",
+            _table(("losses", "modules", "Kendall τ", "Spearman ρ"), map(_agreement_line, one.losses)),
+        ]
+    if one.metrics:
+        parts += [
+            "### Do metrics agree?",
+            "Rank correlation over all trained rows, with every metric oriented so that lower is better.",
+            _table(("metrics", "rows", "Kendall τ", "Spearman ρ"), map(_agreement_line, one.metrics)),
+        ]
+    if one.seeds:
+        lines = ((metric, *_agreement_line(pair)) for metric, pairs in one.seeds.items() for pair in pairs)
+        parts += [
+            "### Do seeds agree?",
+            "Rank correlation of the same models trained with two seeds.",
+            _table(("metric", "seeds", "models", "Kendall τ", "Spearman ρ"), lines),
+        ]
+    if one.variance:
+        parts += [
+            "### Seeds compared with models",
+            "Standard deviation of models, of seeds within a model (one-way random effects) and of scoring "
+            "alone, and the share of the variance that models explain.",
+            _table(
+                ("metric", "models", "runs", "sd of models", "sd of seeds", "sd of scoring", "share"),
+                map(_variance_line, one.variance),
+            ),
+        ]
+    return parts
 
 
 def _factors_sentence(one: Factors) -> str:
     return (
-        f"Of the variance of {one.motions} modules × {one.losses} losses (controls left out) modules explain "
-        f"{one.motion:.0%}, losses {one.loss:.0%}, both together and chance {one.rest:.0%}."
+        f"Of the variance of {one.motions} modules × {one.losses} losses (without controls), modules explain "
+        f"{one.motion:.0%}, losses {one.loss:.0%}, and interaction and chance {one.rest:.0%}."
     )
 
 
-def _matrix_table(one: GroupSummary) -> str:
-    losses = list(dict.fromkeys(loss for row in one.matrix.values() for loss in row))
+def _matrix_table(matrix: Matrix) -> str:
+    losses = list(dict.fromkeys(loss for row in matrix.values() for loss in row))
     lines = []
-    for motion in sorted(one.matrix):
-        cells = [one.matrix[motion].get(loss) for loss in losses]
-        lines.append((motion, *("–" if cell is None else f"{cell[0]:.1f} ({cell[1]})" for cell in cells)))
-    return "Mean over seeds (number of seeds).\n\n" + _table(("", *losses), lines)
+    for motion in sorted(matrix):
+        cells = [matrix[motion].get(loss) for loss in losses]
+        lines.append((motion, *(MISSING if cell is None else f"{cell[0]:.1f} ({cell[1]})" for cell in cells)))
+    return _table(("", *losses), lines)
 
 
 def _agreement_line(one: Agreement) -> tuple[str, ...]:
@@ -344,12 +343,10 @@ def _agreement_line(one: Agreement) -> tuple[str, ...]:
 
 
 def _variance_line(one: Variance) -> tuple[str, ...]:
-    deviations = [one.between, one.within, one.scoring]
-    texts = ["–" if value is None else f"{value**0.5:.3g}" for value in deviations]
-    return one.metric, str(one.models), str(one.runs), *texts, f"{one.share:.0%}"
+    variances = (one.between, one.within, one.scoring)
+    deviations = (significant(None if value is None else value**0.5, 3) for value in variances)
+    return one.metric, str(one.models), str(one.runs), *deviations, f"{one.share:.0%}"
 
 
 def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [header, ["---", *["---:"] * (len(header) - 1)]]
-    rows += [[escape(cell) for cell in line] for line in lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return pipe_table(header, (map(escape, line) for line in lines))

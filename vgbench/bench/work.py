@@ -1,4 +1,4 @@
-"""What is done for one cell: train, sample, score. Each stage goes on where an earlier attempt left off."""
+"""The work for one cell: train, sample, score. Each stage continues where an earlier attempt stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vgbench.bench.cells import Cell, folder_name, protocol_of, score_key
-from vgbench.bench.sources import open_reference, open_side
+from vgbench.bench.sources import open_split, open_untrained
 from vgbench.bench.suite import Evaluation, Suite
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource
@@ -22,11 +22,13 @@ from vgbench.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Task:
-    """One cell and the protocols that it has no record of yet.
+    """One cell and the protocols for which it has no record yet.
 
     Attributes:
-        folder: of this cell's run and clips.
-        records: where its records go.
+        suite, cell: the cell and its suite.
+        evaluations: the protocols without a record.
+        folder: folder for the run and the clips of the cell.
+        records: folder for its records.
     """
 
     suite: Suite
@@ -37,28 +39,28 @@ class Task:
 
 
 def do(task: Task, progress: Progress) -> bool:
-    """Do what is left of one cell. False where it was asked to stop; the next call goes on from there.
+    """Do what is left for one cell; False if it was asked to stop, after which the next call continues.
 
     Raises:
-        VgbenchError: data that cannot be used, or training that diverged.
+        VgbenchError: the data cannot be used, or the training diverged.
     """
     suite, cell = task.suite, task.cell
     data = suite.data[cell.data]
     details: dict[str, Any] = {"role": cell.role} if cell.role != "model" else {}
     if cell.config is None:
-        generated = open_reference(cell.source or "", cell.data, data)
+        generated = open_untrained(cell.source or "", cell.data, data)
     else:
-        if not trained(task, cell.config, open_side(cell.data, data, "train"), progress):
+        if not trained(task, cell.config, open_split(cell.data, data, "train"), progress):
             return False
         folder = sampled(task, progress)
         details |= cost(folder, suite)
         generated = replace(open_source(folder), name=cell.name)
-    score(task, generated, open_side(cell.data, data, "test"), details, progress)
+    score(task, generated, open_split(cell.data, data, "test"), details, progress)
     return True
 
 
 def trained(task: Task, config: TrainConfig, source: ClipSource, progress: Progress) -> bool:
-    """Train, or go on training; False when asked to stop."""
+    """Train, or continue training; False if asked to stop."""
     from vgbench.training import train
 
     folder = task.folder / "run"
@@ -73,7 +75,7 @@ def trained(task: Task, config: TrainConfig, source: ClipSource, progress: Progr
 
 
 def sampled(task: Task, progress: Progress) -> Path:
-    """Clips of the trained generator; the folder appears whole or not at all."""
+    """Sample clips from the trained generator to a folder, which appears completely or not at all."""
     from vgbench.training.sampling import write_samples
 
     folder = task.folder / "clips"
@@ -92,7 +94,7 @@ def sampled(task: Task, progress: Progress) -> Path:
 
 
 def cost(clips: Path, suite: Suite) -> dict[str, Any]:
-    """What sampling and training cost and how training went, for the record; names no folder."""
+    """Cost of sampling and training, and the training curves, for the record; without names of folders."""
     card = read_card(clips)
     details = card.details() if card else {}
     if "sampled" in details:
@@ -103,7 +105,7 @@ def cost(clips: Path, suite: Suite) -> dict[str, Any]:
 def score(
     task: Task, generated: ClipSource, real: ClipSource, details: dict[str, Any], progress: Progress
 ) -> None:
-    """One record a protocol, with what the summary needs to know of the cell."""
+    """Make one record per protocol, with what the summary needs to know about the cell."""
     from vgbench.evaluation.evaluate import evaluate
 
     for evaluation in task.evaluations:
@@ -112,7 +114,7 @@ def score(
             "key": score_key(task.suite, task.cell, evaluation),
             "data": task.cell.data,
             "steps": task.cell.steps,
-            **task.cell.facts,
+            **task.cell.coordinates,
         }
         evaluate(
             generated,
@@ -120,18 +122,18 @@ def score(
             protocol_of(evaluation),
             name=task.cell.model,
             results=task.records,
-            device=str(device_of(task.suite.device)),
+            device=task.suite.device,
             details={**details, "bench": bench},
             progress=progress,
         )
 
 
 def time_step(config: TrainConfig, progress: Progress) -> float:
-    """Seconds of one training step on this machine, from a few of them.
+    """Measure the duration of one training step on this machine from a few steps, in seconds.
 
-    On a CPU these are seconds of the processor, which other work on the machine hardly changes.
+    On a CPU this is processor time, which other work on the machine hardly changes.
     """
-    from vgbench.training.catalogue import seconds_per_step
+    from vgbench.training.model_costs import seconds_per_step
 
     progress("timing", 0, 1)
     clock = time.process_time if device_of(config.device).type == "cpu" else time.perf_counter
@@ -142,7 +144,7 @@ TIMED_STEPS = 4
 
 
 def steps_done(folder: Path) -> int:
-    """Generator steps in the checkpoint of a cell's run."""
+    """Number of generator steps in the checkpoint of a cell's run; 0 if there is none."""
     from vgbench.training.state import read_counters
 
     last = folder / "run" / "checkpoints" / "last.safetensors"
@@ -150,7 +152,7 @@ def steps_done(folder: Path) -> int:
 
 
 def tasks_left(suite: Suite, cells: Sequence[Cell], done: set[str], work: Path, records: Path) -> list[Task]:
-    """The cells that lack a record, each with the protocols that are missing."""
+    """List the cells that lack a record, each with the protocols that are missing."""
     tasks = []
     for cell in cells:
         missing = tuple(one for one in suite.evaluations if score_key(suite, cell, one) not in done)

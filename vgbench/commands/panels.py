@@ -26,7 +26,7 @@ from vgbench.distributed import launched_world
 from vgbench.progress import Progress, no_progress
 
 if TYPE_CHECKING:
-    from vgbench.bench.run import State
+    from vgbench.bench.run import BenchProgress
     from vgbench.training.run import TrainingProgress
 
 LINE_SECONDS = 30.0
@@ -115,8 +115,8 @@ def training_panel(run_folder: Path) -> Iterator[Callable[[TrainingProgress], No
     def line(state: TrainingProgress) -> None:
         if time.monotonic() - last[0] > LINE_SECONDS or state.step == state.steps:
             last[0] = time.monotonic()
-            facts = "  ".join(f"{name} {value:.3g}" for name, value in state.facts.items())
-            text = f"step {state.step}  {_time_spent_and_left(state)}  {facts}"
+            numbers = "  ".join(f"{name} {value:.3g}" for name, value in state.measured.items())
+            text = f"step {state.step}  {_time_spent_and_left(state)}  {numbers}"
             console.stderr.print(text, soft_wrap=True, markup=False)
 
     yield line
@@ -129,7 +129,7 @@ def _training_table(state: TrainingProgress, run_folder: Path) -> Table:
         "step": f"{state.step}, {state.clips} clips, {1 / max(state.seconds_per_step, 1e-9):.1f} steps/s",
         "time": _time_spent_and_left(state),
         "memory": f"{_peak_memory_bytes() / 2**30:.1f} GiB",
-        **{name: f"{value:.4g}" for name, value in state.facts.items()},
+        **{name: f"{value:.4g}" for name, value in state.measured.items()},
     }
     if state.best_score is not None:
         rows["best score"] = f"{state.best_score:.4g}"
@@ -149,7 +149,7 @@ def _time_spent_and_left(state: TrainingProgress) -> str:
 
 
 @contextmanager
-def bench_panel() -> Iterator[Callable[[State], None]]:
+def bench_panel() -> Iterator[Callable[[BenchProgress], None]]:
     """Show a benchmark: one bar for all of it and one per job on a terminal, lines elsewhere."""
     if _is_silent():
         yield lambda state: None  # noqa: ARG005
@@ -158,7 +158,7 @@ def bench_panel() -> Iterator[Callable[[State], None]]:
     panel = Live(console=console.stderr, transient=True, auto_refresh=False) if terminal else nullcontext()
     with panel as live:
 
-        def show(state: State) -> None:
+        def show(state: BenchProgress) -> None:
             if state.message:
                 text = f"[{state.finished}/{state.total}] {state.message}"
                 console.stderr.print(escape(text), soft_wrap=True)
@@ -177,7 +177,7 @@ def bench_panel() -> Iterator[Callable[[State], None]]:
         yield show
 
 
-def _bench_table(head: str, state: State) -> Table:
+def _bench_table(head: str, state: BenchProgress) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row(Text(head), ProgressBar(total=1, completed=state.share, width=30))
     for cell, stage, done, total in state.now.values():

@@ -98,7 +98,7 @@ def _print_tables(
     from vgbench.leaderboard.published import load_published, published_lines
     from vgbench.leaderboard.ranking import explain as differing_fields
     from vgbench.leaderboard.report import load_groups, require_measured
-    from vgbench.leaderboard.terminal import published_table, table
+    from vgbench.leaderboard.terminal import leaderboard_tables, published_table
 
     groups = load_groups(records, primary or options.USUAL_METRIC)
     if primary is not None:
@@ -107,7 +107,7 @@ def _print_tables(
     if as_json:
         console.print_json(render_json(groups, title, lines))
     else:
-        console.stdout.print(table(groups))
+        console.stdout.print(leaderboard_tables(groups))
         if lines:
             console.stdout.print(published_table(lines))
     printing.print_changed_records(record for group in groups for record in group.records)
@@ -155,7 +155,7 @@ def compare(
     debug: options.Debug = False,
 ) -> None:
     """Show how each record differs from the first, with intervals; or how their signatures differ."""
-    from vgbench.leaderboard.compare import compare as compare_records
+    from vgbench.leaderboard.comparison import compare as compare_records
     from vgbench.leaderboard.terminal import comparison_table
     from vgbench.records.record import load_record
 
@@ -215,9 +215,9 @@ def submit(
 
     [bold]vgbench submit results/my-gan.json --output my-gan.zip[/]
     """
-    from vgbench.leaderboard.pack import pack
+    from vgbench.leaderboard.submission import write_submission
 
-    path = pack(record, output)
+    path = write_submission(record, output)
     typer.echo(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
     console.print_hint(f"check it as its receiver will: vgbench verify {path} --clips CLIPS --against REAL")
 
@@ -268,13 +268,11 @@ def verify(
 
     [bold]vgbench verify my-gan.zip --clips samples/ --against real/[/]
     """
-    from vgbench.extractors.batch_size import parse_batch_size
-    from vgbench.leaderboard.pack import unpack_checked
+    from vgbench.leaderboard.submission import read_submitted, unpack_submission
     from vgbench.leaderboard.terminal import verification_table
-    from vgbench.leaderboard.verification import read_submission
     from vgbench.leaderboard.verification import verify as verify_record
 
-    record = read_submission(submission)
+    record = read_submitted(submission)
     if unpack is not None and submission.suffix == ".json":
         raise ConfigError("--unpack takes a record out of a submission; this is a record", "copy the file")
     with options.feature_store(store) as features, panels.progress() as progress:
@@ -285,15 +283,10 @@ def verify(
             extractor=extractor,
             allow_code=allow_code,
             tolerance=tolerance,
-            batch_size=parse_batch_size(batch_size),
-            workers=workers,
-            device=device,
-            compiled=compiled,
-            store=features,
-            progress=progress,
+            **options.execution(batch_size, workers, device, compiled, progress, features),
         )
     if unpack is not None and found.holds:
-        console.print_hint(f"wrote {unpack_checked(submission, unpack)}")
+        console.print_hint(f"wrote {unpack_submission(submission, unpack)}")
     if as_json:
         console.print_json(found.as_dict())
         raise typer.Exit(found.exit_code)

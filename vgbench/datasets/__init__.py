@@ -1,1 +1,1 @@
-"""Data sets as users have them on disk: `inspect` looks at any, `prepare` checks the well-known ones."""
+"""Public data sets and sources of clips: what is known about them, and what a copy really holds."""

@@ -1,4 +1,4 @@
-"""What a source of clips holds, before anything is trained on it or scored against it."""
+"""What a source of clips contains, before anything is trained on it or scored against it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vgbench.errors import BadClip
 from vgbench.progress import Progress, no_progress
 
 MOST = 12
-"""Kinds that a summary names; the rest are counted together."""
+"""Number of entries that a summary names one by one; the others are counted together."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Inspection:
     """Counts over all clips of a source.
 
     Attributes:
-        source: as it was named.
-        clips: that can be used.
-        classes: label -> clips; empty without classes.
-        frames: (fewest, median, most) of a clip; None without any clip.
-        sizes: "WIDTHxHEIGHT" of the first frame -> clips, the most frequent first.
-        rates: frames per second, rounded to 0.01 -> videos; pictures and arrays have none.
-        bad: clip or file -> why it cannot be used.
+        source: as the user named it.
+        clips: number of clips that can be used.
+        classes: label -> number of clips; empty without classes.
+        frames: (minimum, median, maximum) of the number of frames per clip; None without clips.
+        sizes: "WIDTHxHEIGHT" of the first frame -> number of clips, the most frequent first.
+        rates: frames per second -> number of videos, the most frequent first; images and arrays have no rate.
+        bad: clip or file -> the reason why it cannot be used.
     """
 
     source: str
@@ -40,7 +40,7 @@ class Inspection:
     bad: dict[str, str]
 
     def lines(self) -> list[str]:
-        """The inspection in words."""
+        """The inspection as lines of text."""
         lines = [f"{self.source}: {self.clips} clips, {len(self.bad)} bad"]
         if self.frames:
             fewest, middle, most = self.frames
@@ -55,15 +55,15 @@ class Inspection:
 
 
 def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_progress) -> Inspection:
-    """Look at every clip of a source: count its frames, decode the first one.
+    """Inspect every clip of a source: count its frames, and decode the first one.
 
     Args:
-        spec: what `open_source` takes.
-        decode: decode every frame, which finds damage in the middle of a clip too.
+        spec: a source in any form that `open_source` takes.
+        decode: decode every frame, which also finds damage in the middle of a clip.
         progress: called as (stage, done, total).
 
     Raises:
-        VgbenchError: nothing there that looks like a clip.
+        VgbenchError: the source contains nothing that looks like a clip.
     """
     source = open_source(spec)
     bad = {entry.path: entry.reason for entry in source.skipped}
@@ -96,6 +96,6 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
 
 
 def _first_size(clip: Clip, decoded: int) -> tuple[int, int]:
-    """Height and width of the first frame, once the first `decoded` frames were decoded without damage."""
+    """Height and width of the first frame, after the first `decoded` frames were decoded without damage."""
     first, *_ = (block.shape[1:3] for block in blocks(clip, max(decoded, 1)))
     return first

@@ -1,6 +1,6 @@
-"""What is known of public data sets: where they come from, how many videos they have, how they are split.
+"""What is known about public data sets: where they come from, how many clips they have, how they are split.
 
-Counts are those of the papers and of the official archives; the source of each stands beside it.
+The counts are those of the papers and of the official archives, with the source beside each of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vgbench.clips.video import VIDEOS
 from vgbench.errors import VgbenchError
 
 Split = dict[str, list[tuple[Path, str | None]]]
-""""train" and "test" -> (clip, class) pairs."""
+"""Split ("train" or "test") -> (clip, class) pairs."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class KnownSet:
 
     Attributes:
         title: what it is.
-        where: to get it; vgbench downloads none of them.
-        source: of the counts and of the split.
-        layout: what has to be below the folder, one line.
-        find: folder and split number -> its clips.
-        counts: side -> clips, for split 1.
-        classes: number of classes; 0 without.
-        other_counts: split number -> counts, where there are several official splits.
-        fewer: why a copy may rightly have fewer; "" where it may not.
+        where: where to get it, because vgbench downloads no data sets.
+        source: source of the counts and of the split.
+        layout: what the folder has to contain, in one line.
+        find: function of the folder and the number of the official split that finds the clips.
+        counts: split -> number of clips, for the first official split.
+        classes: number of classes; 0 if there are none.
+        other_counts: number of another official split -> its counts.
+        fewer: why a valid copy may have fewer clips; "" if there is no such reason.
     """
 
     title: str
@@ -47,7 +47,7 @@ class KnownSet:
     fewer: str = ""
 
     def expected(self, split: int) -> Mapping[str, int]:
-        """Clips a side under a split.
+        """Number of clips of "train" and "test" in an official split.
 
         Raises:
             VgbenchError: there is no such split.
@@ -62,7 +62,7 @@ class KnownSet:
 
 
 def _holds_something(path: Path) -> bool:
-    """Not an empty file, as failed downloads leave them, nor a link to nothing."""
+    """Whether a file is neither empty, as after a failed download, nor a broken link."""
     try:
         return path.stat().st_size > 0
     except OSError:
@@ -70,7 +70,7 @@ def _holds_something(path: Path) -> bool:
 
 
 def _files(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
-    """Files below a folder whose name matches in full, in natural order; empty files do not count."""
+    """Files in a folder, at any depth, whose full name matches, in natural order, without empty files."""
     found = []
     for path in folder.rglob("*"):
         match = re.fullmatch(pattern, path.name, re.IGNORECASE)
@@ -80,7 +80,7 @@ def _files(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
 
 
 def ucf101(folder: Path, split: int) -> Split:
-    """Groups 1-7, 8-14, 15-21 are the test sides of the three official splits."""
+    """Groups 1-7, 8-14 and 15-21 are the test clips of the three official splits."""
     held_back = range(7 * split - 6, 7 * split + 1)
     found: Split = {"train": [], "test": []}
     for path, match in _files(folder, r"v_([A-Za-z]+)_g(\d\d)_c\d\d\.(avi|mp4|webm|mkv)"):
@@ -92,7 +92,7 @@ KTH_TEST = {2, 3, 5, 6, 7, 8, 9, 10, 22}
 
 
 def kth(folder: Path, _: int) -> Split:
-    """Nine of the 25 people are the test side; training and validation people are one side here."""
+    """Nine of the 25 people are the test clips; those of training and validation are the training clips."""
     found: Split = {"train": [], "test": []}
     for path, match in _files(folder, r"person(\d\d)_([a-z]+)_d[1-4](_uncomp)?\.(avi|mp4|mkv)"):
         found["test" if int(match[1]) in KTH_TEST else "train"].append((path, match[2]))
@@ -104,7 +104,7 @@ WEIZMANN_PEOPLE = "daria|denis|eli|ido|ira|lena|lyova|moshe|shahar"
 
 
 def weizmann(folder: Path, _: int) -> Split:
-    """No official split: the last three of the nine people by name are the test side."""
+    """There is no official split: the last three of the nine people by name are the test clips."""
     found: Split = {"train": [], "test": []}
     pattern = (
         rf"({WEIZMANN_PEOPLE})_(bend|jack|jump|pjump|run|side|skip|walk|wave1|wave2)[12]?\.(avi|mp4|mkv)"
@@ -115,40 +115,40 @@ def weizmann(folder: Path, _: int) -> Split:
 
 
 def sky(folder: Path, _: int) -> Split:
-    """Folders of frames below sky_train and sky_test."""
+    """Folders of frames in sky_train and sky_test."""
     return {side: _clips_below(folder, f"sky_{side}") for side in ("train", "test")}
 
 
 def taichi(folder: Path, _: int) -> Split:
-    """Videos or folders of frames below train and test."""
+    """Videos or folders of frames in train and test."""
     return {side: _clips_below(folder, side) for side in ("train", "test")}
 
 
-SPLITS = "put the three files of dataset/splits of github.com/ondyari/FaceForensics below the folder"
+SPLITS = "put the three files of dataset/splits of github.com/ondyari/FaceForensics into the folder"
 
 
 def faceforensics(folder: Path, _: int) -> Split:
-    """FaceForensics++: videos 000 to 999, split by the authors' JSON files of pairs; val is neither side.
+    """FaceForensics++: videos 000 to 999, split by the authors' JSON files of pairs; val is in neither split.
 
     Raises:
-        VgbenchError: the JSON files are not there, or damaged.
+        VgbenchError: the JSON files are missing or damaged.
     """
     videos = {match[1]: path for path, match in _files(folder, r"(\d{3})\.(mp4|avi|mkv)")}
     found: Split = {"train": [], "test": []}
     for side in found if videos else ():
         path = next(iter(sorted(folder.rglob(f"{side}.json"))), None)
         if path is None:
-            raise VgbenchError(f"{folder}: {side}.json is not there", SPLITS)
+            raise VgbenchError(f"{folder}: {side}.json is missing", SPLITS)
         names = sorted(name for pair in _pairs(path) for name in pair)
         found[side] = [(videos[name], None) for name in names if name in videos]
     return found
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
-    """Read a side's pairs of video names.
+    """Read the pairs of video names of a split.
 
     Raises:
-        VgbenchError: the file cannot be read, or holds something else.
+        VgbenchError: the file cannot be read, or contains something else.
     """
     try:
         return TypeAdapter(list[tuple[str, str]]).validate_json(path.read_bytes())
@@ -159,7 +159,7 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
 
 
 def _clips_below(folder: Path, name: str) -> list[tuple[Path, str | None]]:
-    """Videos, and folders that hold pictures, below the folder of that name; no classes."""
+    """Videos, and folders of images, in the folder of that name; without classes."""
     base = folder if folder.name == name else next(iter(sorted(folder.rglob(name))), None)
     if base is None or not base.is_dir():
         return []
@@ -211,7 +211,7 @@ KNOWN: dict[str, KnownSet] = {
         layout="sky_train/ and sky_test/ with folders of frames",
         find=sky,
         counts={"train": 35392, "test": 2815},
-        fewer="copies that join the clips of a video have fewer, longer ones",
+        fewer="copies that join the clips of a video have fewer and longer clips",
     ),
     "faceforensics": KnownSet(
         title="FaceForensics++, original videos",
@@ -228,6 +228,6 @@ KNOWN: dict[str, KnownSet] = {
         layout="train/ and test/ with videos or folders of frames",
         find=taichi,
         counts={"train": 3049, "test": 285},
-        fewer="it is fetched from the web, where videos disappear",
+        fewer="it is downloaded from the web, where videos disappear",
     ),
 }

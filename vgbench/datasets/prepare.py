@@ -1,4 +1,4 @@
-"""A downloaded data set → checked counts and two manifests; nothing is converted or copied."""
+"""Check a downloaded data set and write two manifests; nothing is converted or copied."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from vgbench.datasets.known import KNOWN, KnownSet
 from vgbench.errors import VgbenchError
 from vgbench.named import lookup
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,12 @@ class Prepared:
     """What was found.
 
     Attributes:
-        name: of the data set.
-        counts: side -> clips found.
-        expected: side -> clips that the whole set has.
-        classes: number of classes found.
-        problems: what differs from the published set, one sentence each; empty for a whole copy.
-        manifests: side -> the file that was written.
+        name: name of the data set.
+        counts: split -> number of clips that were found.
+        expected: split -> number of clips in the complete set.
+        classes: number of classes that were found.
+        problems: how the copy differs from the published set, one sentence each; empty for a complete copy.
+        manifests: split -> the manifest that was written.
     """
 
     name: str
@@ -39,17 +40,18 @@ class Prepared:
 
 
 def prepare(name: str, folder: str | Path, output: str | Path | None = None, split: int = 1) -> Prepared:
-    """Check a downloaded data set and write `train.csv` and `test.csv`, which every command takes as clips.
+    """Check a downloaded data set and write `train.csv` and `test.csv`, which every command accepts as clips.
 
     Args:
         name: key of `KNOWN`.
-        folder: where the unpacked files are, at any depth.
-        output: folder for the manifests; `folder` unless given.
-        split: official split, for sets that have several.
+        folder: folder with the unpacked files, at any depth.
+        output: folder for the manifests; by default `folder`.
+        split: number of the official split, for sets with several.
 
     Raises:
-        ConfigError: unknown name.
-        VgbenchError: nothing of the set is there (says where to get it), or the output cannot be written.
+        ConfigError: the name is unknown.
+        VgbenchError: nothing of the set was found (the message says where to get it), or the manifests cannot
+            be written.
     """
     known = lookup("data set", name, KNOWN)
     folder = Path(folder)
@@ -64,12 +66,8 @@ def prepare(name: str, folder: str | Path, output: str | Path | None = None, spl
     for side, clips in found.items():
         rows = ((_reference(path, place), label) for path, label in clips)
         manifests[side] = place / f"{side}.csv"
-        try:
+        with writing_to(place, "give another folder with --output"):
             atomic.write_text(manifests[side], _table(rows))
-        except OSError as error:
-            raise VgbenchError(
-                f"{place}: cannot be written to ({error.strerror})", "give another folder with --output"
-            ) from error
     classes = len({label for clips in found.values() for _, label in clips if label is not None})
     counts = {side: len(clips) for side, clips in found.items()}
     return Prepared(
@@ -83,31 +81,33 @@ def _problems(
     for side, count in counts.items():
         if count != expected[side]:
             why = f"; {known.fewer}" if known.fewer and count < expected[side] else ""
-            yield f"{side}: {count} clips, where the set has {expected[side]} ({known.source}){why}"
+            yield f"{side}: {count} clips, but the set has {expected[side]} ({known.source}){why}"
     if classes != known.classes:
-        yield f"{classes} classes, where the set has {known.classes}"
+        yield f"{classes} classes, but the set has {known.classes}"
 
 
 def _nothing(known: KnownSet, folder: Path) -> VgbenchError:
     packed = (*ARCHIVES, *COMPRESSED_TARS, ".rar", ".7z")
     archives = [path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith(packed)]
     if archives:
-        return VgbenchError(f"{folder}: only archives are here, such as {archives[0]}", "unpack them first")
+        return VgbenchError(f"{folder}: contains only archives, such as {archives[0]}", "unpack them first")
     return VgbenchError(
-        f"{folder}: nothing here is of {known.title}; looked for {known.layout}", f"get it from {known.where}"
+        f"{folder}: contains nothing of {known.title}, which has {known.layout}", f"get it from {known.where}"
     )
 
 
 def _reference(path: Path, place: Path) -> str:
-    """Relative where the clip lies below the manifest, so that the folder can move; absolute otherwise.
+    """Path of a clip in the manifest: relative if the clip is in its folder, which can then be moved.
 
     Raises:
-        VgbenchError: the name is no text.
+        VgbenchError: the name is not UTF-8.
     """
     whole, base = path.resolve(), place.resolve()
     name = whole.relative_to(base).as_posix() if whole.is_relative_to(base) else str(whole)
     if printable(name) != name:
-        raise VgbenchError(f"{printable(str(path))}: not UTF-8, so a manifest cannot name it", "rename it")
+        raise VgbenchError(
+            f"{printable(str(path))}: the name is not UTF-8, so a manifest cannot contain it", "rename it"
+        )
     return name
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,6 +16,7 @@ from vgbench.extractors.extractor import Extractor, ExtractorSpec
 from vgbench.metrics import Metric, Samples
 from vgbench.own_code import Source
 from vgbench.protocol.sampler import Window
+from vgbench.records.record import manifest_hash
 
 Side = Literal["generated", "real"]
 SIDES: tuple[Side, ...] = ("real", "generated")
@@ -120,10 +120,7 @@ class Measured:
     @property
     def manifest_hash(self) -> str:
         """Sha256 over every window's content hash and frame indices, in order."""
-        digest = hashlib.sha256()
-        for used in self.windows:
-            digest.update(f"{used.fingerprint}|{','.join(map(str, used.window.frames))}\n".encode())
-        return digest.hexdigest()
+        return manifest_hash((used.fingerprint, used.window.frames) for used in self.windows)
 
     def samples_for(self, metric: Metric) -> Samples:
         """Return what a metric compares of this side."""

@@ -263,6 +263,7 @@ def load(
     preprocessing: str = "tf1",
     precision: Precision = "float32",
     name: str = "i3d-k400",
+    eps: float | None = None,
 ) -> I3d:
     """Return I3D.
 
@@ -274,6 +275,7 @@ def load(
             on CPUs that support it and changes features by 1 to 2 %; "float16" is for GPUs. The extractor's
             id includes the precision.
         name: entry of the weights registry: "i3d-k400", "i3d-k400-tats" or "i3d-k400-piergiaj".
+        eps: of the batch norms, where it is not that of the registry; the id says so.
 
     Raises:
         ConfigError: unknown preprocessing or precision.
@@ -286,13 +288,15 @@ def load(
     same = "the same weights, preprocessing and protocol"
     comparable = f"{same} only; not comparable with FVD" if name == "i3d-k400-piergiaj" else f"FVD of {same}"
     loaded = resolve(InceptionI3d, name, weights, comparable)
-    if loaded.eps is not None:
-        loaded.network.set_eps(loaded.eps)
+    eps_used = eps or loaded.eps
+    if eps_used is not None:
+        loaded.network.set_eps(eps_used)
+    identity = f"{name}-eps1e-5" if eps else name
     return I3d(
         loaded.network,
         chosen,
         ExtractorSpec(
-            id=name if precision == "float32" else f"{name}-{_SHORT[precision]}",
+            id=identity if precision == "float32" else f"{identity}-{_SHORT[precision]}",
             weights=loaded.identity,
             least_frames=LEAST_FRAMES,
             preprocessing=f"{preprocessing} ({chosen.describe()})",
@@ -304,6 +308,17 @@ def load(
         ),
         precision,
     )
+
+
+def load_eps_1e_5(
+    weights: str | Path | None = None, preprocessing: str = "tf1", precision: Precision = "float32"
+) -> I3d:
+    """Build I3D with the original weights and the eps 1e-5 of PyTorch's default; arguments as `load`.
+
+    VideoGPT, TATS, DIGAN, common_metrics_on_video_quality and cd-fvd run TensorFlow Hub's weights so, where
+    the original has 1e-3. The features differ by some tenths of a percent.
+    """
+    return load(weights, preprocessing, precision, eps=1e-5)
 
 
 def load_tats(

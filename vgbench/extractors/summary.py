@@ -24,8 +24,9 @@ def summarise(name: str) -> str:
 
 def has_weights(name: str) -> bool:
     """Whether the weights are on this machine: in the wheel, in vgbench's cache or in Hugging Face's."""
-    if name in REGISTRY:
-        return list_cached()[name] is not None
+    registered = EXTRACTORS[name].weights or name
+    if registered in REGISTRY:
+        return list_cached()[registered] is not None
     if name not in REPOSITORIES:
         return True
     try:

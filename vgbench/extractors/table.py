@@ -21,12 +21,14 @@ class Entry:
         features: D of its features [B, D].
         comparable_with: what its numbers are comparable with, in one phrase.
         fixed: arguments of the function that the name implies.
+        weights: entry of the weights registry, where its name differs from the extractor's.
     """
 
     target: str
     features: int
     comparable_with: str
     fixed: Mapping[str, str] = field(default_factory=dict)
+    weights: str = ""
 
 
 EXTRACTORS: dict[str, Entry] = {
@@ -35,6 +37,12 @@ EXTRACTORS: dict[str, Entry] = {
         "vgbench.extractors.embedded_frames:load", 256, "other scores of embedded-frames only"
     ),
     "i3d-k400": Entry("vgbench.extractors.i3d:load", 400, "FVD of the original I3D"),
+    "i3d-k400-eps1e-5": Entry(
+        "vgbench.extractors.i3d:load_eps_1e_5",
+        400,
+        "FVD of VideoGPT, TATS, DIGAN, common_metrics and cd-fvd",
+        weights="i3d-k400",
+    ),
     "i3d-k400-tats": Entry("vgbench.extractors.i3d:load_tats", 400, "FVD of VideoGPT, TATS and DIGAN"),
     "i3d-k400-piergiaj": Entry("vgbench.extractors.i3d:load_piergiaj", 400, f"{_ITSELF}; not with FVD"),
     "i3d-k400-torchscript": Entry(

@@ -1,0 +1,1 @@
+"""vgbench as part of other libraries."""

@@ -1,8 +1,8 @@
 """The set metrics as `torchmetrics.Metric`: update in a training loop, sync over processes, compute.
 
-Needs the package torchmetrics (`pip install torchmetrics`). States are sums where that is enough (FVD, IS),
-so memory does not grow with the number of clips, and processes add theirs up; KVD keeps the features. All
-computing is in float64.
+Needs the package torchmetrics (`pip install torchmetrics`). The states of FVD and IS are sums, so memory does
+not grow with the number of clips, and several processes add theirs up; KVD keeps the features. Everything is
+computed in float64.
 
     fvd = FrechetVideoDistance(vgbench.extractors.load("embedded"))
     fvd.update(real_clips, real=True)
@@ -28,7 +28,7 @@ from vgbench.metrics.kernel import kernel_distance
 
 
 class _FromClips(Metric):
-    """What the three share: an extractor, or inputs that are features (or logits) already."""
+    """What the three metrics share: an extractor, or inputs that already are features or logits."""
 
     is_differentiable = False
     full_state_update = False
@@ -38,20 +38,20 @@ class _FromClips(Metric):
         self.extractor = None if extractor is None else extractor.eval()
 
     def _extract(self, batch: torch.Tensor, output: Literal["features", "logits"]) -> torch.Tensor:
-        """float64 [B, D] of uint8 clips [B, T, H, W, 3], or of ready rows [B, D]."""
+        """float64 [B, D] from uint8 clips [B, T, H, W, 3], or from features or logits [B, D]."""
         if self.extractor is not None:
             self.extractor.eval()  # the loop's `train()` reaches it, and would move its running statistics
             with torch.no_grad():
                 batch = getattr(self.extractor(batch), output)
             if batch is None:
                 raise VgbenchError(
-                    "the inception score needs class logits, and this extractor has none",
+                    "the inception score needs class logits, but this extractor has none",
                     "choose an extractor with classes",
                 )
         if batch.ndim != 2 or not torch.isfinite(batch).all():
             raise VgbenchError(
                 f"expected finite {output} [B, D], got shape {list(batch.shape)}",
-                "pass an extractor if the input is clips",
+                "pass an extractor if the inputs are clips",
             )
         return batch.detach().double()
 
@@ -60,9 +60,10 @@ class _Distance(_FromClips):
     """A distance between real and generated clips.
 
     Args:
-        extractor: takes uint8 [B, T, H, W, 3] and has `.features` in its output; None if updates bring
+        extractor: takes uint8 [B, T, H, W, 3] and has `.features` in its output; None if `update` gets
             features.
-        keep_real: `reset` keeps the real side, so that one pass over the data serves a whole training.
+        keep_real: whether `reset` keeps the real side, so that one pass over the data is enough for a whole
+            training.
     """
 
     higher_is_better = False
@@ -76,21 +77,21 @@ class _Distance(_FromClips):
         if self.keep_real:
             for name in filter(lambda name: name.startswith("real_"), self._defaults):
                 value = getattr(self, name)
-                kept[name] = list(value) if isinstance(value, list) else value  # reset empties lists in place
+                kept[name] = list(value) if isinstance(value, list) else value  # reset clears lists in place
         super().reset()
         for name, value in kept.items():
             setattr(self, name, value)
 
 
 class FrechetVideoDistance(_Distance):
-    """FVD as a torchmetrics metric; equals `vgbench.metrics.frechet_distance` on all features together.
+    """FVD as a torchmetrics metric, equal to `vgbench.metrics.frechet_distance` on all features together.
 
     Args:
         extractor: network that takes uint8 clips; None if `update` gets features [B, D].
-        feature_dimension: D; known from the extractor's `spec` where it has one.
-        covariance: divisor N − 1 or N.
-        keep_real: `reset` keeps the real side.
-        kwargs: of `torchmetrics.Metric`.
+        feature_dimension: D; by default that of the extractor's `spec`.
+        covariance: "unbiased" (divisor N − 1) or "biased" (N).
+        keep_real: whether `reset` keeps the real side.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     plot_lower_bound = 0.0
@@ -107,7 +108,7 @@ class FrechetVideoDistance(_Distance):
         self.covariance: Covariance = covariance
         dimension = feature_dimension or getattr(getattr(extractor, "spec", None), "feature_dimension", None)
         if dimension is None:
-            raise VgbenchError("FrechetVideoDistance needs feature_dimension without an extractor")
+            raise VgbenchError("FrechetVideoDistance needs an extractor or a feature_dimension")
         for side in ("real", "generated"):
             self.add_state(f"{side}_n", torch.tensor(0), dist_reduce_fx="sum")
             self.add_state(f"{side}_sum", torch.zeros(dimension).double(), dist_reduce_fx="sum")
@@ -122,10 +123,10 @@ class FrechetVideoDistance(_Distance):
         self._add(f"{side}_outer", x.T @ x)
 
     def compute(self) -> torch.Tensor:
-        """Distance, float64.
+        """The distance, a float64 scalar.
 
         Raises:
-            VgbenchError: a side has fewer than two clips.
+            VgbenchError: one side has fewer than two clips.
         """
         value = self._moments("generated").distance(self._moments("real"), covariance=self.covariance)
         return torch.tensor(value, dtype=torch.float64)
@@ -140,12 +141,12 @@ class FrechetVideoDistance(_Distance):
 
 
 class KernelVideoDistance(_Distance):
-    """KVD as a torchmetrics metric; equals `vgbench.metrics.kernel_distance` on all features together.
+    """KVD as a torchmetrics metric, equal to `vgbench.metrics.kernel_distance` on all features together.
 
     Args:
         extractor: network that takes uint8 clips; None if `update` gets features [B, D].
-        keep_real: `reset` keeps the real side.
-        kwargs: of `torchmetrics.Metric`.
+        keep_real: whether `reset` keeps the real side.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     real_features: list[torch.Tensor]
@@ -162,24 +163,26 @@ class KernelVideoDistance(_Distance):
         (self.real_features if real else self.generated_features).append(x)
 
     def compute(self) -> torch.Tensor:
-        """Unbiased MMD², float64.
+        """Unbiased MMD², a float64 scalar.
 
         Raises:
-            VgbenchError: a side has fewer than two clips.
+            VgbenchError: one side has fewer than two clips.
         """
         if not (len(self.real_features) and len(self.generated_features)):
-            raise VgbenchError("both sides need clips before compute()", "call update for real and generated")
+            raise VgbenchError(
+                "both sides need clips before compute()", "call update for real and for generated clips"
+            )
         x, y = (_array(dim_zero_cat(side)) for side in (self.generated_features, self.real_features))
         return torch.tensor(kernel_distance(x, y), dtype=torch.float64)
 
 
 class VideoInceptionScore(_FromClips):
-    """Inception score over all clips (one split); equals `vgbench.metrics.inception_score(logits).mean`.
+    """Inception score over all clips (one split), equal to `vgbench.metrics.inception_score(logits).mean`.
 
     Args:
         extractor: network with class logits that takes uint8 clips; None if `update` gets logits [B, K].
-        classes: K; known from the extractor's `spec` where it has one.
-        kwargs: of `torchmetrics.Metric`.
+        classes: K; by default that of the extractor's `spec`.
+        kwargs: arguments of `torchmetrics.Metric`.
     """
 
     higher_is_better = True
@@ -192,7 +195,7 @@ class VideoInceptionScore(_FromClips):
         super().__init__(extractor, **kwargs)
         known = classes or len(getattr(getattr(extractor, "spec", None), "classes", ()))
         if not known:
-            raise VgbenchError("VideoInceptionScore needs the number of classes without an extractor")
+            raise VgbenchError("VideoInceptionScore needs an extractor or the number of classes")
         self.add_state("n", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros(known).double(), dist_reduce_fx="sum")
         self.add_state("negentropy", torch.tensor(0.0).double(), dist_reduce_fx="sum")
@@ -205,10 +208,10 @@ class VideoInceptionScore(_FromClips):
         self.negentropy = self.negentropy + moments.negentropy
 
     def compute(self) -> torch.Tensor:
-        """Score in [1, K], float64.
+        """The score in [1, K], a float64 scalar.
 
         Raises:
-            VgbenchError: no clips yet.
+            VgbenchError: there are no clips yet.
         """
         if int(self.n) == 0:
             raise VgbenchError("no clips before compute()", "call update first")

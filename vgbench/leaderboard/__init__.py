@@ -1,0 +1,1 @@
+"""Leaderboards: records ranked with ties, in every format, and compared, checked and submitted."""

@@ -1,24 +1,24 @@
-"""A small SVG picture with one model's score, for a README."""
+"""A small SVG image with the score of one model, for a README."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from html import escape
 
 from vgbench.leaderboard.ranking import Group, Row
 from vgbench.leaderboard.rounding import decimals_for, with_error
-from vgbench.records.record import NOT_COMPARABLE
+from vgbench.pages.svg import xml_text
+from vgbench.records.record import NOT_COMPARABLE, file_name
 
 _CHARACTER = 6.6
-"""Pixels that one character of 11 px Verdana takes, on average; `textLength` makes the text fit exactly."""
+"""Average width in pixels of a character of 11 px Verdana; `textLength` makes the text fit exactly."""
 
 
 def render_badge(group: Group, row: Row) -> str:
-    """Draw `fvd · fvd-tats | 312.4 ± 8.1 · rank 1 of 7`, with the full signature as its tooltip.
+    """Draw `fvd · fvd-tats | 312.4 ± 8.1 · rank 1 of 7`, with the full signature as a tooltip.
 
-    Where no published scores were made with the network, its name stands beside the metric's.
+    If no published scores were made with the network, its name is added to that of the metric.
     """
     cell = row.cells.get(group.primary)
     label = f"{_metric(group, row)} · {group.name}"
@@ -46,16 +46,16 @@ def _metric(group: Group, row: Row) -> str:
 
 
 def badge_files(groups: Sequence[Group]) -> dict[str, str]:
-    """Name and draw one badge for every ranked model: `<model>-<signature hash>.svg` -> SVG.
+    """Draw one badge for every ranked model: `<model>-<signature hash>.svg` -> SVG.
 
-    A model whose name is not safe as it is, or taken, has eight digits of the name's hash after it: what
-    is left of two such names may be alike.
+    If the name of a model is not safe as a file name, or is taken, eight digits of its hash are added,
+    because the safe forms of two names may be equal.
     """
     files: dict[str, str] = {}
-    taken: set[str] = set()  # some disks tell no capital from a small letter
+    taken: set[str] = set()  # some file systems ignore the case of letters
     for group in groups:
         for row in group.models:
-            safe, end = _file_name(row.model), f"-{group.signature.short_hash}.svg"
+            safe, end = file_name(row.model), f"-{group.signature.short_hash}.svg"
             if safe != row.model or (safe + end).casefold() in taken:
                 digest = hashlib.sha256(row.model.encode(errors="surrogatepass")).hexdigest()
                 safe = f"{safe}-{digest[:8]}"
@@ -64,10 +64,5 @@ def badge_files(groups: Sequence[Group]) -> dict[str, str]:
     return files
 
 
-def _file_name(model: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip(".-")[:80] or "model"
-
-
 def _xml(text: str) -> str:
-    """Escape, and drop what XML 1.0 does not allow at all."""
-    return escape(re.sub(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text))
+    return escape(xml_text(text))

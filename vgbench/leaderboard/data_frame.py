@@ -1,4 +1,4 @@
-"""Leaderboard as a data frame, and its two files: CSV for spreadsheets, Parquet for programs."""
+"""The leaderboard as data frames, and its two files: CSV for spreadsheets and Parquet for programs."""
 
 from __future__ import annotations
 
@@ -9,34 +9,69 @@ from typing import TYPE_CHECKING
 
 from vgbench.errors import VgbenchError
 from vgbench.leaderboard.published import PublishedLine
-from vgbench.leaderboard.ranking import Cell, Group, Row
+from vgbench.leaderboard.ranking import Group
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERS = ("value", "debiased", "standard_error", "low", "high")
-COUNTS = ("n", "rank")
+PARTS = ("value", "debiased", "standard_error", "low", "high", "n", "rank")
+"""What the wide table has of each score."""
 
 
-def data_frame(groups: Sequence[Group]) -> pd.DataFrame:
-    """Put all groups into one frame, one row a model and group, every number unrounded.
+def score_frame(groups: Sequence[Group]) -> pd.DataFrame:
+    """Put all scores of all groups into one frame, one row per score.
 
-    Columns are group, signature, rank, model, role, created, and for each metric `<metric>.<part>` with the
-    parts of `NUMBERS` (float64) and `COUNTS` (Int64); missing where not measured.
+    The columns are `row` (int64, position in the wide table), `group` (short hash of the signature), `role`,
+    those of `Record.to_frame`, and `rank` (Int64, in this metric; missing for reference rows).
     """
     import pandas as pd
 
-    frame = pd.DataFrame([_values(group, row) for group in groups for row in group.rows])
-    kinds = dict.fromkeys(NUMBERS, "float64") | dict.fromkeys(COUNTS, "Int64")
-    parts = {name: _part(str(name)) for name in frame.columns}
-    return frame.astype({name: kinds[part] for name, part in parts.items() if part in kinds})
+    frames = []
+    rows = [(group, row) for group in groups for row in group.rows]
+    for number, (group, row) in enumerate(rows):
+        frame = row.record.to_frame()
+        frame.insert(0, "row", number)
+        frame.insert(1, "group", group.signature.short_hash)
+        frame.insert(2, "role", row.role)
+        ranks = [row.cells[metric].rank for metric in frame["metric"]]
+        frames.append(frame.assign(rank=pd.array(ranks, dtype="Int64")))
+    return pd.concat(frames, ignore_index=True)
+
+
+def data_frame(groups: Sequence[Group]) -> pd.DataFrame:
+    """Put all groups into one frame, one row per model and group, with every number unrounded.
+
+    The columns are group, signature, rank, model, role, created, and for each metric `<metric>.<part>` with
+    the `PARTS` of its score: float64, or Int64 for `n` and `rank`; missing if the metric was not measured.
+    """
+    import pandas as pd
+
+    rows = [(group, row) for group in groups for row in group.rows]
+    about = pd.DataFrame(
+        {
+            "group": [group.signature.short_hash for group, _ in rows],
+            "signature": [str(group.signature) for group, _ in rows],
+            "rank": pd.array([row.rank for _, row in rows], dtype="Int64"),
+            "model": [row.model for _, row in rows],
+            "role": [row.role for _, row in rows],
+            "created": [row.record.created for _, row in rows],
+        }
+    )
+    scores = score_frame(groups).set_index(["row", "metric"])[list(PARTS)]
+    metrics = dict.fromkeys(column.name for group in groups for column in group.columns)
+    columns = {
+        f"{metric}.{part}": scores[part].xs(metric, level="metric").reindex(about.index)
+        for metric in metrics
+        for part in PARTS
+    }
+    return pd.concat([about, pd.DataFrame(columns)], axis="columns")
 
 
 def render_csv(groups: Sequence[Group], title: str = "", published: Sequence[PublishedLine] = ()) -> str:
-    """Write the data frame as CSV, its text safe to open in a spreadsheet: none of it runs as a formula.
+    """Write the wide frame as CSV that is safe to open in a spreadsheet: no text in it runs as a formula.
 
-    `title` and `published` have no place in a table of measured scores and are taken only so that every
-    format is called alike.
+    `title` and `published` have no place in a table of measured scores. They are accepted so that all formats
+    can be called in the same way.
     """
     del title, published
     frame = data_frame(groups).rename(columns=_no_formula)
@@ -46,14 +81,14 @@ def render_csv(groups: Sequence[Group], title: str = "", published: Sequence[Pub
 
 
 def has_parquet() -> bool:
-    """Tell whether Parquet can be written here."""
+    """Whether Parquet can be written on this machine."""
     return importlib.util.find_spec("pyarrow") is not None
 
 
 def render_parquet(
     groups: Sequence[Group], title: str = "", published: Sequence[PublishedLine] = ()
 ) -> bytes:
-    """Write the data frame as Parquet; `title` and `published` as for `render_csv`.
+    """Write the wide frame as Parquet; `title` and `published` as for `render_csv`.
 
     Raises:
         VgbenchError: pyarrow is not installed.
@@ -64,42 +99,6 @@ def render_parquet(
     stream = io.BytesIO()
     data_frame(groups).to_parquet(stream, engine="pyarrow", index=False)
     return stream.getvalue()
-
-
-def _values(group: Group, row: Row) -> dict[str, object]:
-    values: dict[str, object] = {
-        "group": group.signature.short_hash,
-        "signature": str(group.signature),
-        "rank": row.rank,
-        "model": row.model,
-        "role": row.role,
-        "created": row.record.created,
-    }
-    for column in group.columns:
-        cell = row.cells.get(column.name)
-        values |= {f"{column.name}.{part}": value for part, value in _parts(cell).items()}
-    return values
-
-
-def _parts(cell: Cell | None) -> dict[str, object]:
-    if cell is None:
-        return dict.fromkeys((*NUMBERS, *COUNTS))
-    score = cell.score
-    low, high = score.interval or (None, None)
-    return {
-        "value": score.value,
-        "debiased": score.debiased,
-        "standard_error": score.standard_error,
-        "low": low,
-        "high": high,
-        "n": score.n,
-        "rank": cell.rank,
-    }
-
-
-def _part(column: str) -> str:
-    """Last part of `<metric>.<part>`; of the frame's own columns only "rank" is a number."""
-    return column.rpartition(".")[2] if "." in column or column == "rank" else ""
 
 
 def _no_formula(text: str) -> str:

@@ -1,18 +1,16 @@
-"""Leaderboard as one self-contained HTML page: no network, no script but its own, every text escaped."""
+"""The leaderboard as one HTML page: no network, no script but its own, and every text escaped."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import vgbench
+from vgbench.config import yaml_text
 from vgbench.leaderboard import thumbnails
-from vgbench.leaderboard.direction import ARROWS, WORDS, badness
-from vgbench.leaderboard.history import History, row_history
+from vgbench.leaderboard.history import row_history
 from vgbench.leaderboard.plots import (
     Bars,
     Curve,
@@ -22,29 +20,31 @@ from vgbench.leaderboard.plots import (
     is_number,
     motion_curves,
     motion_tops,
-    short,
     trend,
 )
 from vgbench.leaderboard.published import HOW_TO_READ, PublishedLine
-from vgbench.leaderboard.ranking import Cell, Column, Group, Row, explain
+from vgbench.leaderboard.ranking import Column, Group, RankedScore, Row, explain
 from vgbench.leaderboard.reproduce import eval_command, sample_command, train_config
-from vgbench.leaderboard.rounding import decimals_for_difference, interval_text, number, p_text, with_error
-from vgbench.leaderboard.table import column_decimals, footnotes, reading_notes
-from vgbench.leaderboard.tradeoffs import costs, measures, metric_title, tradeoffs, words
+from vgbench.leaderboard.rounding import interval_text
+from vgbench.leaderboard.table import column_decimals, footnotes, pairs_table, reading_notes, runs_table
+from vgbench.leaderboard.tradeoffs import cost_title, costs, measures, metric_title, tradeoffs
 from vgbench.leaderboard.whiskers import Whisker, column_axis, whisker
+from vgbench.metrics.direction import ARROWS, WORDS, badness
+from vgbench.pages.numbers import number, significant
 from vgbench.pages.svg import svg
-from vgbench.pages.templates import csp_hash, templates
+from vgbench.pages.templates import render_page
+from vgbench.pages.text_table import TextTable
 from vgbench.records.record import Record
 
 MOST_SKIPPED = 50
-"""Skipped clips listed for one side; the record names all of them."""
+"""Skipped clips that are listed for one side; the record names all of them."""
 
-ROLES = {"model": "", "real": "reference: real clips", "control": "control"}
+ROLES = {"model": "", "real": "reference row: real clips", "control": "reference row: control"}
 
 
 @dataclass(frozen=True)
 class ColumnView:
-    """Heading of one metric: names, direction, and the ends of the axis that its whiskers share."""
+    """Heading of one metric: names, direction, and the ends of the axis that its interval bars share."""
 
     name: str
     title: str
@@ -57,7 +57,7 @@ class ColumnView:
 
 @dataclass(frozen=True)
 class CellView:
-    """One score as text; `order` sorts the best first, `padding` lines up the decimal points of a column."""
+    """One score as text; `order` sorts the best first, `padding` aligns the decimal points of a column."""
 
     metric: str
     number: str
@@ -76,7 +76,7 @@ class CellView:
 
 @dataclass(frozen=True)
 class PlotView:
-    """One plot of a model; `keys` are the kinds of clips that it tells apart."""
+    """One plot of a model; `keys` are the entries of its legend."""
 
     title: str
     keys: tuple[str, ...]
@@ -86,7 +86,7 @@ class PlotView:
 
 @dataclass(frozen=True)
 class RowView:
-    """One model: its line in the table and its part of the page."""
+    """One model: its row in the table and its section of the page."""
 
     id: str
     rank: str
@@ -97,7 +97,7 @@ class RowView:
     tied_short: str
     cells: list[CellView | None]
     record: Record
-    runs: list[dict[str, str]]
+    runs: TextTable | None
     plots: list[PlotView]
     motion: list[PlotView]
     motion_windows: int
@@ -116,13 +116,12 @@ class GroupView:
     name: str
     signature: str
     hash: str
-    fields: tuple[tuple[str, str], ...]
     primary: str
     columns: list[ColumnView]
     rows: list[RowView]
     notes: list[str]
     footnotes: list[str]
-    pairs: list[dict[str, Any]]
+    pairs: TextTable
     real_source: str
     protocol: str
     measures: list[str]
@@ -131,7 +130,7 @@ class GroupView:
 
     @property
     def plot_bytes(self) -> int:
-        """Size of all plots."""
+        """Size of all plots in characters."""
         plots = [plot.svg for row in self.rows for plot in (*row.plots, *row.motion)]
         return sum(map(len, (*plots, *self.tradeoffs.values())))
 
@@ -143,45 +142,34 @@ def render_html(
     links: Mapping[Path, str] | None = None,
     downloads: Sequence[str] = (),
 ) -> str:
-    """Write the page: tables, plots, one part a model with its thumbnails, at most about 5 MB.
+    """Write the page: tables, plots, and a section for each model with its thumbnails, of at most about 5 MB.
 
     Args:
-        groups: of `ranking.rank`.
+        groups: from `ranking.rank`.
         title: heading.
-        published: scores as others printed them, shown in a section of their own.
-        links: record file -> URL relative to the page, where it is published beside its records; without
-            it, and without `downloads`, the page stands alone and names no other file.
+        published: published scores, shown in a section of their own.
+        links: record file -> URL relative to the page, if the page is published beside its records. Without
+            `links` and `downloads` the page stands alone and names no other file.
         downloads: URLs of the same tables as files.
     """
     views = [_group(f"g{index}", group, links or {}) for index, group in enumerate(groups, start=1)]
     album = thumbnails.collect(groups, thumbnails.BUDGET - sum(view.plot_bytes for view in views))
-    style, script = _file("page.css"), _file("page.js")
-    return (
-        templates("vgbench.leaderboard")
-        .get_template("page.html")
-        .render(
-            title=title,
-            groups=views,
-            metrics=_metrics(groups),
-            differing=explain(groups),
-            models=len({row.model for group in groups for row in group.models}),
-            album=album,
-            made=dt.datetime.now(dt.UTC).date().isoformat(),
-            version=vgbench.__version__,
-            downloads=downloads,
-            published=published,
-            published_note=HOW_TO_READ,
-            most_skipped=MOST_SKIPPED,
-            style=style,
-            script=script,
-            style_hash=csp_hash(style),
-            script_hash=csp_hash(script),
-        )
+    return render_page(
+        "vgbench.leaderboard",
+        "page",
+        title=title,
+        groups=views,
+        metrics=_metrics(groups),
+        differing=explain(groups),
+        models=len({row.model for group in groups for row in group.models}),
+        album=album,
+        made=dt.datetime.now(dt.UTC).date().isoformat(),
+        version=vgbench.__version__,
+        downloads=downloads,
+        published=published,
+        published_note=HOW_TO_READ,
+        most_skipped=MOST_SKIPPED,
     )
-
-
-def _file(name: str) -> str:
-    return resources.files("vgbench.leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _group(identity: str, group: Group, links: Mapping[Path, str]) -> GroupView:
@@ -195,7 +183,6 @@ def _group(identity: str, group: Group, links: Mapping[Path, str]) -> GroupView:
         name=group.name,
         signature=str(group.signature),
         hash=group.signature.short_hash,
-        fields=group.signature.fields,
         primary=group.primary,
         columns=columns,
         rows=[
@@ -204,12 +191,12 @@ def _group(identity: str, group: Group, links: Mapping[Path, str]) -> GroupView:
         ],
         notes=reading_notes(group),
         footnotes=footnotes(group),
-        pairs=_pairs(group),
+        pairs=pairs_table(group),
         real_source=newest.clips.real.source,
-        protocol=_yaml(newest.protocol),
+        protocol=yaml_text(newest.protocol),
         measures=[measure.title for measure in shown],
         tradeoffs={
-            pair: svg(plot.draw, (500, 380), (62, 16, 12, 42), f"{identity}-{pair}", plot.words())
+            pair: svg(plot.draw, (500, 380), (62, 16, 12, 42), f"{identity}-{pair}", plot.description())
             for pair, plot in scatters.items()
         },
         first_tradeoff=next(
@@ -257,11 +244,11 @@ def _row(
         tied_short=", ".join(row.tied_with) if len(row.tied_with) <= 2 else f"{len(row.tied_with)} others",
         cells=cells,
         record=row.record,
-        runs=_runs(past, columns[0].decimals) if row.history and columns else [],
+        runs=runs_table(past) if row.history else None,
         plots=_plots(f"{identity}-a", filter(None, (trend(past), *curves(details)))),
         motion=_plots(f"{identity}-b", (*motion_curves(details, tops), *flow_bars(details))),
         motion_windows=_motion_windows(row.record),
-        costs=[(words(name), short(details[name])) for name in costs([row])],
+        costs=[(cost_title(name), significant(details[name])) for name in costs([row])],
         command=eval_command(row.record),
         sample_command=sample_command(row.record),
         train_config=train_config(row.record),
@@ -269,7 +256,7 @@ def _row(
     )
 
 
-def _cell(group: Group, column: Column, view: ColumnView, cell: Cell) -> CellView:
+def _cell(group: Group, column: Column, view: ColumnView, cell: RankedScore) -> CellView:
     axis = column_axis(group, column)
     score = cell.score
     order = badness(score, column.better)
@@ -291,47 +278,10 @@ def _cell(group: Group, column: Column, view: ColumnView, cell: Cell) -> CellVie
     )
 
 
-def _runs(past: History, decimals: int) -> list[dict[str, str]]:
-    """Lines of a model's table of runs, the newest first."""
-    return [
-        {
-            "created": run.record.created[:16].replace("T", " "),
-            "score": with_error(run.score, decimals) if run.score else "–",
-            "interval": interval_text(run.score.interval if run.score else None, decimals),
-            "change": number(run.change.value, decimals_for_difference(run.change, decimals))
-            if run.change
-            else "",
-            "verdict": run.verdict,
-        }
-        for run in reversed(past.runs)
-    ]
-
-
-def _pairs(group: Group) -> list[dict[str, Any]]:
-    """Tests behind the ranks of the primary metric."""
-    least = column_decimals(group, group.columns[0]) if group.columns else 0
-    found = []
-    for pair in group.pairs:
-        if pair.metric != group.primary:
-            continue
-        decimals = decimals_for_difference(pair.difference, least)
-        found.append(
-            {
-                "first": pair.first,
-                "second": pair.second,
-                "difference": number(pair.difference.value, decimals),
-                "interval": interval_text(pair.difference.interval, decimals),
-                "p": p_text(pair.p_adjusted),
-                "significant": pair.significant,
-            }
-        )
-    return found
-
-
 def _plots(identity: str, plots: Iterable[Trend | Curve | Bars]) -> list[PlotView]:
     found = []
     for index, plot in enumerate(plots):
-        drawn = svg(plot.draw, (304, 150), (52, 14, 8, 34), f"{identity}{index}", plot.words())
+        drawn = svg(plot.draw, (304, 150), (52, 14, 8, 34), f"{identity}{index}", plot.description())
         found.append(PlotView(plot.title, plot.keys, drawn, plot.note))
     return found
 
@@ -344,12 +294,6 @@ def _motion_windows(record: Record) -> int:
 
 
 def _metrics(groups: Sequence[Group]) -> list[tuple[str, str]]:
-    """(name, title) of every metric in the page, for the choice of order."""
+    """(name, title) of every metric in the page, for the list of possible orders."""
     names = dict.fromkeys(column.name for group in groups for column in group.columns)
     return [(name, metric_title(name)) for name in names]
-
-
-def _yaml(values: Mapping[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)

@@ -1,4 +1,4 @@
-"""Leaderboard as one JSON document, for programs."""
+"""The leaderboard as one JSON document, for programs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import asdict
 from typing import Any
 
 from vgbench.leaderboard.published import PublishedLine
-from vgbench.leaderboard.ranking import Group, Pair, Row, explain
+from vgbench.leaderboard.ranking import Group, PairwiseTest, Row, explain
 from vgbench.metrics.score import Score
 
 SCHEMA = 1
-"""Not under the key "schema", by which records are told from other files of a results folder."""
+"""Not under the key "schema", by which records are distinguished from other files of a results folder."""
 
 
 def render_json(
@@ -28,7 +28,16 @@ def render_json(
     }
     if published:
         document["as_published"] = [asdict(line) for line in published]
-    return json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def finite(node: Any) -> Any:
+    """Copy plain values with None in place of infinities and NaN, which JSON cannot express."""
+    if isinstance(node, dict):
+        return {str(key): finite(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [finite(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
 def _group(group: Group) -> dict[str, Any]:
@@ -60,11 +69,11 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _score(score: Score) -> dict[str, Any]:
-    """All but the jackknife's deviations, which only further tests need; the records keep them."""
+    """Everything except the jackknife's deviations, which only further tests need; the records keep them."""
     return {key: value for key, value in asdict(score).items() if key != "deviations"}
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair(pair: PairwiseTest) -> dict[str, Any]:
     return {
         "metric": pair.metric,
         "first": pair.first,
@@ -73,12 +82,3 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "p_adjusted": pair.p_adjusted,
         "significant": pair.significant,
     }
-
-
-def _finite(node: Any) -> Any:
-    """Replace infinities and NaN, which JSON cannot write, by None."""
-    if isinstance(node, dict):
-        return {str(key): _finite(value) for key, value in node.items()}
-    if isinstance(node, (list, tuple)):
-        return [_finite(value) for value in node]
-    return None if isinstance(node, float) and not math.isfinite(node) else node

@@ -1,4 +1,4 @@
-"""Leaderboard as LaTeX tables for a paper (package booktabs)."""
+"""The leaderboard as LaTeX tables for a paper (package booktabs)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from vgbench.leaderboard.published import HEADER, HOW_TO_READ, PublishedLine, numbered_sources, origin
+from vgbench.leaderboard.published import HOW_TO_READ, PublishedLine, numbered_sources, numbered_table
 from vgbench.leaderboard.ranking import Group
-from vgbench.leaderboard.table import TextCell, footnotes, reading_notes, text_table
+from vgbench.leaderboard.table import footnotes, ranking_table, reading_notes
+from vgbench.pages.text_table import TextCell
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -45,15 +46,15 @@ _SPECIAL = {
 }
 
 _LATIN = (frozenset(map(chr, range(0xA1, 0x17F))) - frozenset("ĦħĸĿŀŉŦŧ")) | frozenset("‘’‚„†‡•…‰‹›€™")
-"""Characters that pdflatex has in T1 fonts, beside ASCII; what is neither is written by its number."""
+"""Characters beyond ASCII that pdflatex has in T1 fonts; any other character is written by its number."""
 
 
 def render_latex(
     groups: Sequence[Group], title: str = "Leaderboard", published: Sequence[PublishedLine] = ()
 ) -> str:
-    """Write one `table` environment a group, shrunk to the width of the text where it is wider.
+    """Write one `table` environment per group, shrunk to the width of the text if it is wider.
 
-    Published scores are a `longtable`, which may fill several pages.
+    Published scores become a `longtable`, which may extend over several pages.
     """
     head = r"% needs \usepackage{booktabs,textcomp,graphicx,longtable,lmodern} and \usepackage[T1]{fontenc}"
     tables = [_table(group, title) for group in groups]
@@ -65,11 +66,11 @@ def render_latex(
 def escape(text: str) -> str:
     """Make any text literal in LaTeX; control characters become spaces.
 
-    A character that pdflatex's Latin fonts lack, which would stop it, is written as `U+6A21`.
+    A character that the Latin fonts of pdflatex lack would be an error, so it is written as `U+6A21`.
     """
     spaced = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
     composed = unicodedata.normalize("NFC", " ".join(spaced.split()))
-    parted = re.sub("(?<=-)(?=-)|(?<=,)(?=,)", "\N{WORD JOINER}", composed)  # or two would become one sign
+    parted = re.sub("(?<=-)(?=-)|(?<=,)(?=,)", "\N{WORD JOINER}", composed)  # otherwise two become one sign
     return "".join(map(_escape_character, parted))
 
 
@@ -80,9 +81,9 @@ def _escape_character(char: str) -> str:
 
 
 def _table(group: Group, title: str) -> str:
-    table = text_table(group)
+    table = ranking_table(group)
     notes = [*reading_notes(group), *footnotes(group)]
-    # A signature is one long word: let it break after each field.
+    # A signature is one long word, so let it break after each field.
     signature = r"\textbar\allowbreak{}".join(escape(part) for part in str(group.signature).split("|"))
     return "\n".join(
         [
@@ -106,28 +107,24 @@ def _table(group: Group, title: str) -> str:
 
 
 def _published(title: str, lines: Sequence[PublishedLine]) -> str:
-    """A table of its own; sources are numbered below it, since they are long."""
-    sources = numbered_sources(lines)
-    rows = [
-        (line.dataset, line.metric, line.model, line.score, str(sources[origin(line)]), line.comparable)
-        for line in lines
-    ]
+    """A separate table; the sources are long, so they are numbered and listed below it."""
+    table = numbered_table(lines)
     return "\n".join(
         [
             r"{\footnotesize\setlength{\tabcolsep}{4pt}",
             r"\begin{longtable}{@{}llp{11em}rrl@{}}",
             rf"\caption{{{escape(title)}: as published.}}\\",
             r"\toprule",
-            _line(escape(text) for text in ("data set", "metric", "model", "score", "source", HEADER[-1])),
+            _line(map(escape, table.header)),
             r"\midrule",
             r"\endhead",
             r"\bottomrule",
             r"\endfoot",
-            *(_line(map(escape, row)) for row in rows),
+            *(_line(map(_cell, row)) for row in table.rows),
             r"\end{longtable}",
             r"\raggedright",
             rf"{escape(HOW_TO_READ)}\par",
-            *(rf"{place}: {escape(source)}\par" for source, place in sources.items()),
+            *(rf"{place}: {escape(source)}\par" for source, place in numbered_sources(lines).items()),
             "}",
         ]
     )
@@ -139,5 +136,5 @@ def _cell(cell: TextCell) -> str:
 
 
 def _line(cells: Iterable[str]) -> str:
-    # A row that begins with [ would read as an optional argument of the \\ before it.
+    # A row that begins with [ would be read as an optional argument of the \\ before it.
     return " & ".join(f"{{{cell}}}" if cell.startswith("[") else cell for cell in cells) + r" \\"

@@ -1,4 +1,4 @@
-"""Plots of one model: what its record holds, read with care, and drawn on the axes of `vgbench.pages.svg`."""
+"""Plots of one model: the data in its record, read with care and drawn on the axes of `vgbench.pages.svg`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vgbench.leaderboard.history import History
 from vgbench.leaderboard.ranking import Row
-from vgbench.pages.svg import plain_label
+from vgbench.leaderboard.significance import NORMAL
+from vgbench.pages.numbers import significant
+from vgbench.pages.svg import few_ticks, plain_label, tick
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +22,7 @@ SIDES = ("generated", "real")
 
 @dataclass(frozen=True)
 class Line:
-    """A line with a band around it, the 95 % interval; without one, `low` and `high` equal `y`."""
+    """A line with a band around it, the 95 % interval; without an interval, `low` and `high` equal `y`."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -33,11 +35,11 @@ class Curve:
     """A line plot.
 
     Attributes:
-        title: what runs upwards.
-        across: what runs to the right.
-        lines: of "generated" and "real" clips, as far as there are any.
-        top: upper end of an axis that begins at 0; None for one that spans the lines.
-        note: one phrase for below.
+        title: the quantity on the vertical axis.
+        across: the quantity on the horizontal axis.
+        lines: side ("generated" or "real") -> its line, for the sides that have one.
+        top: upper end of a vertical axis that begins at 0; None for an axis that spans the lines.
+        note: a phrase below the plot.
     """
 
     title: str
@@ -48,14 +50,14 @@ class Curve:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Sides to tell apart; none where there is one."""
+        """Entries of the legend; none if there is one line."""
         return tuple(self.lines) if "real" in self.lines else ()
 
-    def words(self) -> str:
-        """Say where each line begins and ends, for those who do not see it."""
+    def description(self) -> str:
+        """Say where each line begins and ends, for readers who do not see it."""
         spans = (
-            f"{side} {short(line.y[0])} at {self.across} {short(line.x[0])}, "
-            f"{short(line.y[-1])} at {short(line.x[-1])}"
+            f"{side} {significant(line.y[0])} at {self.across} {significant(line.x[0])}, "
+            f"{significant(line.y[-1])} at {significant(line.x[-1])}"
             for side, line in self.lines.items()
         )
         return f"{self.title}: {'; '.join(spans)}"
@@ -76,13 +78,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Bars:
-    """A bar chart of shares: one bar a side for each label.
+    """A bar chart of shares: for each label, one bar per side.
 
     Attributes:
         title: what is shown.
-        labels: of the groups of bars.
-        sides: "generated" and "real", as far as there are any -> shares, one a label.
-        note: one phrase for below.
+        labels: labels of the groups of bars.
+        sides: "generated" and "real", if there are data -> shares, one per label.
+        note: a phrase below the plot.
     """
 
     title: str
@@ -92,11 +94,11 @@ class Bars:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Sides to tell apart."""
+        """Entries of the legend."""
         return tuple(self.sides)
 
-    def words(self) -> str:
-        """Say each share, for those who do not see the bars."""
+    def description(self) -> str:
+        """State each share, for readers who do not see the bars."""
         shares = (
             f"{side} {', '.join(f'{name} {v:.1%}' for name, v in zip(self.labels, values, strict=True))}"
             for side, values in self.sides.items()
@@ -122,9 +124,9 @@ class Trend:
 
     Attributes:
         title: what is shown.
-        times: of the runs; seconds, or 0, 1, … where a date cannot be read.
-        dates: of the first and the last run.
-        scores: (estimate, low, high) of each run; low and high equal the estimate without an interval.
+        times: times of the runs in seconds, or 0, 1, … if a date cannot be read.
+        dates: dates of the first and the last run.
+        scores: (estimate, low, high) of each run; without an interval, all three are equal.
     """
 
     title: str
@@ -134,8 +136,8 @@ class Trend:
     keys: tuple[str, ...] = ()
     note: str = ""
 
-    def words(self) -> str:
-        """Say what is shown and where to read it."""
+    def description(self) -> str:
+        """Say what is shown and where the numbers are."""
         return f"{self.title}; the numbers are under Runs"
 
     def draw(self, axes: Axes) -> None:
@@ -150,17 +152,6 @@ class Trend:
         few_ticks(axes)
 
 
-def few_ticks(axes: Axes) -> None:
-    """Put about three round numbers beside the value axis."""
-    axes.locator_params(axis="y", nbins=4)
-    axes.yaxis.set_major_formatter(tick)
-
-
-def tick(value: float, _: float) -> str:
-    """A number as an axis prints it."""
-    return short(value).replace("-", "−")
-
-
 TITLES = {
     "fvd": "FVD during training",
     "discriminator_loss": "Discriminator loss",
@@ -170,14 +161,14 @@ TITLES = {
     "drift": "Distance from the first frame",
     "sharpness": "Sharpness",
 }
-"""What plots are called; a curve of another name is called by it."""
+"""Titles of plots; a curve of another name has its name as its title."""
 
 CURVES = {"training": "step", "per_frame": "frame"}
-"""Entries of `Record.details` that hold plain curves -> what runs along their x-axis."""
+"""Entries of `Record.details` that hold curves -> the quantity on the horizontal axis."""
 
 
 def curves(details: Mapping[str, Any]) -> list[Curve]:
-    """Read the curves that a run left in its details; what has another form is passed over.
+    """Read the curves in the details of a record; values of another form are ignored.
 
     `{"training": {"fvd": [[step, value], …]}}` and `{"per_frame": {"psnr": [value, …]}}` are curves.
     """
@@ -194,58 +185,58 @@ def curves(details: Mapping[str, Any]) -> list[Curve]:
 
 
 def motion_tops(rows: Iterable[Row]) -> dict[str, float]:
-    """Upper end of each motion curve's axis, shared by the models of a group and their real clips."""
+    """Upper end of the axis of each motion curve, shared by the models of a group and their real clips."""
     tops: dict[str, float] = {}
     for row in rows:
         for name, sides in _motion(row.record.details).items():
-            shown = [side for key, side in sides.items() if row.role == "model" or key == "real"]
+            shown = [means for side, means in sides.items() if row.role == "model" or side == "real"]
             tops[name] = max(
-                [tops.get(name, 0.0), *(high for side in shown for _, high in map(_reach, side))]
+                [tops.get(name, 0.0), *(high for means in shown for _, high in map(_interval, means))]
             )
     return tops
 
 
 def motion_curves(details: Mapping[str, Any], tops: Mapping[str, float]) -> list[Curve]:
-    """Read `details["motion"]` of `evaluate`: generated beside real, from 0 to the group's own top.
+    """Read `details["motion"]` of `evaluate`: generated beside real, on an axis from 0 to the group's top.
 
-    A control that leaves this axis gets an axis of its own.
+    A control that exceeds this axis has an axis of its own.
     """
     found = []
     for name, sides in _motion(details).items():
-        own = max(high for side in sides.values() for _, high in map(_reach, side))
+        own = max(high for means in sides.values() for _, high in map(_interval, means))
         top = tops.get(name, own)
         if any(mean > top for mean, _ in sides.get("generated", [])):
             top = own
         first = 1 if name in ("flow", "change") else 0
-        lines = {side: _line(values, first, top or 1.0) for side, values in sides.items()}
+        lines = {side: _line(means, first, top or 1.0) for side, means in sides.items()}
         found.append(Curve(TITLES.get(name, name), "frame", lines, top or 1.0))
     return found
 
 
-Side = list[tuple[float, float]]
+FrameMeans = list[tuple[float, float]]
 """(mean, standard error) of each frame."""
 
 
-def _motion(details: Mapping[str, Any]) -> dict[str, dict[str, Side]]:
-    """Curve -> side -> its values; what has another form is passed over."""
+def _motion(details: Mapping[str, Any]) -> dict[str, dict[str, FrameMeans]]:
+    """Curve -> side -> its means; values of another form are ignored."""
     motion = details.get("motion")
     if not isinstance(motion, Mapping) or motion.get("schema") != 1:
         return {}
     named = motion.get("curves")
-    found: dict[str, dict[str, Side]] = {}
+    found: dict[str, dict[str, FrameMeans]] = {}
     for name, sides in named.items() if isinstance(named, Mapping) else ():
         read = {
-            side: _side(sides[side])
+            side: _frame_means(sides[side])
             for side in SIDES
             if isinstance(sides, Mapping) and isinstance(sides.get(side), Mapping)
         }
-        read = {side: values for side, values in read.items() if len(values) >= 2}
+        read = {side: means for side, means in read.items() if len(means) >= 2}
         if read:
             found[str(name)] = read
     return found
 
 
-def _side(values: Mapping[str, Any]) -> Side:
+def _frame_means(values: Mapping[str, Any]) -> FrameMeans:
     mean, error = values.get("mean"), values.get("error")
     if not isinstance(mean, list) or not all(map(is_number, mean)):
         return []
@@ -254,20 +245,19 @@ def _side(values: Mapping[str, Any]) -> Side:
     return [(float(m), float(e)) for m, e in zip(mean, error, strict=True)]
 
 
-def _reach(point: tuple[float, float]) -> tuple[float, float]:
-    """Ends of the 95 % interval of a (mean, standard error)."""
+def _interval(point: tuple[float, float]) -> tuple[float, float]:
+    """95 % interval of a (mean, standard error) that cannot be negative."""
     mean, error = point
-    return max(mean - 1.96 * error, 0.0), mean + 1.96 * error
+    return max(mean - NORMAL * error, 0.0), mean + NORMAL * error
 
 
-def _line(side: Side, first: int, top: float) -> Line:
-    low, high = zip(*map(_reach, side), strict=True)
-    mean = tuple(mean for mean, _ in side)
-    if not any(error for _, error in side):
+def _line(means: FrameMeans, first: int, top: float) -> Line:
+    low, high = zip(*map(_interval, means), strict=True)
+    mean = tuple(mean for mean, _ in means)
+    if not any(error for _, error in means):
         low = high = mean
-    return Line(
-        tuple(float(x) for x in range(first, first + len(side))), mean, low, tuple(min(h, top) for h in high)
-    )
+    frames = tuple(float(x) for x in range(first, first + len(means)))
+    return Line(frames, mean, low, tuple(min(h, top) for h in high))
 
 
 DIRECTIONS = ("→", "↘", "↓", "↙", "←", "↖", "↑", "↗")
@@ -275,7 +265,7 @@ SPEEDS = ("1", "2", "4", "8", "16+")
 
 
 def flow_bars(details: Mapping[str, Any]) -> list[Bars]:
-    """Read the flow histogram of `evaluate`: shares of pixels by speed and by direction, both sides."""
+    """Read the flow histogram of `evaluate`: shares of pixels by speed and by direction, for both sides."""
     motion = details.get("motion")
     found = motion.get("flow_histogram") if isinstance(motion, Mapping) else None
     if not isinstance(motion, Mapping) or motion.get("schema") != 1 or not isinstance(found, Mapping):
@@ -292,20 +282,20 @@ def flow_bars(details: Mapping[str, Any]) -> list[Bars]:
         side: [values[1 + k * len(DIRECTIONS) : 1 + (k + 1) * len(DIRECTIONS)] for k in range(len(SPEEDS))]
         for side, values in sides.items()
     }
-    still = " and ".join(f"{values[0] * 100:.0f} % of the {side} pixels" for side, values in sides.items())
+    static = " and ".join(f"{values[0] * 100:.0f} % of the {side} pixels" for side, values in sides.items())
     speeds = {side: tuple(math.fsum(row) for row in table) for side, table in tables.items()}
-    turns = {
+    directions = {
         side: tuple(math.fsum(column) for column in zip(*table, strict=True))
         for side, table in tables.items()
     }
-    unit = "1/512 of the shorter side a frame"
+    unit = "1/512 of the shorter side per frame"
     return [
-        Bars("Pixels by speed", SPEEDS, speeds, f"in {unit}; {still} stand still"),
+        Bars("Pixels by speed", SPEEDS, speeds, f"in {unit}; {static} do not move"),
         Bars(
             "Pixels by direction",
             DIRECTIONS,
-            turns,
-            "share of all pixels; those that stand still have no direction",
+            directions,
+            "share of all pixels; those that do not move have no direction",
         ),
     ]
 
@@ -321,31 +311,27 @@ def _points(values: Any) -> list[tuple[float, float]]:
 
 
 def is_number(value: Any) -> bool:
-    """An int or float that can be drawn, so not beyond ±1e100; True and False are none."""
+    """Whether a value is an int or a float within ±1e100, so that it can be drawn; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e100
 
 
 def trend(history: History) -> Trend | None:
-    """Place the runs by the time of their making; None for fewer than two runs with a finite score."""
+    """Place the runs of a model by their time; None for fewer than two runs with a finite score."""
     runs = [(run.record.created, run.score.ends) for run in history.runs if run.score]
-    runs = [(created, found) for created, found in runs if found and all(map(is_number, found))]
+    runs = [(created, ends) for created, ends in runs if ends and all(map(is_number, ends))]
     if len(runs) < 2:
         return None
     return Trend(
         title=f"{history.metric} by date, {len(runs)} runs with 95 % intervals",
         times=_times([created for created, _ in runs]),
         dates=(plain_label(runs[0][0][:10]), plain_label(runs[-1][0][:10])),
-        scores=tuple((found[0], min(found), max(found)) for _, found in runs),
+        scores=tuple((ends[0], min(ends), max(ends)) for _, ends in runs),
     )
 
 
 def _times(created: Sequence[str]) -> tuple[float, ...]:
-    """Seconds since 1970 of ISO 8601 texts; 0, 1, … where one of them is none."""
+    """Seconds since 1970 of ISO 8601 texts; 0, 1, … if one of them is not a date."""
     try:
         return tuple(dt.datetime.fromisoformat(text).timestamp() for text in created)
     except (ValueError, OverflowError):
         return tuple(float(place) for place in range(len(created)))
-
-
-def short(value: float) -> str:
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"

@@ -1,6 +1,6 @@
-"""Scores as others printed them: a data file with sources, shown beside measured scores, never among them.
+"""Scores as published by others: a data file with sources, shown beside measured scores but never ranked.
 
-Nobody recorded how these were made down to the clips, so no test can hold them against a measured score.
+How these scores were made is not recorded in every detail, so no test can compare them with measured scores.
 """
 
 from __future__ import annotations
@@ -9,32 +9,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
-from vgbench.config import NOT_YAML, Config, parse
-from vgbench.errors import ConfigError
-from vgbench.leaderboard.direction import ARROWS
+from vgbench.config import Config, parse, read_yaml_values
 from vgbench.leaderboard.ranking import Group
+from vgbench.metrics.direction import ARROWS
 from vgbench.named import unknown_name
+from vgbench.pages.text_table import TextTable, text_table
 
 READ = {
     "source": "read in the source itself",
     "copy": "read in a later work that cites it",
-    "thread": "read in a public thread of the code's repository",
+    "thread": "read in a public discussion of the code's repository",
 }
 
 HOW_TO_READ = (
-    "These numbers are as others printed them. They are never ranked, and no measured score compares with "
-    "them unless “compares with” names its table: which clips, frames, pixels and weights made them is not "
-    "known well enough."
+    "These numbers are as published by others. They are never ranked, and they are not comparable with any "
+    "measured score unless “comparable with” names its table: too little is known about the clips, frames, "
+    "pixels and weights behind them."
 )
 
 
 class PublishedRow(Config):
-    """One number: `error` is whatever the source prints after ±."""
+    """One number; `error` is whatever the source states after ±."""
 
     model: str
     value: float
@@ -42,15 +41,15 @@ class PublishedRow(Config):
 
 
 class PublishedTable(Config):
-    """Numbers of one metric that one source gives for one data set under one protocol.
+    """Numbers of one metric that one source states for one data set under one protocol.
 
     Attributes:
-        dataset: name to ask for it by.
-        metric, better: what was measured, and which way is better.
-        protocol: what the source says of how.
-        source: the paper, file or thread.
+        dataset: name by which users ask for it.
+        metric, better: what was measured, and which direction is better.
+        protocol: what the source says about the measurement.
+        source: the paper, file or discussion.
         read: where the number was read, see `READ`.
-        signature: vgbench signature line that the numbers were made under, where one is known.
+        signature: vgbench signature under which the numbers were made, if one is known.
         rows: in the order of the source.
     """
 
@@ -64,30 +63,28 @@ class PublishedTable(Config):
     rows: tuple[PublishedRow, ...]
 
 
-class _File(Config):
+class PublishedFile(Config):
+    """A YAML file of published scores: a list of tables."""
+
     tables: tuple[PublishedTable, ...]
 
 
 @cache
 def shipped() -> tuple[PublishedTable, ...]:
     """The tables that vgbench ships."""
-    text = resources.files("vgbench.leaderboard").joinpath("published.yaml").read_text(encoding="utf-8")
-    return _tables(text, "published.yaml")
+    return _read(resources.files("vgbench.leaderboard") / "published.yaml")
 
 
 def load_published(names: Iterable[str]) -> tuple[PublishedTable, ...]:
-    """Collect the tables of data sets, or of YAML files laid out like the shipped one.
+    """Collect the tables of data sets, or of YAML files in the layout of the shipped one.
 
     Raises:
-        ConfigError: an unknown data set, or a file that is not there or damaged.
+        ConfigError: an unknown data set, or a file that does not exist or is damaged.
     """
     found: list[PublishedTable] = []
     for name in names:
         if name.endswith((".yaml", ".yml")):
-            try:
-                found += _tables(Path(name).read_text(encoding="utf-8"), name)
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(f"{name}: cannot be read ({error})") from error
+            found += _read(Path(name))
         else:
             chosen = [table for table in shipped() if table.dataset == name]
             if not chosen:
@@ -97,17 +94,13 @@ def load_published(names: Iterable[str]) -> tuple[PublishedTable, ...]:
     return tuple(found)
 
 
-def _tables(text: str, where: str) -> tuple[PublishedTable, ...]:
-    try:
-        values: Any = yaml.safe_load(text)
-    except NOT_YAML as error:
-        raise ConfigError(f"{where}: not valid YAML ({error})") from error
-    return parse(_File, {"tables": values}, where).tables
+def _read(path: Path | Traversable) -> tuple[PublishedTable, ...]:
+    return parse(PublishedFile, {"tables": read_yaml_values(path)}, str(path)).tables
 
 
 @dataclass(frozen=True)
 class PublishedLine:
-    """One line of a report's table "As published", as plain text before any format's escaping."""
+    """One line of a report's table of published scores, as plain text before any format's escaping."""
 
     dataset: str
     metric: str
@@ -117,12 +110,17 @@ class PublishedLine:
     source: str
     comparable: str
 
+    @property
+    def origin(self) -> str:
+        """The source together with the protocol that it states."""
+        return f"{self.source}. Protocol: {self.protocol}"
 
-HEADER = ("data set", "metric", "model", "score", "protocol, as stated", "source", "compares with")
+
+HEADER = ("data set", "metric", "model", "score", "protocol, as stated", "source", "comparable with")
 
 
 def published_lines(tables: Sequence[PublishedTable], groups: Sequence[Group]) -> tuple[PublishedLine, ...]:
-    """Lay the tables out; the last column names the group of equal signature, if there is one."""
+    """Lay the tables out; the last column names the group with an equal signature, if there is one."""
     hashes = {str(group.signature): group.signature.short_hash for group in groups}
     return tuple(
         PublishedLine(
@@ -140,10 +138,18 @@ def published_lines(tables: Sequence[PublishedTable], groups: Sequence[Group]) -
 
 
 def numbered_sources(lines: Sequence[PublishedLine]) -> dict[str, int]:
-    """Source with its protocol -> number, in order of appearance; for tables too narrow to hold them."""
-    return {source: place for place, source in enumerate(dict.fromkeys(map(origin, lines)), start=1)}
+    """Number the sources in order of appearance, for tables that are too narrow to hold them."""
+    return {
+        origin: place for place, origin in enumerate(dict.fromkeys(line.origin for line in lines), start=1)
+    }
 
 
-def origin(line: PublishedLine) -> str:
-    """Key of `numbered_sources`."""
-    return f"{line.source}. Protocol: {line.protocol}"
+def numbered_table(lines: Sequence[PublishedLine]) -> TextTable:
+    """Lay the lines out with the number of each source in place of the source."""
+    sources = numbered_sources(lines)
+    rows = [
+        (line.dataset, line.metric, line.model, line.score, str(sources[line.origin]), line.comparable)
+        for line in lines
+    ]
+    header = ("data set", "metric", "model", "score", "source", HEADER[-1])
+    return text_table(header, ((row, False) for row in rows))

@@ -1,4 +1,4 @@
-"""Records → groups that may be compared → rows with ranks and ties."""
+"""From records to groups of comparable records, and to rows with ranks and ties."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from vgbench.leaderboard.direction import badness, direction
 from vgbench.leaderboard.significance import LEVEL, Difference, holm, score_difference
+from vgbench.metrics.direction import badness, direction
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 from vgbench.records.record import Record
 from vgbench.records.signature import Signature
 
 Role = Literal["model", "real", "control"]
-"""What a row is: a ranked model, or a line of reference without a rank (real clips, a deliberate control)."""
+"""What a row is: a ranked model, or a reference row without a rank (real clips, or a deliberate control)."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One metric of a group and the way it improves."""
+    """One metric of a group and its direction."""
 
     name: str
     better: Better
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One score in its table.
+class RankedScore:
+    """One score of a row.
 
     Attributes:
         score: as recorded.
-        rank: 1 + the number of models that are significantly better; None for rows of reference and for
-            scores that are not finite.
+        rank: 1 + the number of models that are significantly better; None for reference rows and for scores
+            that are not finite.
         tied_with: other models whose difference from this one may be zero, best first.
     """
 
@@ -47,7 +47,7 @@ class Cell:
 
     @property
     def best(self) -> bool:
-        """No model is significantly better: what tables print in bold."""
+        """Whether no model is significantly better, which tables print in bold."""
         return self.rank == 1
 
 
@@ -60,14 +60,14 @@ class Row:
         role: see `Role`.
         cells: metric name -> score with its rank; a metric that was not measured is missing.
         primary: the metric that orders the table.
-        history: older records of the same model and signature, newest first; never ranked.
-        path: file that `record` was read from; None for records made in memory.
-        paths: files of the record and its history; empty for records made in memory.
+        history: older records of the same model and signature, newest first; they are never ranked.
+        path: file of `record`; None for records in memory.
+        paths: files of the record and its history; empty for records in memory.
     """
 
     record: Record
     role: Role
-    cells: dict[str, Cell]
+    cells: dict[str, RankedScore]
     primary: str
     history: tuple[Record, ...] = ()
     path: Path | None = None
@@ -85,20 +85,20 @@ class Row:
 
     @property
     def tied_with(self) -> tuple[str, ...]:
-        """Models that share the primary metric's evidence with this one."""
+        """Models that are not distinguishable from this one in the primary metric, best first."""
         cell = self.cells.get(self.primary)
         return cell.tied_with if cell else ()
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One test: two models in one metric.
+class PairwiseTest:
+    """Test of two models in one metric.
 
     Attributes:
         metric: name of the score.
-        first, second: models, the better estimate first.
+        first, second: the models; the one with the better estimate is the first.
         difference: second minus first.
-        p_adjusted: after Holm's correction over all pairs of the group in this metric; None where a standard
+        p_adjusted: after Holm's correction over all pairs of the group in this metric; None if a standard
             error is missing.
     """
 
@@ -110,31 +110,31 @@ class Pair:
 
     @property
     def significant(self) -> bool:
-        """Whether the two can be told apart."""
+        """Whether the first model is significantly better."""
         return self.p_adjusted is not None and self.p_adjusted < LEVEL
 
 
 @dataclass(frozen=True)
 class Group:
-    """Models that were measured alike, best first.
+    """Models that were measured in the same way, best first.
 
     Attributes:
-        signature: what they share, down to the real clips.
+        signature: what they share, including the real clips.
         primary: name of the metric that orders the rows.
-        columns: metrics of the group, the primary first.
-        rows: in the order of the primary metric's best estimate; models without it last.
-        pairs: every test that the ranks rest on.
+        columns: metrics of the group, the primary one first.
+        rows: ordered by the best estimate of the primary metric; models without it come last.
+        pairs: every test that the ranks are based on.
     """
 
     signature: Signature
     primary: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairwiseTest, ...]
 
     @property
     def records(self) -> list[Record]:
-        """Every record, the older ones too."""
+        """Every record, including older ones."""
         return [record for row in self.rows for record in (row.record, *row.history)]
 
     @property
@@ -149,20 +149,20 @@ class Group:
 
 
 def rank(records: Iterable[Record], primary: str = "fvd", paths: Sequence[Path] = ()) -> list[Group]:
-    """Rank models against those that were measured alike, and against no others.
+    """Rank each model among those that were measured in the same way.
 
-    Within a group the latest record of a model counts and older ones become its history. Two models are told
-    apart in a metric where the test of their difference stays significant (5 %) after Holm's correction over
-    all pairs; a model's rank is 1 + the number of models that are significantly better than it, so models
-    share a rank unless there is evidence against it.
+    Within a group the latest record of a model counts and older ones become its history. Two models differ in
+    a metric if the test of their difference is significant (5 %) after Holm's correction over all pairs. The
+    rank of a model is 1 + the number of models that are significantly better, so models share a rank unless
+    there is evidence against it.
 
     Args:
         records: in any order; the result does not depend on it.
-        primary: metric that orders rows. A group that lacks it uses its first metric.
-        paths: file of each record, in the same order; empty for records made in memory.
+        primary: metric that orders rows. A group without it uses its first metric.
+        paths: file of each record, in the same order; empty for records in memory.
 
     Returns:
-        Groups, those with the most models first.
+        The groups, those with the most models first.
     """
     members: dict[Signature, list[tuple[Record, Path | None]]] = defaultdict(list)
     located = zip(records, paths, strict=True) if paths else ((record, None) for record in records)
@@ -173,7 +173,7 @@ def rank(records: Iterable[Record], primary: str = "fvd", paths: Sequence[Path] 
 
 
 def explain(groups: Sequence[Group]) -> dict[str, tuple[str, ...]]:
-    """Say why groups are not one table: signature field -> its value in each group, where they differ."""
+    """Say why groups are separate tables: signature field that differs -> its value in each group."""
     fields = [dict(group.signature.fields) for group in groups]
     keys = dict.fromkeys(key for values in fields for key in values)
     table = {key: tuple(values.get(key, "-") for values in fields) for key in keys}
@@ -181,14 +181,14 @@ def explain(groups: Sequence[Group]) -> dict[str, tuple[str, ...]]:
 
 
 def role(record: Record) -> Role:
-    """Read `details["role"]`; without one, a model named "real" or "real (…)" is a line of reference."""
-    said = record.details.get("role")
-    if said in ("real", "reference"):
+    """Read `details["role"]`; without it, a model named "real" or "real (…)" is a reference row."""
+    stated = record.details.get("role")
+    if stated in ("real", "reference"):
         return "real"
-    if said == "control":
+    if stated == "control":
         return "control"
     named_real = re.fullmatch(r"real(\s*\(.*\))?", record.model.strip(), re.IGNORECASE | re.DOTALL)
-    return "real" if said is None and named_real else "model"
+    return "real" if stated is None and named_real else "model"
 
 
 def _group(signature: Signature, found: list[tuple[Record, Path | None]], primary: str) -> Group:
@@ -199,8 +199,8 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
     columns = _columns(newest, primary)
     main = columns[0] if columns else Column(primary, direction(primary))
 
-    cells: dict[str, dict[str, Cell]] = {model: {} for model in newest}
-    pairs: list[Pair] = []
+    cells: dict[str, dict[str, RankedScore]] = {model: {} for model in newest}
+    pairs: list[PairwiseTest] = []
     for column in columns:
         scores = {
             m: record.scores[column.name] for m, record in newest.items() if column.name in record.scores
@@ -209,7 +209,8 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
         tests = _tests(column, ranked)
         pairs += tests
         for model, score in scores.items():
-            cells[model][column.name] = _cell(model, score, tests) if model in ranked else Cell(score)
+            cell = _ranked(model, score, tests) if model in ranked else RankedScore(score)
+            cells[model][column.name] = cell
 
     rows = [
         Row(
@@ -229,12 +230,12 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
 
 def _age(entry: tuple[Record, Path | None]) -> tuple[str, ...]:
     record, path = entry
-    # All but the first only break ties within one second, so that the order of records never matters.
+    # All but the first only break ties, so that the order of the records never matters.
     return record.created, record.clips.generated.manifest_hash, repr(record.scores), str(path)
 
 
 def _columns(newest: dict[str, Record], primary: str) -> tuple[Column, ...]:
-    """Metrics of the group: the primary first, then in the order of the records, models by name."""
+    """Metrics of the group: the primary one first, then in the order of the records, sorted by model."""
     records = [newest[model] for model in sorted(newest)]
     names = dict.fromkeys(name for record in records for name in record.scores)
     ordered = [primary] * (primary in names) + [name for name in names if name != primary]
@@ -244,27 +245,27 @@ def _columns(newest: dict[str, Record], primary: str) -> tuple[Column, ...]:
     return tuple(Column(name, direction(name, details.get(name))) for name in ordered)
 
 
-def _tests(column: Column, ranked: dict[str, Score]) -> list[Pair]:
-    """Test every pair of models in one metric, and correct for their number."""
+def _tests(column: Column, ranked: dict[str, Score]) -> list[PairwiseTest]:
+    """Test every pair of models in one metric, and correct for the number of pairs."""
     ordered = sorted(ranked, key=lambda model: (_order(ranked[model], column.better), model))
     names = list(combinations(ordered, 2))
     differences = [score_difference(ranked[a], ranked[b], column.better) for a, b in names]
     known = [i for i, difference in enumerate(differences) if difference.p_value is not None]
     adjusted = dict(zip(known, holm([differences[i].p_value or 0.0 for i in known]), strict=True))
     return [
-        Pair(column.name, a, b, difference, adjusted.get(i))
+        PairwiseTest(column.name, a, b, difference, adjusted.get(i))
         for i, ((a, b), difference) in enumerate(zip(names, differences, strict=True))
     ]
 
 
-def _cell(model: str, score: Score, tests: list[Pair]) -> Cell:
+def _ranked(model: str, score: Score, tests: list[PairwiseTest]) -> RankedScore:
     better = sum(test.second == model and test.significant for test in tests)
     tied = [
         test.first if test.second == model else test.second
         for test in tests
         if model in (test.first, test.second) and not test.significant
     ]
-    return Cell(score, 1 + better, tuple(tied))
+    return RankedScore(score, 1 + better, tuple(tied))
 
 
 def _has_value(score: Score | None) -> bool:
@@ -272,5 +273,5 @@ def _has_value(score: Score | None) -> bool:
 
 
 def _order(score: Score | None, better: Better) -> float:
-    """Sort key: best first, what has no finite value last."""
+    """Sort key: best first, scores without a finite value last."""
     return badness(score, better) if score is not None and _has_value(score) else math.inf

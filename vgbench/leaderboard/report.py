@@ -1,4 +1,4 @@
-"""Results on disk → a leaderboard in any format, once or whenever records arrive."""
+"""From records on disk to a leaderboard in any format, once or whenever records change."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from vgbench.leaderboard.ranking import Group, rank
 from vgbench.named import lookup, unknown_name
 from vgbench.records.record import Record, find_records, load_record
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 Render = Callable[[Sequence[Group], str, Sequence[PublishedLine]], str | bytes]
 FORMATS: dict[str, tuple[str, Render]] = {
@@ -28,20 +29,20 @@ FORMATS: dict[str, tuple[str, Render]] = {
     "json": ("leaderboard.json", render_json),
     "parquet": ("leaderboard.parquet", render_parquet),
 }
-"""Name of a format -> its file in an output folder, and the function that writes it."""
+"""Name of a format -> the name of its file, and the function that renders it."""
 
 BADGES = "badges"
-"""The one format that is a folder: an SVG picture of each model's score."""
+"""The one format that is a folder: an SVG image with the score of each model."""
 
 ALL = "all"
-"""Stands for every format that can be written here: Parquet only where pyarrow is installed."""
+"""Stands for every format that can be written: Parquet only if pyarrow is installed."""
 
 
 def load_groups(records_paths: Iterable[str | Path], primary: str = "fvd") -> list[Group]:
-    """Read records (files, or folders searched for them) and rank them; copies of one record count once.
+    """Read records (files, or folders that are searched) and rank them; copies of one record count once.
 
     Raises:
-        VgbenchError: a path does not exist, nothing was found, or a record is damaged.
+        VgbenchError: a path does not exist, there are no records, or a record is damaged.
     """
     found: dict[tuple[str, ...], tuple[Record, Path]] = {}
     for path in find_records(records_paths):
@@ -51,10 +52,10 @@ def load_groups(records_paths: Iterable[str | Path], primary: str = "fvd") -> li
 
 
 def require_measured(groups: Iterable[Group], metric: str) -> None:
-    """Refuse a metric that no record has; `load_groups` shows another one where it is missing.
+    """Refuse a metric that no record has. `load_groups` itself uses another one in groups without it.
 
     Raises:
-        ConfigError: names the nearest.
+        ConfigError: no record has it; the message names similar ones.
     """
     measured = {name for group in groups for record in group.records for name in record.scores}
     if metric not in measured:
@@ -62,7 +63,7 @@ def require_measured(groups: Iterable[Group], metric: str) -> None:
 
 
 def _identity(record: Record) -> tuple[str, ...]:
-    """What no two evaluations share."""
+    """What two different evaluations never share."""
     manifest = record.clips.generated.manifest_hash
     return record.model, record.signature, record.created, manifest, repr(record.scores)
 
@@ -75,25 +76,26 @@ def write_report(
     title: str = "Leaderboard",
     published: Sequence[str] = (),
 ) -> list[Path]:
-    """Write a leaderboard in each format; every file appears whole or not at all.
+    """Write a leaderboard in each format; every file appears completely or not at all.
 
     Args:
-        records_paths: record files, or folders searched for them.
-        output: a folder, or a file name with the suffix of the single format asked for.
-        formats: any of `FORMATS`, "badges", and "all".
+        records_paths: record files, or folders that are searched for them.
+        output: a folder, or a file name if there is one format and the file has its suffix.
+        formats: any of `FORMATS`, "badges" and "all".
         primary: metric that orders the tables.
         title: heading of the page.
-        published: data sets, or YAML files, whose published scores are shown apart; see `load_published`.
+        published: data sets, or YAML files, whose published scores are shown separately; see
+            `load_published`.
 
     Returns:
         The files, in the order of `formats`.
 
     Raises:
-        VgbenchError: no or damaged records, unknown format, a format whose package is not installed, or a
-            place that cannot be written to.
+        VgbenchError: there are no records or a damaged one, a format is unknown or its package is not
+            installed, or nothing can be written to `output`.
     """
     output = Path(output)
-    formats = _spelled_out(formats)
+    formats = _resolved(formats)
     groups = load_groups(records_paths, primary)
     lines = published_lines(load_published(published), groups)
     files: dict[Path, str | bytes] = {}
@@ -107,54 +109,49 @@ def write_report(
 
 
 def write_files(files: dict[Path, str | bytes], output: Path) -> list[Path]:
-    """Write each file, whole or not at all; one that holds the same bytes already is left as it is.
+    """Write each file completely or not at all; a file that already has the same bytes is left untouched.
 
     Raises:
-        VgbenchError: the place cannot be written to; names `output`.
+        VgbenchError: a file cannot be written; the message names `output`.
     """
-    try:
+    with writing_to(output):
         for path, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             if not path.is_file() or path.read_bytes() != data:
                 atomic.write_bytes(path, data)
-    except OSError as error:
-        raise VgbenchError(
-            f"{output}: cannot write the report ({error.strerror})",
-            "free space there, or choose another folder",
-        ) from error
     return list(files)
 
 
 def changes(
     records_paths: Sequence[str | Path], seconds: float = 2.0, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[None]:
-    """Yield once there are records, and again whenever one arrives, changes or goes. Never ends by itself.
+    """Yield as soon as there are records, and again whenever one is added, changed or removed; never ends.
 
     Args:
-        records_paths: files, or folders searched for records; they need not exist yet.
-        seconds: between two looks.
+        records_paths: record files, or folders that are searched for them; they need not exist yet.
+        seconds: time between two checks.
         sleep: waits for so many seconds.
     """
     seen: frozenset[tuple[Path, int, int]] = frozenset()
     while True:
-        there = _state(records_paths)
-        if there and there != seen:
-            seen = there
+        found = _state(records_paths)
+        if found and found != seen:
+            seen = found
             yield
         sleep(seconds)
 
 
 def _state(records_paths: Sequence[str | Path]) -> frozenset[tuple[Path, int, int]]:
-    """(path, time of change, size) of every record; empty while there is none."""
+    """(path, modification time, size) of every record; empty while there are none."""
     try:
         stats = [(path, path.stat()) for path in find_records(records_paths)]
-    except (VgbenchError, OSError):  # none yet, or one went away while it was looked at
+    except (VgbenchError, OSError):  # there are none yet, or one was removed during the check
         return frozenset()
     return frozenset((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 
 
-def _spelled_out(formats: Iterable[str]) -> list[str]:
-    """Resolve "all" and refuse what is no format."""
+def _resolved(formats: Iterable[str]) -> list[str]:
+    """Resolve "all", and refuse unknown formats."""
     known = {**{name: suffix for name, (suffix, _) in FORMATS.items()}, BADGES: BADGES, ALL: ALL}
     every = [name for name in (*FORMATS, BADGES) if name != "parquet" or has_parquet()]
     wanted: dict[str, None] = {}
@@ -165,7 +162,7 @@ def _spelled_out(formats: Iterable[str]) -> list[str]:
 
 
 def _target(output: Path, file: str, formats: Sequence[str]) -> Path:
-    """A path with the format's own suffix is the file itself where one format was asked for."""
+    """Use `output` itself as the file if there is one format and the path has its suffix."""
     if output.suffix == Path(file).suffix and len(formats) == 1 and not output.is_dir():
         return output
     return output / file

@@ -1,4 +1,4 @@
-"""The command that makes a record's scores again."""
+"""The commands and the config that produce a record's scores again."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vgbench.config import yaml_text
 from vgbench.errors import ConfigError
 from vgbench.records.record import Record
 
 
 def eval_command(record: Record) -> str:
-    """Rebuild `vgbench eval …` from a record, quoted for a POSIX shell.
+    """Rebuild the command `vgbench eval …` of a record, quoted for a POSIX shell.
 
-    Choices that differ from the shipped protocol of that name become flags. A protocol that is not shipped is
-    named as a file, `NAME.yaml`: its text is in the record.
+    Settings that differ from the shipped protocol of that name become options. A protocol that is not shipped
+    is given as a file, `NAME.yaml`; its text is in the record.
     """
     protocol = record.protocol
     name = str(protocol.get("name", "PROTOCOL"))
@@ -23,25 +24,21 @@ def eval_command(record: Record) -> str:
     words = ["vgbench", "eval", record.clips.generated.source, "--against", record.clips.real.source]
     words += ["--protocol", name if shipped is not None else f"{name}.yaml"]
     if shipped is not None:
-        words += _flags(_leaves(protocol), _leaves(shipped))
+        words += _options(_leaves(protocol), _leaves(shipped))
     return " ".join(map(shlex.quote, [*words, "--name", record.model]))
 
 
 def sample_command(record: Record) -> str:
-    """The command that wrote the clips, as their sample card noted it; empty without one."""
+    """The command that wrote the clips, from their sample card; empty if there is none."""
     sampled = record.details.get("sampled")
     command = sampled.get("command") if isinstance(sampled, Mapping) else None
     return command if isinstance(command, str) else ""
 
 
 def train_config(record: Record) -> str:
-    """Config of the training run that the clips came from, as YAML for `vgbench train`; empty without one."""
+    """Config of the training run behind the clips, as YAML for `vgbench train`; empty if there is none."""
     config = record.details.get("train_config")
-    if not isinstance(config, Mapping) or not config:
-        return ""
-    import yaml
-
-    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    return yaml_text(config) if isinstance(config, Mapping) and config else ""
 
 
 def _shipped(name: str) -> Mapping[str, Any] | None:
@@ -55,8 +52,8 @@ def _shipped(name: str) -> Mapping[str, Any] | None:
         return None
 
 
-def _flags(used: Mapping[str, Any], shipped: Mapping[str, Any]) -> Iterator[str]:
-    """Turn what differs from the shipped protocol into flags."""
+def _options(used: Mapping[str, Any], shipped: Mapping[str, Any]) -> Iterator[str]:
+    """Turn the differences from the shipped protocol into options."""
     for key, value in used.items():
         if value == shipped.get(key) or key in ("summary", "source", "version"):
             continue

@@ -1,4 +1,4 @@
-"""How many digits of a score mean something."""
+"""How many digits of a score are meaningful."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterable
 
 from vgbench.leaderboard.significance import Difference
 from vgbench.metrics.score import Score
+from vgbench.pages.numbers import MISSING, number
 
 MOST_DECIMALS = 8
 MOST_DECIMALS_OF_ENDS = 16
-"""For an end of an interval that would else read as 0."""
+"""For an end of an interval that would be printed as 0 with fewer decimals."""
 
 
 def decimals_for(scores: Iterable[Score]) -> int:
     """Choose one number of decimals for a column, so that its decimal points line up.
 
-    The largest standard error shows two significant digits and the smallest at least one. Scores without an
-    error show four digits of the largest value, that of the real clips among them.
+    The largest standard error shows two significant digits and the smallest at least one. Scores without
+    errors show four digits of the largest value, including the values of the real clips.
     """
     scores = [score for score in scores if math.isfinite(score.best_estimate)]
     errors = [s.standard_error for s in scores if s.standard_error and math.isfinite(s.standard_error)]
@@ -30,10 +31,11 @@ def decimals_for(scores: Iterable[Score]) -> int:
 
 
 def decimals_for_difference(difference: Difference, least: int) -> int:
-    """Choose decimals for a difference and its interval, at least those of its scores.
+    """Choose the number of decimals for a difference and its interval, at least that of its scores.
 
-    Its standard error shows two digits: where models share their real clips it is smaller than theirs. No end
-    of an interval that leaves out 0 reads as 0, or the text would contradict the verdict.
+    Its standard error, which is smaller than those of the scores if the models share their real clips, shows
+    two digits. If the interval excludes 0, neither of its ends is printed as 0, which would contradict the
+    verdict.
     """
     error = difference.standard_error
     if error and math.isfinite(error):
@@ -46,22 +48,8 @@ def decimals_for_difference(difference: Difference, least: int) -> int:
     return least
 
 
-def number(value: float | None, decimals: int) -> str:
-    """Write one number with a true minus sign; "–" for None, "∞" and "NaN" as they are."""
-    if value is None:
-        return "–"
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    text = f"{value:.{decimals}f}"
-    if float(text) == 0:
-        text = text.removeprefix("-")  # no negative zero
-    return text.replace("-", "−")
-
-
 def with_error(score: Score, decimals: int) -> str:
-    """Write `312.4 ± 8.1`, the best estimate and its standard error."""
+    """Write the best estimate and its standard error: `312.4 ± 8.1`."""
     text = number(score.best_estimate, decimals)
     if score.standard_error is None or not math.isfinite(score.best_estimate):
         return text
@@ -69,20 +57,20 @@ def with_error(score: Score, decimals: int) -> str:
 
 
 def interval_text(interval: tuple[float, float] | None, decimals: int) -> str:
-    """Write `[296.5, 328.3]`; "–" for None."""
-    return f"[{', '.join(number(end, decimals) for end in interval)}]" if interval else "–"
+    """Write an interval: `[296.5, 328.3]`, `–` for None."""
+    return f"[{', '.join(number(end, decimals) for end in interval)}]" if interval else MISSING
 
 
 def difference_text(difference: Difference, least: int) -> str:
-    """Write `3.10 [0.04, 6.16]`, a difference and its interval, with at least the given decimals."""
+    """Write a difference and its interval, with at least so many decimals: `3.10 [0.04, 6.16]`."""
     decimals = decimals_for_difference(difference, least)
     return f"{number(difference.value, decimals)} {interval_text(difference.interval, decimals)}"
 
 
 def p_text(p_value: float | None) -> str:
-    """Write a p-value: `0.03`, `<0.001`, "–" for None; near 0.05 with the digits that tell its side."""
+    """Write a p-value: `0.03`, `<0.001`, `–` for None. Near 0.05, more digits show on which side it is."""
     if p_value is None:
-        return "–"
+        return MISSING
     if p_value < 0.001:
         return "<0.001"
     digits = 3 if 0.045 <= p_value < 0.055 else 2

@@ -1,4 +1,4 @@
-"""Can two models be told apart? Differences of scores, and the correction for asking many such questions."""
+"""Differences of scores with their errors, and the correction for testing many of them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vgbench.leaderboard.direction import badness
 from vgbench.metrics import uncertainty
+from vgbench.metrics.direction import badness
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 
 LEVEL = 1 - uncertainty.CONFIDENCE
 NORMAL = 1.96
-"""Quantile of an interval around a difference that has no error of its own."""
+"""Half the width of a 95 % interval in standard errors, if the degrees of freedom are not known."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Second minus first, in the metric's unit.
+    """Second score minus first score, in the metric's unit.
 
     Attributes:
-        value: the difference of the best estimates.
-        standard_error: of the difference; None where one of the scores has none.
-        interval: 95 %, not corrected for multiple tests; None as above.
-        p_value: two-sided, of "both models would score the same", not corrected; below 0.05 exactly where the
-            interval leaves out zero. None as above: then nothing can be told.
-        method: how the error was made, such as "jackknife, real set shared".
+        value: difference of the best estimates.
+        standard_error: of the difference; None if one of the scores has none.
+        interval: 95 %, not corrected for multiple tests; None if there is no standard error.
+        p_value: two-sided, of the hypothesis that both models would score the same, not corrected. It is
+            below 0.05 exactly if the interval excludes zero. None if there is no standard error: nothing can
+            be said then.
+        method: how the error was estimated, such as "jackknife, real set shared".
     """
 
     value: float
@@ -37,22 +38,24 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the 95 % interval leaves out zero."""
+        """Whether the 95 % interval excludes zero."""
         return self.p_value is not None and self.p_value < LEVEL
 
 
 def score_difference(
     first: Score, second: Score, better: Better = "lower", *, same_real: bool = True
 ) -> Difference:
-    """Estimate `second - first` for two scores made with equal signatures.
+    """Estimate `second - first` for two scores with equal signatures.
 
     Args:
         first: score of one model.
-        second: score of another, in the same metric.
-        better: with "real", distances from the real clips' own measurement are compared, not the scores. Its
-            error counts too: twice between models on opposite sides of it, not at all between models on one.
-        same_real: both were scored against the very same real windows, whose share of the error then cancels
-            as far as it is common (see `vgbench.metrics.uncertainty.difference`).
+        second: score of another model, in the same metric.
+        better: direction of the metric. With "real", the distances from the real clips' own value are
+            compared instead of the scores. The error of that value counts twice between models on opposite
+            sides of it and not at all between models on the same side.
+        same_real: whether both were scored against the same real windows. The part of the error that comes
+            from these windows then cancels to the extent that it is common to both (see
+            `vgbench.metrics.uncertainty.difference`).
     """
     estimate = uncertainty.difference(second, first, same_real)
     value = badness(second, better) - badness(first, better) if better == "real" else estimate.value
@@ -64,20 +67,15 @@ def score_difference(
         quantile = half / standard_error if standard_error > 0 else NORMAL
         standard_error = math.hypot(standard_error, from_real)
         half = quantile * standard_error
-    return Difference(
-        value,
-        standard_error,
-        (value - half, value + half),
-        _p_value(value, standard_error, half),
-        estimate.method,
-    )
+    p_value = _p_value(value, standard_error, half)
+    return Difference(value, standard_error, (value - half, value + half), p_value, estimate.method)
 
 
 def _error_from_real(first: Score, second: Score, same_real: bool) -> float:
     """What the real value's error adds to a difference of distances from it.
 
-    Where r lies between a and b, |b - r| - |a - r| is 2 r - a - b or its negative; elsewhere r cancels. An
-    older record does not hold the error of r; it is then taken for the larger one of both scores.
+    If r lies between a and b, |b - r| - |a - r| is 2 r - a - b or its negative; otherwise r cancels. An older
+    record does not contain the error of r; the larger error of the two scores is then taken instead.
     """
     if first.real is None or second.real is None:
         return 0.0
@@ -100,16 +98,17 @@ def _p_value(value: float, standard_error: float, half: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for multiple tests, controlling the chance of any false alarm.
+    """Adjust p-values for multiple tests, which controls the probability of any false positive.
 
-    Step-down: with m tests in rising order, the i-th (from 0) is multiplied by m - i, and no adjusted value
-    is below the one before it.
+    The method is step-down: of m tests in increasing order, the i-th (from 0) is multiplied by m - i, and no
+    adjusted value is below the one before it.
 
     Args:
         p_values: each in [0, 1].
 
     Returns:
-        Adjusted values in the order given, at most 1; reject where below the level.
+        The adjusted values in the order given, at most 1. Reject the hypotheses whose value is below the
+        level.
 
     Reference:
         Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6 (1979) 65-70.

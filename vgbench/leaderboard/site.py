@@ -1,4 +1,4 @@
-"""A folder for any web server: the page, its tables as files, badges, and the records themselves."""
+"""A folder for any web server: the page, its tables as files, badges, and the records."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ def write_site(
 ) -> list[Path]:
     """Write a static site: `index.html`, the tables as CSV, JSON and Markdown, `badges/`, `records/`.
 
-    The records keep their thumbnails beside them, so that a reader of the site can rank, compare and verify
-    what it shows (`vgbench report site/records`). Files that are in the folder already stay there.
+    The records have their thumbnails beside them, so that readers of the site can rank, compare and verify
+    what it shows (`vgbench report site/records`). Other files in the folder are left untouched.
 
     Args:
-        records_paths: record files, or folders searched for them.
+        records_paths: record files, or folders that are searched for them.
         output: the folder.
         primary: metric that orders the tables.
         title: heading of the page.
-        published: data sets, or YAML files, whose published scores are shown apart; see `load_published`.
+        published: data sets, or YAML files, whose published scores are shown separately; see
+            `load_published`.
 
     Returns:
         The files of the site.
 
     Raises:
-        VgbenchError: no or damaged records, two records of one name, or a place that cannot be written to.
+        VgbenchError: there are no records, a damaged one, or two with one name, or nothing can be written
+            there.
     """
     output = Path(output)
     groups = load_groups(records_paths, primary)
@@ -62,12 +64,12 @@ def write_site(
         for name, data in _record_files(path, record):
             if files.setdefault(f"{RECORDS}/{name}", data) != data:
                 raise VgbenchError(f"{path}: another record is also named {name}", "remove or rename a model")
-    files[".nojekyll"] = ""  # GitHub Pages otherwise leaves out names that begin with an underscore
+    files[".nojekyll"] = ""  # otherwise GitHub Pages omits names that begin with an underscore
     return write_files({output / name: data for name, data in files.items()}, output)
 
 
 def _record_files(path: Path, record: Record) -> Iterable[tuple[str, bytes]]:
-    """Yield the record and those of its thumbnails that are as it says: (name, bytes)."""
+    """Yield (name, bytes) of the record and of those of its thumbnails whose hash is correct."""
     yield f"{record.stem}.json", path.read_bytes()
     own = own_names(record)
     for name, sha256 in record.thumbnails.items():

@@ -1,4 +1,4 @@
-"""Animated thumbnails for the page: read beside the records, checked, and kept within a budget."""
+"""Animated thumbnails for the page: read from beside the records, checked, and limited to a budget."""
 
 from __future__ import annotations
 
@@ -17,56 +17,62 @@ from vgbench.leaderboard.ranking import Group, Row
 from vgbench.records.record import Record
 
 BUDGET = 3_300_000
-"""Bytes of pictures in one page; base64 makes a third more of them, which keeps the page under 5 MB."""
+"""Bytes of thumbnails in one page; base64 adds a third, which keeps the page below 5 MB."""
 
 LARGEST_SIDE = 1024
 
 PICKS = ("nearest", "farthest")
-"""Thumbnails that are named by how they were chosen; all others are numbered."""
+"""Thumbnails that are named after the rule that chose them; all others are numbered."""
 
 _WHICH = "|".join(("[0-9]{1,9}", *PICKS))
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One thumbnail as data URIs: animated, and its first frame for readers who want nothing to move.
+class Thumbnail:
+    """One thumbnail as data URIs.
 
-    `pick` is "nearest" or "farthest" for a clip that was chosen by its distance to the real mean, else "".
+    Attributes:
+        animated: the animated image.
+        first_frame: its first frame, for readers who want nothing to move.
+        width, height: in pixels.
+        pick: "nearest" or "farthest" for a clip that was chosen by its distance from the real mean, else "".
+        size: bytes of both images.
     """
 
     animated: str
-    still: str
+    first_frame: str
     width: int
     height: int
-    pick: str = ""
+    pick: str
+    size: int
 
 
 @dataclass
 class Album:
-    """Pictures of a report.
+    """Thumbnails of a report.
 
     Attributes:
-        generated: (group, model) -> pictures of its clips; a group goes by its signature's short hash.
-        real: group -> pictures of its real clips.
-        over_budget: pictures left out because the page would grow too large.
-        unusable: pictures that are missing, changed since the record was made, or not WebP.
+        generated: (group, model) -> thumbnails of its clips; the group is the short hash of its signature.
+        real: group -> thumbnails of its real clips.
+        over_budget: number of thumbnails that were left out because the page would become too large.
+        unusable: number of thumbnails that are missing, changed since the record was made, or not WebP.
     """
 
-    generated: dict[tuple[str, str], list[Picture]] = field(default_factory=lambda: defaultdict(list))
-    real: dict[str, list[Picture]] = field(default_factory=lambda: defaultdict(list))
+    generated: dict[tuple[str, str], list[Thumbnail]] = field(default_factory=lambda: defaultdict(list))
+    real: dict[str, list[Thumbnail]] = field(default_factory=lambda: defaultdict(list))
     over_budget: int = 0
     unusable: int = 0
 
 
 def own_names(record: Record) -> re.Pattern[str]:
-    """Match the names that a record's own thumbnails have; any other could be a file of someone else."""
+    """Match the names of a record's own thumbnails; any other name could be a file of another record."""
     folder = f"({re.escape(record.stem)}|{re.escape(record.older_stem)})"
     return re.compile(rf"{folder}\.clips/(generated|real)-({_WHICH})\.webp")
 
 
 def collect(groups: Sequence[Group], budget: int = BUDGET) -> Album:
-    """Read thumbnails in turns, one of every model before the second of any, until the budget is spent."""
-    shelves: list[list[tuple[list[Picture], Path, str, str]]] = []
+    """Read thumbnails until the budget is used up: one of every model before a second of any, and so on."""
+    shelves: list[list[tuple[list[Thumbnail], Path, str, str]]] = []
     album = Album()
     for group in groups:
         key = group.signature.short_hash
@@ -79,19 +85,19 @@ def collect(groups: Sequence[Group], budget: int = BUDGET) -> Album:
                 real_shown = True
     for turn in zip_longest(*shelves):
         for shelf, folder, name, sha256 in filter(None, turn):
-            picture, size = _read(folder, name, sha256)
-            if picture is None:
+            thumbnail = read_thumbnail(folder, name, sha256)
+            if thumbnail is None:
                 album.unusable += 1
-            elif size > budget:
+            elif thumbnail.size > budget:
                 album.over_budget += 1
             else:
-                budget -= size
-                shelf.append(picture)
+                budget -= thumbnail.size
+                shelf.append(thumbnail)
     return album
 
 
 def _listed(row: Row, side: str) -> list[tuple[Path, str, str]]:
-    """(folder, relative path, sha256) of one side's thumbnails: by number, then those picked by distance."""
+    """(folder, relative path, sha256) of one side's thumbnails: by number, then those chosen by distance."""
     if row.path is None:
         return []
     pattern = re.compile(rf"{side}-({_WHICH})\.webp")
@@ -104,24 +110,24 @@ def _listed(row: Row, side: str) -> list[tuple[Path, str, str]]:
     return [(row.path.parent, name, sha256) for _, name, sha256 in sorted(found)]
 
 
-def _read(folder: Path, name: str, sha256: str) -> tuple[Picture | None, int]:
-    """Return the picture and its bytes in the page; None where it cannot be trusted or read."""
+def read_thumbnail(folder: Path, name: str, sha256: str) -> Thumbnail | None:
+    """Read one thumbnail; None if it cannot be read or trusted."""
     relative = PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts:
-        return None, 0
+        return None
     try:
         data = (folder / relative).read_bytes()
     except OSError:
-        return None, 0
+        return None
     if hashlib.sha256(data).hexdigest() != sha256:
-        return None, 0
+        return None
     first = _first_frame(data)
     if first is None:
-        return None, 0
-    still, width, height = first
-    word = relative.stem.rpartition("-")[2]
-    pick = word if word in PICKS else ""
-    return Picture(_uri(data), _uri(still), width, height, pick), len(data) + len(still)
+        return None
+    first_frame, width, height = first
+    rule = relative.stem.rpartition("-")[2]
+    pick = rule if rule in PICKS else ""
+    return Thumbnail(_uri(data), _uri(first_frame), width, height, pick, len(data) + len(first_frame))
 
 
 def _first_frame(data: bytes) -> tuple[bytes, int, int] | None:
@@ -132,13 +138,13 @@ def _first_frame(data: bytes) -> tuple[bytes, int, int] | None:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Pillow only warns of most decompression bombs
+            warnings.simplefilter("error")  # Pillow only warns about most decompression bombs
             with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
                 if max(image.size) > LARGEST_SIDE:
                     return None
-                still = io.BytesIO()
-                image.convert("RGB").save(still, "WEBP", quality=60)
-                return still.getvalue(), image.width, image.height
+                first = io.BytesIO()
+                image.convert("RGB").save(first, "WEBP", quality=60)
+                return first.getvalue(), image.width, image.height
     except (*DAMAGE, *PILLOW_DAMAGE, Warning, Image.DecompressionBombError):
         return None
 

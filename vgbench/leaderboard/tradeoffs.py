@@ -1,4 +1,4 @@
-"""Any two metrics of a table against each other or against a cost, with the models that none other beats."""
+"""Trade-offs: two metrics of a table, or a metric and a cost, with the models that no other model beats."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
-from vgbench.leaderboard.direction import WORDS
-from vgbench.leaderboard.plots import is_number, short, tick
+from vgbench.leaderboard.plots import is_number
 from vgbench.leaderboard.ranking import Group, Role, Row
 from vgbench.metrics import METRICS
+from vgbench.metrics.direction import WORDS, oriented
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
-from vgbench.pages.svg import plain_label
+from vgbench.pages.numbers import significant
+from vgbench.pages.svg import plain_label, tick
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Values = tuple[float, ...]
-"""An estimate, and the ends of its interval where it has one."""
+"""An estimate, and the ends of its interval if it has one."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What an axis shows: a metric, or a cost, which is any plain number in the details of a record."""
+    """The quantity on an axis: a metric, or a cost, which is any number in the details of a record."""
 
     name: str
     title: str
@@ -44,34 +45,36 @@ class Spot:
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """One plot: every row that has both.
+    """One plot of all rows that have both measures.
 
     Attributes:
-        across, up: the axes.
-        spots: in the order of the table.
+        across, up: the horizontal and the vertical axis.
+        spots: the rows, in the order of the table.
     """
 
     across: Measure
     up: Measure
     spots: tuple[Spot, ...]
 
-    def words(self) -> str:
-        """Say what is shown and where to read it."""
+    def description(self) -> str:
+        """Say what is shown and where the numbers are."""
         return f"{self.up.title} against {self.across.title}, {len(self.spots)} rows; scores are in the table"
 
     def front(self) -> list[Spot]:
-        """Models that no other beats on both axes, along the plot.
+        """Models that no other model beats on both axes, in the order of the horizontal axis.
 
-        Empty where a measure is best near that of the real clips, which is no end of an axis.
+        Empty if closer to real is better for one of the measures, because the best value is then not at an
+        end of its axis.
         """
-        signs = {"lower": 1, "higher": -1}
-        if not {self.across.better, self.up.better} <= set(signs):
+        if "real" in (self.across.better, self.up.better):
             return []
-        across, up = signs[self.across.better], signs[self.up.better]
-        models = [spot for spot in self.spots if spot.role == "model"]
+
+        def badness(spot: Spot) -> tuple[float, float]:
+            return oriented(spot.across[0], self.across.better), oriented(spot.up[0], self.up.better)
+
         found: list[Spot] = []
-        for spot in sorted(models, key=lambda spot: (across * spot.across[0], up * spot.up[0])):
-            if not found or up * spot.up[0] < up * found[-1].up[0]:
+        for spot in sorted((spot for spot in self.spots if spot.role == "model"), key=badness):
+            if not found or badness(spot)[1] < badness(found[-1])[1]:
                 found.append(spot)
         return found
 
@@ -90,8 +93,8 @@ class Tradeoff:
         for spot in self.spots:
             kind = "generated" if spot.role == "model" else "reference"
             (x, *_), (y, *_) = spot.across, spot.up
-            words = f"{spot.model}: {self.across.title} {short(x)}, {self.up.title} {short(y)}"
-            axes.plot([x], [y], "o", markersize=9, gid=f".mark.{kind}:{words}")
+            tooltip = f"{spot.model}: {self.across.title} {significant(x)}, {self.up.title} {significant(y)}"
+            axes.plot([x], [y], "o", markersize=9, gid=f".mark.{kind}:{tooltip}")
         _scale(axes, "x", [value for spot in self.spots for value in spot.across])
         _scale(axes, "y", [value for spot in self.spots for value in spot.up])
         axes.grid(axis="x", gid=".grid")
@@ -101,15 +104,15 @@ class Tradeoff:
 
 
 def measures(group: Group) -> list[Measure]:
-    """Metrics of a table in its order, then costs, of which less is better."""
+    """Metrics of a table in their order, and then the costs, for which lower is better."""
     metrics = [Measure(column.name, metric_title(column.name), column.better) for column in group.columns]
-    return metrics + [Measure(name, words(name), "lower", is_cost=True) for name in costs(group.rows)]
+    return metrics + [Measure(name, cost_title(name), "lower", is_cost=True) for name in costs(group.rows)]
 
 
 def tradeoffs(group: Group) -> dict[tuple[int, int], Tradeoff]:
-    """Positions of two measures -> their plot, for all that some row has both of, less two costs.
+    """Positions of two measures -> their plot, for all pairs that some row has, except pairs of costs.
 
-    The later one runs across, so a cost always does.
+    The later measure is on the horizontal axis, so a cost always is.
     """
     named = measures(group)
     found = {}
@@ -126,12 +129,12 @@ def tradeoffs(group: Group) -> dict[tuple[int, int], Tradeoff]:
 
 
 def costs(rows: Iterable[Row]) -> list[str]:
-    """Names of the plain numbers in the rows' details."""
+    """Names of the numbers in the details of the rows."""
     named = (name for row in rows for name, value in row.record.details.items() if is_number(value))
     return list(dict.fromkeys(named))
 
 
-def words(name: str) -> str:
+def cost_title(name: str) -> str:
     return name.replace("_", " ").capitalize().replace("gmac", "GMAC")
 
 
@@ -141,7 +144,7 @@ def metric_title(name: str) -> str:
 
 
 def _values(row: Row, measure: Measure) -> Values:
-    """[estimate] or [estimate, low, high]; empty where there is none that is finite."""
+    """(estimate,) or (estimate, low, high); empty if the estimate is not finite or does not exist."""
     if measure.is_cost:
         value: Any = row.record.details.get(measure.name)
         return (float(value),) if is_number(value) else ()
@@ -159,7 +162,7 @@ def _titled(measure: Measure) -> str:
 
 
 def _scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:
-    """Spread values that lie far apart along a logarithmic axis."""
+    """Use a logarithmic axis for values that lie far apart."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -172,14 +175,14 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> Non
 
 
 OFFSETS = ((8, 3, "left"), (-8, 3, "right"), (8, -12, "left"), (-8, -12, "right"), (0, 9, "center"))
-"""Where a name may stand: pixels to the right of and above the middle of its mark, and which end of it."""
+"""Places for a name: pixels to the right of and above its mark, and the end of the name that is there."""
 
 
 def _write_names(axes: Axes, spots: Sequence[Spot]) -> None:
-    """Write each name beside its mark where there is room; the others keep their tooltip."""
+    """Write each name beside its mark if there is room; the others have only their tooltip."""
     from matplotlib.transforms import Bbox
 
-    axes.autoscale_view()  # places below are those of the finished plot
+    axes.autoscale_view()  # the places below are those of the finished plot
     room = Bbox.from_extents(axes.bbox.x0 - 20, axes.bbox.y0, axes.figure.bbox.x1, axes.bbox.y1 + 12)
     places = axes.transData.transform([(spot.across[0], spot.up[0]) for spot in spots])
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in places]

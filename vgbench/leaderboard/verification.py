@@ -1,55 +1,50 @@
-"""Are the scores of a record true? Score the same clips again under its own protocol, and compare."""
+"""Are the scores of a record correct? Score the same clips again under its own protocol, and compare."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from vgbench.config import parse
-from vgbench.errors import EXIT_OK, ConfigError, VgbenchError
-from vgbench.leaderboard.pack import read_checked
+from vgbench.errors import EXIT_OK, ConfigError
+from vgbench.leaderboard.json_document import finite
 from vgbench.metrics.score import Score
 from vgbench.records.record import (
     BELOW_REAL,
     CHANGED,
     DAMAGED_STORE,
     ClipSet,
-    ClipUse,
     ExtractorUse,
     Record,
-    load_record,
+    manifest_hash,
 )
 from vgbench.records.signature import Signature, differences
 
 if TYPE_CHECKING:
-    from vgbench.evaluation.feature_store import FeatureStore
-    from vgbench.extractors.batch_size import Batches, BatchSize
+    from vgbench.evaluation.execution import ExecutionOptions
     from vgbench.extractors.extractor import Extractor
-    from vgbench.progress import Progress
 
 EXIT_DIFFERS = 3
 TOLERANCE = 1e-6
 MOST_NAMED = 5
-"""Windows named one by one where a side's clips are not the record's."""
+"""Windows that are named one by one if the clips of a side are not those of the record."""
 
 
 @dataclass(frozen=True)
 class MetricCheck:
-    """One metric, recorded and computed again.
+    """One metric, as recorded and as computed again.
 
     Attributes:
-        name: of the score.
-        recorded, computed: the scores; None where one side lacks it.
-        deviation: the largest difference of any of their numbers (estimates, errors, intervals, the
-            jackknife's parts), as a share of the recorded value, or of its standard error where that is
-            larger; infinite where a number is missing on one side.
-        equal: deviation is within the tolerance.
+        name: name of the score.
+        recorded, computed: the scores; None if it is missing on that side.
+        deviation: the largest difference between their numbers (estimates, errors, intervals, the jackknife's
+            parts), as a share of the recorded value, or of its standard error if that is larger; infinite if
+            a number is missing on one side.
+        equal: whether the deviation is within the tolerance.
     """
 
     name: str
@@ -65,9 +60,9 @@ class Verification:
 
     Attributes:
         record: the record that was checked.
-        metrics: one check a metric; empty when no clips were given.
-        problems: sentences about everything else that is not as the record says: clips, signatures,
-            extractor, warnings.
+        metrics: one check per metric; empty if no clips were given.
+        problems: sentences about everything else that differs from the record: clips, signatures, extractor,
+            warnings.
     """
 
     record: Record
@@ -76,33 +71,36 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Nothing that was checked is other than the record says."""
+        """Whether everything that was checked is as the record says."""
         return not self.problems and all(check.equal for check in self.metrics)
 
     @property
     def exit_code(self) -> int:
-        """0 holds, 3 differs."""
+        """0 if nothing differs, 3 otherwise."""
         return EXIT_OK if self.holds else EXIT_DIFFERS
 
     @property
     def verdict(self) -> str:
-        """Say in a few words what was checked and how it came out."""
+        """Say in a few words what was checked, and with which result."""
         checked = "clips and scores" if self.metrics else "hashes and manifest, without the clips"
         return f"{'as recorded' if self.holds else 'not as recorded'} ({checked})"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was found as plain values for JSON."""
+        """Return the result as values for JSON."""
         metrics = {
             check.name: {
                 "equal": check.equal,
-                "recorded": _finite(check.recorded.value if check.recorded else None),
-                "computed": _finite(check.computed.value if check.computed else None),
-                "deviation": _finite(check.deviation),
+                "recorded": check.recorded.value if check.recorded else None,
+                "computed": check.computed.value if check.computed else None,
+                "deviation": check.deviation,
             }
             for check in self.metrics
         }
-        found = {"holds": self.holds, "problems": list(self.problems), "metrics": metrics}
-        return {"model": self.record.model, "signature": self.record.signature, **found}
+        found = {"holds": self.holds, "problems": self.problems, "metrics": metrics}
+        document: dict[str, Any] = finite(
+            {"model": self.record.model, "signature": self.record.signature, **found}
+        )
+        return document
 
 
 def verify(
@@ -113,39 +111,29 @@ def verify(
     extractor: str | Extractor | None = None,
     allow_code: bool = False,
     tolerance: float = TOLERANCE,
-    batch_size: BatchSize | Batches = 16,
-    workers: int = 0,
-    device: str = "cpu",
-    compiled: bool = False,
-    store: FeatureStore | None = None,
-    progress: Progress | None = None,
+    **execution: Unpack[ExecutionOptions],
 ) -> Verification:
-    """Hold a record against itself and, given the clips, against scores computed again from them.
+    """Check a record for consistency and, if the clips are given, against scores computed again from them.
 
-    Without clips: its manifest hashes are those of the windows that it lists, and its signature names them.
-    With clips: every window has the content hash and frames of the manifest, the signatures and the extractor
-    come out the same, no warning is left out, and every number of every score is as recorded. Thumbnails are
-    not compared with the clips.
+    Without clips, it is checked that the manifest hashes are those of the windows that the record lists, and
+    that the signature names the real ones. With clips, it is also checked that every window has the content
+    hash and frames of the manifest, that the signatures and the extractor are the same, that no warning is
+    missing, and that every number of every score is as recorded. Thumbnails are not compared with the clips.
 
     Args:
-        record: record to check; `pack.read_checked` takes it out of a submission.
+        record: record to check; `submission.read_submission` reads it from a submission.
         generated: the generated clips, in any form that `vgbench.evaluate` takes.
-        real: the real clips, or their statistics file; both sides or neither.
-        extractor: instead of the one that the protocol names, for records made with an object of the user's.
+        real: the real clips, or their statistics file. Give both sides or neither.
+        extractor: replaces the extractor of the protocol, for records made with an object that has no name.
         allow_code: import what the record's protocol names as `package.module:Object`. A record may come from
-            anyone, so without this only vgbench's own metrics and extractors are used.
+            anyone, so by default only vgbench's own metrics and extractors are used.
         tolerance: greatest `MetricCheck.deviation` that counts as equal.
-        batch_size: as for `vgbench.evaluate`, like all that follow.
-        workers: decoding processes.
-        device: where the extractor runs.
-        compiled: run the extractor through `torch.compile`.
-        store: feature store; a temporary one takes nothing from earlier runs.
-        progress: called as (stage, done, total).
+        execution: as for `vgbench.evaluate`; a temporary `store` contains nothing from earlier runs.
 
     Raises:
-        ConfigError: the record's protocol is not one that this version reads, it names code that was not
-            allowed, or only one side is given.
-        NotEnoughClips: the clips are fewer than the protocol needs.
+        ConfigError: this version cannot read the record's protocol, the protocol names code that was not
+            allowed, or only one side was given.
+        NotEnoughClips: there are fewer clips than the protocol needs.
     """
     if (generated is None) != (real is None):
         raise ConfigError("verification needs the clips of both sides", "give --clips and --against")
@@ -161,75 +149,63 @@ def verify(
         from vgbench.evaluation.paired import PairedProtocol, evaluate_pairs
 
         pairs = parse(PairedProtocol, record.protocol, where)
-        again = evaluate_pairs(
-            generated, real, pairs, record.model, workers=workers, device=device, progress=progress
-        )
+        again = evaluate_pairs(generated, real, pairs, record.model, **execution)
         return _compared(record, again, problems, tolerance)
     protocol = parse(Protocol, record.protocol, where)
     if not allow_code:
         _require_own_names(protocol.metrics if extractor else (*protocol.metrics, protocol.extractor.name))
-    again = evaluate(
-        generated,
-        real,
-        protocol,
-        extractor=extractor,
-        name=record.model,
-        batch_size=batch_size,
-        workers=workers,
-        device=device,
-        compiled=compiled,
-        store=store,
-        progress=progress,
-    )
+    again = evaluate(generated, real, protocol, extractor=extractor, name=record.model, **execution)
     return _compared(record, again, problems, tolerance)
 
 
 def _compared(record: Record, again: Record, problems: list[str], tolerance: float) -> Verification:
-    """Hold a record against the one that the same clips give now."""
+    """Compare a record with the one that the same clips give now."""
     problems += _clip_problems("generated", record.clips.generated, again.clips.generated)
     problems += _clip_problems("real", record.clips.real, again.clips.real)
     signatures = Signature(record.signature_fields), Signature(again.signature_fields)
-    problems += [f"signature: {key} is {a} there, {b} here" for key, a, b in differences(*signatures)]
-    problems += _word_problems(record, again)
+    problems += [
+        f"signature: {key} is {a} in the record, but {b} now" for key, a, b in differences(*signatures)
+    ]
+    problems += _text_problems(record, again)
     names = dict.fromkeys([*record.scores, *again.scores])
     checks = (compare_scores(n, record.scores.get(n), again.scores.get(n), tolerance) for n in names)
     return Verification(record, tuple(checks), tuple(problems))
 
 
-def _word_problems(record: Record, again: Record) -> Iterator[str]:
-    """Say where the record's words about its scores are not those that these clips give."""
-    for (key, there), (_, here) in zip(_words(record), _words(again), strict=True):
-        if there != here:
-            yield f"{key}: {there} there, {here} here"
-    ours, theirs = record.signatures, again.signatures
-    unlike = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    if unlike:
-        yield f"the signatures of single metrics are not those of the scores: {', '.join(unlike)}"
-    said = {_without_scores(*warning) for warning in record.warnings}
+def _text_problems(record: Record, again: Record) -> Iterator[str]:
+    """Say where the record's statements about its scores differ from those that these clips give."""
+    for (key, recorded), (_, computed) in zip(_statements(record), _statements(again), strict=True):
+        if recorded != computed:
+            yield f"{key}: {recorded} in the record, but {computed} now"
+    recorded, computed = record.signatures, again.signatures
+    different = [name for name in {**recorded, **computed} if recorded.get(name) != computed.get(name)]
+    if different:
+        yield f"the signatures of single metrics are not those of the scores: {', '.join(different)}"
+    stated = {without_scores(*warning) for warning in record.warnings}
     for code, sentence in again.warnings:
-        if code != DAMAGED_STORE and _without_scores(code, sentence) not in said:
-            yield f"warning left out: {code} {sentence}"
+        if code != DAMAGED_STORE and without_scores(code, sentence) not in stated:
+            yield f"missing warning: {code} {sentence}"
 
 
-def _words(record: Record) -> Iterator[tuple[str, Any]]:
+def _statements(record: Record) -> Iterator[tuple[str, Any]]:
     used = record.extractor
     for key in ExtractorUse.model_fields:
         yield f"extractor, {key}", getattr(used, key, None)
-    yield "which way is better", record.details.get("better")
+    yield "direction of own metrics", record.details.get("better")
 
 
-def _without_scores(code: str, sentence: str) -> tuple[str, str]:
-    """Drop rounded scores from a warning: the scores are compared themselves, within the tolerance."""
+def without_scores(code: str, sentence: str) -> tuple[str, str]:
+    """Drop rounded scores from a warning, because the scores themselves are compared within the tolerance."""
     return code, re.sub(r"-?\d[\d.e+-]*", "#", sentence) if code == BELOW_REAL else sentence
 
 
 def _require_own_names(names: Iterable[str]) -> None:
-    """Refuse names that would import and call whatever the maker of a record wrote there."""
+    """Refuse names that would import and call whatever the maker of a record chose."""
     for name in names:
         if ":" in name.partition("(")[0]:
             raise ConfigError(
-                f"the record's protocol names code outside of vgbench: {name}",
-                "make sure that you trust it, then verify with --allow-code",
+                f"the record's protocol names code outside vgbench: {name}",
+                "if you trust it, verify with --allow-code",
             )
 
 
@@ -246,19 +222,19 @@ def compare_scores(
 
 
 def _as_of(recorded: Score, computed: Score) -> Score:
-    """The computed score without what records of the recorded one's time did not hold."""
+    """The computed score without what records did not contain when the recorded score was made."""
     if recorded.deviations is None and computed.deviations is not None and not computed.deviations[0]:
-        computed = replace(computed, deviations=None)  # of pairs
+        computed = replace(computed, deviations=None)  # those of pairs of clips
     return replace(computed, real_error=None) if recorded.real_error is None else computed
 
 
 def _numbers(score: Score) -> Iterator[float | None]:
-    """Every number of a score, in a fixed order; what is missing holds its place as None."""
+    """Every number of a score, in a fixed order, with None for what is missing."""
     yield from (score.value, score.debiased, score.standard_error, score.real, score.real_error)
     yield float(score.n)
     yield from score.interval or (None, None)
     for part in score.deviations or ():
-        yield float(len(part))  # where one side ends and the other begins counts too
+        yield float(len(part))  # where one side ends and the other begins matters too
         yield from part
 
 
@@ -270,31 +246,20 @@ def _relative(a: float | None, b: float | None, scale: float) -> float:
     return abs(a - b) / scale if scale else math.inf
 
 
-def _finite(value: float | None) -> float | None:
-    """None for what JSON cannot write."""
-    return value if value is not None and math.isfinite(value) else None
-
-
 def _own_contradictions(record: Record) -> Iterator[str]:
-    """What the record says twice, and not alike."""
+    """Statements of the record that contradict each other."""
     yield from (sentence for code, sentence in record.warnings if code == CHANGED)
     if str(Signature(record.signature_fields)) != record.signature:
-        yield "the signature line is not what its fields spell"
+        yield "the signature line does not agree with its fields"
     for side in ("generated", "real"):
         clips: ClipSet = getattr(record.clips, side)
         if len(clips.windows) != clips.used:
-            yield f"{side}: {clips.used} windows are said to be used, {len(clips.windows)} are listed"
-        elif _manifest_hash(clips.windows) != clips.manifest_hash:
-            yield f"{side}: the manifest hash is not that of the windows listed"
-    said = dict(record.signature_fields).get("real")
-    if said is not None and said != record.clips.real.manifest_hash[: len(said)]:
-        yield f"the signature speaks of real clips {said}, the manifest of other ones"
-
-
-def _manifest_hash(windows: Sequence[ClipUse]) -> str:
-    """Compute `ClipSet.manifest_hash` from the windows."""
-    lines = (f"{used.sha256}|{','.join(map(str, used.frames))}\n" for used in windows)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+            yield f"{side}: {clips.used} windows are counted as used, but {len(clips.windows)} are listed"
+        elif manifest_hash((w.sha256, w.frames) for w in clips.windows) != clips.manifest_hash:
+            yield f"{side}: the manifest hash is not that of the listed windows"
+    stated = dict(record.signature_fields).get("real")
+    if stated is not None and stated != record.clips.real.manifest_hash[: len(stated)]:
+        yield f"the signature names the real clips {stated}, but the manifest lists others"
 
 
 def _clip_problems(side: str, recorded: ClipSet, found: ClipSet) -> Iterator[str]:
@@ -302,31 +267,20 @@ def _clip_problems(side: str, recorded: ClipSet, found: ClipSet) -> Iterator[str
     if recorded.manifest_hash == found.manifest_hash:
         return
     if recorded.used != found.used:
-        yield f"{side}: the record has {recorded.used} windows, these clips give {found.used}"
-    unlike = [
-        (there, here)
-        for there, here in zip_longest(recorded.windows, found.windows)
-        if there is None or here is None or (there.sha256, there.frames) != (here.sha256, here.frames)
+        yield f"{side}: the record has {recorded.used} windows, but these clips give {found.used}"
+    different = [
+        (old, new)
+        for old, new in zip_longest(recorded.windows, found.windows)
+        if old is None or new is None or (old.sha256, old.frames) != (new.sha256, new.frames)
     ]
-    for there, here in unlike[:MOST_NAMED]:
-        if there is None or here is None:
-            yield f"{side}: {(there or here).id} is only {'here' if there is None else 'in the record'}"
-        elif there.id == here.id and there.frames == here.frames:
-            yield f"{side}: {here.id} has other content than the clip that was scored"
+    for old, new in different[:MOST_NAMED]:
+        if old is None or new is None:
+            yield f"{side}: {(old or new).id} is only {'in these clips' if old is None else 'in the record'}"
+        elif old.id == new.id and old.frames == new.frames:
+            yield f"{side}: the content of {new.id} differs from the clip that was scored"
         else:
-            yield f"{side}: {there.id} was scored where {here.id} is now"
-    if len(unlike) > MOST_NAMED:
-        yield f"{side}: and {len(unlike) - MOST_NAMED} more windows"
-    if not unlike:
-        yield f"{side}: the clips are those listed, but the manifest hash is not theirs"
-
-
-def read_submission(path: str | Path) -> Record:
-    """Read the record of a pack (every byte checked), or a record file as it is.
-
-    Raises:
-        VgbenchError: not there, damaged, or changed since it was packed.
-    """
-    if not Path(path).is_file():
-        raise VgbenchError(f"{path}: no such file")
-    return load_record(path) if Path(path).suffix == ".json" else read_checked(path)[0]
+            yield f"{side}: {old.id} was scored where {new.id} is now"
+    if len(different) > MOST_NAMED:
+        yield f"{side}: and {len(different) - MOST_NAMED} more windows"
+    if not different:
+        yield f"{side}: the clips are those of the record, but their manifest hash is not"

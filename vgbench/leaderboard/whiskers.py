@@ -1,10 +1,10 @@
-"""The bars below the numbers of a table: an estimate and its interval, on one axis for the whole column."""
+"""The bars below the numbers of a table: estimates and intervals, on one axis for the whole column."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vgbench.leaderboard.ranking import Cell, Column, Group
+from vgbench.leaderboard.ranking import Column, Group, RankedScore
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Axis:
     high: float
 
     def position(self, value: float) -> float:
-        """Percent along the axis, kept inside it."""
+        """Position on the axis in percent, limited to its ends."""
         if self.high == self.low:
             return 50.0
         return round(min(max((value - self.low) / (self.high - self.low), 0.0), 1.0) * 100, 2)
@@ -26,8 +26,8 @@ class Whisker:
     """An estimate with its interval, in percent of the column's axis.
 
     Attributes:
-        low, middle, high: positions; low and high are equal to middle without an interval.
-        off: "left" or "right" where the estimate lies beyond the axis, else "".
+        low, middle, high: positions; without an interval, all three are equal.
+        off: "left" or "right" if the estimate lies beyond that end of the axis, otherwise "".
     """
 
     low: float
@@ -37,10 +37,10 @@ class Whisker:
 
 
 def column_axis(group: Group, column: Column) -> Axis | None:
-    """Span the intervals of all models, and of lines of reference unless they would squeeze the models.
+    """Span the intervals of all models, and those of reference rows that are near enough.
 
-    A line of reference further off than twice the models' own span stays beyond the axis. None where nothing
-    has a finite value.
+    A reference row that is further away than twice the models' own span lies beyond the axis, so that the
+    axis still resolves the models. None if nothing has a finite value.
     """
     models: list[float] = []
     others: list[float] = []
@@ -56,8 +56,8 @@ def column_axis(group: Group, column: Column) -> Axis | None:
     return Axis(min([low, *near]), max([high, *near]))
 
 
-def whisker(cell: Cell, axis: Axis) -> Whisker | None:
-    """Place one score on its column's axis; None where it is not finite."""
+def whisker(cell: RankedScore, axis: Axis) -> Whisker | None:
+    """Place one score on its column's axis; None if it is not finite."""
     found = cell.score.ends
     if not found:
         return None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vgbench.errors import VgbenchError
 from vgbench.metrics import frechet, prdc
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.stream import checked_signals, spectrum, temporal_agreement
+from vgbench.metrics.stream import as_signals, spectrum, temporal_agreement
 from vgbench.metrics.uncertainty import Jackknife, Side, deal, score_clips
 
 Signals = npt.NDArray[np.float64]
@@ -103,7 +103,7 @@ def drift_curve(frames: Signals) -> Signals:
 def _frames(side: Samples) -> Signals:
     if side.frames is None:
         raise VgbenchError("this metric needs features of every frame", "--extractor embedded-frames")
-    return checked_signals(side.frames, "frame features")
+    return as_signals(side.frames, "frame features")
 
 
 def _as_frames(side: Samples) -> Samples:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import matrices
-from vgbench.metrics.prdc import distances_by_rows
+from vgbench.metrics.prdc import distance_blocks
 from vgbench.metrics.score import Samples, Score
 from vgbench.metrics.uncertainty import Jackknife, Side, deal, score_share
 
@@ -40,11 +40,11 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
     if len(np.unique(real.groups)) < 2:
         raise VgbenchError("copies need at least two real source clips", "score against more clips")
     own = np.empty(len(y))
-    for rows, d in distances_by_rows(y, y):
+    for rows, d in distance_blocks(y, y):
         d[real.groups[rows][:, None] == real.groups[None]] = np.inf
         own[rows] = d.min(axis=1)
     nearest, distance = np.empty(len(x), dtype=np.int64), np.empty(len(x))
-    for rows, d in distances_by_rows(x, y):
+    for rows, d in distance_blocks(x, y):
         nearest[rows], distance[rows] = d.argmin(axis=1), d.min(axis=1)
     radius = own[nearest]
     copied = distance < np.quantile(own, quantile)
@@ -98,7 +98,7 @@ def _mean_distance(samples: Samples, blocks: list[npt.NDArray[np.int64]]) -> tup
     sums, pairs = np.zeros((count, count)), np.zeros((count, count))
     member = np.eye(count)[block_of]  # [N, B]
     x = samples.features.astype(np.float64)
-    for rows, d in distances_by_rows(x, x):
+    for rows, d in distance_blocks(x, x):
         unlike = (samples.groups[rows][:, None] != samples.groups[None]).astype(np.float64)
         sums += member[rows].T @ ((d * unlike) @ member)
         pairs += member[rows].T @ (unlike @ member)

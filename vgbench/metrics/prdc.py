@@ -101,7 +101,7 @@ def _resampled(
     balls = np.zeros((len(keep_r), len(g)), dtype=np.int64)
     recalled = np.zeros((len(keep_g), len(r)), dtype=bool)
     nearest = np.empty((len(keep_g), len(r)))
-    for rows, d in distances_by_rows(r, g):
+    for rows, d in distance_blocks(r, g):
         for b, keep in enumerate(keep_r):
             balls[b] += np.count_nonzero((d < radii_r[b, rows, None])[keep[rows]], axis=0)
         for b, keep in enumerate(keep_g):
@@ -132,7 +132,7 @@ def _kept(count: int, blocks: Blocks) -> npt.NDArray[np.bool_]:
     return keep
 
 
-def distances_by_rows(x: Matrix, y: Matrix) -> Iterator[tuple[slice, Matrix]]:
+def distance_blocks(x: Matrix, y: Matrix) -> Iterator[tuple[slice, Matrix]]:
     """Euclidean distances between all rows of two sets, a chunk of the rows of `x` at a time.
 
     They are computed from differences, so equal rows have a distance of exactly 0 with every BLAS and number
@@ -164,7 +164,7 @@ def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
         block_of[block] = b
     listed = min(k + _SPARE, len(x) - 1)
     radii = np.empty((1 + len(blocks), len(x)))
-    for rows, d in distances_by_rows(x, x):
+    for rows, d in distance_blocks(x, x):
         own = np.arange(rows.start, rows.stop)
         d[own - rows.start, own] = np.inf
         near = np.argpartition(d, listed - 1, axis=1)[:, :listed]

@@ -41,7 +41,7 @@ def _histograms(
     return np.asarray(counts.reshape(_BINS, -1) / len(values), dtype=np.float64)
 
 
-def checked_signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+def as_signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     """Check features of single frames, and convert them to float64.
 
     Args:

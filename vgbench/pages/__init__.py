@@ -1,1 +1,1 @@
-"""HTML pages that stand alone, and the SVG that is drawn on them."""
+"""What readers see: HTML pages, the SVG plots on them, terminal tables, and numbers as text."""

@@ -1,8 +1,9 @@
-"""Plots to set into a page: matplotlib draws them as SVG, the page's style sheet colours them.
+"""Plots to embed in a page: matplotlib draws them as SVG, and the page's style sheet colours them.
 
 Everything is drawn in black and written as `currentColor`. A `gid` that begins with a full stop names the
-classes of an artist's SVG group, and what follows a colon its tooltip: `axes.plot(x, y, gid=".line.real")` is
-coloured by `.plot .real { color: … }`, so one drawing serves the light and the dark page.
+classes of an artist's SVG group, and the part after a colon is its tooltip: `axes.plot(x, y,
+gid=".line.real")` is coloured by `.plot .real { color: … }`, so the light and the dark page share one
+drawing.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
+from vgbench.pages.numbers import significant
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
-    "text.parse_math": False,  # a name with two dollar signs is no formula
+    "text.parse_math": False,  # a name with two dollar signs is not a formula
     "font.size": 11,
     "axes.axisbelow": True,
     "axes.prop_cycle": "cycler('color', ['k'])",
@@ -38,7 +41,7 @@ STYLE: Any = {
 _DROPPED = ("font-family", "font-size", "stroke-dashoffset", "clip-path")
 _UPRIGHT = re.compile(r"rotate\(-?0 ")
 _DECIMALS = re.compile(r"-?\d+\.\d+")
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def svg(
@@ -50,15 +53,15 @@ def svg(
 ) -> str:
     """Draw on the axes of an empty figure and return one `<svg>` element for an HTML page.
 
-    Equal drawings and arguments give equal text. No attribute is named `style`, so a content security policy
-    without inline styles holds.
+    Equal drawings and arguments give equal text. No attribute is named `style`, so the page can have a
+    content security policy without inline styles.
 
     Args:
-        draw: draws, all of it within the limits of the axes, for nothing is clipped; any text stays text.
+        draw: draws on the axes, within their limits, because nothing is clipped. Any text stays text.
         size: width and height in CSS pixels.
-        margins: left, right, top and bottom of the axes, in the same unit.
-        name: unique in the page; sets the ids of markers apart from those of other drawings.
-        label: what a screen reader says in place of the drawing.
+        margins: left, right, top and bottom margin of the axes, in CSS pixels.
+        name: unique in the page; it distinguishes the ids of markers from those of other drawings.
+        label: what a screen reader says instead of the drawing.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -66,7 +69,7 @@ def svg(
     (width, height), (left, right, top, bottom) = size, margins
     stream = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        # The browser has its own fonts; that ours lacks a letter is of no account.
+        # The browser has fonts of its own, so it does not matter if ours lacks a letter.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, frameon=False)
         axes = figure.add_axes(
@@ -76,7 +79,7 @@ def svg(
         axes.grid(axis="y", gid=".grid")
         draw(axes)
         figure.savefig(stream, format="svg", metadata={"Date": None})
-    (drawn,) = _tidy(fromstring(_NO_XML.sub("\N{REPLACEMENT CHARACTER}", stream.getvalue())))  # noqa: S314
+    (drawn,) = _tidy(fromstring(xml_text(stream.getvalue())))  # noqa: S314
     root = Element(
         "svg",
         {
@@ -96,13 +99,29 @@ def svg(
 
 
 def plain_label(text: str, length: int = 28) -> str:
-    """One line of a text, cut to a length."""
+    """Put a text on one line and cut it to a length."""
     text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def xml_text(text: str) -> str:
+    """Replace the characters that XML 1.0 does not allow."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def few_ticks(axes: Axes, most: int = 4) -> None:
+    """Put a few round numbers beside the value axis."""
+    axes.locator_params(axis="y", nbins=most)
+    axes.yaxis.set_major_formatter(tick)
+
+
+def tick(value: float, _: float) -> str:
+    """Write a number as an axis shows it."""
+    return significant(value)
+
+
 def _tidy(node: Element) -> Iterator[Element]:
-    """Leave what a page needs: no metadata, no groups without a class, presentation attributes for styles."""
+    """Keep what a page needs: drop metadata and groups without a class, and turn styles into attributes."""
     tag = _local(node.tag)
     if tag in ("metadata", "style", "clipPath"):
         return
@@ -131,11 +150,11 @@ def _tidy(node: Element) -> Iterator[Element]:
 
 
 def _local(name: str) -> str:
-    """Name without its namespace, which HTML does without."""
+    """A name without its namespace, which HTML does not need."""
     return name.rpartition("}")[2]
 
 
 def _short(value: str) -> str:
-    """Round to four digits, a tenth of a pixel or less; name no colour, and drop line breaks."""
+    """Round to four digits, which is a tenth of a pixel or less, replace black, and drop line breaks."""
     value = _DECIMALS.sub(lambda number: f"{float(number[0]):.4g}", value)
     return " ".join(value.replace("#000000", "currentColor").split())

@@ -146,22 +146,29 @@ class Protocol(Config):
 
 
 def protocol_names() -> list[str]:
-    """List the names of the protocols that vgbench provides."""
+    """List the names of the protocols that vgbench provides, each in its newest version."""
+    return [name for name in _all_names() if "@" not in name]
+
+
+def _all_names() -> list[str]:
+    """Names of all files: "fvd-tats", and "fvd-tats@1.0" for an older version that is kept."""
     return sorted(entry.name[:-5] for entry in _shipped().iterdir() if entry.name.endswith(".yaml"))
 
 
 def load(name_or_path: str, settings: Iterable[str] = ()) -> Protocol:
     """Load a protocol of vgbench by name, or a YAML file by path, and apply `key=value` settings.
 
+    A name stands for the newest version; "NAME@VERSION" for an older one that was released.
+
     Raises:
         ConfigError: the name is unknown, the file is unreadable, or a key or value is not allowed.
     """
     if name_or_path.endswith((".yaml", ".yml")):
         path = Path(name_or_path)
-    elif name_or_path in protocol_names():
+    elif name_or_path in _all_names():
         path = Path(str(_shipped().joinpath(f"{name_or_path}.yaml")))
     else:
-        raise unknown_name("protocol", name_or_path, protocol_names())
+        raise unknown_name("protocol", name_or_path, _all_names())
     values = with_overrides(read_yaml(path), settings)
     return parse(Protocol, values, f"protocol {name_or_path}")
 

@@ -1,1 +1,1 @@
-"""Records: the JSON file that each evaluation writes, its signature, and the card of a folder of samples."""
+"""Records: the JSON file of each evaluation, its signature, and the card of a folder of sampled clips."""

@@ -1,4 +1,4 @@
-"""Record: everything that one evaluation found and how it was done, as one schema-versioned JSON file."""
+"""Record: everything that one evaluation found and how it was done, as one versioned JSON file."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from vgbench.config import Config
 from vgbench.errors import VgbenchError
+from vgbench.metrics.direction import direction
 from vgbench.metrics.score import Score
 from vgbench.records.signature import Signature
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 HASH = "sha256"
-"""Key of a record's own hash in its JSON."""
+"""Key of a record's hash of itself in its JSON."""
 LARGEST_RECORD = 64 * 2**20
-"""Bytes of a JSON file in a folder that are looked at to tell whether it is a record."""
+"""Number of bytes of a JSON file that are read to find out whether it is a record."""
 NOT_COMPARABLE = "not-comparable"
-"""Code of the warning that no published scores were made with a record's extractor."""
+"""Warning code: no published scores were made with the extractor of the record."""
 BELOW_REAL = "below-real"
-"""Code of the warning that a score's interval lies below the real clips' value; the sentence has both."""
+"""Warning code: the interval of a score lies below the real clips' value; the sentence has both."""
 DAMAGED_STORE = "damaged-store"
-"""Code of the warning that stored features were damaged; no score rests on them."""
+"""Warning code: stored features were damaged; no score is based on them."""
 CHANGED = "changed-record"
-"""Code of the warning on a record whose content is not what was written."""
+"""Warning code: the content of the record is not what was written."""
 
 
 class ClipUse(Config):
-    """One clip that was scored: where it came from, which bytes, which frames."""
+    """One window that was scored: the clip it was cut from, the hash of its bytes, its frames, its class."""
 
     id: str
     sha256: str
@@ -46,7 +51,7 @@ class ClipUse(Config):
 
 
 class SkippedClip(Config):
-    """One clip that was not scored, and why."""
+    """One clip that was not scored, and the reason."""
 
     path: str
     reason: str
@@ -57,12 +62,12 @@ class ClipSet(Config):
 
     Attributes:
         source: path, URL or `builtin:NAME`, as the user gave it.
-        used: number of windows scored.
-        clips: number of source clips they were cut from.
+        used: number of windows that were scored.
+        clips: number of clips that they were cut from.
         found: number of clips in the source.
-        manifest_hash: sha256 over every window's content hash and frame indices, in sampling order.
+        manifest_hash: see the function `manifest_hash`.
         skipped: clips that could not be used.
-        windows: the windows themselves, in sampling order.
+        windows: the windows, in sampling order.
     """
 
     source: str
@@ -75,7 +80,7 @@ class ClipSet(Config):
 
 
 class ExtractorUse(Config):
-    """The network that the scores rest on."""
+    """The network that the scores are based on."""
 
     id: str
     weights: str
@@ -84,33 +89,35 @@ class ExtractorUse(Config):
 
 
 class Clips(Config):
-    """Both sides of a comparison."""
+    """Both sides of an evaluation."""
 
     generated: ClipSet
     real: ClipSet
 
 
 class Record(Config):
-    """One evaluation of one model. Append-only: a later evaluation is another file.
+    """One evaluation of one model. Records are never changed: a later evaluation is another file.
 
     Attributes:
-        model: name shown in tables.
-        signature: how the scores were made; two records compare only if this line is equal.
-        signature_fields: the same line as (key, value) pairs, so that nothing parses the text.
-        protocol: the resolved protocol, every choice spelled out.
+        model: name in tables.
+        signature: how the scores were made; two records are comparable only if this line is equal.
+        signature_fields: the same line as (key, value) pairs, so that no code has to parse the text.
+        protocol: the resolved protocol with all its settings.
         scores: metric name -> score.
         signatures: metric name -> the part of the signature that this metric depends on.
+        extractor: the network behind the scores; None if no metric needs one.
         clips: manifests of both sides.
         environment: versions, platform, threads.
-        seconds: wall time of each stage.
-        warnings: (code, sentence) pairs about anything that weakens the scores.
+        seconds: wall-clock time of each stage.
+        warnings: (warning code, sentence) pairs about anything that weakens the scores.
         created: ISO 8601, UTC.
-        thumbnails: path relative to the record's folder -> sha256 of a small animated WebP picture, named
+        thumbnails: path relative to the record's folder -> sha256 of a small animated WebP image:
             `<stem>.clips/generated-0.webp`, `<stem>.clips/real-0.webp` and so on, and
-            `generated-nearest.webp`, `generated-farthest.webp` by distance to the mean of the real features.
-        details: what the run wants to keep beside the scores (training cost, curves), by name. `evaluate`
-            adds "picks", thumbnail -> the rule that chose it ("seeded", "sorted", "nearest", "farthest"), and
-            "better", score -> direction, for metrics that vgbench does not ship.
+            `generated-nearest.webp`, `generated-farthest.webp` by distance from the mean of the real
+            features.
+        details: further facts about the run, by name (training cost, curves). `evaluate` adds "picks":
+            thumbnail -> the rule that chose it ("seeded", "sorted", "nearest", "farthest"), and "better":
+            score -> direction, for metrics that vgbench does not ship.
     """
 
     model_config = ConfigDict(
@@ -139,38 +146,86 @@ class Record(Config):
         return json.dumps({**values, HASH: content_hash(values)}, indent=1, ensure_ascii=False) + "\n"
 
     def save(self, path: str | Path) -> Path:
-        """Write to `path`: a file, or a folder, where the name is `stem` and no other record is replaced.
+        """Write the record to a file, or as `stem` to a folder, where it never replaces another record.
 
         Raises:
-            VgbenchError: the place cannot be written to, or holds another record of that name.
+            VgbenchError: nothing can be written there, or another record has that name.
         """
         path, text = Path(path), self.to_json()
-        try:
+        with writing_to(path):
             if path.suffix == ".json":
                 atomic.write_text(path, text)
-            else:
-                path = path / f"{self.stem}.json"
+                return path
+            path = path / f"{self.stem}.json"
+            try:
                 atomic.write_new(path, text.encode())
-        except OSError as error:
-            if isinstance(error, FileExistsError) and path.is_file():
-                if path.read_text(encoding="utf-8") == text:
-                    return path
-                raise VgbenchError(
-                    f"{path}: another record is there already",
-                    "records are never overwritten; evaluate again",
-                ) from error
-            raise VgbenchError(
-                f"{path}: cannot write the record ({error.strerror})",
-                "free space there, or choose another folder",
-            ) from error
+            except FileExistsError as error:
+                if not path.is_file():  # one of its folders is a file
+                    raise
+                if path.read_text(encoding="utf-8") != text:
+                    raise VgbenchError(
+                        f"{path}: another record already exists",
+                        "records are never overwritten; evaluate again",
+                    ) from error
         return path
+
+    def to_frame(self) -> pd.DataFrame:
+        """Put the scores into a pandas data frame, one row per score.
+
+        The columns, each of one type:
+
+        - `model`, `protocol`, `extractor`, `metric`, `method`, `signature` (string): `signature` is that of
+          the score, and `extractor` is missing if no metric needed one.
+        - `created` (datetime64, UTC): missing if the text is not a date.
+        - `better` (string): "lower", "higher" or "real".
+        - `value`, `debiased`, `estimate`, `standard_error`, `low`, `high`, `real`, `real_error` (float64):
+          the attributes of `Score`; `estimate` is its best estimate, and `low` and `high` are the ends of its
+          95 % interval. Missing numbers are NaN.
+        - `n` (Int64): number of windows.
+
+        Frames of several records can be joined by `pandas.concat`.
+        """
+        import pandas as pd
+
+        scores = list(self.scores.values())
+        intervals = [score.interval or (None, None) for score in scores]
+        texts: dict[str, Any] = {
+            "model": self.model,
+            "protocol": str(self.protocol.get("name", "")),
+            "extractor": self.extractor.id if self.extractor else None,
+            "metric": list(self.scores),
+            "better": [direction(name, self.details) for name in self.scores],
+            "method": [score.method for score in scores],
+            "signature": [self.signatures.get(name, self.signature) for name in self.scores],
+        }
+        numbers: dict[str, Any] = {
+            "value": [score.value for score in scores],
+            "debiased": [score.debiased for score in scores],
+            "estimate": [score.best_estimate for score in scores],
+            "standard_error": [score.standard_error for score in scores],
+            "low": [low for low, _ in intervals],
+            "high": [high for _, high in intervals],
+            "real": [score.real for score in scores],
+            "real_error": [score.real_error for score in scores],
+        }
+        index = pd.RangeIndex(len(scores))
+        created = pd.to_datetime(pd.Series(self.created, index), errors="coerce", utc=True, format="ISO8601")
+        return pd.concat(
+            [
+                pd.DataFrame(texts, index).astype("string"),
+                pd.DataFrame({"created": created}, index),
+                pd.DataFrame(numbers, index, dtype="float64"),
+                pd.DataFrame({"n": pd.array([score.n for score in scores], dtype="Int64")}, index),
+            ],
+            axis="columns",
+        )
 
     @property
     def stem(self) -> str:
         """File name without suffix: model, short signature, time to the millisecond, and eight hex digits.
 
-        The digits are a hash of model, signature, both manifests, time and durations, so that two evaluations
-        never share a name, and of nothing that may be added to a record once it is made.
+        The digits are a hash of the model, the signature, both manifests, the time and the durations, so two
+        evaluations never share a name. Whatever may be added to a finished record is not part of the hash.
         """
         made = {
             "model": self.model,
@@ -183,50 +238,68 @@ class Record(Config):
 
     @property
     def older_stem(self) -> str:
-        """`stem` as it was before it ended in a hash; thumbnails of such records lie there."""
+        """The `stem` of records from before it ended in a hash; their thumbnails have this name."""
         return self._stem(19)
 
     def _stem(self, digits: int) -> str:
-        model = re.sub(r"[^A-Za-z0-9._-]+", "-", self.model).strip(".-")[:80] or "model"
         short = Signature(self.signature_fields).short_hash
-        return f"{model}-{short}-{re.sub('[^0-9T]', '', self.created[:digits])}"
+        return f"{file_name(self.model)}-{short}-{re.sub('[^0-9T]', '', self.created[:digits])}"
+
+
+def file_name(name: str, longest: int | None = 80) -> str:
+    """Turn a name into one that is safe as a file name on every system; different names may become equal."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:longest] or "model"
+
+
+def manifest_hash(windows: Iterable[tuple[str, Iterable[int]]]) -> str:
+    """Sha256 (hex) over (content hash, frame indices) of every window, in sampling order."""
+    digest = hashlib.sha256()
+    for sha256, frames in windows:
+        digest.update(f"{sha256}|{','.join(map(str, frames))}\n".encode())
+    return digest.hexdigest()
 
 
 def load_record(path: str | Path) -> Record:
     """Read one record.
 
     Raises:
-        VgbenchError: not there, not JSON, or not a record of a schema that this version reads.
+        VgbenchError: the file cannot be read, or `parse_record` refuses its content.
     """
-    path = Path(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(values, ensure_ascii=False).encode()  # half a character, as JSON may spell it, is no text
-    except (OSError, UnicodeDecodeError) as error:
+        data = Path(path).read_bytes()
+    except OSError as error:
         raise VgbenchError(f"{path}: cannot be read ({error})") from error
-    except (ValueError, RecursionError) as error:
-        raise VgbenchError(
-            f"{path}: not valid JSON ({error})", "the file is damaged; evaluate again"
-        ) from error
-    if not isinstance(values, dict) or "schema" not in values:
-        raise VgbenchError(f"{path}: not a vgbench record", "records are written by `vgbench eval`")
-    if values["schema"] != SCHEMA:
-        raise VgbenchError(
-            f"{path}: record schema {values['schema']!r}, this version reads {SCHEMA}", "update vgbench"
-        )
-    return parse_record(values, str(path))
+    return parse_record(data, str(path))
 
 
-def parse_record(values: Mapping[str, Any], where: str) -> Record:
-    """Make a record of what its JSON holds.
+def parse_record(data: bytes, where: str) -> Record:
+    """Make a record from its JSON.
 
-    Content that is not what was written (its `sha256` differs: an edit, or a damaged disk) becomes a warning
-    of the record, `CHANGED`; every command that shows the record says so, and `submit`, `verify` and `gate`
-    refuse it.
+    If the content is not what was written (its `sha256` differs, because of an edit or a damaged disk), the
+    record gets the warning `CHANGED`: every command that shows the record says so, and `submit`, `verify` and
+    `gate` refuse it.
+
+    Args:
+        data: the JSON, UTF-8.
+        where: path for messages.
 
     Raises:
-        VgbenchError: not a record; names `where`, the key and what is wrong.
+        VgbenchError: not JSON, or not a record of a schema that this version reads; the message says what is
+            wrong.
     """
+    try:
+        values = json.loads(data.decode())
+        json.dumps(values, ensure_ascii=False).encode()  # JSON can spell half a character, which is not text
+    except (ValueError, RecursionError) as error:
+        raise VgbenchError(
+            f"{where}: not valid JSON ({error})", "the file is damaged; evaluate again"
+        ) from error
+    if not isinstance(values, dict) or "schema" not in values:
+        raise VgbenchError(f"{where}: not a vgbench record", "records are written by `vgbench eval`")
+    if values["schema"] != SCHEMA:
+        raise VgbenchError(
+            f"{where}: record schema {values['schema']!r}, but this version reads {SCHEMA}", "update vgbench"
+        )
     content = {key: value for key, value in values.items() if key != HASH}
     try:
         record = Record.model_validate(content)
@@ -235,7 +308,7 @@ def parse_record(values: Mapping[str, Any], where: str) -> Record:
         key = ".".join(str(part) for part in first["loc"])
         raise VgbenchError(f"{where}: damaged record: '{key}': {first['msg']}") from error
     if HASH in values and values[HASH] != content_hash(content):
-        name = PurePath(where).name  # the sentence is published
+        name = PurePath(where).name  # without its folders, because the sentence is published
         changed = (CHANGED, f"{name} was changed after it was written: its sha256 differs; evaluate again")
         record = record.model_copy(update={"warnings": (*record.warnings, changed)})
     return record
@@ -245,7 +318,7 @@ def require_unchanged(record: Record) -> None:
     """Refuse a record whose content is not what was written.
 
     Raises:
-        VgbenchError: it was changed; names its file.
+        VgbenchError: it was changed; the message names its file.
     """
     for code, sentence in record.warnings:
         if code == CHANGED:
@@ -253,16 +326,16 @@ def require_unchanged(record: Record) -> None:
 
 
 def content_hash(values: Mapping[str, Any]) -> str:
-    """Sha256 over the content of a record, however its JSON is laid out."""
+    """Sha256 (hex) over JSON values, independent of the layout of the JSON."""
     plain = json.loads(json.dumps(values))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def find_records(paths: Iterable[str | Path]) -> list[Path]:
-    """List record files: files as given, folders searched recursively for `*.json`, sorted, each once.
+    """List record files, sorted and each once: files as given, and folders searched recursively for `*.json`.
 
     Raises:
-        VgbenchError: a path does not exist, or nothing was found.
+        VgbenchError: a path does not exist, or there are no records.
     """
     found: dict[Path, None] = {}
     for path in map(Path, paths):
@@ -282,14 +355,14 @@ def find_records(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _is_record(path: Path) -> bool:
-    """Tell records from other JSON in a results folder, such as audits, by how they begin.
+    """Distinguish records from other JSON in a results folder, such as audits, by how they begin.
 
-    One that another program laid out anew, such as with sorted keys, is told by what it holds.
+    If another program changed the layout, for example by sorting the keys, the content decides.
 
     Raises:
-        VgbenchError: it cannot be read.
+        VgbenchError: the file cannot be read.
     """
-    if not path.is_file():  # a folder of that name, a link to nothing, a pipe that nobody writes to
+    if not path.is_file():  # a folder of that name, a broken link, or a pipe that nobody writes to
         return False
     try:
         with path.open("rb") as file:
@@ -309,12 +382,12 @@ def _is_record(path: Path) -> bool:
 
 
 def now() -> str:
-    """The time as records write it: UTC, to the millisecond, such as 2026-01-02T03:04:05.678Z."""
+    """The current time as records write it: UTC, to the millisecond, such as 2026-01-02T03:04:05.678Z."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Describe what the scores were computed with: versions, platform, threads. No host or user names."""
+    """Describe the software and hardware behind the scores, without host or user names."""
     packages = ("vgbench", "torch", "numpy", "scipy", "av", "pillow", "opencv-python-headless")
     versions = {name: _version(name) for name in packages}
     return {

@@ -1,6 +1,6 @@
-"""What `vgbench sample` notes beside the clips it wrote, so that `evaluate` can keep it in the record.
+"""Sample card: what `vgbench sample` writes beside its clips, so that `evaluate` can copy it to the record.
 
-It carries what sampling and training cost and how training went; no score depends on it.
+It contains the cost of sampling and training and the training curves; no score depends on it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from vgbench.errors import ConfigError, VgbenchError
 from vgbench.storage import atomic
 
 NAME = "sampling.json"
-"""Name of the file in the folder of clips; readers of clips pass over it."""
+"""Name of the file in the folder of clips; readers of clips ignore it."""
 
 CURVES = ("fvd", "discriminator_loss", "generator_loss")
-"""Curves of a training run that a card keeps."""
+"""Curves of a training run that a card contains."""
 
 MAX_BYTES = 2**24
 """Larger files of that name are not read."""
 
 MAX_LEVELS = 32
-"""Levels of lists and mappings in a card."""
+"""Deepest nesting of lists and mappings in a card."""
 
 POINTS = 120
-"""Points of one curve; a longer log is thinned out evenly, its last point kept."""
+"""Most points of one curve; a longer log is thinned out evenly and keeps its last point."""
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -40,15 +40,15 @@ class SampleCard(Config):
     """How a folder of clips was made.
 
     Attributes:
-        command: that makes it again.
-        clips: number written.
-        seconds_per_clip: wall time of the generator alone, without writing files.
-        device: where it ran, such as "cpu, 2 threads".
+        command: command that writes the same clips again.
+        clips: number of clips.
+        seconds_per_clip: wall-clock time of the generator alone, without writing files.
+        device: where the generator ran, such as "cpu, 2 threads".
         gmac_per_clip: 10⁹ multiply-accumulates of one forward pass for one clip; the same on every machine.
-        parameters: numbers in the generator.
-        training_seconds: of the run, scoring not counted.
-        training: name -> (step, value) pairs; "fvd" is the score that chose the best checkpoint.
-        config: the run's resolved config.
+        parameters: number of parameters of the generator.
+        training_seconds: training time of the run, without scoring.
+        training: name -> (step, value) pairs; "fvd" is the score by which the best checkpoint was chosen.
+        config: resolved config of the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -65,7 +65,7 @@ class SampleCard(Config):
     config: dict[str, Any] = Field(default_factory=dict)
 
     def details(self) -> dict[str, Any]:
-        """Entries of `Record.details`; each plain number is a cost that a page can plot scores against."""
+        """Entries for `Record.details`; a page can plot scores against each plain number as a cost."""
         numbers = {
             "sampling_seconds_per_clip": self.seconds_per_clip,
             "sampling_gmac_per_clip": self.gmac_per_clip,
@@ -89,14 +89,14 @@ def write_card(folder: str | Path, card: SampleCard) -> Path:
 
 
 def read_card(folder: str | Path) -> SampleCard | None:
-    """Read the card of a folder of clips; None where there is none, or the file is of another program.
+    """Read the card of a folder of clips; None if there is none, or if the file is from another program.
 
     Raises:
         VgbenchError: the card is damaged.
     """
     path = Path(folder) / NAME
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:  # a pipe would never end
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:  # a pipe could block for ever
             return None
         values = _printable(json.loads(path.read_text(encoding="utf-8")), MAX_LEVELS)
     except (OSError, ValueError, RecursionError):
@@ -107,15 +107,15 @@ def read_card(folder: str | Path) -> SampleCard | None:
         return SampleCard.model_validate(values)
     except ValidationError as error:
         raise VgbenchError(
-            f"{path}: damaged", "remove it; the clips can be scored without, or sample again"
+            f"{path}: damaged", "remove it, because the clips can be scored without it, or sample again"
         ) from error
 
 
 def _printable(value: Any, levels: int) -> Any:
-    """The same JSON value with texts that a record can hold.
+    """Copy a JSON value with texts that a record can hold.
 
     Raises:
-        ValueError: more than `levels` levels.
+        ValueError: it is nested more deeply than `levels`.
     """
     if isinstance(value, str):
         return printable(value)
@@ -127,7 +127,7 @@ def _printable(value: Any, levels: int) -> Any:
 
 
 def training_curves(run: Path) -> dict[str, Curve]:
-    """Read what a run folder logged: its scores by step, and its losses."""
+    """Read the scores and losses that a run folder logged, by step."""
     scores = [(line.get("step"), line.get("score")) for line in _lines(run / "scores.jsonl")]
     log = _lines(run / "log.jsonl")
     found = {"fvd": scores} | {
@@ -138,14 +138,14 @@ def training_curves(run: Path) -> dict[str, Curve]:
 
 
 def training_seconds(run: Path) -> float | None:
-    """Training time of a run folder by its log."""
+    """Training time of a run in seconds, from the log in its folder."""
     lines = _lines(run / "log.jsonl")
     seconds = lines[-1].get("seconds") if lines else None
     return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def run_config(run: Path) -> dict[str, Any]:
-    """Resolved config of a run folder; empty where it is not there."""
+    """Resolved config of a run folder; empty if it has none."""
     try:
         return read_yaml(run / "config.yaml")
     except ConfigError:
@@ -153,7 +153,7 @@ def run_config(run: Path) -> dict[str, Any]:
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> Curve:
-    """At most `POINTS` of them, evenly, the last one kept."""
+    """Thin points out evenly to at most `POINTS`, with the last one kept."""
     stride = math.ceil(len(points) / POINTS)
     return tuple(points[::-1][::stride][::-1])
 
@@ -164,7 +164,7 @@ def _finite(points: Sequence[tuple[Any, Any]]) -> list[tuple[float, float]]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """Lines of a JSON-lines file; a line cut off by a crash is passed over."""
+    """Lines of a JSON-lines file; a line that a crash cut off is ignored."""
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,7 +1,8 @@
-"""Signature: one printable line that says exactly how a score was made.
+"""Signature: one line of text that says exactly how a score was made.
 
-Two scores compare only if their signatures are equal (the sacreBLEU idea, Post 2018, for video). It is built
-from what really happened (counts used, weights loaded), never parsed back from its text.
+Two scores are comparable only if their signatures are equal. This is the idea of sacreBLEU (Post 2018),
+applied to video. A signature is made from what really happened (counts used, weights loaded) and never parsed
+from its text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Signature:
-    """Ordered fields of a signature. The first is the metric or protocol name and prints without its key."""
+    """Ordered (key, value) fields. The first, a metric or protocol, is printed without its key."""
 
     fields: tuple[tuple[str, str], ...]
 
@@ -27,7 +28,7 @@ class Signature:
 
 
 def differences(a: Signature, b: Signature) -> list[tuple[str, str, str]]:
-    """List (field, value in a, value in b) wherever two signatures differ; a missing field reads as '-'."""
+    """List (field, value in a, value in b) for every field that differs; a missing value is '-'."""
     left, right = dict(a.fields), dict(b.fields)
     keys = [*left, *(key for key in right if key not in left)]
     return [

@@ -5,7 +5,7 @@
   const boards = all(".board");
   const state = { sort: "", down: false, filter: "", theme: "", motion: "" };
 
-  // What the reader chose lives in the address, so that a link shows the same page: #sort=kvd,desc&filter=gru
+  // The reader's choices are part of the address, so that a link shows the same page: #sort=kvd,desc&filter=gru
   const readAddress = () => {
     const hash = location.hash.slice(1);
     if (!hash.includes("=")) return;
@@ -24,7 +24,7 @@
     history.replaceState(null, "", text ? "#" + text : location.pathname + location.search);
   };
 
-  // Order and filter. `data-order` rises as a score gets worse; what has no score stays last either way.
+  // Order and filter. `data-order` increases as a score gets worse; rows without a score always come last.
   boards.forEach((board) => all("tbody tr", board).forEach((row, place) => { row.place = place; }));
   const orderOf = (row, column) => {
     if (column < 0) return row.place;
@@ -74,20 +74,20 @@
   };
   systemDark.addEventListener("change", showTheme);
 
-  // Each picture has a still first frame; which of the two shows is a matter of its media condition.
-  const systemStill = matchMedia("(prefers-reduced-motion: reduce)");
-  const isStill = () => (state.motion ? state.motion === "off" : systemStill.matches);
+  // Each thumbnail also has its first frame alone; a media condition decides which of the two is shown.
+  const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+  const isPaused = () => (state.motion ? state.motion === "off" : reducedMotion.matches);
   const showMotion = () => {
     const media = { on: "not all", off: "all" }[state.motion] || "(prefers-reduced-motion: reduce)";
-    for (const source of all("source.still")) source.media = media;
-    byId("motion").textContent = isStill() ? "Play clips" : "Pause clips";
-    byId("motion").setAttribute("aria-pressed", String(isStill()));
-    byId("motion").hidden = !document.querySelector("source.still");
+    for (const source of all("source.first-frame")) source.media = media;
+    byId("motion").textContent = isPaused() ? "Play clips" : "Pause clips";
+    byId("motion").setAttribute("aria-pressed", String(isPaused()));
+    byId("motion").hidden = !document.querySelector("source.first-frame");
   };
-  systemStill.addEventListener("change", showMotion);
+  reducedMotion.addEventListener("change", showMotion);
 
   byId("theme").addEventListener("click", () => change({ theme: isDark() ? "light" : "dark" }));
-  byId("motion").addEventListener("click", () => change({ motion: isStill() ? "on" : "off" }));
+  byId("motion").addEventListener("click", () => change({ motion: isPaused() ? "on" : "off" }));
   byId("filter").addEventListener("input", (event) => change({ filter: event.target.value }));
   byId("order").addEventListener("change", (event) => change({ sort: event.target.value, down: false }));
   all(".board thead button").forEach((button) => button.addEventListener("click", () => {
@@ -106,7 +106,7 @@
   });
   addEventListener("hashchange", () => { readAddress(); show(); });
 
-  // Every pair of measures has a plot of its own; two choices say which one shows.
+  // Every pair of measures has its own plot; two lists choose which one is shown.
   for (const figure of all(".tradeoff")) {
     const plots = new Map(all(".pair", figure).map((plot) => [plot.dataset.pair, plot]));
     const selects = all("select", figure);

@@ -1,12 +1,12 @@
-"""Two records side by side: is the second better than the first?"""
+"""Which records may be compared, how far two differ, and what that means: for compare, gate and history."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from vgbench.errors import VgbenchError
-from vgbench.leaderboard.direction import badness, direction
 from vgbench.leaderboard.significance import Difference, score_difference
+from vgbench.metrics.direction import badness, direction
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
 from vgbench.records.record import Record
@@ -14,16 +14,17 @@ from vgbench.records.signature import Signature, differences
 
 
 class NotComparable(VgbenchError):
-    """Two records were not measured alike.
+    """Two records were not measured in the same way.
 
     Attributes:
-        fields: (signature field, value in the first, value in the second); "real" is the real clips.
+        models: names of both.
+        fields: (signature field, value in the first record, value in the second); "real" is the real clips.
     """
 
     def __init__(self, first: str, second: str, fields: list[tuple[str, str, str]]) -> None:
         listed = "; ".join(f"{key}: {a} against {b}" for key, a, b in fields)
         super().__init__(
-            f"'{first}' and '{second}' were not measured alike: {listed}",
+            f"'{first}' and '{second}' were not measured in the same way: {listed}",
             "evaluate both under one protocol and against the same real clips",
         )
         self.models = (first, second)
@@ -34,17 +35,14 @@ class NotComparable(VgbenchError):
 
 
 @dataclass(frozen=True)
-class MetricDifference:
-    """One metric of both records.
+class MetricComparison:
+    """Two records in one metric.
 
     Attributes:
         metric: name of the score.
         better: its direction.
-        first, second: the scores.
+        first, second: both scores.
         difference: second minus first.
-        improved: True where the second is significantly better, False where significantly worse, None where
-            the two cannot be told apart (95 % interval of the difference, not corrected for the number of
-            metrics).
     """
 
     metric: str
@@ -52,27 +50,39 @@ class MetricDifference:
     first: Score
     second: Score
     difference: Difference
-    improved: bool | None
+
+    @property
+    def loss(self) -> float:
+        """By how much the second score is worse, in the metric's unit; negative if it is better."""
+        return badness(self.second, self.better) - badness(self.first, self.better)
+
+    @property
+    def improved(self) -> bool | None:
+        """True if the second is significantly better, False if significantly worse, None if neither is shown.
+
+        The 95 % interval of the difference decides. It is not corrected for the number of comparisons.
+        """
+        return self.loss < 0 if self.difference.significant else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found: names, the shared signature, every metric that both records hold."""
+    """Two records in every metric that both contain."""
 
     first: str
     second: str
     signature: Signature
-    metrics: tuple[MetricDifference, ...]
+    metrics: tuple[MetricComparison, ...]
 
-    def verdict(self, metric: MetricDifference) -> str:
-        """Say in words what the difference of one metric means."""
+    def verdict(self, metric: MetricComparison) -> str:
+        """Say in words what the difference in one metric means."""
         if metric.improved is None:
             return "no significant difference"
         return f"{self.second if metric.improved else self.first} is better"
 
 
 def compare(first: Record, second: Record) -> Comparison:
-    """Take the difference of every metric that both records hold.
+    """Compare two records in every metric that both contain.
 
     Raises:
         NotComparable: the signatures differ.
@@ -88,7 +98,7 @@ def compare(first: Record, second: Record) -> Comparison:
 
 
 def require_comparable(first: Record, second: Record) -> None:
-    """Refuse two records that were not measured alike.
+    """Refuse two records that were not measured in the same way.
 
     Raises:
         NotComparable: the signatures differ.
@@ -98,10 +108,8 @@ def require_comparable(first: Record, second: Record) -> None:
         raise NotComparable(first.model, second.model, fields)
 
 
-def compare_metric(first: Record, second: Record, name: str) -> MetricDifference:
-    """Take the difference of one metric of two comparable records that both hold it."""
+def compare_metric(first: Record, second: Record, name: str) -> MetricComparison:
+    """Compare two records of equal signature in one metric that both contain."""
     a, b = first.scores[name], second.scores[name]
     better = direction(name, {**second.details, **first.details})
-    difference = score_difference(a, b, better)
-    improved = badness(b, better) < badness(a, better) if difference.significant else None
-    return MetricDifference(name, better, a, b, difference, improved)
+    return MetricComparison(name, better, a, b, score_difference(a, b, better))

@@ -1,4 +1,4 @@
-"""Which way a metric improves."""
+"""Which direction of a score is better, how that is shown, and how bad a score is."""
 
 from __future__ import annotations
 
@@ -19,37 +19,40 @@ ARROWS: dict[Better, str] = {"lower": "↓", "higher": "↑", "real": "→ real"
 
 
 def direction(score_name: str, details: Mapping[str, Any] | None = None) -> Better:
-    """Look up the direction of one score.
+    """Look up which direction of a score is better.
 
     Args:
         score_name: key of `Record.scores`.
-        details: `Record.details`; its `better` entry, such as `{"my_metric": "higher"}`, speaks for metrics
+        details: `Record.details`. Its entry `better`, such as `{"my_metric": "higher"}`, is used for metrics
             that vgbench does not ship.
 
     Returns:
-        What vgbench's metric says, else what the record says, else "lower": most of the field's metrics are
-        distances.
+        The direction of vgbench's own metric of that name, otherwise the one that the record states, and
+        otherwise "lower", because most metrics of the field are distances.
     """
-    said = (details or {}).get("better")
-    own = said.get(score_name) if isinstance(said, Mapping) else None
     shipped = _shipped().get(score_name)
     if shipped is not None:
         return shipped
+    stated = (details or {}).get("better")
+    own = stated.get(score_name) if isinstance(stated, Mapping) else None
     return own if own in WORDS else "lower"
 
 
 def badness(score: Score, better: Better) -> float:
-    """Map a score to a number that falls as the model improves, in the metric's own unit."""
+    """How bad the best estimate of a score is, in its own unit; see `oriented`."""
+    return oriented(score.best_estimate, better, score.real)
+
+
+def oriented(value: float, better: Better, real: float | None = None) -> float:
+    """Turn a value so that lower is better: x, −x, or |x − real| if the real value is known."""
     if better == "higher":
-        return -score.best_estimate
-    if better == "real" and score.real is not None:
-        return abs(score.best_estimate - score.real)
-    return score.best_estimate
+        return -value
+    return abs(value - real) if better == "real" and real is not None else value
 
 
 @cache
 def _shipped() -> dict[str, Better]:
-    """Score name -> direction, for every metric of vgbench's own table."""
+    """Score name -> direction, for every metric in vgbench's own table."""
     directions: dict[str, Better] = {}
     for metric in METRICS.values():
         directions |= metric.directions

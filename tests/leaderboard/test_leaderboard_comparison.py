@@ -8,7 +8,7 @@ import pickle
 import pytest
 from leaderboard_records import FIELDS, make_record, make_score
 
-from vgbench.leaderboard.compare import NotComparable, compare
+from vgbench.leaderboard.comparison import NotComparable, compare
 from vgbench.leaderboard.gate import gate
 from vgbench.leaderboard.terminal import comparison_table
 
