@@ -1,5 +1,4 @@
-"""Compare a training step of the original MoCoGAN code with ours, in turn, on one machine and with one batch
-size.
+"""Compare a training step of the original MoCoGAN code with ours, in turn, on one machine with equal batches.
 
     git clone https://github.com/sergeytulyakov/mocogan
     python benchmarks/against_mocogan.py mocogan --batch 32 --threads 2

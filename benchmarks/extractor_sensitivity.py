@@ -1,5 +1,4 @@
-"""Sensitivity of an extractor: Fréchet distance of damaged clips to real ones, by kind and strength of
-damage.
+"""Sensitivity of an extractor: Fréchet distance of damaged to real clips, by kind and strength of damage.
 
     python benchmarks/extractor_sensitivity.py embedded embedded,weights=random
     python benchmarks/extractor_sensitivity.py i3d-k400,precision=bfloat16 --clips 48 --strengths 1

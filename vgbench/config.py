@@ -21,9 +21,7 @@ MAX_VALUES = 100_000
 """Most values that one YAML file may hold, with each alias counted as a copy."""
 
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""Raised by the loader, also for impossible dates, numbers that are too long, and tags on the wrong
-values.
-"""
+"""Raised by the YAML loader, also for impossible dates, endless numbers and tags on the wrong values."""
 
 
 class Config(BaseModel):

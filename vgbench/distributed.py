@@ -1,6 +1,4 @@
-"""Several processes under `torchrun`: joining, sharing and gathering. With one process, nothing is
-exchanged.
-"""
+"""Several processes under `torchrun`: join, share and gather. With one process, nothing is exchanged."""
 
 from __future__ import annotations
 

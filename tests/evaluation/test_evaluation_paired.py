@@ -104,7 +104,7 @@ def test_what_has_no_partner_is_named(clips, folders, tmp_path):
         "00002.mkv": "frames are 64 × 40, those of its reference 64 × 48",
         "more/lonely.mkv": "no clip of stem 'lonely' to compare with",
     }
-    assert ("skipped-clips", "generated: 3 clips without a pair or not usable") in record.warnings
+    assert ("skipped-clips", "generated: 3 clips have no partner or cannot be used") in record.warnings
     with pytest.raises(SkippedClips):
         evaluate_pairs(made, folders[1], strict=True)
 

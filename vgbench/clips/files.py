@@ -81,9 +81,7 @@ def _checked(data: bytes, length: int) -> bytes:
 
 @dataclass(frozen=True)
 class LocalFile(StoredFile):
-    """A file below a local folder, whose path is a separate field so that a million files share one
-    string.
-    """
+    """A file below a local folder, whose path is kept apart so that a million files share one string."""
 
     folder: str
     relative: str
@@ -370,9 +368,7 @@ DAMAGE = (OSError, EOFError, ValueError, SyntaxError, MemoryError, struct.error,
 
 @contextmanager
 def bad_clip_on_error(name: str, *also: type[Exception]) -> Iterator[None]:
-    """Turn errors of readers on damaged or missing files, and those in `also`, into `BadClip(name,
-    reason)`.
-    """
+    """Turn errors of readers on damaged or missing files, and those in `also`, into `BadClip`."""
     errors: tuple[type[Exception], ...] = (*DAMAGE, *also)
     try:
         yield

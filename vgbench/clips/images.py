@@ -79,9 +79,7 @@ def image_kind(file: StoredFile) -> ImageKind:
 
 
 def _announces_animation(webp: StoredFile) -> bool:
-    """Whether the animation flag of RFC 9649, section 2.7, is set, as it also is for an animation of one
-    frame.
-    """
+    """Whether the animation flag of RFC 9649, section 2.7, is set; an animation of one frame also has it."""
     head = webp.read_range(0, 21)
     return head[12:16] == b"VP8X" and bool(head[20] & 0x02)
 

@@ -48,9 +48,7 @@ def _segment_end(stream: BinaryIO) -> int:
 
 
 def _ebml_size(stream: BinaryIO) -> int | None:
-    """Read a number whose leading zero bits give its length (RFC 8794, section 4); None for all ones,
-    "unknown".
-    """
+    """Read a number whose leading zero bits give its length (RFC 8794, section 4); None for "unknown"."""
     first = stream.read(1)
     if not first or not first[0]:
         return None

@@ -151,9 +151,7 @@ def _with_palette(pixels: npt.NDArray[np.uint8]) -> Image:
 
 
 def _write_webp(frames: Frames, path: Path, fps: float) -> None:
-    """Write losslessly, frame by frame, in the container of RFC 9649, because libwebp merges identical
-    frames.
-    """
+    """Write losslessly and frame by frame (RFC 9649), because libwebp merges identical frames."""
     height, width = frames.shape[1:3]
     if max(height, width) > 16383:
         raise VgbenchError(f"frames of {width}×{height} do not fit into a WebP", "choose another format")

@@ -59,9 +59,7 @@ class CompiledExtractor(Extractor):
 
 
 def require_compiler(option: str) -> None:
-    """Raise a `ConfigError` that names the option where torch.compile would find no C++ compiler for a
-    CPU.
-    """
+    """Raise a `ConfigError` that names the option where torch.compile finds no C++ compiler for a CPU."""
     name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
     if shutil.which(name) is None:
         raise ConfigError(

@@ -29,9 +29,7 @@ WIDTHS = (48, 64, 128, 192)
 LAGS = ((1, 2, 4, 8), (1, 2, 4), (1, 2))
 """Per stage: distances in time, in that stage's own steps, over which change is measured."""
 FLOOR = 0.02
-"""Change below this counts as none (activations are of order 1); keeps the logarithm of a static clip
-finite.
-"""
+"""Change below this counts as none (activations are of order 1), so that its logarithm is finite."""
 
 Size = tuple[int, int, int]
 
@@ -115,9 +113,7 @@ class EmbeddedNetwork(nn.Module):
 
 
 def _with_changes(frames: torch.Tensor) -> torch.Tensor:
-    """[B, T, H, W, 3] -> [B, T, H, W, 5]: red, green, blue, and twice the change of their mean in both
-    directions.
-    """
+    """[B, T, H, W, 3] -> [B, T, H, W, 5]: red, green, blue, twice the change of their mean (both ways)."""
     luma = frames.mean(dim=4, keepdim=True)
     change = 2 * (luma[:, 1:] - luma[:, :-1])
     x = frames.new_zeros(*frames.shape[:4], 5)

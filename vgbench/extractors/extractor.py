@@ -93,9 +93,7 @@ class Extractor(nn.Module):
         return super().train(False)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
-        """Move parameters to the device that `fn` moves them to, and ignore its other effects, such as
-        casts.
-        """
+        """Move parameters to the device that `fn` moves them to, and ignore other effects such as casts."""
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(fn(tensor.new_empty(0)).device)

@@ -1,6 +1,4 @@
-"""Networks in the layout of Hugging Face's transformers: they are found on disk, and never downloaded or
-unpickled.
-"""
+"""Networks in the layout of Hugging Face's transformers, found on disk, never downloaded or unpickled."""
 
 from __future__ import annotations
 

@@ -81,9 +81,7 @@ class Unit(nn.Module):
 
 
 def _is_plain_float32(x: torch.Tensor) -> bool:
-    """Whether Winograd's convolution is worthwhile: it is measured on CPUs only, and too inexact for
-    bfloat16.
-    """
+    """Whether to use Winograd's convolution: it is measured on CPUs only, and too inexact for bfloat16."""
     return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 

@@ -33,9 +33,7 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of inputs in
 
 
 class _Linear(nn.Module):
-    """One weight for each channel. The authors' training has a dropout before it, which is not needed
-    here.
-    """
+    """One weight for each channel. The dropout of the authors' training is not needed here."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

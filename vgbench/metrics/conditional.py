@@ -97,8 +97,7 @@ def score_accuracy(generated: Samples, real: Samples) -> Mapping[str, Score]:
 
 
 def classify(x: Matrix, truth: npt.NDArray[np.int64], new: Matrix) -> npt.NDArray[np.int64]:
-    """Fisher's linear discriminant: fit it to float64 [N, D] and classes [N], and return the classes [M] of
-    [M, D].
+    """Fisher's linear discriminant: fit to [N, D] and classes [N], and return the classes [M] of [M, D].
 
     All classes share one covariance, shrunk towards a multiple of the identity by `SHRINKAGE`, and are
     assumed to be equally frequent.

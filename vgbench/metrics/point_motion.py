@@ -68,9 +68,7 @@ def histograms(tracks: Array) -> Array:
 
 
 def _histogram(vectors: Array) -> Array:
-    """Sum of magnitudes by cell and direction, [T, N, 2] -> [cells × 8]; excess frames and points are left
-    out.
-    """
+    """Sum of magnitudes by cell and direction, [T, N, 2] -> [cells × 8], without excess frames and points."""
     steps, side = len(vectors) // _CELL_FRAMES, round(vectors.shape[1] ** 0.5) // _CELL_POINTS
     length = np.minimum(np.linalg.norm(vectors, axis=-1), _LARGEST)
     magnitude = np.ceil(np.log2(1 + length)) / _ANGLES  # log2(256) = 8 happens to be the number of angles

@@ -373,9 +373,7 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
 
 
 def _quantile(score: Score) -> float:
-    """Quantile that a score's own interval uses, which depends on source clips, whereas `n` counts
-    windows.
-    """
+    """Quantile behind a score's own interval, which depends on source clips, whereas `n` counts windows."""
     if not score.standard_error or score.interval is None:
         return 0.0
     return (score.interval[1] - score.interval[0]) / 2 / score.standard_error
@@ -415,9 +413,7 @@ def welch_freedom(parts: Parts) -> float:
 
 
 def _root_of_squares(parts: Parts) -> float:
-    """Root of the sum of all squares, without overflow where squares of a cubic kernel's values are too
-    large.
-    """
+    """Root of the sum of all squares, without overflow where values of a cubic kernel are large."""
     return math.hypot(*(math.hypot(*part) for part in parts))
 
 
