@@ -104,9 +104,9 @@ def test_what_has_no_partner_is_named(clips, folders, tmp_path):
     assert reasons == {
         "00001.mkv": "has 4 frames, its reference has 6",
         "00002.mkv": "frames are 64 × 40, those of its reference 64 × 48",
-        "more/lonely.mkv": "no clip of stem 'lonely' to compare",
+        "more/lonely.mkv": "no clip of stem 'lonely' to compare with",
     }
-    assert ("skipped-clips", "generated: 3 clips without a pair or not usable") in record.warnings
+    assert ("skipped-clips", "generated: 3 clips have no partner or cannot be used") in record.warnings
     with pytest.raises(SkippedClips):
         evaluate_pairs(made, folders[1], strict=True)
 

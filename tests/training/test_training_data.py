@@ -303,7 +303,7 @@ def test_a_clip_that_ends_early_or_changes_its_size_is_passed_over():
     stream.batch(range(30))
     stream.close()
     assert stream.skipped == {
-        "early": f"frame {FRAMES - 1} asked, but there are 3",
+        "early": f"frame {FRAMES - 1} was requested, but there are 3 frames",
         "larger": "the frame size changes within the clip",
     }
 

@@ -1,4 +1,4 @@
-"""`EXTRACTORS`, the one table of extractors that vgbench ships: what each is, and which function loads it.
+"""`EXTRACTORS`, the table of vgbench's own extractors and of the functions that load them.
 
 Reading the table imports no torch; a target is imported when it is loaded.
 """
@@ -17,11 +17,11 @@ class Entry:
 
     Attributes:
         target: function that loads it, as "module:function". It takes `weights` (a path, "random",
-            "random:SEED", or None for the usual ones) and the options that its network knows.
+            "random:SEED", or None for the usual ones) and the options of its network.
         features: D of its features [B, D].
-        comparable_with: what numbers made with it may be compared with, in one phrase.
-        fixed: arguments of the function that the name stands for.
-        weights: entry of the weights registry, where it has another name than the extractor.
+        comparable_with: what its numbers are comparable with, in one phrase.
+        fixed: arguments of the function that the name implies.
+        weights: entry of the weights registry, where its name differs from the extractor's.
     """
 
     target: str
@@ -72,4 +72,4 @@ EXTRACTORS: dict[str, Entry] = {
         {"name": "clip-vitb32"},
     ),
 }
-"""By the names that users type, in the order in which they are listed."""
+"""By the names on the command line, in the order of lists."""
