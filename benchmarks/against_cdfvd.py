@@ -1,13 +1,14 @@
-"""The public package cd-fvd on the same network weights and the same clips: equal features? which is faster?
+"""Compare features and speed with the public package cd-fvd, on the same network weights and clips.
 
     pip download --no-deps cd-fvd==0.1.1 && tar xf cd-fvd-0.1.1.tar.gz
     python benchmarks/against_cdfvd.py cd-fvd-0.1.1 --threads 2              # pixels in memory
     python benchmarks/against_cdfvd.py cd-fvd-0.1.1 --threads 2 --from-disk  # folders of frames to one FVD
 
-In memory: its preprocessing and network in batches of 16 as it runs them, ours as `evaluate` runs them. From
-disk: its loader, features and distance against `evaluate` with an empty store; its loader needs torchvision
-(the pair torch 2.14.1, torchvision 0.29.1, say), einops, tqdm and requests. Its loader of videos needs
-functions that torchvision no longer has, hence folders of frames. Weights are random, the same on both sides.
+In memory: its preprocessing and network run in batches of 16, as in the package, and ours as in `evaluate`.
+From disk: its loader, features and distance are compared with `evaluate` with an empty store; its loader
+needs torchvision (for example torch 2.14.1 with torchvision 0.29.1), einops, tqdm and requests. The clips are
+folders of frames, because its video loader needs functions that torchvision no longer has. Both sides use the
+same random weights.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def _public_network(folder: Path) -> ModuleType:
     path = folder / "cdfvd" / "third_party" / "i3d" / "pytorch_i3d.py"
     specification = importlib.util.spec_from_file_location("cdfvd_i3d", path)
     if specification is None or specification.loader is None:
-        sys.exit(f"error: {path} is not there")
+        sys.exit(f"error: {path} does not exist")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
 
 
 def _random_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Weights that keep signals alive, and batch norm statistics that are not the identity."""
+    """Weights that preserve the scale of signals, and batch norm statistics that are not the identity."""
     generator = torch.Generator().manual_seed(0)
     state = {}
     for name, value in network.state_dict().items():
@@ -58,7 +59,7 @@ def _random_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def from_disk(package: Path, state: dict[str, torch.Tensor], n_clips: int, turns: int) -> None:
-    """Time both from two folders of clips to one FVD, in turn."""
+    """Time both in turn, from two folders of clips to one FVD."""
     import contextlib
     import os
 
@@ -71,7 +72,7 @@ def from_disk(package: Path, state: dict[str, torch.Tensor], n_clips: int, turns
     sys.path.insert(0, str(package))
     from cdfvd import fvd as public  # type: ignore[import-not-found]
 
-    Image.ANTIALIAS = Image.Resampling.LANCZOS  # type: ignore[attr-defined] # its loader wants Pillow < 10
+    Image.ANTIALIAS = Image.Resampling.LANCZOS  # type: ignore[attr-defined] # its loader needs Pillow < 10
     with tempfile.TemporaryDirectory() as temporary:
         weights = Path(temporary) / "random.pt"
         torch.save(state, weights)
@@ -165,7 +166,9 @@ def main() -> None:
             run()
             times.append(time.perf_counter() - start)
         ratios.append(times[0] / times[1])
-        print(f"cd-fvd {times[0] / len(clips):.3f} s a clip, vgbench {times[1] / len(clips):.3f} s a clip")
+        print(
+            f"cd-fvd {times[0] / len(clips):.3f} s per clip, vgbench {times[1] / len(clips):.3f} s per clip"
+        )
     print(f"features: {statistics.median(ratios):.2f} × the throughput of cd-fvd ({given.threads} threads)")
 
 

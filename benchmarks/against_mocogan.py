@@ -1,11 +1,11 @@
-"""A training step of the original MoCoGAN code against ours: same batch, same machine, turn by turn.
+"""Compare a training step of the original MoCoGAN code with ours, in turn, on one machine with equal batches.
 
     git clone https://github.com/sergeytulyakov/mocogan
     python benchmarks/against_mocogan.py mocogan --batch 32 --threads 2
 
-Both sides update D_I, D_V and G once. The original's networks and its two training functions run as they are;
-what Python 3 refuses in them (print statements, a true division) is changed in memory. Its real clips are in
-memory already; ours come through the data loader. Sides of ours:
+Both sides update D_I, D_V and G once. The original's networks and its two training functions are used
+unchanged, except for what Python 3 refuses (print statements, a true division), which is changed in memory.
+Its real clips are in memory; ours come from the data loader. Our sides are:
 
 - `same networks`: `mocogan-64-faithful`, whose D_V has stride 1 in time and whose D_I scores patches;
 - `preset`: `mocogan-64`, whose D_V halves time too and whose D_I has a fourth layer;
@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vgbench.distributed import World
 from vgbench.training import TrainConfig, read_config
 from vgbench.training.data import Windows, random_clips
-from vgbench.training.players import build_players
+from vgbench.training.networks import build_networks
 from vgbench.training.trainer import training_step
 
 FRAMES, SIZE = 16, 64
@@ -40,7 +40,7 @@ def original_module(folder: Path, name: str) -> types.ModuleType:
     """One file of the original's `src`, made to run on Python 3."""
     path = folder / "src" / f"{name}.py"
     if not path.exists():
-        sys.exit(f"error: {path} is not there; give the folder of the original's repository")
+        sys.exit(f"error: {path} does not exist; give the folder of the original's repository")
     text = path.read_text(encoding="utf-8")
     text = text.replace("h.size(0) / video_len", "h.size(0) // video_len")
     text = re.sub(r"print log_string", "print(log_string)", text)
@@ -91,12 +91,12 @@ def original_step(folder: Path, batch: int) -> Callable[[], None]:
 def our_step(config: TrainConfig) -> Callable[[], None]:
     """One step of our trainer, data loading and moving average included."""
     windows = Windows(random_clips(config), config.size, config.frames, config.stride, config.seed)
-    players = build_players(config)
+    networks = build_networks(config)
     done = 0
 
     def step() -> None:
         nonlocal done
-        training_step(config, players, World(), windows, done)
+        training_step(config, networks, World(), windows, done)
         done += 1
 
     return step
@@ -130,7 +130,7 @@ def main() -> None:
     for name, step in steps.items():
         with FlopCounterMode(display=False) as counter:
             step()  # warms up too
-        print(f"{name}: {counter.get_total_flops() / 2e9:.0f} GMAC a step")
+        print(f"{name}: {counter.get_total_flops() / 2e9:.0f} GMAC per step")
     if given.profile:
         for name, step in steps.items():
             print(name, profile_of(step), sep="\n")
@@ -142,7 +142,7 @@ def main() -> None:
             step()
             times[name].append((time.perf_counter() - wall, time.process_time() - busy))
     for name, taken in times.items():
-        print(f"{name}: {statistics.median(wall for wall, _ in taken):.2f} s a step")
+        print(f"{name}: {statistics.median(wall for wall, _ in taken):.2f} s per step")
         for clock, what in enumerate(("wall clock", "CPU time")):
             ratios = [a[clock] / b[clock] for a, b in zip(times["original"], taken, strict=True)]
             print(f"  {statistics.median(ratios):.2f} × the original's speed by {what}")

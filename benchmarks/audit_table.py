@@ -1,4 +1,4 @@
-"""Write the tables of docs/audit.md from the output of `vgbench audit --output`, joined for the same clips.
+"""Tables of docs/audit.md from the output of `vgbench audit --output`; audits of the same clips are merged.
 
 python benchmarks/audit_table.py embedded/audit.json frames/audit.json
 """

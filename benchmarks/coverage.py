@@ -1,7 +1,7 @@
 """How often the 95 % interval of the Fréchet distance covers the truth.
 
 Draws pairs of Gaussian sets whose distance is known in closed form and scores each pair as an evaluation does
-(delete-a-group jackknife, 32 blocks a side). Prints the plain value, the corrected value, its true spread,
+(delete-a-group jackknife, 32 blocks per side). Prints the plain value, the corrected value, its true spread,
 the standard error that was claimed, and the share of intervals that cover the truth. The last column is the
 coverage of the textbook jackknife, which counts the variance from pairs of clips twice.
 
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from vgbench.metrics.frechet import frechet_jackknife
 from vgbench.metrics.score import Samples, Score
 
-# (dimensions, clips a side, repetitions).
+# (dimensions, clips per side, repetitions).
 DEFAULT = (
     (20, 100, 1000),
     (20, 400, 600),

@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("generated")
     parser.add_argument("real")
-    parser.add_argument("--clips", type=int, default=72, help="most clips a side")
+    parser.add_argument("--clips", type=int, default=72, help="most clips per side")
     arguments = parser.parse_args()
     settings = [f"clips.{key}={n}" for key, n in (("generated", arguments.clips), ("real", arguments.clips))]
     print("| code base | protocol | FVD | corrected | 95 % interval | clips |")

@@ -1,4 +1,4 @@
-"""What evaluation costs beside the extractor: cold, warm, memory, two ranks; each as a ratio in one run.
+"""Cost of evaluation besides the extractor: cold, warm, memory, two ranks; each as a ratio within one run.
 
     python benchmarks/evaluation.py cold     # empty store / extractor on pixels in memory, plain loop
     python benchmarks/evaluation.py warm     # 2,048 + 2,048 windows from the store / the same cold
@@ -39,7 +39,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def cold(extractor_name: str, clips: int) -> None:
-    """Three ways over the same folder, one after the other, three times; medians of the ratios."""
+    """Time three ways over the same folder in turn, three times, and print the medians of the ratios."""
     import scipy.linalg
     import torch
 

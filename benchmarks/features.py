@@ -1,4 +1,4 @@
-"""Features of clips in memory, for the benchmarks beside this module."""
+"""Features of clips in memory, for the other benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fréchet distance of many frames a clip, with its jackknife: an earlier version against this one.
+"""Compare the Fréchet distance of many frames per clip, with its jackknife, with an earlier version.
 
 2,048 + 2,048 clips of 16 frames, 256 numbers a frame: 32 blocks of 1,024 frames a side. Both versions in one
 process; processor seconds, and the largest difference of a replicate.

@@ -1,11 +1,12 @@
-"""Do memory or open files grow? One kind of work, again and again in one process, sampled after each round.
+"""Growth of memory and open files: one kind of work is repeated in one process and sampled after each round.
 
     python benchmarks/long_run.py eval --minutes 30
     python benchmarks/long_run.py train --minutes 30
 
 `eval` scores a folder of video files from a fresh feature store each round; `train` trains, checkpoints,
-samples and scores a small model in a fresh run folder. Prints resident memory and open files now and then
-and, at the end, the slope of each over the second half with its standard error (the first half fills caches).
+samples and scores a small model in a fresh run folder. Prints resident memory and open files from time to
+time and, at the end, the slope of each over the second half with its standard error (the first half fills
+caches).
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def eval_round(folder: Path) -> None:
-    """Write two folders of clips, score one against the other, write a report."""
+    """Write two folders of clips, compare them, and write a report."""
     from vgbench import evaluate
     from vgbench.clips import open_source, write_clips
     from vgbench.evaluation.feature_store import FeatureStore
@@ -91,7 +92,7 @@ def train_round(folder: Path) -> None:
     """Train in two parts with checkpoints, samples and scores."""
     from vgbench.clips import write_clips
     from vgbench.training import train
-    from vgbench.training.reading import read_config
+    from vgbench.training.config_files import read_config
     from vgbench.training.sampling import sample_clips
     from vgbench.training.score import generator_score
 

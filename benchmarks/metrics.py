@@ -28,25 +28,25 @@ LENGTH = 16
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--metrics", default=",".join(METRICS), help="all of them by default")
-    parser.add_argument("--clips", type=int, default=2048, help="clips a side")
+    parser.add_argument("--clips", type=int, default=2048, help="clips per side")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     extracted = [samples(rng, arguments.clips) for _ in range(2)]
     few = samples(rng, 16)
-    films = clips(rng)
+    videos = clips(rng)
     print(f"{processor()}, torch {torch.__version__}, {torch.get_num_threads()} thread(s)\n")
     print(f"| metric | set, {arguments.clips} + {arguments.clips} clips | pixels, {FRAMES} frames |")
     print("| --- | ---: | ---: |")
     for choice in parse_list(arguments.metrics):
         metric, pixels, sides = choice.metric, "–", extracted
         if metric.needs_extractor:
-            metric.score(few, few, **choice.options)  # what loads on first use is not the metric's own time
+            metric.score(few, few, **choice.options)  # excludes the time for what is loaded on first use
         else:
-            metric.measure(films[0])
+            metric.measure(videos[0])
             start = time.process_time()
-            found = np.array([metric.measure(film) for film in films])
+            found = np.array([metric.measure(video) for video in videos])
             spent = time.process_time() - start
-            pixels = f"{spent * FRAMES / (len(films) * LENGTH):.2f}"
+            pixels = f"{spent * FRAMES / (len(videos) * LENGTH):.2f}"
             sides = [spread(found, arguments.clips, rng) for _ in range(2)]
         start = time.process_time()
         metric.score(*sides, **choice.options)
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def spread(found: npt.NDArray[np.float64], count: int, rng: np.random.Generator) -> Samples:
-    """As many clips as wanted from those that were measured, no two quite alike."""
+    """Return the wanted number of clips made from the measured ones, no two of them equal."""
     rows = found.reshape(len(found), -1)[rng.integers(0, len(found), count)]
     return Samples(rows + 1e-3 * rng.standard_normal(rows.shape), None, np.arange(count))
 
@@ -67,13 +67,13 @@ def samples(rng: np.random.Generator, count: int) -> Samples:
 
 
 def clips(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """A noise texture that moves by a pixel a frame."""
+    """A noise texture that moves by one pixel per frame."""
     texture = rng.integers(0, 256, (FRAMES // LENGTH, 64, 64, 3), dtype=np.uint8)
     return np.stack([np.roll(texture, shift, axis=2) for shift in range(LENGTH)], axis=1)
 
 
 def processor() -> str:
-    """Model name where the kernel tells it."""
+    """Model name of the processor, where the kernel reports it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

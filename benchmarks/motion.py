@@ -1,4 +1,4 @@
-"""What the motion plots of a record cost: CPU seconds of describing the windows of both sides, for each size.
+"""Cost of the motion plots of a record: CPU seconds to describe the windows of both sides, for each size.
 
 python benchmarks/motion.py
 """

@@ -1,6 +1,6 @@
-"""Values that others print in their README, and that take minutes to repeat; the tests repeat the quick ones.
+"""Published values that take minutes to reproduce; the tests reproduce those that are quick.
 
-python benchmarks/published.py prdc --draws 40    # 10,000 x 1,000 each, about 20 s of one core a draw
+python benchmarks/published.py prdc --draws 40    # 10,000 x 1,000 each, about 20 s of one core per draw
 python benchmarks/published.py noise              # a few minutes; needs `vgbench weights fetch i3d-k400`
 """
 

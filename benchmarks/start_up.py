@@ -1,4 +1,4 @@
-"""How long `vgbench --help`, `import vgbench` and `import torch` take in fresh processes: medians, in turn.
+"""Median time of `vgbench --help`, `import vgbench` and `import torch` in fresh processes, measured in turn.
 
 python benchmarks/start_up.py
 """

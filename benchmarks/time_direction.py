@@ -1,4 +1,4 @@
-"""Which clips show the direction of time, and does an extractor see it?
+"""Which clips show the direction of time, and whether an extractor detects it.
 
     python benchmarks/time_direction.py
     python benchmarks/time_direction.py i3d-k400,precision=bfloat16 --sets bend --choices first --windows 50
@@ -6,7 +6,7 @@
 Two questions for each set of windows.
 
 *Told*: share of windows that a logistic regression calls forward or backward rightly, fitted to some people
-(films, clips) and asked about others; chance is 0.5. Beside the extractors it is given optical flow: means
+(videos, clips) and asked about others; chance is 0.5. Beside the extractors it is given optical flow: means
 over an 8 x 8 grid and three thirds of the window. What flow cannot tell either is hardly there to be seen.
 The interval (95 %) draws people anew.
 
@@ -79,15 +79,15 @@ def shape_motion(_: str, choice: Choice) -> tuple[Clips, npt.NDArray[np.int64]]:
     return np.stack(windows), np.arange(len(windows))
 
 
-def films(_: str, choice: Choice) -> tuple[Clips, npt.NDArray[np.int64]]:
-    windows = [choice.cut(clip, 1)[0] for _, clip in sensitivity.films(100)]
+def videos(_: str, choice: Choice) -> tuple[Clips, npt.NDArray[np.int64]]:
+    windows = [choice.cut(clip, 1)[0] for _, clip in sensitivity.videos(100)]
     return np.stack(windows), np.arange(len(windows)) // 2 % 3
 
 
 SETS: dict[str, Callable[[str, Choice], tuple[Clips, npt.NDArray[np.int64]]]] = {
     **dict.fromkeys(ACTIONS, action),
     "shape-motion": shape_motion,
-    "films": films,
+    "videos": videos,
 }
 
 
@@ -120,7 +120,7 @@ def told(forward: Features, backward: Features, groups: npt.NDArray[np.int64]) -
     share = np.array([right[groups_of == name].sum() for name in names])
     size = np.array([(groups_of == name).sum() for name in names])
     mean = f"{right.mean():.2f}"
-    if len(names) < 5:  # no interval worth the name
+    if len(names) < 5:  # too few for a meaningful interval
         return mean
     drawn = np.random.default_rng(1).integers(0, len(names), (2000, len(names)))
     low, high = np.quantile(share[drawn].sum(axis=1) / size[drawn].sum(axis=1), (0.025, 0.975))

@@ -1,9 +1,10 @@
-"""What each option of a training step is worth on this machine: options against the plain step, turn by turn.
+"""Speed-up of each option of a training step on this machine over the plain step, measured in turn.
 
     python benchmarks/training.py gru-hinge mocogan --threads 1
 
 The plain step has contiguous weights, float32, no compiler. Each turn times one step of every side, so that
-other work on the machine meets all of them alike; the ratio is that of the medians. Compilation is not timed.
+other work on the machine affects all of them alike; the ratio is that of the medians. Compilation is not
+timed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ OPTIONS = {
     "channels_last, bf16": {"channels_last": True, "precision": "bf16"},
 }
 WARM_UP = 4
-"""Steps before the clock: lazy regularisers come by, and the compiler meets every shape."""
+"""Steps before timing starts, so that lazy regularisers have run and every shape is compiled."""
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Build the wheel and say whether it is fit to publish: its size, and that it holds the package alone.
+"""Build the wheel and check whether it can be published: its size, and that it holds only the package.
 
     python scripts/check_wheel.py
 
-Ends with 1 where it is larger than 15 MB, holds a file from outside of vgbench/, or lacks one of its own.
+The exit code is 1 if it is larger than 15 MB, holds a file from outside vgbench/, or lacks one of its files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_BYTES = 15_000_000
 
 
 def shipped() -> set[str]:
-    """The package's files: git's, or those on disk where this is no checkout."""
+    """List the package's files: those of git, or those on disk where this is not a checkout."""
     command = ["git", "-C", str(ROOT), "ls-files", "vgbench"]
     listed = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
     if listed.returncode == 0 and listed.stdout:

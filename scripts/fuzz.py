@@ -1,11 +1,11 @@
-"""Fuzz the readers of files that come from strangers, guided by coverage, one after the other.
+"""Fuzz the readers of untrusted files one by one, guided by coverage.
 
     pip install atheris
     python scripts/fuzz.py                         # all readers, 10 minutes of processor time each
     python scripts/fuzz.py --only npz archive --minutes 60
 
 An input that raises anything but an error of vgbench's own, or takes more than 20 s or 2 GiB, is printed and
-saved in `--output`; it belongs into tests/fuzz/found/NAME/ together with the mending.
+saved in `--output`; add it to tests/fuzz/found/NAME/ together with the fix.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, __file__, "--one", name, "--output", str(folder)]
         began, runs, log = processor_minutes(), 0, ""
-        # A finding ends a process, and so does its own clock, which does not know how busy the machine is.
+        # A process ends at a finding, or at its own time limit, which does not account for other load.
         while (left := arguments.minutes - (processor_minutes() - began)) > 0.02:
             started = time.monotonic()
             done = subprocess.run(  # noqa: S603
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def processor_minutes() -> float:
-    """What the processes that have ended so far took of the processor, in minutes."""
+    """Processor time of the processes that have ended so far, in minutes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (used.ru_utime + used.ru_stime) / 60
 
@@ -87,7 +87,7 @@ def fuzz(name: str, minutes: float, folder: Path) -> None:
     """Fuzz one reader in this process."""
     import atheris
 
-    os.environ["VGBENCH_MAX_PIXELS"] = str(2**20)  # the limit is tested elsewhere; large pictures cost time
+    os.environ["VGBENCH_MAX_PIXELS"] = str(2**20)  # the limit is tested elsewhere; large images cost time
     with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
         sys.path[:0] = [str(TESTS), str(TESTS.parent)]
         import fuzz_readers

@@ -1,6 +1,6 @@
-"""List what an installation of vgbench brings, with licences; the suite holds it against `ACCEPTED`.
+"""List the packages of an installation of vgbench with their licences; a test checks them with `ACCEPTED`.
 
-python scripts/licences.py            # what vgbench itself needs, and what that needs
+python scripts/licences.py            # direct and indirect dependencies
 python scripts/licences.py dev onnx   # the same with extras
 """
 
@@ -37,11 +37,11 @@ ACCEPTED = {
     "Python Software Foundation License",
     "Zlib",
 }
-"""Licences, as packages name them, that ask for no more than their text beside a copy."""
+"""Licences, as packages name them, that only require their text to accompany a copy."""
 FILE_BY_FILE = {"MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)"}
-"""Also accepted: it asks for the source of changed files of that package, of which there are none."""
+"""Also accepted: it requires the source of changed files of that package, and there are none."""
 CUDA = re.compile(r"(nvidia|cuda)-|triton$")
-"""Left out: what PyTorch's build for NVIDIA's GPUs brings, under licences of NVIDIA's own."""
+"""Left out: dependencies of PyTorch's build for NVIDIA's GPUs, which have licences of NVIDIA."""
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def packages(extras: Iterable[str] = ()) -> dict[str, metadata.Distribution]:
-    """Everything installed that vgbench needs, directly or through others; name -> distribution."""
+    """Installed packages that vgbench needs, directly or indirectly; name -> distribution."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *(t for e in extras for t in project["optional-dependencies"][e])]
     needed: dict[str, metadata.Distribution] = {}
@@ -77,7 +77,7 @@ def packages(extras: Iterable[str] = ()) -> dict[str, metadata.Distribution]:
 
 
 def unaccepted(about: metadata.PackageMetadata) -> set[str]:
-    """What a package's licence consists of besides what is accepted."""
+    """Return the parts of a package's licence that are not accepted."""
     return set(re.split(r" AND | OR | WITH |, ", licence(about))) - ACCEPTED - FILE_BY_FILE
 
 

@@ -24,6 +24,6 @@ for dependency in dependencies:
         print(f"{name}~={floor}.0" if floor.count(".") == 1 else f"{name}=={floor}")
 PYTHON
 "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$folder/oldest.txt" \
-  pytest hypothesis scikit-learn torchmetrics
+  pytest hypothesis scikit-learn tensorboard torchmetrics
 cat "$folder/oldest.txt"
 OMP_NUM_THREADS=1 PYTHONPATH=$PWD "$folder/bin/python" -m pytest -p no:cacheprovider "$@"

@@ -1,6 +1,6 @@
-"""Procedural clips for training the embedded extractor: worlds with known motion, and known damage.
+"""Procedural clips for training the embedded extractor: scenes with known motion, and known damage.
 
-`Sample` = a clip and what is true of it. Nothing here comes from a camera: textures are noise, objects are
+A `Sample` is a clip with its ground truth. Nothing here comes from a camera: textures are noise, objects are
 polygons, figures are sticks. Every sample is a function of (seed, index, frames).
 """
 
@@ -23,7 +23,7 @@ FACTORS = (
     "periodic", "frequency", "arrow", "objects", "object size", "camera speed", "camera x", "camera y",
     "zoom", "camera turn", "light", "deformation", "texture scale",
 )  # fmt: skip
-"""Regression targets, NaN where a clip has no such thing. Signs follow the direction of time."""
+"""Regression targets, NaN where a clip has no such property. Signs follow the direction of time."""
 SIGNED_BY_TIME = (
     "direction x", "direction y", "turn", "growth", "acceleration", "arrow", "camera x", "camera y", "zoom",
     "camera turn", "light",
@@ -75,7 +75,7 @@ def noise_field(rng: Rng, size: int, coarse: float) -> Image:
 
 
 def texture(rng: Rng, size: int) -> tuple[Image, float]:
-    """A picture without meaning, float32 [size, size, 3] in 0..1, and how coarse it is (NaN: plain)."""
+    """A random texture, float32 [size, size, 3] in 0..1, and how coarse it is (NaN: plain)."""
     kind = rng.choice(5, p=(0.25, 0.12, 0.38, 0.15, 0.1))
     a, b, c = colour(rng), colour(rng), colour(rng)
     if kind == 0:  # one colour; often black or white, as much rendered data is
@@ -101,14 +101,14 @@ def texture(rng: Rng, size: int) -> tuple[Image, float]:
             wave = wave * np.sin(np.pi * count * across)
         mix = np.clip(0.5 + wave * rng.choice((0.5, 4.0)), 0, 1)
         return a + mix[..., None] * (b - a), coarse
-    picture = np.empty((size, size, 3), np.float32)  # heap of blobs
-    picture[:] = a
+    image = np.empty((size, size, 3), np.float32)  # heap of blobs
+    image[:] = a
     for _ in range(rng.integers(4, 25)):
         x, y = (int(v) for v in rng.uniform(0, size, 2))
         axes = tuple(int(v) for v in rng.uniform(2, 4 + size * 0.3 * coarse, 2))
         tint = tuple(float(v) for v in colour(rng))
-        cv2.ellipse(picture, (x, y), axes, float(rng.uniform(0, 180)), 0, 360, tint, -1, cv2.LINE_AA)
-    return picture, coarse
+        cv2.ellipse(image, (x, y), axes, float(rng.uniform(0, 180)), 0, 360, tint, -1, cv2.LINE_AA)
+    return image, coarse
 
 
 def sprite(rng: Rng, size: int = 48) -> tuple[Image, Image]:
@@ -552,7 +552,7 @@ def temporal_damage(
     """Damage the order, the pace or the steadiness of frames; `strength` in 0..1."""
     length = len(frames)
     order = np.arange(length)
-    if kind == "freeze":  # the last part stands still; at full strength, everything
+    if kind == "freeze":  # the last part is frozen; at full strength, all of it
         moving = max(1, round(length * (1 - strength)))
         order = np.minimum(order, moving - 1)
     elif kind == "shuffle":
@@ -629,7 +629,7 @@ def sample(seed: int, index: int, frames: int) -> Sample:
             kept = ("objects", "object size", "texture scale")
             labels = {name: value for name, value in labels.items() if name in kept}
             shape = -1
-    elif faster:  # what was true of one frame step no longer is
+    elif faster:  # the targets per frame step no longer hold
         labels = {
             name: value for name, value in labels.items() if "speed" not in name and name != "frequency"
         }

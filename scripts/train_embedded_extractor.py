@@ -2,12 +2,12 @@
 
     python scripts/train_embedded_extractor.py --output vgbench/extractors/weights/embedded.safetensors
 
-Many tasks share one embedding, most of them read from it by one linear map: what moves, how fast, which way,
-how regularly; what damage was done, how strongly; where things are and where they move; and the classes of
-`vgbench.clips.moving_shapes`. Then the class head is fitted anew on the finished features. Data are a
-function of the seed, whatever the number of workers; weights repeat on one machine with one thread count.
+Many tasks share one embedding, most of them through one linear map: what moves, how fast, in which direction
+and how regularly; the kind and strength of damage; where objects are and where they move; and the classes of
+`vgbench.clips.moving_shapes`. Then the class head is trained again on the final features. The data depend on
+the seed and not on the number of workers; weights are reproducible on one machine with one thread count.
 
-A checkpoint is written beside the output every 200 steps; the same command goes on from it, with the same
+A checkpoint is written beside the output every 200 steps; the same command continues from it, with the same
 result as without an interruption.
 """
 
@@ -70,21 +70,21 @@ MAPS = 3 * 64 + 64 + 64
 
 
 def maps(frames: torch.Tensor) -> torch.Tensor:
-    """Where things are and where they move, 8 x 8: mean colour, log change, late minus early brightness."""
+    """Where objects are and where they move, 8 x 8: mean colour, log change, late minus early brightness."""
     luma = frames.mean(dim=4)
     half = luma.shape[1] // 2
     change = (luma[:, 1:] - luma[:, :-1]).square().mean(dim=1)
-    pictures = (
+    images = (
         *frames.mean(dim=1).unbind(dim=3),
         luma[:, half:].mean(dim=1) - luma[:, :half].mean(dim=1),
     )
-    pooled = [F.adaptive_avg_pool2d(picture, 8).flatten(1) for picture in pictures]
+    pooled = [F.adaptive_avg_pool2d(image, 8).flatten(1) for image in images]
     energy = F.adaptive_avg_pool2d(change, 8).flatten(1)
     return torch.cat([*pooled, 0.25 * torch.log(energy + 1e-4)], dim=1)
 
 
 class Heads(nn.Module):
-    """What is read from the features in training only."""
+    """Heads on the features, used in training only."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,10 +120,10 @@ def losses(
     target = batch["factors"] / scales
     error = (heads.factors(features) - target)[~target.isnan()]
     terms["factors"] = 2 * F.smooth_l1_loss(error, torch.zeros_like(error))
-    picture = maps(frames)
-    error = (heads.maps(features) - picture).square()
+    image = maps(frames)
+    error = (heads.maps(features) - image).square()
     terms["maps"] = 4 * error.mean()
-    seen["maps"] = error.mean(1) / picture.var(0).mean()
+    seen["maps"] = error.mean(1) / image.var(0).mean()
     return terms, seen
 
 
@@ -147,11 +147,11 @@ def validate(
 
 
 def fit_classifier(network: EmbeddedNetwork, seed: int, clips: int, epochs: int = 60) -> float:
-    """Fit the class head anew on the finished features of undamaged moving shapes; return held-out accuracy.
+    """Train the class head again on the final features of undamaged moving shapes; return held-out accuracy.
 
     During training the head chases features that still move, and most clips it sees are damaged.
     """
-    torch.manual_seed(seed)  # not what training left, which an interruption changes
+    torch.manual_seed(seed)  # not the state after training, which an interruption changes
     network.eval()
     features, labels = [], []
     for first in range(0, clips, 48):
@@ -193,7 +193,7 @@ def save(path: Path, network: EmbeddedNetwork, metadata: dict[str, Any]) -> None
 
 
 def recipe(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
-    """The command without paths, which mean nothing on another machine."""
+    """The command without paths, which are meaningless on other machines."""
     parts = ["python scripts/train_embedded_extractor.py"]
     for name, value in vars(options).items():
         if name not in ("output", "initial") and value != parser.get_default(name):
@@ -217,7 +217,7 @@ def main() -> None:
         default=True,
         help="train in bfloat16; --no-bf16 is faster on CPUs without instructions for it",
     )
-    parser.add_argument("--initial", type=Path, help="go on from these weights (heads start anew)")
+    parser.add_argument("--initial", type=Path, help="start from these weights (with new heads)")
     parser.add_argument("--classifier-clips", type=int, default=9600)
     parser.add_argument("--version", default="1")
     parser.add_argument("--output", type=Path, required=True)
@@ -255,7 +255,7 @@ def checkpoint(output: Path) -> Path:
 def train(
     network: EmbeddedNetwork, heads: Heads, options: argparse.Namespace, metadata: dict[str, Any]
 ) -> dict[str, Any]:
-    """Train all tasks together, from the checkpoint if there is one; returns what belongs into the metadata.
+    """Train all tasks together, from the checkpoint if there is one; returns the metadata.
 
     Raises:
         ConfigError: the checkpoint was made by another command.

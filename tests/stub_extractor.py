@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import time
 from collections.abc import Callable
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import torch
@@ -58,7 +58,7 @@ def CountingExtractor() -> StubExtractor:
         with Path(os.environ["VGBENCH_RANK_FILE"]).open("a") as file:
             file.write(f"{sum(network.calls)}\n")
 
-    atexit.register(report)
+    Finalize(None, report, exitpriority=0)  # which forked processes call too, unlike `atexit`
     return network
 
 

@@ -1,4 +1,4 @@
-"""Typed configs: strict pydantic models, read from YAML, changed by `--set key=value`.
+"""Typed configs: strict pydantic models that are read from YAML and changed by `--set key=value`.
 
 An unknown key or a bad value is a `ConfigError` that names the file, the key, the value and what is allowed.
 """
@@ -18,14 +18,14 @@ from vgbench.errors import ConfigError
 from vgbench.named import unknown_name
 
 MAX_VALUES = 100_000
-"""Values that one YAML file may hold, aliases written out."""
+"""Most values that one YAML file may hold, with each alias counted as a copy."""
 
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""Raised by the loader: for days that no calendar has, endless numbers, tags on what they do not fit."""
+"""Raised by the YAML loader, also for impossible dates, endless numbers and tags on the wrong values."""
 
 
 class Config(BaseModel):
-    """Base of every config: frozen, hashable, refuses unknown keys, never coerces text into numbers."""
+    """Base of every config: frozen and hashable; refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, ser_json_inf_nan="constants")
 
@@ -38,11 +38,11 @@ def parse(kind: type[C], values: Mapping[str, Any], where: str) -> C:
 
     Args:
         kind: the config class.
-        values: nested mapping, as YAML gives it.
+        values: nested mapping, as read from YAML.
         where: the file or flag that the values came from, for the message.
 
     Raises:
-        ConfigError: names every offending key, its value and what is allowed.
+        ConfigError: a key or value is not allowed; the message names each, and what is allowed.
     """
     try:
         return kind.model_validate(dict(values))
@@ -64,7 +64,7 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
 
 
 def _fields_at(kind: type[BaseModel], path: Iterable[Any]) -> list[str]:
-    """Names allowed below `path`; falls back to the root's where the path leaves plain models."""
+    """Names allowed below `path`; those of the root where the path leads through other types than models."""
     node: Any = kind
     for part in path:
         if _is_model(node):
@@ -104,28 +104,28 @@ def read_yaml_values(path: Path | Traversable) -> Any:
     except NOT_YAML as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if _written_out(values, {}) > MAX_VALUES:
-        raise ConfigError(f"{path}: its aliases stand for more than {MAX_VALUES} values", "write them out")
+        raise ConfigError(f"{path}: its aliases expand to more than {MAX_VALUES} values", "write them out")
     return values
 
 
 def _written_out(value: Any, known: dict[int, int]) -> int:
-    """Count the values below `value` as if every alias were a copy: a few lines can stand for billions."""
+    """Count the values below `value` with every alias as a copy: a few lines can expand to billions."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:
-        known[id(value)] = MAX_VALUES + 1  # what an alias inside of its own anchor stands for
+        known[id(value)] = MAX_VALUES + 1  # the count of an alias inside its own anchor
         inner = value.values() if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_written_out(one, known) for one in inner)
     return known[id(value)]
 
 
 def with_overrides(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """Apply `--set a.b=value` settings; values are YAML, so `lr=2e-4`, `on=true`, `sizes=[1,2]` work.
+    """Apply `--set a.b=value` settings; values are YAML, so `lr=2e-4`, `on=true` and `sizes=[1,2]` work.
 
-    A list is entered by position: `--set discriminators.0.channels=32`.
+    An element of a list is named by its position: `--set discriminators.0.channels=32`.
 
     Raises:
-        ConfigError: a setting has no `=`, or its path runs through something that holds no keys.
+        ConfigError: a setting has no `=`, or its path leads through a value that has no keys.
     """
     result: dict[str, Any] = yaml.safe_load(yaml.safe_dump(dict(values)))  # a deep, plain copy
     for setting in settings:
@@ -150,7 +150,7 @@ def _assign(node: Any, parts: list[str], value: Any, setting: str) -> None:
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise ConfigError(f"--set {setting}: '{last}' has no place there")
+        raise ConfigError(f"--set {setting}: there is no '{last}' to set")
 
 
 def _scalar(text: str) -> Any:
@@ -159,7 +159,7 @@ def _scalar(text: str) -> Any:
     except NOT_YAML as error:
         raise ConfigError(f"--set: '{text}' is not a YAML value") from error
     if isinstance(value, str):
-        try:  # YAML 1.1 reads 2e-4 as text, since it has no dot
+        try:  # YAML 1.1 reads 2e-4 as text, because it has no dot
             return float(value)
         except ValueError:
             return value

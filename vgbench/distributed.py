@@ -1,4 +1,4 @@
-"""Several processes under `torchrun`: start, share, gather. With one process every call is the identity."""
+"""Several processes under `torchrun`: join, share and gather. With one process, nothing is exchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAUNCH = "start the ranks with torchrun, which sets it; without torchrun, unset 
 
 @dataclass(frozen=True)
 class World:
-    """Which process this is, among how many."""
+    """The number of this process and of all processes."""
 
     rank: int = 0
     size: int = 1
@@ -32,10 +32,10 @@ class World:
 
 
 def launched_world() -> World:
-    """The world that `torchrun` announced in the environment; (0, 1) without it. Imports no torch.
+    """The world that `torchrun` describes in the environment; rank 0 of 1 without it. Imports no torch.
 
     Raises:
-        ConfigError: the variables are no whole numbers, or the rank is none of that world.
+        ConfigError: the variables are not whole numbers, or the rank is not below the size of the world.
     """
     world = World(_whole_number("RANK", "0"), _whole_number("WORLD_SIZE", "1"))
     if not world.rank < world.size:
@@ -54,20 +54,20 @@ TIMEOUT = "VGBENCH_TIMEOUT_MINUTES"
 
 
 def timeout_minutes() -> float:
-    """How long a rank waits for the others: 30, or `VGBENCH_TIMEOUT_MINUTES`.
+    """Minutes that a rank waits for the others: 30, or `VGBENCH_TIMEOUT_MINUTES`.
 
     Raises:
-        ConfigError: not a positive number.
+        ConfigError: the variable is not a positive number.
     """
     return positive_number(TIMEOUT, 30, "a positive number of minutes")
 
 
 @contextmanager
 def joined_world() -> Iterator[World]:
-    """Join the process group that `torchrun` announced, and leave it at the end.
+    """Join the process group that `torchrun` describes, and leave it at the end.
 
     Raises:
-        ConfigError: what `torchrun` sets is not there or not as it sets it.
+        ConfigError: a variable that `torchrun` sets is missing or has an impossible value.
         VgbenchError: another rank is missing, died, or did not answer within `timeout_minutes`.
     """
     world = World() if _is_alone.get() else launched_world()
@@ -92,23 +92,24 @@ def joined_world() -> Iterator[World]:
         wait = dt.timedelta(minutes=minutes)
         store, rank, size = next(rendezvous("env://", timeout=wait))
         store.set_timeout(wait)
-        # The store outlives the group, and a second group would read the addresses of the first.
+        # The store outlives the group; a second group would otherwise read the addresses of the first.
         own = PrefixStore(f"vgbench-{next(_joined)}", store)
         dist.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=wait)
-    except (RuntimeError, ValueError) as error:  # a rank that is missing; an address that is
+    except (RuntimeError, ValueError) as error:  # a missing rank, or a wrong address
         raise VgbenchError(
             f"rank {world.rank} of {world.size}: cannot join the others ({str(error).splitlines()[0]})",
             f"start all ranks with torchrun; {TIMEOUT} = {minutes:g} sets how long they wait for each other",
         ) from error
     try:
         yield world
-    except RuntimeError as error:  # of gloo and NCCL alike; told apart from others by their words
+    except RuntimeError as error:  # gloo and NCCL raise it too; only the text tells these errors from others
         if not re.search("timed? ?out|connection (closed|reset)|peer", str(error), re.IGNORECASE):
             raise
         raise VgbenchError(
             f"rank {world.rank} of {world.size}: another rank died, or did not answer for "
             f"{minutes:g} minutes ({str(error).splitlines()[0]})",
-            f"see what the other ranks say; the same command again goes on. {TIMEOUT} sets the patience",
+            "see the messages of the other ranks, then run the same command again to continue; "
+            f"{TIMEOUT} sets the limit",
         ) from error
     finally:
         dist.destroy_process_group()
@@ -120,7 +121,7 @@ _is_alone: ContextVar[bool] = ContextVar("_is_alone", default=False)
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, `joined_world` is a world of one: for work of one rank while the others wait elsewhere."""
+    """Make `joined_world` a world of one process inside, for work of one rank while the others wait."""
     token = _is_alone.set(True)
     try:
         yield

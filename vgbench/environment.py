@@ -1,4 +1,4 @@
-"""Numbers that users set by environment variables."""
+"""Numbers that users set with environment variables."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from vgbench.errors import ConfigError
 
 
 def positive_number(variable: str, default: float, what: str = "a positive, finite number") -> float:
-    """Read a number from an environment variable; the default where it is unset or empty.
+    """Read a number from an environment variable.
 
     Args:
         variable: its name.
-        default: in its unit.
-        what: what it must be, for the error.
+        default: the value where the variable is unset or empty.
+        what: what the variable must be, for the error message.
 
     Raises:
-        ConfigError: not a number, not positive, or not finite.
+        ConfigError: the value is not a number, not positive, or not finite.
     """
     text = os.environ.get(variable, "")
     try:

@@ -1,7 +1,7 @@
-"""The errors that a user can mend, and the exit code that each one ends a command with.
+"""Errors that a user can correct, and the exit code with which each of them ends a command.
 
-A deep layer states the fact (`BadClip("a.mp4", "ends in the middle of a frame")`), an outer layer adds the
-user's words, and `vgbench.cli` prints one screen: what, where, and the remedy.
+A low layer states the fact (`BadClip("a.mp4", "ends in the middle of a frame")`), a higher layer adds what
+the user named, and `vgbench.cli` prints what is wrong, where, and the remedy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class VgbenchError(Exception):
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[type[VgbenchError], tuple[str, str | None]]:
-        # Errors cross process borders (decoding workers); the default would lose the remedy.
+        # Decoding workers send errors to other processes; the default method would lose the remedy.
         return type(self), (self.message, self.remedy)
 
 
@@ -43,7 +43,7 @@ class SkippedClips(VgbenchError):
 
 
 class BadClip(Exception):
-    """One clip cannot be used. Never ends a run by itself: the clip is skipped, counted and named.
+    """One clip cannot be used. This does not end a run: the clip is skipped, counted and named.
 
     Args:
         path: what the user would look for on disk.

@@ -1,4 +1,4 @@
-"""Names that users type: an entry of a plain dict, or `package.module:Object` for what they bring."""
+"""Names that users type: a key of a plain dict, or `package.module:Object` for their own objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
-    """Build the error for a name that is not in `known`, with the nearest names as the remedy."""
+    """Make the error for a name that is not in `known`; its remedy suggests the most similar names."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
@@ -26,12 +26,12 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     """Return `known[name]`, or import `package.module:Object` when the name has a colon.
 
     Args:
-        kind: the word for the error message, such as "metric".
+        kind: what the name stands for, for the error message, such as "metric".
         name: a key of `known`, or `package.module:Object`.
-        known: what vgbench ships under that kind.
+        known: what vgbench itself provides of that kind.
 
     Raises:
-        ConfigError: unknown name, or the user's module or object cannot be imported.
+        ConfigError: the name is unknown, or the user's module or object cannot be imported.
     """
     if name in known:
         return known[name]
@@ -41,10 +41,10 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
 
 
 def import_object(path: str) -> Any:
-    """Import `package.module:Object`; the working directory counts as a place to look.
+    """Import `package.module:Object`, also from the working directory.
 
     Raises:
-        ConfigError: the module or the object is not there.
+        ConfigError: the module or the object does not exist or cannot be imported.
     """
     here = str(Path.cwd())
     if here not in sys.path:  # as `python -m` does; a console script does not
@@ -59,6 +59,6 @@ def import_object(path: str) -> Any:
 
 
 def load_target(path: str) -> Any:
-    """Import "module:object", as vgbench's own tables name what they do not want to import themselves."""
+    """Import "module:object", the form in which vgbench's tables name objects without importing them."""
     module, _, attribute = path.partition(":")
     return getattr(importlib.import_module(module), attribute)

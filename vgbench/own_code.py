@@ -1,4 +1,4 @@
-"""Which code of the user's own made a number, as a hash of its source."""
+"""A hash of the user's own code that a number was computed with."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Source:
 
     Attributes:
         sha256: of all source files, in the order of their names.
-        is_certain: whether the files are what this process runs. They may not be where a file changed after
-            the process began, since the module may have been imported before.
+        is_certain: whether the files are surely what this process runs. They may not be if a file changed
+            after the process began, because the module may have been imported before.
     """
 
     sha256: str
@@ -36,12 +36,12 @@ class Source:
 
     @property
     def short(self) -> str:
-        """Eight digits for signatures."""
+        """The first eight digits, for signatures."""
         return self.sha256[:8]
 
     @property
     def key(self) -> str:
-        """Key of what the code made; of no use to another process where the source is not certain."""
+        """Key for results of the code; no other process uses the key where the source is not certain."""
         return self.sha256 if self.is_certain else f"{self.sha256}-{_PROCESS}"
 
 
@@ -49,11 +49,11 @@ _seen: WeakKeyDictionary[ModuleType, tuple[object, Source]] = WeakKeyDictionary(
 
 
 def source_of(module_name: str) -> Source:
-    """Hash the source of a module that is imported, or can be.
+    """Hash the source of a module that is imported or can be imported.
 
-    A module is read once, when it is first asked for, because later changes of its file do not change what
-    this process runs. A module that was reloaded is read again. One without a source file, such as a
-    notebook, is told from that of every other process.
+    A module is read once, at the first call, because later changes of its file do not change what this
+    process runs. A module that was reloaded is read again. For a module without a source file, such as a
+    notebook, the key differs in every process.
     """
     module = sys.modules.get(module_name) or importlib.import_module(module_name)
     spec, known = _seen.get(module, (None, None))
@@ -64,7 +64,7 @@ def source_of(module_name: str) -> Source:
 
 
 def combined(module_names: Iterable[str], also: str = "") -> Source | None:
-    """Hash the sources of several modules, and a further text, as one; None where there is no module."""
+    """Hash the sources of several modules and a further text together; None where there is no module."""
     found = [source_of(name) for name in sorted(set(module_names))]
     if not found:
         return None
@@ -73,7 +73,7 @@ def combined(module_names: Iterable[str], also: str = "") -> Source | None:
 
 
 def is_own(module_name: str) -> bool:
-    """Whether a module that is imported is of the user's project: neither installed nor Python's nor ours."""
+    """Whether an imported module is the user's own: not installed, and not a part of Python or vgbench."""
     module = sys.modules.get(module_name)
     return module is not None and _is_own(module)
 
@@ -92,7 +92,7 @@ def _read(module: ModuleType) -> Source:
 
 
 def _files(module: ModuleType) -> dict[str, Path]:
-    """Module name -> file, of a module and of what it imports from beside it; no file where there is none."""
+    """Module name -> file, for a module and for the user's own modules that it imports."""
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -105,7 +105,7 @@ def _files(module: ModuleType) -> dict[str, Path]:
 
 
 def _imported_by(module: ModuleType) -> Iterator[ModuleType]:
-    """Modules that the source of a module imports anywhere, by what its import statements say."""
+    """Modules that the import statements anywhere in the source of a module name."""
     try:
         tree = ast.parse(Path(str(module.__file__)).read_bytes())
     except (OSError, SyntaxError, ValueError):

@@ -1,10 +1,10 @@
-"""One part of every kind, to start your own from. `own.yaml` beside this file puts them together.
+"""An example of every kind of part, as a start for your own. `own.yaml` beside this file combines them.
 
 Run from this folder, so that `own_parts` can be imported:
 
     vgbench train own.yaml --minutes 2 --run /tmp/own                    # data, motion, discriminator, loss
     vgbench train gru-hinge --generator own_parts:Net --data own_parts:clips --minutes 2 --run /tmp/net
-    vgbench sample --from own_parts:sample --out /tmp/clips              # a model that is trained elsewhere
+    vgbench sample --from own_parts:sample --out /tmp/clips              # a model from elsewhere
 """
 
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ class Net(Decoder):
         self, config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
     ) -> None:
         super().__init__()
-        self.horizon, self.frames_interact = frames, True  # makes this length only, all frames together
+        self.horizon, self.frames_interact = frames, True  # fixed length; all frames are made together
         self.coarse = (frames // 4, size // 4, size // 4)
         self.enter = nn.Linear(content_dim + code_dim, 32 * int(np.prod(self.coarse)))
         self.layers = nn.Sequential(
@@ -74,13 +74,13 @@ class Net(Decoder):
         )
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Decode; `codes` has no columns, since a generator of your own stands behind no motion module."""
+        """Decode; `codes` has no columns, because a generator of your own uses no motion module."""
         video: torch.Tensor = self.layers(self.enter(content).unflatten(1, (32, *self.coarse)))
         return video
 
 
 class Differences(Discriminator):
-    """A discriminator: sees only how frames change. Scores are raw, one or more per clip."""
+    """A discriminator that sees only the changes between frames. Scores are raw, one or more per clip."""
 
     def __init__(self, config: DiscriminatorConfig, size: int, frames: int) -> None:
         super().__init__(config, features=config.channels, labels=0, classifies=False)
@@ -104,10 +104,10 @@ smooth_hinge = Loss(
     discriminator=lambda real, fake: F.softplus(1 - real).mean() + F.softplus(1 + fake).mean(),
     generator=lambda real, fake: -fake.mean(),
 )
-"""A loss: what D and what G minimise, from raw scores."""
+"""A loss: what D and G minimise, computed from raw scores."""
 
 
 def sample(n: int, seed: int, device: str = "cpu") -> npt.NDArray[np.uint8]:
-    """A model that is trained elsewhere needs only this: uint8 [n, T, H, W, 3], the same for a seed."""
+    """All that a model from elsewhere needs: uint8 [n, T, H, W, 3], the same for the same seed."""
     made = list(clips(seed + n))[seed:]
     return np.stack([clip for clip, _ in made])

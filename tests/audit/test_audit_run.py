@@ -7,7 +7,6 @@ import io
 import json
 import math
 import re
-import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -15,13 +14,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from stub_extractor import StubExtractor
 
-from vgbench import cli
 from vgbench.audit.page import panels, render_html, write_audit
 from vgbench.audit.result import AuditResult
 from vgbench.audit.run import audit
 from vgbench.audit.terminal import audit_tables
 from vgbench.clips import ClipSource, open_source
-from vgbench.commands import console
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.metrics import METRICS
@@ -320,18 +317,11 @@ def test_files_are_written_whole(result, tmp_path):
 COMMAND = ["audit", SHAPES, "-m", "temporal_flicker", "--set", "clips.least=4", "--clips", "8"]
 
 
-def _run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["vgbench", *arguments])
-    monkeypatch.setattr(console, "verbosity", console.Verbosity())
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return ended.value.code
-
-
-def test_command_writes_and_prints_json(tmp_path, monkeypatch, capsys):
+def test_command_writes_and_prints_json(run, tmp_path):
     options = ["--distortions", "noise,freeze", "--strengths", "0.5,1", "--json", "-o", str(tmp_path)]
-    assert _run(monkeypatch, *COMMAND, *options) == 0
-    printed = AuditResult.from_json(capsys.readouterr().out)
+    code, out, err = run(*COMMAND, *options)
+    assert code == 0, err
+    printed = AuditResult.from_json(out)
     assert AuditResult.from_json((tmp_path / "audit.json").read_text()) == printed
     assert [r.distortion for r in printed.metrics[0].reactions] == ["noise", "freeze"]
     assert (tmp_path / "audit.html").exists()
@@ -352,7 +342,7 @@ def test_page_has_a_table_of_every_metric_by_every_distortion(result):
     }
 
 
-def test_command_takes_all_metrics(monkeypatch, capsys):
+def test_command_takes_all_metrics(run, monkeypatch):
     command = ["audit", SHAPES, "-m", "all", "--set", "clips.least=4", "--clips", "4", "--json"]
     asked = []
 
@@ -361,16 +351,16 @@ def test_command_takes_all_metrics(monkeypatch, capsys):
         raise VgbenchError("seen", "enough")
 
     monkeypatch.setattr("vgbench.audit.run.audit", stand_in)
-    assert _run(monkeypatch, *command) == 2
+    assert run(*command).code == 2
     assert asked == list(METRICS)
 
 
-def test_command_shows_tables_and_what_was_left_out(monkeypatch, capsys):
-    assert _run(monkeypatch, *COMMAND, "--distortions", "freeze,speed-up", "--strengths", "1") == 0
-    streams = capsys.readouterr()
-    assert "undamaged: " in streams.out
-    assert "speed-up at 1: 0 usable windows" in streams.err
-    assert "damaged clips 8/16" in streams.err
+def test_command_shows_tables_and_what_was_left_out(run):
+    code, out, err = run(*COMMAND, "--distortions", "freeze,speed-up", "--strengths", "1")
+    assert code == 0, err
+    assert "undamaged: " in out
+    assert "speed-up at 1: 0 usable windows" in err
+    assert "damaged clips 8/16" in err
 
 
 @pytest.mark.parametrize(
@@ -382,10 +372,9 @@ def test_command_shows_tables_and_what_was_left_out(monkeypatch, capsys):
         (["--clips", "200", "--set", "clips.least=100"], ["usable windows", "hint"]),
     ],
 )
-def test_command_mistakes_exit_2(options, words, monkeypatch, capsys):
-    assert _run(monkeypatch, *COMMAND, "--distortions", "noise", *options) == 2
-    streams = capsys.readouterr()
-    assert streams.out == ""
-    assert "Traceback" not in streams.err
+def test_command_mistakes_exit_2(options, words, run):
+    code, out, err = run(*COMMAND, "--distortions", "noise", *options)
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
     for word in words:
-        assert word in streams.err
+        assert word in err

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import forked
 import pytest
 import yaml
+from bench_work import work
 
-from vgbench.bench.processes import over_processes
+from vgbench.bench.processes import Outcome, over_processes
 from vgbench.bench.run import make_plan, run_plan
 from vgbench.bench.suite import read_suite
 from vgbench.bench.work import steps_done
@@ -23,13 +23,10 @@ from vgbench.records.record import find_records, load_record
 SMOKE = Path(__file__).parents[2] / "suites" / "smoke.yaml"
 
 
-def _start(place: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "vgbench", "bench", str(SMOKE)]
-    command += ["--work", str(place / "work"), "--results", str(place / "results")]
-    environment = {**os.environ, "VGBENCH_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def _start(place: Path, output: Path, jobs: int) -> BaseProcess:
+    folders = ["--work", str(place / "work"), "--results", str(place / "results")]
+    work = forked.vgbench("bench", str(SMOKE), *folders, "--jobs", str(jobs))
+    return forked.start(work, output, VGBENCH_CACHE=str(place / "cache"), OMP_NUM_THREADS="1")
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -39,26 +36,26 @@ def _stamps(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_killed_bench_goes_on_and_a_finished_one_does_nothing(tmp_path):
     records = tmp_path / "results" / "records"
-    victim = _start(tmp_path)
+    victim = _start(tmp_path, tmp_path / "first", jobs=1)
     limit = time.monotonic() + 90
     while time.monotonic() < limit and not list(tmp_path.glob("work/*/*/run/checkpoints/last.safetensors")):
         time.sleep(0.02)
-    victim.send_signal(signal.SIGKILL)
-    victim.communicate(timeout=30)
-    assert victim.returncode == -signal.SIGKILL, "it was killed before it could end"
+    victim.kill()
+    victim.join(30)
+    assert victim.exitcode == -signal.SIGKILL, "it was killed before it could end"
     begun = [path for path in tmp_path.glob("work/*/*") if steps_done(path)]
     assert begun, "some training was under way"
     before = _stamps(records)
 
-    second = _start(tmp_path)
-    out, err = second.communicate(timeout=180)
-    assert second.returncode == 0, err
+    second = _start(tmp_path, tmp_path / "second", jobs=2)
+    second.join(180)
+    assert second.exitcode == 0, (tmp_path / "second" / "stderr").read_text()
     assert {path: stamp for path, stamp in _stamps(records).items() if path in before} == before
     plan = make_plan(read_suite(SMOKE), tmp_path / "work", tmp_path / "results")
     assert plan.tasks == ()
     found = [load_record(path) for path in find_records([records])]
     assert sorted(record.model for record in found) == sorted(cell.model for cell in plan.cells)
-    assert "summary.md" in out
+    assert "summary.md" in (tmp_path / "second" / "stdout").read_text()
     assert str(tmp_path) not in "".join(path.read_text() for path in find_records([records]))
 
     everything = _stamps(tmp_path / "results")
@@ -88,7 +85,13 @@ def test_a_row_that_fails_is_named_and_the_others_are_done(tmp_path, capsys):
     assert "summary.md" in capsys.readouterr().out, "the tables of what there is are written all the same"
 
 
-def test_what_clips_depend_on_makes_new_clips_and_the_rest_does_not(tmp_path):
+def test_what_clips_depend_on_makes_new_clips_and_the_rest_does_not(tmp_path, monkeypatch):
+    def in_this_process(function, items, jobs, progress, deadline=None):
+        for index, item in enumerate(items):
+            yield Outcome(index, function(item, lambda *_: None))
+
+    monkeypatch.setattr("vgbench.bench.run.over_processes", in_this_process)
+    monkeypatch.setattr("vgbench.bench.run.write_tables", lambda plan: [])
     suite = {
         "name": "changing",
         "data": {"shapes": {"train": "builtin:moving-shapes?size=16&frames=8&clips=40"}},
@@ -132,33 +135,20 @@ def test_what_clips_depend_on_makes_new_clips_and_the_rest_does_not(tmp_path):
     )
 
 
-def _work(item, report):
-    report("working", 0, 1)
-    if item == "dies":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if item == "fails":
-        raise ValueError("no such thing")
-    if item == "waits":
-        time.sleep(600)
-    return item.upper()
-
-
 def test_a_process_that_dies_costs_its_item_alone():
     seen = []
     outcomes = {
         outcome.index: outcome
-        for outcome in over_processes(
-            _work, ["a", "dies", "fails", "b"], 1, lambda *progress: seen.append(progress)
-        )
+        for outcome in over_processes(work, ["a", "dies", "fails", "b"], 1, lambda *told: seen.append(told))
     }
     assert [outcomes[i].result for i in range(4)] == ["A", None, None, "B"]
     assert "SIGKILL" in outcomes[1].error
     assert outcomes[2].error == "ValueError: no such thing"
-    assert "_work" in outcomes[2].trace
+    assert "in work" in outcomes[2].trace
     assert (0, 0, "working", 0, 1) in seen
 
 
 def test_a_deadline_ends_what_is_under_way():
     begun = time.monotonic()
-    assert list(over_processes(_work, ["waits"], 1, lambda *_: None, begun + 0.5)) == []
+    assert list(over_processes(work, ["waits"], 1, lambda *_: None, begun + 0.5)) == []
     assert time.monotonic() - begun < 300

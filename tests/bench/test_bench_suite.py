@@ -88,7 +88,7 @@ def test_a_mistake_is_named(changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"losses": ["wgan"]}, "exactly one way to keep every critic Lipschitz"),
+        ({"losses": ["wgan"]}, "exactly one way to keep each discriminator Lipschitz"),
         ({"motions": ["grue"]}, "unknown motion module 'grue'"),
         ({"presets": ["gru-hing"]}, "unknown preset 'gru-hing'"),
         ({"settings": {"batchsize": 3}}, "unknown key 'batchsize'"),

@@ -1,27 +1,22 @@
-"""Commands that are killed at random moments and run again: what they leave must be that of a calm run.
-
-Processes are forked from a server that has torch loaded, so that a random moment is one of work, not of
-imports.
-"""
+"""Commands that are killed at random moments and run again: what they leave must be that of a calm run."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import forked
 from safetensors import safe_open
 
 from vgbench.config import to_yaml
@@ -31,21 +26,6 @@ TESTS = Path(__file__).parents[1]
 for folder_of_modules in (TESTS, TESTS / "training", TESTS.parent):
     if str(folder_of_modules) not in sys.path:
         sys.path.append(str(folder_of_modules))
-PRELOADED = [
-    "torch",
-    "torch.utils.data",
-    "scipy.special",
-    "pandas",
-    "av",
-    "stub_extractor",
-    "vgbench.cli",
-    "vgbench.evaluation",
-    "vgbench.training.trainer",
-    "vgbench.leaderboard.report",
-    "vgbench.training.sampling",
-    "vgbench.clips.write",
-    "vgbench.clips.builtin",
-]
 CLIPS = "builtin:moving-shapes/{}?size=16&frames=16&clips={}"
 
 
@@ -151,6 +131,12 @@ SLOW_JOBS = {
 """Too long for the suite: it starts processes of its own."""
 
 
+def start(arguments: list[str], folder: Path, largest_file: int | None = None) -> BaseProcess:
+    """Begin `vgbench ARGUMENTS` with a cache in `folder`, where its output goes too."""
+    work = forked.vgbench(*arguments, largest_file=largest_file)
+    return forked.start(work, folder, VGBENCH_CACHE=str(folder / "cache"))
+
+
 class Chaos:
     """Runs jobs calmly or with kills, all below one folder."""
 
@@ -159,8 +145,6 @@ class Chaos:
         self.chance = random.Random(seed)
         self.kills = dict.fromkeys(JOBS | SLOW_JOBS, 0)
         self._calm: dict[str, tuple[Path, Any, float]] = {}
-        self._server = multiprocessing.get_context("forkserver")
-        self._server.set_forkserver_preload(PRELOADED)
 
     def calm(self, name: str) -> tuple[Path, Any, float]:
         """Folder, outcome and seconds of an undisturbed run; made once."""
@@ -190,12 +174,6 @@ class Chaos:
         self.kills[name] += killed
         return killed
 
-    def start(self, arguments: list[str], folder: Path) -> Any:
-        """Start `vgbench ARGUMENTS` with a cache in `folder` and leave it running."""
-        process = self._server.Process(target=command, args=(arguments, folder, None))
-        process.start()
-        return process
-
     def _prepared(self, name: str, kind: str) -> Path:
         folder = self.folder / f"{name}-{kind}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -210,9 +188,7 @@ class Chaos:
         self, name: str, folder: Path, kill_after: float | None = None, largest_file: int | None = None
     ) -> int:
         """Run a job in a folder; returns its exit code. Its stderr goes to a file there."""
-        arguments = ((JOBS | SLOW_JOBS)[name].arguments(folder), folder, largest_file)
-        process = self._server.Process(target=command, args=arguments)
-        process.start()
+        process = start((JOBS | SLOW_JOBS)[name].arguments(folder), folder, largest_file)
         process.join(kill_after if kill_after is not None else 600)
         if process.exitcode is None:
             assert kill_after is not None, f"{name} hangs"
@@ -220,19 +196,3 @@ class Chaos:
             process.join()
         assert process.exitcode is not None
         return process.exitcode
-
-
-def command(arguments: list[str], folder: Path, largest_file: int | None) -> None:
-    """Be `vgbench ARGUMENTS`, with a cache in `folder`; no file may grow beyond `largest_file` bytes."""
-    from vgbench import cli
-
-    if largest_file is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
-    os.environ["VGBENCH_CACHE"] = str(folder / "cache")
-    with (folder / "stderr").open("w") as errors:
-        os.dup2(errors.fileno(), 2)
-    sys.argv = ["vgbench", *arguments]
-    with contextlib.redirect_stdout(None):
-        cli.main()

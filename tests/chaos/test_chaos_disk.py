@@ -104,4 +104,4 @@ def test_a_flipped_bit_in_a_checkpoint_is_refused(chaos, done, tmp_path):
         data = bytearray(path.read_bytes())
         data[-5] ^= 1
         path.write_bytes(data)
-        assert_refused(chaos.run(job, folder), folder, "damaged, its content is not what was written")
+        assert_refused(chaos.run(job, folder), folder, "damaged, its content differs from what was written")

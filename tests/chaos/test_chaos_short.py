@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import forked
 import pytest
 
-TESTS = Path(__file__).parents[1]
 COMMAND = [
-    sys.executable,
-    "-m",
-    "vgbench",
     "eval",
     "builtin:moving-shapes/train?size=32&clips=60",
     "--against",
@@ -31,27 +26,16 @@ COMMAND = [
 ]
 
 
-def _environment(cache: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": str(TESTS),
-        "VGBENCH_CACHE": str(cache),
-        "VGBENCH_RANK_FILE": str(cache / "ranks"),
-        "OMP_NUM_THREADS": "1",
-    }
+def _start(folder: Path, cache: Path, extractor: str) -> BaseProcess:
+    work = forked.vgbench(*COMMAND, "--extractor", f"stub_extractor:{extractor}")
+    return forked.start(work, folder, VGBENCH_CACHE=str(cache), VGBENCH_RANK_FILE=str(folder / "ranks"))
 
 
-def _start(cache: Path, extractor: str) -> subprocess.Popen[str]:
-    command = [*COMMAND, "--extractor", f"stub_extractor:{extractor}"]
-    return subprocess.Popen(
-        command, env=_environment(cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def _scores(process: subprocess.Popen[str]) -> dict[str, float]:
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return {name: score["value"] for name, score in json.loads(out)["scores"].items()}
+def _scores(process: BaseProcess, folder: Path) -> dict[str, float]:
+    process.join(120)
+    assert process.exitcode == 0, (folder / "stderr").read_text()
+    scores = json.loads((folder / "stdout").read_text())["scores"]
+    return {name: score["value"] for name, score in scores.items()}
 
 
 def _least_segments(store: Path) -> int:
@@ -62,26 +46,28 @@ def _least_segments(store: Path) -> int:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    return _scores(_start(tmp_path_factory.mktemp("calm"), "StubExtractor"))
+    folder = tmp_path_factory.mktemp("calm")
+    return _scores(_start(folder, folder / "cache", "StubExtractor"), folder)
 
 
 def test_killed_extraction_is_taken_up_where_it_was(undisturbed, tmp_path):
-    victim = _start(tmp_path, "SlowExtractor")
+    victim = _start(tmp_path / "killed", tmp_path, "SlowExtractor")
     store = tmp_path / "features"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and _least_segments(store) < 3:
         time.sleep(0.05)
-    victim.send_signal(signal.SIGKILL)
-    victim.communicate(timeout=30)
-    assert victim.returncode == -signal.SIGKILL, "it was killed before it could end"
+    victim.kill()
+    victim.join(30)
+    assert victim.exitcode == -signal.SIGKILL, "it was killed before it could end"
     assert not list(store.glob("*/.*.tmp"))
-    resumed = _start(tmp_path, "CountingExtractor")
-    assert _scores(resumed) == undisturbed
-    extracted_now = int((tmp_path / "ranks").read_text())
+    resumed = tmp_path / "resumed"
+    assert _scores(_start(resumed, tmp_path, "CountingExtractor"), resumed) == undisturbed
+    extracted_now = int((resumed / "ranks").read_text())
     assert 0 < extracted_now < 120
 
 
 def test_two_evaluations_on_one_store_are_both_right(undisturbed, tmp_path):
-    both = [_start(tmp_path, "StubExtractor") for _ in range(2)]
-    for process in both:
-        assert _scores(process) == undisturbed
+    folders = [tmp_path / "a", tmp_path / "b"]
+    both = [_start(folder, tmp_path, "StubExtractor") for folder in folders]
+    for process, folder in zip(both, folders, strict=True):
+        assert _scores(process, folder) == undisturbed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.kills import JOBS
+from chaos.kills import JOBS, start
 
 from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.records.record import find_records, load_record
@@ -17,7 +17,7 @@ def test_four_evaluations_and_a_prune(chaos, tmp_path):
     for number in range(4):
         arguments = JOBS["eval"].arguments(shared)
         arguments[arguments.index("--results") + 1] = str(shared / f"results-{number}")
-        processes.append(chaos.start(arguments, shared))
+        processes.append(start(arguments, shared))
     pruned = 0
     while any(process.exitcode is None for process in processes):
         pruned += FeatureStore(shared / "cache" / "features").prune(0)[0]

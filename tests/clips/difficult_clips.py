@@ -1,7 +1,7 @@
 """Every kind of clip that real folders hold besides good ones, each with what must become of it.
 
 `DIFFICULT` maps a file name to (how to write it, outcome): `SCORED`, or the reason for which it is skipped.
-All are small on disk, also the long and the large ones, whose pictures are of one colour.
+All are small on disk, also the long and the large ones, whose images are of one colour.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def flat(count: int, height: int, width: int) -> np.ndarray:
     return np.broadcast_to(np.full(3, 90, np.uint8), (count, height, width, 3))
 
 
-def grey_film(count: int, height: int, width: int) -> Write:
-    """Large frames, encoded without a picture in RGB."""
+def grey_video(count: int, height: int, width: int) -> Write:
+    """Large frames, encoded without conversion to RGB."""
 
     def write(path: Path) -> None:
         frame = av.VideoFrame(width, height, "yuvj420p")
@@ -92,7 +92,7 @@ def turned(path: Path) -> None:
 
 
 def with_transfer_curve(number: int) -> Write:
-    """10-bit film whose header names a transfer curve of ITU-T H.273."""
+    """10-bit video whose header names a transfer curve of ITU-T H.273."""
 
     def write(path: Path) -> None:
         with av.open(str(path), "w") as container:
@@ -143,7 +143,7 @@ DIFFICULT: dict[str, tuple[Write, str]] = {
     "frames-of-text": (folder_of(b"hello " * 99), "not an image"),
     "text.npz": (bytes_of(b"hello " * 99), "not a readable archive"),
     "text.zip": (bytes_of(b"hello " * 99), "not a readable archive"),
-    "link-to-nothing.mp4": (lambda path: path.symlink_to("/nowhere"), "link to nothing"),
+    "link-to-nothing.mp4": (lambda path: path.symlink_to("/nowhere"), "broken link"),
     "loop-of-links.mp4": (lambda path: path.symlink_to(path.name), "levels of symbolic links"),
     "pipe.mp4": (lambda path: os.mkfifo(path), "not a plain file"),
     # not what the name says
@@ -156,8 +156,8 @@ DIFFICULT: dict[str, tuple[Write, str]] = {
     # odd sizes
     "one-pixel.mkv": (video("ffv1", "bgr0", flat(16, 1, 1), level="1"), SCORED),
     "odd-size.mp4": (video("libx264", "yuv444p", rolling_noise(16, 31, 45)), SCORED),
-    "8k.mkv": (grey_film(4, 4320, 7680), SCORED),
-    "16k.mkv": (grey_film(1, 4400, 15360), r"exceed the limit of 67108864 pixels"),
+    "8k.mkv": (grey_video(4, 4320, 7680), SCORED),
+    "16k.mkv": (grey_video(1, 4400, 15360), r"exceed the limit of 67108864 pixels"),
     "frames-of-two-sizes": (frame_folder(*[32, 16] * 8), "differs in size"),
     # odd pixels
     "10-bit.mp4": (video("libx264", "yuv420p10le"), SCORED),
@@ -174,7 +174,7 @@ DIFFICULT: dict[str, tuple[Write, str]] = {
     "floats-0-1.npy": (array(FLOATS), "float32 values need value_range"),
     "floats-minus-1-1.npy": (array(2 * FLOATS - 1), "float32 values need value_range"),
     "floats-0-255.npy": (array(255 * FLOATS), "float32 values need value_range"),
-    "int64.npy": (array(NOISE[None].astype(np.int64)), "int64 values have no agreed range"),
+    "int64.npy": (array(NOISE[None].astype(np.int64)), "int64 values have no standard range"),
     "objects.npy": (array(np.array([{}], dtype=object)), "Python objects, which are never unpickled"),
     # names
     "ä ж 動 🎬.mp4": (video("libx264", "yuv420p"), SCORED),

@@ -14,9 +14,9 @@ from vgbench.clips.video import VideoClip
 
 
 def rolling_noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A random picture that moves 2 pixels a frame: no two frames alike, yet motion to be found."""
-    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return np.stack([np.roll(picture, 2 * shift, axis=1) for shift in range(count)])
+    """A random image that moves 2 pixels a frame: no two frames alike, yet motion to be found."""
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return np.stack([np.roll(image, 2 * shift, axis=1) for shift in range(count)])
 
 
 def encode(

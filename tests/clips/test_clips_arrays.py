@@ -216,7 +216,7 @@ def test_fortran_order_and_several_arrays_say_what_to_do(tmp_path):
     np.savez(tmp_path / "b.npz", real=CLIPS, fake=CLIPS)
     reasons = "\n".join(skipped.reason for skipped in _skipped(tmp_path))
     assert "Fortran order" in reasons
-    assert "name the one to use 'clips'" in reasons
+    assert "the one to use must be named 'clips'" in reasons
 
 
 def _skipped(folder):
@@ -264,7 +264,7 @@ FLOAT = torch.rand(6, 8, 10, 3)
 ODD_TENSORS = {
     "sparse": (FLOAT.to_sparse(), "sparse_coo"),
     "meta": (torch.empty(6, 8, 10, 3, device="meta"), "meta"),
-    "float8": (FLOAT.to(torch.float8_e4m3fn), "float8_e4m3fn values have no agreed range"),
+    "float8": (FLOAT.to(torch.float8_e4m3fn), "float8_e4m3fn values have no standard range"),
     "complex": (FLOAT.to(torch.complex64), "complex64 values"),
     "expanded": (torch.zeros(1, dtype=torch.uint8).expand(2**20, 1000, 1000, 3), "stores 1 bytes"),
     "one label": ({"clips": FLOAT[None], "labels": 3}, "labels must be a list"),

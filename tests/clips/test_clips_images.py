@@ -147,7 +147,7 @@ def test_a_grid_beside_videos_is_no_clip_but_is_named(tmp_path):
     np.save(tmp_path / "clips.npy", coloured(2)[None])
     source = open_source(tmp_path)
     assert [clip.id for clip in source.clips] == ["clips.npy#000000"]
-    assert "still images beside clips" in source.skipped[0].reason
+    assert "images beside clips" in source.skipped[0].reason
 
 
 def test_damaged_images_are_bad(tmp_path):
@@ -225,7 +225,7 @@ def test_a_cut_animation_is_bad(name, tmp_path):
 def test_an_animation_is_not_a_frame(tmp_path):
     images = [PIL.Image.fromarray(pixels) for pixels in coloured(3)]
     images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], duration=100)
-    with pytest.raises(BadClip, match="an animation where a frame was expected"):
+    with pytest.raises(BadClip, match="an animation where a single frame was expected"):
         open_source(tmp_path, layout="frames").clips[0].read([0])
 
 

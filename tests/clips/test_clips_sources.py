@@ -353,7 +353,7 @@ def test_symlink_loops_end_and_real_folders_win(tmp_path):
     (data / "dangling.png").symlink_to(tmp_path / "nowhere")
     source = open_source(data)
     assert [clip.id for clip in source.clips] == ["b.png", "linked.png", "z/a.png"]
-    assert [skipped.reason for skipped in source.skipped] == ["link to nothing"]
+    assert [skipped.reason for skipped in source.skipped] == ["broken link"]
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "c.png").write_bytes(strip(2))
@@ -492,7 +492,7 @@ def test_a_window_past_the_end_is_bad(tmp_path):
     path = manifest(tmp_path, '{"path": "clips/a.mkv", "start": 3, "frames": 3, "label": 4}\n', "m.jsonl")
     (clip,) = open_source(path).clips
     assert clip.label == "4"
-    with pytest.raises(BadClip, match=r"the window ends after the last frame \(5 there\)"):
+    with pytest.raises(BadClip, match=r"the window ends after the last frame \(the clip has 5\)"):
         clip.count_frames()
 
 

@@ -81,8 +81,8 @@ def test_seeking_gives_the_frames_of_a_full_decode(options, encoded):
         np.testing.assert_array_equal(clip.read(asked), truth[asked], err_msg=str(asked))
 
 
-def test_a_recovery_point_of_intra_refresh_is_no_picture_to_begin_with(encoded):
-    """x264 marks frames as key from which a picture is complete only many frames later."""
+def test_a_recovery_point_of_intra_refresh_is_not_a_frame_to_start_from(encoded):
+    """x264 marks frames as key from which a frame is complete only many frames later."""
     frames = rolling_noise(160, 64, 96) // 4 + np.arange(160, dtype=np.uint8)[:, None, None, None]
     path = encoded(
         "refreshed.mp4", "libx264", "yuv420p", frames, g="60", **{"x264-params": "intra-refresh=1"}
@@ -100,10 +100,10 @@ def test_seeking_really_skips(encoded):
 
 
 @pytest.mark.parametrize(
-    ("film", "frames"), [("bikes", 250), ("bigbuckbunny", 132), ("carphone_pristine", 120)]
+    ("video", "frames"), [("bikes", 250), ("bigbuckbunny", 132), ("carphone_pristine", 120)]
 )
-def test_real_films_have_their_known_lengths(film, frames):
-    assert video_clip(video_files()[film]).count_frames() == frames
+def test_real_videos_have_their_known_lengths(video, frames):
+    assert video_clip(video_files()[video]).count_frames() == frames
 
 
 def test_lossless_codecs_give_back_every_pixel_also_at_odd_sizes(encoded):
@@ -132,7 +132,7 @@ def test_transparent_video_shows_black(encoded):
 
 
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
-def test_a_clip_filmed_sideways_stands_upright(quarter_turns, encoded):
+def test_a_clip_recorded_sideways_stands_upright(quarter_turns, encoded):
     path = encoded("turned.mp4", "libx264rgb", "rgb24", rolling_noise(2, 32, 48), qp="0")
     stored = decoded_by_pyav(path)
     data = bytearray(path.read_bytes())
@@ -202,7 +202,7 @@ def test_not_a_video_is_bad(tmp_path, encoded):
         ).read([0])
 
 
-def test_sound_without_pictures_is_bad(tmp_path):
+def test_sound_without_video_is_bad(tmp_path):
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")
@@ -215,15 +215,15 @@ def test_sound_without_pictures_is_bad(tmp_path):
         video_clip(path).count_frames()
 
 
-def test_a_cover_picture_is_no_film(tmp_path):
+def test_a_cover_image_is_not_a_video(tmp_path):
     path = tmp_path / "cover.mp4"
     with av.open(str(path), "w") as container:
         cover = container.add_stream("mjpeg", rate=25)
         cover.width, cover.height, cover.pix_fmt = 16, 16, "yuvj420p"
         cover.disposition = av.stream.Disposition.attached_pic
-        film = container.add_stream("libx264rgb", rate=25, options={"qp": "0"})
-        film.width, film.height, film.pix_fmt = 32, 32, "rgb24"
-        for stream, frames in ((cover, rolling_noise(1, 16, 16)), (film, rolling_noise(3, 32, 32))):
+        video = container.add_stream("libx264rgb", rate=25, options={"qp": "0"})
+        video.width, video.height, video.pix_fmt = 32, 32, "rgb24"
+        for stream, frames in ((cover, rolling_noise(1, 16, 16)), (video, rolling_noise(3, 32, 32))):
             for pixels in frames:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(stream.encode(None))

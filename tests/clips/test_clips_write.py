@@ -129,7 +129,7 @@ def test_what_cannot_be_written(tmp_path):
         write_clips([clip], tmp_path, "mpeg")
     with pytest.raises(VgbenchError, match="fps"):
         write_clips([clip], tmp_path, fps=0)
-    with pytest.raises(VgbenchError, match="only 1 names"):
+    with pytest.raises(VgbenchError, match="more clips than the 1 names"):
         write_clips([clip, clip], tmp_path / "few", names=["a"])
 
 

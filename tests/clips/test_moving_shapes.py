@@ -1,4 +1,4 @@
-"""The built-in data set: reproducible, split, smooth in motion, the same picture at every size."""
+"""The built-in data set: reproducible, split, smooth in motion, the same image at every size."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_motions_move_the_way_their_names_say(shape, turn):
 
 
 def test_motion_is_finer_than_a_pixel():
-    # At 8 pixels a frame step is a fraction of a pixel; every step still changes the picture.
+    # At 8 pixels a frame step is a fraction of a pixel; every step still changes the image.
     clip = render(Options(size=8), "train", index_of("square, left-right"))
     assert (np.abs(np.diff(clip.astype(int), axis=0)).sum(axis=(1, 2, 3)) > 0).all()
     steps = np.abs(np.diff(centroid(render(Options(size=64), "train", index_of("square, circle"))), axis=0))

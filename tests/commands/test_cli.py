@@ -47,20 +47,26 @@ def test_json_is_the_only_thing_on_stdout(tmp_path):
     assert [path.suffix for path in tmp_path.iterdir() if path.is_file()] == [".json"]
 
 
-def test_table_on_stdout_and_progress_on_stderr():
-    done = _run(*EVAL)
-    assert done.returncode == 0, done.stderr
-    assert "signature" in done.stdout
-    assert "extracting" in done.stderr
-    assert "extracting" not in done.stdout
-    assert "\x1b[" not in done.stdout + done.stderr
+def test_table_on_stdout_and_progress_on_stderr(run):
+    code, out, err = run(*EVAL)
+    assert code == 0, err
+    assert "signature" in out
+    assert "extracting" in err
+    assert "extracting" not in out
+    assert "\x1b[" not in out + err
 
 
-def test_quiet_keeps_result_and_warnings():
-    done = _run(*EVAL, "--quiet")
-    assert "signature" in done.stdout
-    assert "extracting" not in done.stderr
-    assert "few-clips" in done.stderr
+def test_quiet_keeps_result_and_warnings(run):
+    _, out, err = run(*EVAL, "--quiet")
+    assert "signature" in out
+    assert "extracting" not in err
+    assert "few-clips" in err
+
+
+def test_a_mistake_ends_the_process_with_2(tmp_path):
+    done = _run("eval", "no/such/folder", "--against", TEST, cwd=tmp_path)
+    assert (done.returncode, done.stdout, "hint" in done.stderr) == (2, "", True)
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -86,21 +92,21 @@ def test_quiet_keeps_result_and_warnings():
         (["cache", "prune", "--max-size", "inf"], ["--max-size inf"]),
     ],
 )
-def test_mistakes_exit_2_and_name_the_remedy_without_traceback(arguments, words, tmp_path):
-    done = _run(*arguments, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) < 25
+def test_mistakes_exit_2_and_name_the_remedy_without_traceback(arguments, words, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+    assert len(err.splitlines()) < 25
     for word in words:
-        assert word in done.stderr, done.stderr
+        assert word in err, err
 
 
-def test_eval_of_all_metrics_names_what_cannot_be_scored():
+def test_eval_of_all_metrics_names_what_cannot_be_scored(run):
     settings = [f"--set={key}" for key in ("clips.least=4", "clips.generated=8", "clips.real=8")]
-    done = _run("eval", TRAIN, "--against", TEST, "-m", "all", "--json", *settings)
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    code, out, err = run("eval", TRAIN, "--against", TEST, "-m", "all", "--json", *settings)
+    assert code == 0, err
+    document = json.loads(out)
     unscored = document["details"]["unscored"]
     assert "needs features of every frame" in unscored["frame_fid"]
     assert {"fvd", "kvd", "warping_error", "acd"} <= set(document["scores"])
@@ -126,43 +132,44 @@ def test_every_command_has_the_common_options_and_a_word_for_each_of_its_own():
         assert silent <= ({"seed"} if name == "sample" else set()), name
 
 
-def test_pruning_the_cache_needs_to_be_told_how_far(tmp_path):
-    environment = {**os.environ, "VGBENCH_CACHE": str(tmp_path)}
+def test_pruning_the_cache_needs_to_be_told_how_far(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("VGBENCH_CACHE", str(tmp_path))
     features = tmp_path / "features" / "table"
     features.mkdir(parents=True)
     (features / "a.safetensors").write_bytes(b"x" * 1024)
     for wrong in ([], ["--all", "--max-size", "1"]):
-        done = _run("cache", "prune", *wrong, env=environment)
-        assert (done.returncode, "--all" in done.stderr) == (2, True)
+        code, _, err = run("cache", "prune", *wrong)
+        assert (code, "--all" in err) == (2, True)
         assert list(features.iterdir())
-    assert _run("cache", "prune", "--max-size", "1", env=environment).stdout == "removed 0 files, 0.0 MiB\n"
-    assert _run("cache", "prune", "--all", env=environment).stdout == "removed 1 files, 0.0 MiB\n"
+    assert run("cache", "prune", "--max-size", "1").out == "removed 0 files, 0.0 MiB\n"
+    assert run("cache", "prune", "--all").out == "removed 1 files, 0.0 MiB\n"
     assert list(features.iterdir()) == []
 
 
-def test_an_evaluation_says_what_it_removed_from_the_store(tmp_path):
-    environment = {**os.environ, "VGBENCH_CACHE": str(tmp_path), "VGBENCH_STORE_GIGABYTES": "1e-9"}
-    done = _run(*EVAL, env=environment)
-    assert done.returncode == 0, done.stderr
+def test_an_evaluation_says_what_it_removed_from_the_store(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("VGBENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("VGBENCH_STORE_GIGABYTES", "1e-9")
+    code, _, err = run(*EVAL)
+    assert code == 0, err
     assert re.search(
-        r"feature store: removed the \d+ least recently used files, .*\(VGBENCH_STORE_GIGABYTES\)",
-        done.stderr,
+        r"feature store: removed the \d+ least recently used files, .*\(VGBENCH_STORE_GIGABYTES\)", err
     )
     assert not list(tmp_path.glob("features/*/*.safetensors"))
-    environment["VGBENCH_STORE_GIGABYTES"] = "1"
-    assert "feature store" not in _run(*EVAL, env=environment).stderr
+    monkeypatch.setenv("VGBENCH_STORE_GIGABYTES", "1")
+    assert "feature store" not in run(*EVAL).err
     assert list(tmp_path.glob("features/*/*.safetensors"))
 
 
-def test_debug_shows_the_traceback():
-    assert "Traceback" in _run("eval", "no/such/folder", "--against", TEST, "--debug").stderr
+def test_debug_shows_the_traceback(run):
+    assert "Traceback" in run("eval", "no/such/folder", "--against", TEST, "--debug").err
 
 
-def test_dry_run_prints_the_resolved_protocol_and_writes_nothing(tmp_path):
-    done = _run(*EVAL, "--dry-run", "--results", str(tmp_path / "r"), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "least: 4" in done.stdout
-    assert "20 clips" in done.stdout
+def test_dry_run_prints_the_resolved_protocol_and_writes_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*EVAL, "--dry-run", "--results", tmp_path / "r")
+    assert code == 0, err
+    assert "least: 4" in out
+    assert "20 clips" in out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -188,20 +195,14 @@ def test_a_reader_that_left_before_the_first_line_is_no_error(arguments, monkeyp
     assert (end.value.code, capsys.readouterr().err) == (0, "")
 
 
-def test_a_dry_run_is_one_json_document_too(monkeypatch, capsys, tmp_path):
-    from vgbench import cli
-    from vgbench.commands import console
-
+def test_a_dry_run_is_one_json_document_too(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("vgbench.training.preview.step_memory", lambda config: 2**20)
 
     def document(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vgbench", *arguments, "--dry-run", "--json"])
-        monkeypatch.setattr(console, "verbosity", console.Verbosity())
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        assert end.value.code == 0
-        return json.loads(capsys.readouterr().out)
+        code, out, err = run(*arguments, "--dry-run", "--json")
+        assert code == 0, err
+        return json.loads(out)
 
     scored = document(*EVAL)
     assert scored["protocol"]["clips"]["least"] == 4

@@ -54,6 +54,7 @@ def test_a_missing_device_is_bad_input(command, device, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=f"device '{device}' cannot be used") as caught:
         app([*command, last], standalone_mode=False)
     assert caught.value.exit_code == 2
+    assert caught.value.remedy.startswith("choose one of auto, cpu")
     assert not (tmp_path / "out").exists()
 
 

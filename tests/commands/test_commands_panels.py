@@ -28,7 +28,7 @@ def _training(step, **changes):
         "seconds_per_step": 2.0,
         "steps": 100,
         "minutes": None,
-        "facts": {"loss": 0.12345},
+        "measured": {"loss": 0.12345},
         "best_score": None,
         "sample": None,
     }

@@ -164,7 +164,7 @@ def test_sampling_a_run_counts_its_work_and_keeps_its_curves(tmp_path):
     from vgbench.training.sampling import write_samples
 
     generator = build("gru-hinge")
-    save_generator(tmp_path / "run" / "generator.safetensors", generator, facts={})
+    save_generator(tmp_path / "run" / "generator.safetensors", generator, details={})
     (tmp_path / "run" / "scores.jsonl").write_text('{"step": 1, "score": 9}\n{"step": 3, "score": 7}\n')
     (tmp_path / "run" / "log.jsonl").write_text('{"step": 3, "seconds": 4.5}\n')
     (tmp_path / "run" / "config.yaml").write_text("size: 32\n")

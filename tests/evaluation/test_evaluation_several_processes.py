@@ -7,8 +7,10 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import pytest
 
 from vgbench.distributed import joined_world, timeout_minutes
@@ -28,85 +30,104 @@ COMMAND = [
 ]
 
 
-def _run(
-    ranks: int, cache: Path, extractor: str, **environment_of_its_own: str
-) -> subprocess.CompletedProcess[str]:
-    launcher = [] if ranks == 1 else ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(TESTS),
-        "VGBENCH_CACHE": str(cache),
-        "OMP_NUM_THREADS": "1",
-        "VGBENCH_RANK_FILE": str(cache / "ranks"),
-        **environment_of_its_own,
-    }
-    command = [sys.executable, *launcher, "-m", "vgbench", *COMMAND, "--extractor", extractor]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
+def _work(extractor: str) -> Callable[[], object]:
+    return forked.vgbench(*COMMAND, "--extractor", f"stub_extractor:{extractor}")
+
+
+def _here(folder: Path) -> dict[str, str]:
+    return {"VGBENCH_CACHE": str(folder), "VGBENCH_RANK_FILE": str(folder / "ranks")}
 
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory):
-    done = _run(1, tmp_path_factory.mktemp("one"), "stub_extractor:StubExtractor")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    folder = tmp_path_factory.mktemp("one")
+    process = forked.start(_work("StubExtractor"), folder, **_here(folder))
+    process.join(180)
+    assert process.exitcode == 0, (folder / "stderr").read_text()
+    return json.loads((folder / "stdout").read_text())
 
 
-def test_two_ranks_equal_one(single, tmp_path):
-    done = _run(2, tmp_path, "stub_extractor:CountingExtractor")
-    assert done.returncode == 0, done.stderr
-    double = json.loads(done.stdout)
-    for name, score in single["scores"].items():
-        assert double["scores"][name]["value"] == pytest.approx(score["value"], rel=1e-6)
-        assert double["scores"][name]["interval"] == pytest.approx(score["interval"], rel=1e-6)
-    shares = [int(line) for line in (tmp_path / "ranks").read_text().split()]
-    assert sorted(shares) == [40, 40], "each rank extracted half of the 40 + 40 windows"
-
-
-SEVERAL = """
+EVALUATIONS = """
 import json, os, sys, vgbench
 from pathlib import Path
-from vgbench.clips import open_source
-options = dict(metrics=["temporal_flicker"], settings=["clips.least=4", "clips.generated=8", "clips.real=8"])
+shapes = "builtin:moving-shapes/{}?size=32&clips=40"
 noise = "builtin:noise?size=16&clips=8&seed={}"
-for seed in range(3):
-    record = vgbench.evaluate(noise.format(seed), noise.format(9), results=sys.argv[1], **options)
-    mine = [record.stem, record.scores["temporal_flicker"].value, sorted(record.details)]
-    Path(sys.argv[1], f"{seed}-{os.environ['RANK']}").write_text(json.dumps(mine))
+few = ["clips.least=4", "clips.generated=8", "clips.real=8"]
+stub = "stub_extractor:CountingExtractor"
+evaluations = [
+    (shapes.format("train"), shapes.format("test"), "fvd,kvd,is,temporal_flicker", few[:1], stub),
+    *((noise.format(seed), noise.format(9), "temporal_flicker", few, None) for seed in range(2)),
+]
+for number, (generated, real, metrics, settings, extractor) in enumerate(evaluations):
+    options = dict(metrics=metrics.split(","), settings=settings, extractor=extractor)
+    record = vgbench.evaluate(generated, real, results=sys.argv[1], **options)
+    scores = {name: [score.value, *score.interval] for name, score in record.scores.items()}
+    Path(sys.argv[1], f"{number}-{os.environ['RANK']}").write_text(
+        json.dumps([record.stem, scores, sorted(record.details)])
+    )
 """
 
 
-def test_one_process_group_after_the_other_works_and_every_rank_gets_the_record(tmp_path):
-    (tmp_path / "several.py").write_text(SEVERAL)
+@pytest.fixture(scope="module")
+def double(tmp_path_factory):
+    """Three evaluations, one after the other, in two ranks of `torchrun`."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "evaluations.py").write_text(EVALUATIONS)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "VGBENCH_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    (tmp_path / "results").mkdir()
-    command = [*launcher, str(tmp_path / "several.py"), str(tmp_path / "results")]
+    command = [*launcher, str(folder / "evaluations.py"), str(folder)]
+    environment = {
+        **os.environ,
+        **_here(folder),
+        "PYTHONPATH": f"{TESTS.parent}:{TESTS}",
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    for seed in range(3):
-        first, second = (
-            json.loads((tmp_path / "results" / f"{seed}-{rank}").read_text()) for rank in range(2)
-        )
+    return folder
+
+
+def test_two_ranks_equal_one(single, double):
+    _, scores, _ = json.loads((double / "0-0").read_text())
+    assert scores.keys() == single["scores"].keys()
+    for name, score in single["scores"].items():
+        assert scores[name] == pytest.approx([score["value"], *score["interval"]], rel=1e-6)
+    shares = [int(line) for line in (double / "ranks").read_text().split()]
+    assert sorted(shares) == [40, 40], "each rank extracted half of the 40 + 40 windows"
+
+
+def test_one_process_group_after_the_other_works_and_every_rank_gets_the_record(double):
+    for number in range(3):
+        first, second = (json.loads((double / f"{number}-{rank}").read_text()) for rank in range(2))
         assert first == second
         assert "motion" in first[2]
 
 
 def test_a_rank_that_fails_ends_the_run_with_a_message_and_the_next_run_resumes(single, tmp_path):
-    failed = _run(2, tmp_path, "stub_extractor:FailsOnRankOne")
-    assert failed.returncode != 0
-    assert "rank one is out of memory" in failed.stderr
-    resumed = _run(2, tmp_path, "stub_extractor:CountingExtractor")
-    assert resumed.returncode == 0, resumed.stderr
-    scores = json.loads(resumed.stdout)["scores"]
+    failed = forked.start_ranks(_work("FailsOnRankOne"), tmp_path / "failed", **_here(tmp_path))
+    for process in failed:
+        process.join(120)
+        assert process.exitcode not in (None, 0)
+    assert "rank one is out of memory" in (tmp_path / "failed" / "1" / "stderr").read_text()
+    assert "another rank died" in (tmp_path / "failed" / "0" / "stderr").read_text()
+    resumed = forked.start_ranks(_work("CountingExtractor"), tmp_path / "resumed", **_here(tmp_path))
+    for rank, process in enumerate(resumed):
+        process.join(120)
+        assert process.exitcode == 0, (tmp_path / "resumed" / str(rank) / "stderr").read_text()
+    scores = json.loads((tmp_path / "resumed" / "0" / "stdout").read_text())["scores"]
+    assert (tmp_path / "resumed" / "1" / "stdout").read_text() == "", "one rank speaks for all"
     assert scores["fvd"]["value"] == pytest.approx(single["scores"]["fvd"]["value"], rel=1e-6)
     done_now = sum(int(line) for line in (tmp_path / "ranks").read_text().split())
     assert done_now < 80, "what the living rank had stored was not extracted again"
 
 
 def test_a_rank_that_hangs_ends_the_run_with_a_message(tmp_path):
-    failed = _run(2, tmp_path, "stub_extractor:HangsOnRankOne", VGBENCH_TIMEOUT_MINUTES="0.3")
-    assert failed.returncode != 0
-    assert "another rank died, or did not answer for 0.3 minutes" in failed.stderr
+    patience = {"VGBENCH_TIMEOUT_MINUTES": "0.1"}
+    waiting, hanging = forked.start_ranks(_work("HangsOnRankOne"), tmp_path, **_here(tmp_path), **patience)
+    waiting.join(120)
+    hanging.kill()
+    assert waiting.exitcode not in (None, 0)
+    said = (tmp_path / "0" / "stderr").read_text()
+    assert "another rank died, or did not answer for 0.1 minutes" in said
 
 
 @pytest.mark.parametrize(

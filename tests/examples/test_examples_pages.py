@@ -12,7 +12,7 @@ import pytest
 from vgbench.clips import builtin
 from vgbench.clips.arrays import ARRAYS
 from vgbench.clips.distortions import DISTORTIONS
-from vgbench.clips.images import ANIMATIONS, STILLS
+from vgbench.clips.images import ANIMATIONS, IMAGES
 from vgbench.clips.listing import ARCHIVES
 from vgbench.clips.manifest import MANIFESTS, Row
 from vgbench.clips.video import VIDEOS
@@ -56,7 +56,7 @@ def test_commands_are_found():
 def test_the_page_on_clips_names_every_form():
     text = page("clips.md")
     named = set(re.findall(r"[\w.-]+", text))
-    assert named >= {*VIDEOS, *ANIMATIONS, *STILLS, *ARRAYS, *ARCHIVES, *MANIFESTS, *DISTORTIONS}
+    assert named >= {*VIDEOS, *ANIMATIONS, *IMAGES, *ARRAYS, *ARCHIVES, *MANIFESTS, *DISTORTIONS}
     assert named >= set(Row.model_fields)
     for source in builtin.SOURCES:
         assert f"| `builtin:{source}` |" in text

@@ -57,7 +57,7 @@ def test_gives_the_same_from_one_graph_for_every_batch():
 
 def test_without_a_compiler_it_says_so(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ConfigError, match="no-such-compiler is not there") as caught:
+    with pytest.raises(ConfigError, match="no-such-compiler was not found") as caught:
         CompiledExtractor(Linear())
     assert "leave out --compile" in caught.value.remedy
 

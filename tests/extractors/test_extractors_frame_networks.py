@@ -167,7 +167,7 @@ def test_weights_are_named_by_their_hash_and_never_looked_for_on_a_network(saved
     other = extractors.load("dinov2-vitb14", weights=copy)
     assert (other(CLIPS).features - extractor(CLIPS).features).abs().max() > 1e-3
     assert other.spec.weights != extractor.spec.weights, "the same weights in another network"
-    words = r"no config\.json and no model\.safetensors of nobody/nothing"
+    words = r"config\.json and model\.safetensors of nobody/nothing not found"
     with pytest.raises(VgbenchError, match=words) as caught:
         extractors.load("dinov2-vitb14", weights="nobody/nothing")
     assert "hf download nobody/nothing" in caught.value.remedy

@@ -256,3 +256,14 @@ def test_each_ports_weights_run_with_its_own_eps(tmp_path):
         folded, plain = loaded.network.Conv3d_2b_1x1.conv3d.weight, network.Conv3d_2b_1x1.conv3d.weight
         gains[name] = (folded / plain).mean().item() * (1e-4 + eps) ** 0.5
     assert list(gains.values()) == pytest.approx([1, 1, 1], rel=1e-4)
+
+
+def test_the_ports_of_pytorch_differ_from_the_original_by_the_eps_of_their_batch_norms():
+    clips = np.random.default_rng(0).integers(0, 256, (1, 10, 32, 32, 3), dtype=np.uint8)
+    original, port = (extractors.load(name, weights="random:0") for name in ("i3d-k400", "i3d-k400-eps1e-5"))
+    assert port.spec.id == "i3d-k400-eps1e-5"
+    assert port.spec.weights == original.spec.weights
+    assert not torch.equal(port(clips).features, original(clips).features)
+    by_hand = i3d.load("random:0", eps=1e-5)
+    assert torch.equal(port(clips).features, by_hand(clips).features)
+    assert {m.eps for m in by_hand.network.modules() if isinstance(m, torch.nn.BatchNorm3d)} <= {1e-5}

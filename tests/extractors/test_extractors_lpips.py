@@ -54,7 +54,7 @@ def test_equals_the_formula(network, frames):
     assert min(expected) > 0
 
 
-def test_is_nought_for_equal_frames_and_symmetric(network, frames):
+def test_is_zero_for_equal_frames_and_symmetric(network, frames):
     first, second = frames
     assert network.distance(first, first).tolist() == [0, 0, 0]
     np.testing.assert_allclose(network.distance(first, second), network.distance(second, first), rtol=1e-5)

@@ -110,7 +110,7 @@ def files(cache):
 def test_a_state_dict_is_downloaded_converted_and_quoted(published, cache, state_dict):
     published.data = state_dict
     reports = []
-    registry.fetch(NAME, report=lambda *facts: reports.append(facts))
+    registry.fetch(NAME, progress=lambda *facts: reports.append(facts))
     sha256 = hashlib.sha256(state_dict).hexdigest()
     assert extractors.load(NAME).spec.weights == sha256
     kilobytes = len(state_dict) // 1000
@@ -248,7 +248,7 @@ def test_of_two_fetches_at_once_the_second_is_refused(published, cache):
             registry.fetch(PROGRAM, trust=True)
         assert "wait" in caught.value.remedy
 
-    registry.fetch(PROGRAM, report=second, trust=True)
+    registry.fetch(PROGRAM, progress=second, trust=True)
     assert published.ranges == [None]
 
 

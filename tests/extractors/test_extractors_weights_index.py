@@ -176,7 +176,7 @@ def test_progress_ends_with_the_size_of_the_archive(index, archive, monkeypatch)
     index.publish(archive + bytes(20_000))
     expect(monkeypatch, archive + bytes(20_000))
     reports = []
-    registry.fetch(NAME, report=lambda *facts: reports.append(facts))
+    registry.fetch(NAME, progress=lambda *facts: reports.append(facts))
     kilobytes = (len(archive) + 20_000) // 1000
     assert reports[0][1] < kilobytes
     assert reports[-1] == (f"{NAME}, kB", kilobytes, kilobytes)

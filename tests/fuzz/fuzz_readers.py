@@ -44,7 +44,7 @@ from vgbench.protocol.sampler import Window
 from vgbench.records.record import load_record
 from vgbench.reference_models import build
 from vgbench.reference_models.checkpoint import load_generator, save_generator
-from vgbench.training.reading import read_config
+from vgbench.training.config_files import read_config
 
 FOUND = Path(__file__).parent / "found"
 CLIP = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
@@ -268,7 +268,7 @@ def statistics_seeds() -> list[bytes]:
 def generator_seeds() -> list[bytes]:
     parts = {"channels": 1, "content_dim": 1, "motion": {"code_dim": 1, "noise_dim": 1}}
     path = Path(_FOLDER.name) / "seed.safetensors"
-    save_generator(path, build({"size": 16, "frames": 2, "generator": parts}), facts={"steps": 1})
+    save_generator(path, build({"size": 16, "frames": 2, "generator": parts}), details={"steps": 1})
     return _with_and_without_hash(path)
 
 

@@ -1,8 +1,8 @@
 """The torchmetrics wrappers equal the functions, in one process and over two."""
 
-import subprocess
-import sys
+import os
 
+import forked
 import numpy as np
 import pytest
 
@@ -137,52 +137,27 @@ def test_compute_before_update_is_refused():
         VideoInceptionScore(classes=2).compute()
 
 
-TWO_PROCESSES = """
-import sys
-import torch, torch.distributed as dist
-
-def rows(n, seed):
-    return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.1 * seed
-
-def work(rank, meeting):
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    from vgbench.integrations.torchmetrics import FrechetVideoDistance, KernelVideoDistance
-    from vgbench.integrations.torchmetrics import VideoInceptionScore
-    from vgbench.metrics import frechet_distance, inception_score, kernel_distance
-    real, generated = rows(40, 1), rows(31, 2)
+def _two_processes_together_equal_one():
+    rank = int(os.environ["RANK"])
+    torch.distributed.init_process_group("gloo")
+    real, generated = features(40, 1), features(31, 2)
     mine = slice(0, 25) if rank == 0 else slice(25, None)  # unequal shares
-    for metric, function in ((FrechetVideoDistance(feature_dimension=6), frechet_distance),
-                             (KernelVideoDistance(), kernel_distance)):
+    for metric, function in (
+        (FrechetVideoDistance(feature_dimension=6), frechet_distance),
+        (KernelVideoDistance(), kernel_distance),
+    ):
         metric.update(real[mine], real=True)
         metric.update(generated[mine], real=False)
         expected = function(generated.numpy(), real.numpy())
-        assert abs(float(metric.compute()) - expected) < 1e-10 * max(1, abs(expected)), (rank, metric)
+        assert float(metric.compute()) == pytest.approx(expected, rel=1e-10, abs=1e-10)
     score = VideoInceptionScore(classes=6)
     score.update(generated[mine])
-    assert abs(float(score.compute()) - inception_score(generated.numpy()).mean) < 1e-12
-    dist.destroy_process_group()
-
-work(int(sys.argv[1]), sys.argv[2])
-print("equal")
-"""
+    assert float(score.compute()) == pytest.approx(inception_score(generated.numpy()).mean, abs=1e-12)
+    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_together_equal_one(tmp_path):
-    script = tmp_path / "two_processes.py"
-    script.write_text(TWO_PROCESSES)
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(tmp_path / "meeting")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        for process in ranks:
-            output, errors = process.communicate(timeout=120)
-            assert output.strip() == "equal", errors[-2000:]
-    finally:
-        for process in ranks:
-            process.kill()
+    ranks = forked.start_ranks(_two_processes_together_equal_one, tmp_path / "ranks")
+    for rank, process in enumerate(ranks):
+        process.join(120)
+        assert process.exitcode == 0, (tmp_path / "ranks" / str(rank) / "stderr").read_text()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+import needs
 
 
 def browse(page: Path, profile: Path, fragment: str = "", *arguments: str) -> str:
@@ -25,7 +21,8 @@ def console(page: Path, profile: Path, fragment: str = "") -> list[str]:
 
 def run(page: Path, profile: Path, fragment: str = "", *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        needs.program("chromium", "chromium-browser", "google-chrome"),
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
         *("--hide-scrollbars", f"--user-data-dir={profile}", "--virtual-time-budget=2000", *arguments),
         f"{page.as_uri()}{fragment}",

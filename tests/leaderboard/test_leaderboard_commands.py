@@ -16,8 +16,6 @@ import pytest
 import yaml
 from leaderboard_records import FIELDS, make_record, make_score
 
-from vgbench import cli
-from vgbench.commands import console
 from vgbench.evaluation.evaluate import evaluate
 from vgbench.leaderboard.submission import write_submission
 from vgbench.records.record import Clips, ClipSet, ClipUse
@@ -25,19 +23,6 @@ from vgbench.records.record import Clips, ClipSet, ClipUse
 REAL = "builtin:moving-shapes/test?size=32&clips=12"
 GENERATED = "builtin:moving-shapes/train?size=32&clips=12"
 SETTINGS = ["clips.generated=12", "clips.real=12", "clips.least=4", "resize.size=32"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vgbench", *map(str, arguments)])
-        monkeypatch.setattr(console, "verbosity", console.Verbosity())
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return command
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from leaderboard_browser import browse, console, needs_browser
+from leaderboard_browser import browse, console
 from leaderboard_records import FIELDS, make_record, make_score, motion, save_with_thumbnails, webp
 from PIL import Image
 
@@ -312,7 +312,6 @@ def models(dom: str) -> list[str]:
     return [html.unescape(name) for name, rest in rows if "hidden" not in rest]
 
 
-@needs_browser
 @pytest.mark.parametrize(
     ("fragment", "expected"),
     [
@@ -326,7 +325,6 @@ def test_sorting_and_filtering(page, tmp_path, fragment, expected):
     assert [name for name in found if name not in ATTACKS] == expected
 
 
-@needs_browser
 def test_the_console_stays_empty(page, tmp_path):
     assert console(page, tmp_path / "a", "#sort=kvd&filter=a&theme=dark&motion=off") == []
     loud = tmp_path / "loud.html"
@@ -334,7 +332,6 @@ def test_the_console_stays_empty(page, tmp_path):
     assert console(loud, tmp_path / "b")  # it would have been seen
 
 
-@needs_browser
 def test_a_reader_clicks_and_types(page, tmp_path):
     """The page's own policy lets no script in, so a page around it does what a reader's hands do."""
     frame = tmp_path / "frame.html"
@@ -363,7 +360,6 @@ def test_a_reader_clicks_and_types(page, tmp_path):
     assert steps[-3:] == ["filter", "gamma", "dark"]
 
 
-@needs_browser
 def test_the_browser_runs_no_text_from_records(page, tmp_path):
     dom = browse(page, tmp_path, "", "--dump-dom")
     shown = [name for name in models(dom) if name not in ATTACKS]
@@ -374,7 +370,6 @@ def test_the_browser_runs_no_text_from_records(page, tmp_path):
     assert dom.count("<script") == 1
 
 
-@needs_browser
 def test_the_reader_can_stop_the_clips_and_choose_the_theme(page, tmp_path):
     dom = browse(page, tmp_path, "#theme=dark&motion=off", "--dump-dom")
     assert '<html lang="en" data-theme="dark">' in dom
@@ -382,7 +377,6 @@ def test_the_reader_can_stop_the_clips_and_choose_the_theme(page, tmp_path):
     assert re.search(r'id="motion"[^>]*aria-pressed="true"[^>]*>Play clips<', dom)
 
 
-@needs_browser
 @pytest.mark.parametrize(("name", "fragment"), [("light", "#theme=light"), ("dark", "#theme=dark")])
 def test_screenshots(page, tmp_path, name, fragment):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -393,7 +387,6 @@ def test_screenshots(page, tmp_path, name, fragment):
     assert (min(corner) > 200) if name == "light" else (max(corner) < 60)
 
 
-@needs_browser
 def test_a_phone_needs_no_sideways_scrolling(page, tmp_path):
     # Headless windows are at least 500 pixels wide, so the page is shown in a frame of a phone's width.
     frame = tmp_path / "frame.html"

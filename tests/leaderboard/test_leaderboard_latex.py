@@ -6,9 +6,9 @@ Needs pdflatex with booktabs and lmodern (Debian: texlive-latex-base, texlive-la
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 
+import needs
 import pytest
 from leaderboard_records import make_record, make_score
 
@@ -40,11 +40,10 @@ def run(command, folder):
 
 
 def needs_tex(folder):
-    if shutil.which("pdflatex") is None:
-        pytest.skip("no pdflatex on this machine")
+    needs.program("pdflatex")
     for file in ("booktabs.sty", "longtable.sty", "lmodern.sty"):
         if run(["kpsewhich", file], folder).returncode:
-            pytest.skip(f"pdflatex has no {file} here")
+            needs.absent(f"pdflatex has no {file} here")
 
 
 def test_it_compiles_and_stays_within_the_page(tmp_path):

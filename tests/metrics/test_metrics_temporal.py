@@ -34,7 +34,7 @@ ALL = [
 
 
 def texture(size=128, cells=30, seed=0):
-    """Smooth random picture, uint8 [size, size, 3]."""
+    """Smooth random image, uint8 [size, size, 3]."""
     coarse = np.random.default_rng(seed).random((cells, cells, 3))
     fine = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
     return (255 * np.clip(fine, 0, 1)).astype(np.uint8)
@@ -42,11 +42,11 @@ def texture(size=128, cells=30, seed=0):
 
 def pan(dx=2, dy=0, frames=12, side=48):
     """A window of the texture that moves so that its content moves by (dx, dy) pixels each frame."""
-    picture = texture()
+    image = texture()
     x = 70 if dx > 0 else 10
     y = 70 if dy > 0 else 10
     return np.stack(
-        [picture[y - t * dy : y - t * dy + side, x - t * dx : x - t * dx + side] for t in range(frames)]
+        [image[y - t * dy : y - t * dy + side, x - t * dx : x - t * dx + side] for t in range(frames)]
     )
 
 
@@ -227,10 +227,10 @@ def test_flow_histogram_names_direction_and_speed():
 
 
 def test_flow_histograms_tell_sets_apart_by_motion_alone():
-    picture = texture()
+    image = texture()
     starts = np.random.default_rng(0).integers(0, 50, (8, 2))
-    right = [np.stack([picture[y : y + 32, x + t : x + t + 32] for t in range(6)]) for x, y in starts]
-    down = [np.stack([picture[y + t : y + t + 32, x : x + 32] for t in range(6)]) for x, y in starts]
+    right = [np.stack([image[y : y + 32, x + t : x + t + 32] for t in range(6)]) for x, y in starts]
+    down = [np.stack([image[y + t : y + t + 32, x : x + 32] for t in range(6)]) for x, y in starts]
     rows = {name: np.stack([flow_histogram(c) for c in clips]) for name, clips in (("r", right), ("d", down))}
     assert frechet_distance(rows["r"], rows["d"]) > 20 * frechet_distance(rows["r"][:4], rows["r"][4:])
 

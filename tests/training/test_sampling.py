@@ -204,7 +204,7 @@ def test_clips_shorter_than_the_protocol_are_scored_whole(tmp_path):
     """The protocol calls for 16 frames and at least 16 clips."""
     real = moving_squares(12, frames=9)
     one = config(frames=8)
-    score = generator_score(real)
+    score = generator_score(real, clips=32)
     summary = train(one, tmp_path, steps=1, score=score, source=real)
     assert summary.unscored is None
     assert summary.best_score == score(load(tmp_path, "last")) > 0

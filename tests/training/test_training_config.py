@@ -9,18 +9,17 @@ from vgbench.config import to_yaml
 from vgbench.distributed import World
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.named import import_object
+from vgbench.presets import describe, preset_names, preset_path
 from vgbench.reference_models import build, model_config
-from vgbench.reference_models.constraints import CONSTRAINTS
-from vgbench.reference_models.penalties import DISCRIMINATOR_PENALTIES
-from vgbench.training import describe, preset_names, preset_path, read_config
-from vgbench.training.catalogue import kinds_of_steps
-from vgbench.training.config import CONSTRAINT_NAMES, GRADIENT_PENALTIES, fixed_differences
-from vgbench.training.players import build_players
-from vgbench.training.reading import read_resumed_config, resume_command
+from vgbench.training import read_config
+from vgbench.training.config import fixed_differences
+from vgbench.training.config_files import read_resumed_config, resume_command
+from vgbench.training.model_costs import kinds_of_steps
+from vgbench.training.networks import build_networks
 from vgbench.training.trainer import check
 
 
-def critic(norm="none", **rest):
+def discriminator(norm="none", **rest):
     return {"name": "video3d", "channels": 4, "norm": norm, **rest}
 
 
@@ -33,8 +32,12 @@ def critic(norm="none", **rest):
         ({"generator": {"motion": {"name": "gruu"}}}, "unknown motion module 'gruu'.*gru"),
         ({"discriminators": [{"name": "vid3d"}]}, "unknown discriminator 'vid3d'.*video3d"),
         ({"discriminators": []}, "discriminators: at least one"),
-        ({"regularisers": [{"name": "r3"}]}, "r1"),
-        ({"regularisers": [{"name": "r1"}, {"name": "r1"}], "discriminators": [critic()]}, "given twice"),
+        ({"regularisers": [{"name": "r3"}]}, "unknown regulariser 'r3'.*r1"),
+        ({"augment": ["colour", "color"]}, r"augment\.1.*unknown augmentation 'color'.*colour"),
+        (
+            {"regularisers": [{"name": "r1"}, {"name": "r1"}], "discriminators": [discriminator()]},
+            "given twice",
+        ),
         ({"size": 24}, "power of two"),
         ({"batch": 4, "micro_batch": 3}, "batch = 4.*micro_batch = 3"),
         ({"optimiser": {"schedule": "linear"}, "steps": None, "minutes": 1}, "schedule = linear needs steps"),
@@ -43,25 +46,25 @@ def critic(norm="none", **rest):
         ({"regularisers": [{"name": "categorical-information"}]}, "labels = true or generator.categories"),
         ({"generator": {"first_frame": True}}, "generator.first_frame.*first-frame"),
         # What a loss or penalty needs of the discriminator
-        ({"loss": {"name": "wgan"}, "discriminators": [critic()]}, "loss.name = wgan.*found none"),
+        ({"loss": {"name": "wgan"}, "discriminators": [discriminator()]}, "loss.name = wgan.*found none"),
         (
-            {"loss": {"name": "wgan"}, "discriminators": [critic("spectral"), critic()]},
+            {"loss": {"name": "wgan"}, "discriminators": [discriminator("spectral"), discriminator()]},
             "loss.name = wgan.*found none",
         ),
         (
             {
                 "loss": {"name": "wgan"},
-                "discriminators": [critic()],
+                "discriminators": [discriminator()],
                 "regularisers": [{"name": "gradient-penalty"}, {"name": "weight-clipping"}],
             },
             "exactly one.*found gradient-penalty, weight-clipping",
         ),
         (
-            {"discriminators": [critic(), critic("batch")], "regularisers": [{"name": "r1"}]},
+            {"discriminators": [discriminator(), discriminator("batch")], "regularisers": [{"name": "r1"}]},
             "regularisers.name = r1 with discriminators.norm = batch",
         ),
         (
-            {"discriminators": [critic("batch")], "regularisers": [{"name": "gradient-penalty"}]},
+            {"discriminators": [discriminator("batch")], "regularisers": [{"name": "gradient-penalty"}]},
             "gradient-penalty with discriminators.norm = batch",
         ),
     ],
@@ -74,24 +77,19 @@ def test_bad_configs_name_the_keys(changes, words):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"regularisers": [{"name": "gradient-penalty"}], "discriminators": [critic()]},
-        {"regularisers": [{"name": "weight-clipping"}], "discriminators": [critic("batch")]},
-        {"regularisers": [{"name": "singular-value-clipping"}], "discriminators": [critic("batch")]},
-        {"discriminators": [critic("spectral"), critic("spectral")]},
+        {"regularisers": [{"name": "gradient-penalty"}], "discriminators": [discriminator()]},
+        {"regularisers": [{"name": "weight-clipping"}], "discriminators": [discriminator("batch")]},
+        {"regularisers": [{"name": "singular-value-clipping"}], "discriminators": [discriminator("batch")]},
+        {"discriminators": [discriminator("spectral"), discriminator("spectral")]},
     ],
 )
 def test_wgan_takes_each_of_its_constraints(changes):
     config(loss={"name": "wgan"}, **changes)
 
 
-def test_config_sets_name_the_shipped_functions():
-    assert set(DISCRIMINATOR_PENALTIES) == GRADIENT_PENALTIES
-    assert set(CONSTRAINTS) == CONSTRAINT_NAMES
-
-
 def test_regularisers_have_their_own_default_weight():
     one = config(
-        discriminators=[critic()],
+        discriminators=[discriminator()],
         regularisers=[{"name": "gradient-penalty"}, {"name": "r1", "weight": 0.5}],
     )
     assert [regulariser.weight for regulariser in one.regularisers] == [10.0, 0.5]
@@ -109,7 +107,7 @@ def test_presets_are_valid_and_described(name):
 @pytest.mark.parametrize("name", ["gru-hinge", "conv3d-lsgan", "temporal-deconv-wgan-gp"])
 def test_presets_build(name):
     assert build(name).sample(1).shape == (1, 16, 32, 32, 3)
-    build_players(read_config(name))
+    build_networks(read_config(name))
 
 
 def test_unknown_preset_suggests():
@@ -162,7 +160,7 @@ def test_a_preset_beside_resume_must_be_that_of_the_run(tmp_path):
 
 
 def test_a_folder_without_a_run_is_not_resumed(tmp_path):
-    with pytest.raises(ConfigError, match="holds no run to resume"):
+    with pytest.raises(ConfigError, match="contains no run to resume"):
         read_resumed_config(tmp_path)
 
 
@@ -182,7 +180,7 @@ def test_model_part_of_a_config_is_found():
 def test_options_of_regularisers_are_checked():
     one = config(regularisers=[{"name": "periodicity", "options": {"mood": "avoid"}}])
     with pytest.raises(VgbenchError, match="no option mood"):
-        build_players(one)
+        build_networks(one)
 
 
 def test_importing_the_package_does_not_import_torch():

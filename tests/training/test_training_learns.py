@@ -5,7 +5,7 @@ import pytest
 from tiny import config, generator, moving_squares
 
 from vgbench.reference_models import load
-from vgbench.reference_models.config import MOTION_NAMES
+from vgbench.reference_models.parts import MOTIONS
 from vgbench.training import train
 
 CONTROLS = ("static", "independent")
@@ -45,7 +45,7 @@ def test_distances_of_clips_without_motion():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("motion", [name for name in MOTION_NAMES if name != "none"])
+@pytest.mark.parametrize("motion", [name for name in MOTIONS if name != "none"])
 def test_generator_comes_close_to_four_clips(motion, tmp_path):
     source = moving_squares(n=4, frames=8)
     one = config(

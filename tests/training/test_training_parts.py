@@ -1,10 +1,11 @@
-"""Augmentation, moving average, grids, users' own parts, the catalogue."""
+"""Augmentation, moving average, grids, users' own parts, costs of models, experiment trackers."""
 
 import itertools
 import json
 import sys
 import types
 
+import needs
 import numpy as np
 import pytest
 import torch
@@ -16,12 +17,13 @@ from vgbench.clips.grid import tile, write_gif
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models import load
 from vgbench.training import Diverged, list_models, run, train
-from vgbench.training.augment import AUGMENTATIONS, augment, draw
-from vgbench.training.boards import strips
-from vgbench.training.catalogue import bounded_seconds_per_step, describe_config
+from vgbench.training.augment import augment, draw
+from vgbench.training.config import AUGMENTATIONS
 from vgbench.training.ema import decay, update
-from vgbench.training.players import learning_rate_share
+from vgbench.training.model_costs import bounded_seconds_per_step, costs_of
+from vgbench.training.networks import learning_rate_share
 from vgbench.training.sampling import GRID, write_grid
+from vgbench.training.trackers import strips
 
 
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
@@ -66,6 +68,7 @@ def test_half_life_is_a_half_life_and_ramps_up():
     assert decay(16, 10**9, half_life_clips=1000, ramp_up=0.05) ** (1000 / 16) == pytest.approx(0.5)
     assert decay(16, 2000, half_life_clips=1000, ramp_up=0.05) ** (100 / 16) == pytest.approx(0.5)
     assert decay(16, 16, half_life_clips=1000, ramp_up=0.0) == pytest.approx(0)
+    assert decay(16, 0, half_life_clips=1000, ramp_up=0.05) == pytest.approx(0), "nothing was seen"
 
 
 def test_grid_puts_clips_in_rows(tmp_path):
@@ -172,7 +175,7 @@ def test_a_name_that_is_no_part_says_so(own_module, tmp_path):
             train(config(**changes), tmp_path / "run", source=moving_squares())
 
 
-def test_foreign_samplers(own_module):
+def test_samplers_of_users(own_module):
     clips = load(f"{own_module}:sample").sample(3, seed=4)
     np.testing.assert_array_equal(clips, np.random.default_rng(4).integers(0, 255, (3, 4, 8, 8, 3), np.uint8))
     assert load(f"{own_module}:Sampler").sample(2, frames=5).shape == (2, 5, 8, 8, 3)
@@ -185,13 +188,12 @@ def test_foreign_samplers(own_module):
         with pytest.raises(VgbenchError, match=f"takes no '{key}'") as caught:
             load(f"{own_module}:sample").sample(1, **{key: 9})
         assert flag in caught.value.remedy
-    with pytest.raises(VgbenchError, match=r"gave float32 \[2, 3, 4, 8, 8\]"):
+    with pytest.raises(VgbenchError, match=r"returned float32 \[2, 3, 4, 8, 8\]"):
         load(f"{own_module}:wrong").sample(2)
 
 
-def test_catalogue_counts_and_measures():
-    facts = list_models(["static-hinge", "gru-hinge"])
-    still, gru = facts
+def test_models_of_presets_are_counted():
+    still, gru = list_models(["static-hinge", "gru-hinge"])
     assert gru.generator_parameters > still.generator_parameters
     assert gru.discriminator_macs == still.discriminator_macs > 0
     assert gru.seconds_per_step is None
@@ -200,11 +202,11 @@ def test_catalogue_counts_and_measures():
 
 
 def test_classes_of_the_data_are_counted():
-    facts = list_models(["gru-labels"])[0]
-    assert (facts.classes, facts.assumed) == (24, False), "six shapes that move in four ways"
-    assert "16x32x32, 24 classes; generator" in str(facts)
+    (costs,) = list_models(["gru-labels"])
+    assert (costs.classes, costs.assumed) == (24, False), "six shapes that move in four ways"
+    assert "16x32x32, 24 classes; generator" in str(costs)
     plain, given, assumed = (
-        describe_config(config(data="path/to/clips", **labels), "own")
+        costs_of(config(data="path/to/clips", **labels), "own")
         for labels in ({}, {"labels": True, "classes": list("ab")}, {"labels": True})
     )
     assert [one.classes for one in (plain, given, assumed)] == [0, 2, 101]
@@ -216,13 +218,13 @@ def test_classes_of_the_data_are_counted():
     assert assumed.discriminator_parameters - plain.discriminator_parameters == 101 * 8
 
 
-def test_steps_beyond_the_limit_are_foreseen_from_two_clips():
+def test_steps_beyond_the_limit_are_extrapolated_from_two_clips():
     one = config(batch=8)
     measured, estimated = bounded_seconds_per_step(one, 1, seconds_limit=1e6)
     assert measured > 0
     assert not estimated
-    foreseen, estimated = bounded_seconds_per_step(one, 1, seconds_limit=0)
-    assert foreseen > 0
+    expected, estimated = bounded_seconds_per_step(one, 1, seconds_limit=0)
+    assert expected > 0
     assert estimated
 
 
@@ -268,9 +270,7 @@ def test_weights_and_biases_gets_numbers_and_clips(tmp_path, monkeypatch):
 
 
 def test_tensorboard_can_read_numbers_scores_and_clips(tmp_path):
-    accumulators = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is not installed"
-    )
+    accumulators = needs.package("tensorboard.backend.event_processing.event_accumulator")
     train(config(tensorboard=True), tmp_path, source=moving_squares(), score=lambda _: 0.5)
     events = accumulators.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
@@ -282,12 +282,12 @@ def test_tensorboard_can_read_numbers_scores_and_clips(tmp_path):
     assert (samples.step, samples.height, samples.width) == (2, 16 * SIZE, FRAMES * SIZE)
 
 
-def test_boards_are_closed_when_training_diverges(tmp_path, monkeypatch):
+def test_trackers_are_closed_when_training_diverges(tmp_path, monkeypatch):
     told = []
 
     class Told:
-        def scalars(self, facts, step):
-            told.append((step, facts))
+        def scalars(self, values, step):
+            told.append((step, values))
 
         def clips(self, *_):
             told.append("clips")
@@ -297,11 +297,11 @@ def test_boards_are_closed_when_training_diverges(tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "TensorBoard", lambda _: Told())
     wild = {"generator_lr": 1e4, "discriminator_lr": 1e4}
-    critics = [{"name": "video3d", "channels": 4, "norm": "none"}]
-    one = config(tensorboard=True, optimiser=wild, discriminators=critics, steps=50)
+    discriminators = [{"name": "video3d", "channels": 4, "norm": "none"}]
+    one = config(tensorboard=True, optimiser=wild, discriminators=discriminators, steps=50)
     with pytest.raises(Diverged) as caught:
         train(one, tmp_path, source=moving_squares())
-    assert told[-2:] == [(caught.value.step, caught.value.facts), "closed"]
+    assert told[-2:] == [(caught.value.step, caught.value.measured), "closed"]
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_boards_are_closed_when_training_diverges(tmp_path, monkeypatch):
         ({"tensorboard": True}, "torch.utils.tensorboard", "TensorBoard is not installed", "tensorboard"),
     ],
 )
-def test_boards_that_are_not_installed_say_so(changes, module, words, package, tmp_path, monkeypatch):
+def test_trackers_that_are_not_installed_say_so(changes, module, words, package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(VgbenchError, match=words) as caught:
         train(config(**changes), tmp_path, source=moving_squares())
@@ -334,7 +334,7 @@ def test_grid_of_a_fixed_content_has_one_content_a_row(tmp_path):
         shown = np.asarray(picture.convert("RGB")).astype(int)[::2, ::2]
     other = np.roll(written[0], SIZE, axis=0).astype(int)  # rows of clips one further down
     assert np.abs(shown - written[0]).mean() < 0.5 * np.abs(shown - other).mean()  # a GIF has 256 colours
-    latents = [model._draw_each(range(GRID[1]), 3 + row, FRAMES, "content") for row in range(GRID[0])]
+    latents = [model.draw_each(range(GRID[1]), 3 + row, FRAMES, "content") for row in range(GRID[0])]
     for one, other in itertools.pairwise(latents):
         assert (one.content == one.content[:1]).all()
         assert (one.content != other.content).any()

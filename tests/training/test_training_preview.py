@@ -12,11 +12,11 @@ from vgbench.errors import VgbenchError
 from vgbench.training import TrainConfig
 from vgbench.training.preview import describe_parts, measured_memory, step_memory
 
-CRITICS = [{"name": "video3d", "channels": 4}, {"name": "image", "channels": 4, "frames": 3}]
+TWO_DISCRIMINATORS = [{"name": "video3d", "channels": 4}, {"name": "image", "channels": 4, "frames": 3}]
 
 
 def test_parts_state_their_shapes():
-    one = config(labels=True, classes=["a", "b"], discriminators=CRITICS)
+    one = config(labels=True, classes=["a", "b"], discriminators=TWO_DISCRIMINATORS)
     content, motion, decoder, video, image = describe_parts(one)
     assert content.takes == ((4, 4), (4,))
     assert content.gives == ((4, 4 + 16),)  # the label's embedding has sixteen numbers
@@ -37,7 +37,7 @@ def test_dry_run_finds_the_classes_in_the_data(tmp_path, capsys):
     clips = np.zeros((3, FRAMES, SIZE, SIZE, 3), np.uint8)
     write_clips(clips, tmp_path / "clips", labels=["walk", "run", "walk"])
     write_clips(clips, tmp_path / "plain")
-    values = config(labels=True, discriminators=CRITICS).model_dump(exclude={"classes"})
+    values = config(labels=True, discriminators=TWO_DISCRIMINATORS).model_dump(exclude={"classes"})
     (tmp_path / "own.yaml").write_text(to_yaml(parse(TrainConfig, values, "test")))
     command = ["train", str(tmp_path / "own.yaml"), "--dry-run", "--data"]
     app([*command, str(tmp_path / "clips")], standalone_mode=False)
@@ -65,8 +65,12 @@ def test_first_frame_is_a_part_of_the_content():
 
 @pytest.mark.parametrize("motion", ["gru", "conv3d"])
 def test_memory_of_a_small_step_foretells_that_of_a_large_one(motion):
-    critics = [{"name": "video3d", "channels": 4, "norm": "none"}]
-    rest = {"generator": generator(motion), "discriminators": critics, "regularisers": [{"name": "r1"}]}
+    discriminators = [{"name": "video3d", "channels": 4, "norm": "none"}]
+    rest = {
+        "generator": generator(motion),
+        "discriminators": discriminators,
+        "regularisers": [{"name": "r1"}],
+    }
     foretold = step_memory(config(batch=8, **rest))
     assert foretold == pytest.approx(measured_memory(config(**rest), 8), rel=0.05)
     assert step_memory(config(batch=8, micro_batch=4, **rest)) < 0.7 * foretold
@@ -75,5 +79,5 @@ def test_memory_of_a_small_step_foretells_that_of_a_large_one(motion):
 def test_memory_counts_weights_gradients_moments_and_average():
     one = config(generator=generator(channels=64), batch=2)
     parameters = [part.parameters for part in describe_parts(one)]
-    generator_weights, critic_weights = sum(parameters[:3]), parameters[3]
-    assert measured_memory(one, 2) > 4 * (5 * generator_weights + 4 * critic_weights)
+    generator_weights, discriminator_weights = sum(parameters[:3]), parameters[3]
+    assert measured_memory(one, 2) > 4 * (5 * generator_weights + 4 * discriminator_weights)

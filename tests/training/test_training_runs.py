@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 import types
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +35,14 @@ from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.generator import Generator
 from vgbench.training import Diverged, read_config, run, train, trainer
 from vgbench.training.data import Windows
-from vgbench.training.phases import discriminator_phase, draw
-from vgbench.training.players import build_players
-from vgbench.training.soundness import foreseen
+from vgbench.training.divergence import look_ahead
+from vgbench.training.inputs import draw
+from vgbench.training.networks import build_networks
+from vgbench.training.phases import discriminator_phase
+from vgbench.training.state import read_counters
 from vgbench.training.trainer import training_step
 
-CRITICS = [
+TWO_DISCRIMINATORS = [
     {"name": "video3d", "channels": 4, "norm": "spectral"},
     {"name": "image", "channels": 4, "norm": "batch"},
 ]
@@ -55,7 +59,7 @@ def _one_thread():
 def full(**changes):
     """A config that keeps every kind of state: batch and spectral norm, momentum, memory, schedule."""
     return config(
-        discriminators=CRITICS,
+        discriminators=TWO_DISCRIMINATORS,
         regularisers=[{"name": "periodicity", "interval": 2}],
         optimiser={"betas": [0.5, 0.9]},
         augment=["colour", "translation"],
@@ -147,16 +151,21 @@ def test_running_trainer_owns_its_folder_and_a_killed_one_resumes_to_the_same_we
 
 
 def test_terminated_run_writes_a_checkpoint_first(tmp_path):
-    process = start(tmp_path, 10_000)
-    wait_for_step(tmp_path, 2)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=120) == 0
+    def terminated(progress):
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    summary = train(full(), tmp_path, steps=10_000, source=moving_squares(), progress=terminated)
+    assert (summary.steps, summary.stopped) == (2, "interrupted")
+    assert read_counters(tmp_path / "checkpoints" / "last.safetensors")["step"] == 2
     assert load(tmp_path).sample(1).shape[0] == 1
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_folder_with_a_run_needs_resume(tmp_path):
     train(full(), tmp_path, steps=1, source=moving_squares())
-    with pytest.raises(VgbenchError, match="already holds a run"):
+    with pytest.raises(VgbenchError, match="already contains a run"):
         train(full(), tmp_path, steps=2, source=moving_squares())
     with pytest.raises(VgbenchError, match="another seed"):
         train(full(seed=1), tmp_path, steps=2, resume=True, source=moving_squares())
@@ -209,7 +218,8 @@ def test_diverged_run_goes_on_as_its_message_says(tmp_path):
         with pytest.raises(Diverged) as caught:
             train(without_norm(1e4), tmp_path, steps=6, resume=True, source=moving_squares())
         assert (
-            f"go on from step 2 with lower learning rates: vgbench train -o {tmp_path}" in caught.value.remedy
+            f"continue from step 2 with lower learning rates: vgbench train -o {tmp_path}"
+            in caught.value.remedy
         )
     assert "--set optimiser.generator_lr=5000" in caught.value.remedy
     assert train(without_norm(1e-3), tmp_path, steps=6, resume=True, source=moving_squares()).steps == 6
@@ -233,19 +243,19 @@ def test_looking_at_the_next_step_changes_nothing(tmp_path):
 
 def test_the_scores_that_are_foreseen_are_those_of_the_next_step():
     one, alone = full(batch=4, micro_batch=4), World()
-    players = build_players(one)
+    networks = build_networks(one)
     with trainer.opened_windows(one, moving_squares()) as windows:
-        trainer.training_step(one, players, alone, windows, 0)
-        expected = foreseen(one, players, alone, windows, 1)
-        draws = draw(one, players, 1, 0)
+        trainer.training_step(one, networks, alone, windows, 0)
+        expected = look_ahead(one, networks, alone, windows, 1)
+        draws = draw(one, networks, 1, 0)
         batch = windows.batch(range(8, 12))  # two phases of four clips a step
-        found = discriminator_phase(one, players, alone, 1, batch, draws)
+        found = discriminator_phase(one, networks, alone, 1, batch, draws)
     compared = [name for name in expected if "score" in name]
     assert len(compared) == 4
     assert [expected[name] for name in compared] == [found[name] for name in compared]
     assert expected["generator_largest_weight"] == max(
         float(value.abs().max())
-        for name, value in players.generator.state_dict().items()
+        for name, value in networks.generator.state_dict().items()
         if not name.endswith("num_batches_tracked")
     )
 
@@ -311,7 +321,7 @@ def test_interrupted_command_says_how_to_go_on_with_all_that_was_asked_for(tmp_p
         )
         stopped = CliRunner().invoke(app, ["train", str(preset), "-o", str(run_folder), *options])
     assert stopped.exit_code == 130
-    _, _, command = stopped.stderr.partition("continue with: ")
+    _, _, command = stopped.stderr.partition("to continue: ")
     program, *arguments = shlex.split(command)
     assert program == "vgbench"
     resumed = CliRunner().invoke(app, [*arguments, "--steps", "2", "--no-score"])
@@ -338,6 +348,35 @@ def test_minutes_stop_a_run(tmp_path):
     summary = train(config(steps=None), tmp_path, minutes=0.01, source=moving_squares())
     assert summary.stopped == "minutes"
     assert summary.seconds >= 0.6
+
+
+def test_seconds_of_a_resumed_run_are_those_of_all_its_parts_and_no_scoring(tmp_path, monkeypatch):
+    """Every step takes 7 seconds by a clock that only steps and scores move; a score takes 1,000."""
+    clock, scores = [0.0], itertools.count()
+    monkeypatch.setattr(run, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def slow_step(*arguments):
+        clock[0] += 7
+        return training_step(*arguments)
+
+    def slow_score(_):
+        clock[0] += 1000
+        return float(next(scores))
+
+    def part(**limits):
+        clock[0] += 500  # between two parts nobody trains
+        one = config(steps=None, score_minutes=0.2)  # due at 14 seconds, after two steps
+        return train(one, tmp_path, source=moving_squares(), score=slow_score, progress=told.append, **limits)
+
+    told = []
+    monkeypatch.setattr(trainer, "training_step", slow_step)
+    assert part(steps=3).seconds == 21
+    assert part(minutes=0.5, resume=True).seconds == 35, "stopped by the first step beyond half a minute"
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["seconds"] for line in lines] == [one.seconds for one in told] == [7, 14, 21, 28, 35]
+    assert [line["seconds_per_step"] for line in lines] == [one.seconds_per_step for one in told] == [7] * 5
+    scored = [json.loads(line)["step"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert scored == [2, 3, 5, 5], "after twelve seconds of each part, and at its end"
 
 
 def test_data_is_opened_from_the_config(tmp_path):
@@ -383,6 +422,27 @@ def test_samples_that_continue_frames_have_the_classes_of_these(tmp_path, monkey
     assert asked[-1]["label"] == [int(still) // 10 % 2 for still in stills]
 
 
+@pytest.fixture(scope="module")
+def two_processes():
+    """Call `work(rank, folder)` in two processes that see each other as `torchrun` would let them.
+
+    They are started once for all tests, since importing torch takes them longer than any of the work.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        ranks = [stack.enter_context(ProcessPoolExecutor(1, context)) for _ in range(2)]
+
+        def run_both(work, folder):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            done = [one.submit(_rank, work, rank, port, folder) for rank, one in enumerate(ranks)]
+            for one in done:
+                one.result(300)
+
+        yield run_both
+
+
 def _rank(work, rank, port, folder):
     os.environ |= {
         "RANK": str(rank),
@@ -394,23 +454,6 @@ def _rank(work, rank, port, folder):
     }
     torch.set_num_threads(1)
     work(rank, folder)
-
-
-def two_processes(work, folder):
-    """Call `work(rank, folder)` in two processes that see each other as `torchrun` would let them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_rank, args=(work, rank, port, folder)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(300)
-    codes = [process.exitcode for process in processes]
-    for process in processes:
-        process.kill()
-    assert codes == [0, 0]
 
 
 def shared_config():
@@ -430,7 +473,7 @@ def _train_shared(_rank, folder):
     train(shared_config(), folder, steps=3, source=moving_squares())
 
 
-def test_two_processes_train_like_one(tmp_path):
+def test_two_processes_train_like_one(tmp_path, two_processes):
     train(shared_config(), tmp_path / "one", steps=3, source=moving_squares())
     two_processes(_train_shared, tmp_path / "two")
     alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -447,15 +490,15 @@ def flicker(model):
 
 
 def _train_scored(rank, folder):
-    if rank == 1:  # its hours pass while it waits for the score
-        hours = itertools.count(0, 3600)
-        run.time = types.SimpleNamespace(monotonic=lambda: next(hours))
-    one = config(score_minutes=1e-9, steps=3, minutes=30)
-    summary = train(one, folder, score=flicker, source=moving_squares())
+    one, hours = config(score_minutes=1e-9, steps=3, minutes=30), itertools.count(0, 3600)
+    with pytest.MonkeyPatch.context() as patched:
+        if rank == 1:  # its hours pass while it waits for the score
+            patched.setattr(run, "time", types.SimpleNamespace(monotonic=lambda: next(hours)))
+        summary = train(one, folder, score=flicker, source=moving_squares())
     (folder / f"summary-{rank}").write_text(json.dumps([summary.stopped, summary.best_score]))
 
 
-def test_two_processes_score_as_one_would_and_the_main_one_keeps_the_time(tmp_path):
+def test_two_processes_score_as_one_would_and_the_main_one_keeps_the_time(tmp_path, two_processes):
     two_processes(_train_scored, tmp_path)
     scores = [json.loads(line)["score"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert len(scores) == 4, "after each step and at the end"
@@ -486,7 +529,7 @@ def _train_sparse(_rank, folder):
     train(sparse_config(), folder, steps=4, source=moving_squares(labels=True))
 
 
-def test_what_has_no_gradient_in_a_step_moves_in_two_processes_as_little_as_in_one(tmp_path):
+def test_what_has_no_gradient_in_a_step_moves_in_two_processes_as_little_as_in_one(tmp_path, two_processes):
     train(sparse_config(), tmp_path / "one", steps=4, source=moving_squares(labels=True))
     two_processes(_train_sparse, tmp_path / "two")
     alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -501,17 +544,17 @@ def _train_clipped(rank, folder):
         discriminators=[{"name": "video3d", "channels": 4, "norm": "batch"}],
         regularisers=[{"name": "singular-value-clipping", "interval": 2}],
     )
-    players = build_players(one)
+    networks = build_networks(one)
     with joined_world() as world:
         source = Windows(moving_squares(), one.size, one.frames, one.stride, one.seed)
         for step in range(5):
-            training_step(one, players, world, source, step)
+            training_step(one, networks, world, source, step)
         source.close()
     folder.mkdir(exist_ok=True)
-    torch.save(dict(players.discriminators[0].named_parameters()), folder / f"{rank}.pt")
+    torch.save(dict(networks.discriminators[0].named_parameters()), folder / f"{rank}.pt")
 
 
-def test_processes_stay_alike_where_a_constraint_looks_at_running_statistics(tmp_path):
+def test_processes_stay_alike_where_a_constraint_looks_at_running_statistics(tmp_path, two_processes):
     two_processes(_train_clipped, tmp_path / "two")
     first, second = (torch.load(tmp_path / "two" / f"{rank}.pt") for rank in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -4,30 +4,25 @@ import copy
 import dataclasses
 import math
 
-import numpy as np
 import pytest
 import torch
 from tiny import FRAMES, SIZE, config, generator, moving_squares
 
 from vgbench.distributed import World
 from vgbench.errors import ConfigError
-from vgbench.reference_models.config import DISCRIMINATOR_NAMES, LOSS_NAMES, MOTION_NAMES, LossConfig
-from vgbench.reference_models.discriminators import needed_times
-from vgbench.reference_models.generator import from_uint8
-from vgbench.reference_models.penalties import autocorrelation, frame_features
-from vgbench.training.data import Batch, Windows
+from vgbench.reference_models.config import LossConfig
+from vgbench.reference_models.layers import frame_times
+from vgbench.reference_models.parts import DISCRIMINATORS, LOSSES, MOTIONS
+from vgbench.training.data import Windows
+from vgbench.training.inputs import choose_rendering, draw, micro_batches
+from vgbench.training.networks import build_networks
 from vgbench.training.phases import (
-    Facts,
+    StepLog,
     discriminator_phase,
-    draw,
     frozen_statistics,
     generator_phase,
-    look,
-    micro_batches,
     penalties,
-    remember_autocorrelation,
 )
-from vgbench.training.players import build_players
 from vgbench.training.trainer import training_step
 
 ALONE = World()
@@ -39,14 +34,14 @@ def windows(one, source=None):
 
 
 def step(one, times=1):
-    players = build_players(one)
+    networks = build_networks(one)
     source = windows(one)
     try:
         for number in range(times):
-            facts = training_step(one, players, ALONE, source, number)
+            measured = training_step(one, networks, ALONE, source, number)
     finally:
         source.close()
-    return players, facts
+    return networks, measured
 
 
 def changed(before, after):
@@ -54,18 +49,18 @@ def changed(before, after):
 
 
 def assert_trains(one):
-    players = build_players(one)
+    networks = build_networks(one)
     before = copy.deepcopy(
-        [players.generator.state_dict(), *(d.state_dict() for d in players.discriminators)]
+        [networks.generator.state_dict(), *(d.state_dict() for d in networks.discriminators)]
     )
     source = windows(one)
-    facts = training_step(one, players, ALONE, source, 0)
+    measured = training_step(one, networks, ALONE, source, 0)
     source.close()
-    assert all(math.isfinite(value) for value in facts.values()), facts
-    for old, network in zip(before, [players.generator, *players.discriminators], strict=True):
+    assert all(math.isfinite(value) for value in measured.values()), measured
+    for old, network in zip(before, [networks.generator, *networks.discriminators], strict=True):
         assert changed(old, network.state_dict())
         assert all(torch.isfinite(value).all() for value in network.state_dict().values())
-    return facts
+    return measured
 
 
 def wasserstein(loss, discriminator):
@@ -76,19 +71,19 @@ def wasserstein(loss, discriminator):
     }
 
 
-@pytest.mark.parametrize("motion", MOTION_NAMES)
-@pytest.mark.parametrize("discriminator", DISCRIMINATOR_NAMES)
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_every_motion_trains_against_every_discriminator_under_every_loss(motion, discriminator):
     """The whole product: networks are built once, then every loss makes its step with them."""
     first = config(batch=2, generator=generator(motion), **wasserstein("hinge", discriminator))
-    players, source = build_players(first), windows(first)
-    networks = [players.generator, *players.discriminators]
-    for loss in LOSS_NAMES:
+    networks, source = build_networks(first), windows(first)
+    trained = [networks.generator, *networks.discriminators]
+    for loss in LOSSES:
         one = first.model_copy(update={"loss": LossConfig(name=loss)})
-        before = copy.deepcopy([network.state_dict() for network in networks])
-        facts = training_step(one, players, ALONE, source, 0)
-        assert all(math.isfinite(value) for value in facts.values()), (loss, facts)
-        for old, network in zip(before, networks, strict=True):
+        before = copy.deepcopy([network.state_dict() for network in trained])
+        measured = training_step(one, networks, ALONE, source, 0)
+        assert all(math.isfinite(value) for value in measured.values()), (loss, measured)
+        for old, network in zip(before, trained, strict=True):
             assert changed(old, network.state_dict()), loss
             assert all(torch.isfinite(value).all() for value in network.state_dict().values()), loss
     source.close()
@@ -101,11 +96,15 @@ def test_every_norm_trains(norm):
 
 @pytest.mark.parametrize("source", ["embedding", "frame-difference", "optical-flow"])
 def test_every_kind_of_motion_estimate_trains_under_a_gradient_penalty(source):
-    critic = {"name": "embedding-motion", "channels": 4, "norm": "none", "motion_from": source}
-    facts = assert_trains(
-        config(loss={"name": "wgan"}, regularisers=[{"name": "gradient-penalty"}], discriminators=[critic])
+    discriminator = {"name": "embedding-motion", "channels": 4, "norm": "none", "motion_from": source}
+    measured = assert_trains(
+        config(
+            loss={"name": "wgan"},
+            regularisers=[{"name": "gradient-penalty"}],
+            discriminators=[discriminator],
+        )
     )
-    assert facts["gradient-penalty"] > 0
+    assert measured["gradient-penalty"] > 0
 
 
 @pytest.mark.parametrize(
@@ -127,11 +126,11 @@ def test_every_kind_of_motion_estimate_trains_under_a_gradient_penalty(source):
     ],
 )
 def test_every_regulariser_trains(name, changes):
-    critics = [
+    discriminators = [
         {"name": "video3d", "channels": 4, "norm": "none"},
         {"name": "image", "channels": 4, "norm": "none"},
     ]
-    assert_trains(config(regularisers=[{"name": name}], discriminators=critics, **changes))
+    assert_trains(config(regularisers=[{"name": name}], discriminators=discriminators, **changes))
 
 
 @pytest.mark.parametrize("motion", ["gru", "lstm", "transformer", "fourier", "implicit", "flow-warp"])
@@ -146,18 +145,18 @@ def test_longer_noise_changes_no_frame_of_training():
     long = config(
         generator=generator("gru"), regularisers=[{"name": "code-periodicity", "options": {"length": 64}}]
     )
-    players = build_players(short)
+    networks = build_networks(short)
     times = torch.arange(float(FRAMES)).expand(short.batch, -1)
-    latents = draw(long, players, 0, 0).latents
+    latents = draw(long, networks, 0, 0).latents
     assert latents.motion.shape[1] == 65
     cut = dataclasses.replace(latents, motion=latents.motion[:, : FRAMES + 1])
-    players.generator.eval()
-    torch.testing.assert_close(players.generator(latents, times), players.generator(cut, times))
+    networks.generator.eval()
+    torch.testing.assert_close(networks.generator(latents, times), networks.generator(cut, times))
 
 
 def test_labels_train_every_discriminator():
-    critics = [{"name": name, "channels": 4} for name in DISCRIMINATOR_NAMES]
-    assert_trains(config(labels=True, classes=["a", "b"], discriminators=critics))
+    discriminators = [{"name": name, "channels": 4} for name in DISCRIMINATORS]
+    assert_trains(config(labels=True, classes=["a", "b"], discriminators=discriminators))
 
 
 @pytest.mark.parametrize("changes", [{"precision": "bf16"}, {"augment": ["colour", "translation", "cutout"]}])
@@ -165,53 +164,70 @@ def test_options_of_a_step_train(changes):
     assert_trains(config(**changes))
 
 
-@pytest.mark.parametrize("motion", MOTION_NAMES)
+@pytest.mark.parametrize("motion", MOTIONS)
 def test_every_motion_trains_in_bfloat16(motion):
     assert_trains(config(precision="bf16", generator=generator(motion), **wasserstein("hinge", "image")))
 
 
-@pytest.mark.parametrize("discriminator", DISCRIMINATOR_NAMES)
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_every_discriminator_trains_in_bfloat16(discriminator):
     assert_trains(config(precision="bf16", **wasserstein("hinge", discriminator)))
 
 
 def test_generator_phase_leaves_no_gradient_in_discriminators():
     one = config(discriminators=[{"name": "video3d", "channels": 4, "norm": "batch"}])
-    players, source = build_players(one), windows(one)
+    networks, source = build_networks(one), windows(one)
     batch = source.batch(range(4))
-    generator_phase(one, players, ALONE, 0, batch, draw(one, players, 0, 0))
+    generator_phase(one, networks, ALONE, 0, batch, draw(one, networks, 0, 0))
     source.close()
-    assert all(p.grad is None for d in players.discriminators for p in d.parameters())
-    assert all(p.requires_grad for d in players.discriminators for p in d.parameters())
+    assert all(p.grad is None for d in networks.discriminators for p in d.parameters())
+    assert all(p.requires_grad for d in networks.discriminators for p in d.parameters())
 
 
 def test_frozen_parts_of_a_discriminator_stay_frozen():
     """A pretrained extractor inside a discriminator of one's own, say."""
-    critic = {"name": "video3d", "channels": 4, "norm": "none"}
-    one = config(discriminators=[critic], loss={"name": "non-saturating"})
-    players, source = build_players(one), windows(one)
-    (critic,) = players.discriminators
-    critic.layers.layers[0].requires_grad_(False)
-    before = copy.deepcopy(critic.state_dict())
+    plain = {"name": "video3d", "channels": 4, "norm": "none"}
+    one = config(discriminators=[plain], loss={"name": "non-saturating"})
+    networks, source = build_networks(one), windows(one)
+    (discriminator,) = networks.discriminators
+    discriminator.layers.layers[0].requires_grad_(False)
+    before = copy.deepcopy(discriminator.state_dict())
     for number in range(2):
-        training_step(one, players, ALONE, source, number)
+        training_step(one, networks, ALONE, source, number)
     source.close()
-    unchanged = set(before) - set(changed(before, critic.state_dict()))
+    unchanged = set(before) - set(changed(before, discriminator.state_dict()))
     assert unchanged == {name for name in before if name.startswith("layers.layers.0.")} != set()
+
+
+def test_the_moving_average_follows_by_the_clips_that_were_seen():
+    """The half-life is as long as what was seen, at most 8 clips: 4 at the first step, then 8 for good."""
+    one = config(ema={"half_life_clips": 8, "ramp_up": 1.0}, generator=generator(decoder={"norm": "none"}))
+    networks, source = build_networks(one), windows(one)
+    with torch.no_grad():
+        for weight in networks.average.parameters():
+            weight.add_(1)
+    for number, keep in enumerate([0.5, math.sqrt(0.5), math.sqrt(0.5)]):
+        before = [weight.clone() for weight in networks.average.parameters()]
+        training_step(one, networks, ALONE, source, number)
+        for old, new, target in zip(
+            before, networks.average.parameters(), networks.generator.parameters(), strict=True
+        ):
+            torch.testing.assert_close(new, keep * old + (1 - keep) * target.detach())
+    source.close()
 
 
 def test_discriminator_phase_leaves_the_generator_alone():
     one = config()
-    players, source = build_players(one), windows(one)
+    networks, source = build_networks(one), windows(one)
     before = {
         name: tensor.clone()
-        for name, tensor in players.generator.state_dict().items()
+        for name, tensor in networks.generator.state_dict().items()
         if "num_batches" not in name
     }
-    discriminator_phase(one, players, ALONE, 0, source.batch(range(4)), draw(one, players, 0, 0))
+    discriminator_phase(one, networks, ALONE, 0, source.batch(range(4)), draw(one, networks, 0, 0))
     source.close()
-    assert not changed(before, players.generator.state_dict())
-    assert all(p.grad is None for p in players.generator.parameters())
+    assert not changed(before, networks.generator.state_dict())
+    assert all(p.grad is None for p in networks.generator.parameters())
 
 
 def test_frozen_statistics_come_back():
@@ -230,8 +246,8 @@ def test_weights_are_inside_the_bound_after_a_step():
         regularisers=[{"name": "weight-clipping", "weight": 0.02}],
         optimiser={"kind": "rmsprop", "discriminator_lr": 0.05},
     )
-    players, _ = step(one, times=2)
-    assert max(p.abs().max().item() for p in players.discriminators[0].parameters()) <= 0.02
+    networks, _ = step(one, times=2)
+    assert max(p.abs().max().item() for p in networks.discriminators[0].parameters()) <= 0.02
 
 
 def test_lazy_regularisation_multiplies_by_its_interval():
@@ -240,13 +256,14 @@ def test_lazy_regularisation_multiplies_by_its_interval():
             discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
             regularisers=[{"name": "r1", "weight": 2.0, "interval": interval}],
         )
-        players, source = build_players(one), windows(one)
-        batch, draws = source.batch(range(4)), draw(one, players, 0, 0)
+        networks, source = build_networks(one), windows(one)
+        batch, draws = source.batch(range(4)), draw(one, networks, 0, 0)
         source.close()
-        real, labels, own = next(micro_batches(one, ALONE, torch.device("cpu"), batch, draws))
-        view = look(one, players, own, whole=False, device=torch.device("cpu")).cut(real, labels)[0]
-        critic = players.discriminators[0]
-        return float(penalties(one, number, critic, view, view, own.mixing, Facts()).detach())
+        (part,) = micro_batches(one, ALONE, torch.device("cpu"), batch, draws)
+        rendering = choose_rendering(one, networks, draws, whole_clips=False, device=torch.device("cpu"))
+        (view,) = rendering.views(part.real, part.labels)
+        (discriminator,) = networks.discriminators
+        return float(penalties(one, number, discriminator, view, view, draws.mixing, StepLog()).detach())
 
     assert value(4, 0) == pytest.approx(4 * value(1, 0), rel=1e-6)
     assert value(4, 1) == 0
@@ -262,19 +279,19 @@ def test_generators_gradient_is_that_of_its_weighted_losses():
         ],
         regularisers=[{"name": "temporal-smoothness", "weight": 2.0, "interval": 4, "options": {"order": 1}}],
     )
-    players, source = build_players(one), windows(one)
-    batch, draws = source.batch(range(4)), draw(one, players, 0, 1)
+    networks, source = build_networks(one), windows(one)
+    batch, draws = source.batch(range(4)), draw(one, networks, 0, 1)
     source.close()
-    generator_phase(one, players, ALONE, 0, batch, draws)
-    found = [parameter.grad for parameter in players.generator_parameters()]
+    generator_phase(one, networks, ALONE, 0, batch, draws)
+    found = [parameter.grad for parameter in networks.generator_parameters()]
 
-    players, every = build_players(one), needed_times(FRAMES, 4)
-    whole, image = players.discriminators
-    fake = players.generator(draws.latents, every)
+    networks, every = build_networks(one), frame_times(FRAMES, 4)
+    whole, image = networks.discriminators
+    fake = networks.generator(draws.latents, every)
     looked_at = fake[torch.arange(4), :, draws.times[1][:, 0]][:, :, None]
     scores = 3 * whole(fake, every).mean() + 0.5 * image(looked_at, draws.times[1].float()).mean()
     loss = -scores + 2 * 4 * (fake[:, :, 1:] - fake[:, :, :-1]).square().mean()
-    expected = torch.autograd.grad(loss, players.generator_parameters())
+    expected = torch.autograd.grad(loss, networks.generator_parameters())
     for ours, by_hand in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, by_hand, atol=1e-6, rtol=1e-3)
 
@@ -306,18 +323,18 @@ def test_only_frames_that_are_looked_at_are_rendered():
         generator=generator("fourier"),
         discriminators=[{"name": "time-conditioned", "channels": 4, "frames": 3}],
     )
-    players, source = build_players(one), windows(one)
+    networks, source = build_networks(one), windows(one)
     seen = []
-    players.generator.decoder.register_forward_hook(lambda _, inputs, output: seen.append(output.shape))
-    training_step(one, players, ALONE, source, 0)
+    networks.generator.decoder.register_forward_hook(lambda _, inputs, output: seen.append(output.shape))
+    training_step(one, networks, ALONE, source, 0)
     source.close()
     assert {tuple(shape) for shape in seen} == {(4, 3, 3, SIZE, SIZE)}
 
 
 def test_each_step_draws_anew_and_the_same_again():
     one = config(discriminators=[{"name": "image", "channels": 4}])
-    players = build_players(one)
-    first, again, other = draw(one, players, 3, 0), draw(one, players, 3, 0), draw(one, players, 4, 0)
+    networks = build_networks(one)
+    first, again, other = draw(one, networks, 3, 0), draw(one, networks, 3, 0), draw(one, networks, 4, 0)
     assert torch.equal(first.latents.content, again.latents.content)
     assert torch.equal(first.times[0], again.times[0])
     assert not torch.equal(first.latents.content, other.latents.content)
@@ -327,9 +344,12 @@ def test_each_step_draws_anew_and_the_same_again():
 
 def test_layout_of_weights_changes_rounding_only():
     def gradients(channels_last):
-        critics = [{"name": "video3d", "channels": 4, "norm": "none"}, {"name": "image", "channels": 4}]
-        players, _ = step(config(discriminators=critics, channels_last=channels_last))
-        return players.critic_parameters(), [one.grad for one in players.critic_parameters()]
+        discriminators = [
+            {"name": "video3d", "channels": 4, "norm": "none"},
+            {"name": "image", "channels": 4},
+        ]
+        networks, _ = step(config(discriminators=discriminators, channels_last=channels_last))
+        return networks.discriminator_parameters(), [one.grad for one in networks.discriminator_parameters()]
 
     weights, laid_out = gradients(True)
     assert any(one.dim() == 5 and not one.is_contiguous() for one in weights)
@@ -341,8 +361,8 @@ def test_layout_of_weights_changes_rounding_only():
 @pytest.mark.filterwarnings("default")  # the compiler warns of its own doings
 def test_compiled_networks_have_the_same_gradients():
     def gradients(compiled):
-        players, _ = step(config(compile=compiled))
-        return [one.grad for one in players.critic_parameters()]
+        networks, _ = step(config(compile=compiled))
+        return [one.grad for one in networks.discriminator_parameters()]
 
     for ours, plain in zip(gradients(True), gradients(False), strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-6)
@@ -351,7 +371,7 @@ def test_compiled_networks_have_the_same_gradients():
 def test_compiling_without_a_compiler_says_so(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigError, match="compile: true needs a C\\+\\+ compiler, and no-such-compiler"):
-        build_players(config(compile=True))
+        build_networks(config(compile=True))
 
 
 def test_gradients_are_limited_network_by_network():
@@ -359,15 +379,15 @@ def test_gradients_are_limited_network_by_network():
         discriminators=[{"name": "video3d", "channels": 4}, {"name": "image", "channels": 4}],
         optimiser={"gradient_clip": 1e-3},
     )
-    players, source = build_players(limited), windows(limited)
-    facts = training_step(limited, players, ALONE, source, 0)
+    networks, source = build_networks(limited), windows(limited)
+    measured = training_step(limited, networks, ALONE, source, 0)
     source.close()
     norms = [
         torch.stack([p.grad.norm() for p in one.parameters() if p.grad is not None]).norm().item()
-        for one in (*players.discriminators, players.generator)
+        for one in (*networks.discriminators, networks.generator)
     ]
     assert norms == pytest.approx([1e-3] * 3, rel=1e-3)
-    assert facts["discriminator_gradient"] > 1e-2, "as it was before"
+    assert measured["discriminator_gradient"] > 1e-2, "as it was before"
 
 
 @pytest.mark.parametrize("name", ["weight-clipping", "singular-value-clipping"])
@@ -377,15 +397,15 @@ def test_constraints_leave_frozen_parts_alone(name):
         discriminators=[{"name": "video3d", "channels": 4, "norm": "none"}],
         regularisers=[{"name": name, "weight": 0.01}],
     )
-    players, source = build_players(one), windows(one)
-    (critic,) = players.discriminators
-    (frozen, *_) = critic.layers.layers[0].requires_grad_(False)
+    networks, source = build_networks(one), windows(one)
+    (discriminator,) = networks.discriminators
+    (frozen, *_) = discriminator.layers.layers[0].requires_grad_(False)
     before = frozen.weight.clone()
-    training_step(one, players, ALONE, source, 0)
+    training_step(one, networks, ALONE, source, 0)
     source.close()
     assert torch.equal(frozen.weight, before)
     assert before.abs().max() > 0.01
-    free = [weight for weight in critic.parameters() if weight.requires_grad and weight.dim() > 1]
+    free = [weight for weight in discriminator.parameters() if weight.requires_grad and weight.dim() > 1]
     largest = [weight.abs().max() if name == "weight-clipping" else singular(weight) for weight in free]
     assert max(largest) <= 0.01 + 1e-6
 
@@ -404,30 +424,14 @@ def test_only_terms_that_look_at_whole_clips_have_them_rendered(monkeypatch, reg
         discriminators=[{"name": "time-conditioned", "channels": 4, "frames": 2, "norm": "none"}],
         regularisers=[{"name": regulariser}],
     )
-    players, source = build_players(one), windows(one)
-    forward, seen = players.generator.forward, []
+    networks, source = build_networks(one), windows(one)
+    forward, seen = networks.generator.forward, []
     monkeypatch.setattr(
-        players.generator,
+        networks.generator,
         "forward",
         lambda latents, times: seen.append(times.shape[1]) or forward(latents, times),
     )
-    facts = training_step(one, players, ALONE, source, 0)
+    measured = training_step(one, networks, ALONE, source, 0)
     source.close()
     assert seen == [2, rendered], "for the discriminator, then for the generator"
-    assert math.isfinite(facts[regulariser])
-
-
-def test_the_running_autocorrelation_keeps_98_percent_of_what_it_was():
-    one = config(regularisers=[{"name": "periodicity"}])
-    players, rng = build_players(one), np.random.default_rng(0)
-    labels = np.zeros(4, dtype=np.int64)
-    batches = [
-        Batch(rng.integers(0, 256, (4, FRAMES, SIZE, SIZE, 3), dtype=np.uint8), labels) for _ in range(3)
-    ]
-    first, second, third = (
-        autocorrelation(frame_features(from_uint8(batch.clips))).mean(0) for batch in batches
-    )
-    for batch in batches:
-        remember_autocorrelation(players, batch, ALONE)
-    expected = 0.98 * (0.98 * first + 0.02 * second) + 0.02 * third
-    torch.testing.assert_close(players.memory["real_autocorrelation"], expected)
+    assert math.isfinite(measured[regulariser])

@@ -122,7 +122,7 @@ def score(
             protocol_of(evaluation),
             name=task.cell.model,
             results=task.records,
-            device=str(device_of(task.suite.device)),
+            device=task.suite.device,
             details={**details, "bench": bench},
             progress=progress,
         )
@@ -133,7 +133,7 @@ def time_step(config: TrainConfig, progress: Progress) -> float:
 
     On a CPU this is processor time, which other work on the machine hardly changes.
     """
-    from vgbench.training.catalogue import seconds_per_step
+    from vgbench.training.model_costs import seconds_per_step
 
     progress("timing", 0, 1)
     clock = time.process_time if device_of(config.device).type == "cpu" else time.perf_counter

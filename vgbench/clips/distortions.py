@@ -1,9 +1,10 @@
-"""Damage of known kind and strength: what `vgbench audit` and control rows score.
+"""Distortions of known kind and strength, which `vgbench audit` and control rows score.
 
-A distortion of frames takes uint8 [T, H, W, 3], a strength in [0, 1] and a generator, and gives frames of the
-same shape; strength 0 changes nothing. Lengths scale with the frame's height, so that the same strength looks
-alike at any resolution. The set of distortions follows the studies of Unterthiner et al. 2018 (noise, blur,
-swaps, interlacing) and Ge et al. 2024 (spatial against temporal damage), extended by set-level ones.
+A distortion of frames takes uint8 [T, H, W, 3], a strength in [0, 1] and a random generator, and returns
+frames of the same shape; strength 0 changes nothing. Lengths scale with the frame's height, so that the same
+strength looks alike at every resolution. The set of distortions follows the studies of Unterthiner et al.
+2018 (noise, blur, swaps, interlacing) and Ge et al. 2024 (spatial against temporal damage), extended by
+distortions of whole sets.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vgbench.clips.clip import Clip, ClipSource, Frames
+from vgbench.clips.clip import Clip, ClipSource, DerivedClip, Frames
 from vgbench.errors import ConfigError
 from vgbench.named import unknown_name
 
@@ -46,7 +47,7 @@ def salt_and_pepper(frames: Frames, strength: float, rng: np.random.Generator) -
 
 
 def local_swap(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
-    """Square patches change places, the same way in every frame; all of an 8 × 8 grid at full strength."""
+    """Square patches swap places, equally in every frame; all patches of an 8 × 8 grid at full strength."""
     side = max(frames.shape[1] // 8, 1)
     rows, columns = frames.shape[1] // side, frames.shape[2] // side
     cells = np.arange(rows * columns)
@@ -62,13 +63,13 @@ def local_swap(frames: Frames, strength: float, rng: np.random.Generator) -> Fra
 
 
 def freeze(frames: Frames, strength: float, _: np.random.Generator) -> Frames:
-    """The picture stops after the first (1 − strength) of the clip; at full strength it never moves."""
+    """The video freezes after the first (1 − strength) of its frames; at full strength it never moves."""
     moving = max(round((1 - strength) * len(frames)), 1)
     return frames[np.minimum(np.arange(len(frames)), moving - 1)]
 
 
 def drop(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
-    """Dropped frames: each repeats the one shown before it, with this probability."""
+    """Each frame is lost with a probability equal to the strength, and the frame before it is repeated."""
     lost = rng.random(len(frames)) < strength
     lost[0] = False
     shown = np.maximum.accumulate(np.where(lost, 0, np.arange(len(frames))))
@@ -76,7 +77,7 @@ def drop(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
 
 
 def shuffle(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
-    """A share of the frames, equal to the strength, change places."""
+    """A share of the frames, equal to the strength, swap places."""
     order = np.arange(len(frames))
     moved = np.sort(rng.permutation(len(frames))[: round(strength * len(frames))])
     order[moved] = rng.permutation(moved)
@@ -105,29 +106,15 @@ DISTORTIONS = (*SPATIAL, *TEMPORAL, *SET_LEVEL)
 
 
 @dataclass(frozen=True)
-class DistortedClip(Clip):
-    """A clip whose frames are damaged as they are read; the damage is seeded by the clip's id."""
+class DistortedClip(DerivedClip):
+    """A clip whose frames are distorted when they are read; the clip's id seeds the distortion."""
 
-    inner: Clip
     name: str
     strength: float
 
     def fingerprint(self) -> str:
         text = f"{self.inner.fingerprint()}|{self.name}={self.strength:g}|{self.id}"
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-    def stamp(self) -> str:
-        return self.inner.stamp()
-
-    def length_key(self, fingerprint: str) -> str:
-        return self.inner.length_key(fingerprint)
-
-    @property
-    def origin(self) -> str:
-        return self.inner.origin
-
-    def count_frames(self) -> int:
-        return self.inner.count_frames()
 
     def read(self, indices: Sequence[int]) -> Frames:
         digest = hashlib.sha256(f"{self.name}|{self.id}".encode("utf-8", "surrogateescape")).digest()
@@ -136,24 +123,13 @@ class DistortedClip(Clip):
 
 
 @dataclass(frozen=True)
-class FasterClip(Clip):
-    """A clip played faster: frame t is frame t · speed of the original."""
+class FasterClip(DerivedClip):
+    """A clip played faster: its frame t is the original's frame t · speed, rounded."""
 
-    inner: Clip
     speed: float
 
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.inner.fingerprint()}|speed={self.speed:g}".encode()).hexdigest()
-
-    def stamp(self) -> str:
-        return self.inner.stamp()
-
-    def length_key(self, fingerprint: str) -> str:
-        return self.inner.length_key(fingerprint)
-
-    @property
-    def origin(self) -> str:
-        return self.inner.origin
 
     def count_frames(self) -> int:
         return int((self.inner.count_frames() - 1) / self.speed) + 1
@@ -163,35 +139,22 @@ class FasterClip(Clip):
 
 
 @dataclass(frozen=True)
-class RepeatedClip(Clip):
-    """The same clip under another id."""
+class RepeatedClip(DerivedClip):
+    """The same clip under another id, which counts as a recording of its own."""
 
-    inner: Clip
-
-    def fingerprint(self) -> str:
-        return self.inner.fingerprint()
-
-    def stamp(self) -> str:
-        return self.inner.stamp()
-
-    def length_key(self, fingerprint: str) -> str:
-        return self.inner.length_key(fingerprint)
-
-    def count_frames(self) -> int:
-        return self.inner.count_frames()
-
-    def read(self, indices: Sequence[int]) -> Frames:
-        return self.inner.read(indices)
+    @property
+    def origin(self) -> str:
+        return self.id
 
 
 def distort(source: ClipSource, name: str, strength: float) -> ClipSource:
-    """Damage every clip of a source, or the set as a whole.
+    """Distort every clip of a source, or the set as a whole.
 
     Args:
-        source: undamaged clips.
-        name: one of `DISTORTIONS`. "speed-up" plays up to twice as fast; "mode-drop" removes this share of
-            the classes (of the clips, where there are no classes), the largest share leaving one; "duplicate"
-            replaces this share of the clips by copies of the rest, the largest share leaving one.
+        source: the undistorted clips.
+        name: one of `DISTORTIONS`. "speed-up" plays up to twice as fast; "mode-drop" removes a share of
+            the classes, or of the clips where there are no classes; "duplicate" replaces a share of the clips
+            by copies of the others. That share is the strength, and at least one class or clip remains.
         strength: in [0, 1].
 
     Raises:
@@ -244,5 +207,5 @@ def parse_distortion(spec: str) -> tuple[str, float, str]:
         if inner:
             return name, float(strength), inner
     except ValueError:
-        pass  # the strength is not a number: the same remedy
+        pass  # the strength is not a number, which has the same remedy
     raise ConfigError(f"'{spec}' is not distort:NAME=STRENGTH:SOURCE", "for example distort:freeze=1:clips/")

@@ -1,7 +1,7 @@
-"""Where bytes come from: a local file, a URL, or a member of an archive, all opened the same way.
+"""Stored files: a local file, a URL, or a member of an archive, all opened in the same way.
 
-A stored file is a small frozen value that pickles, so that decoding workers can open it by themselves.
-Opened, it is always a seekable binary stream. Nothing is ever unpacked to disk.
+A stored file is a small, frozen object that can be pickled, so that decoding workers can open it themselves.
+When opened, it is always a seekable binary stream. Nothing is ever unpacked to disk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WHOLE_DOWNLOAD_BYTES = 2**26
 """Remote files up to this size are fetched with one request; larger ones are read in blocks."""
 
 CHECKPOINT_BYTES = 2**24
-"""A compressed archive member remembers its decompressor's state this often, for random access."""
+"""Distance in bytes between saved states of the decompressor, which allow random access to a member."""
 
 
 class StoredFile(ABC):
@@ -39,14 +39,14 @@ class StoredFile(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the user would look for: path, URL, or archive/member."""
+        """What the user would look for: a path, a URL, or archive/member."""
 
     @abstractmethod
     def open(self) -> BinaryIO:
         """Open for reading, seekable.
 
         Raises:
-            OSError: gone, or not readable.
+            OSError: the file is gone or not readable.
         """
 
     def sha256(self) -> str:
@@ -59,14 +59,14 @@ class StoredFile(ABC):
         """Text that changes whenever the bytes may have changed, without reading them.
 
         Raises:
-            OSError: gone, or not readable.
+            OSError: the file is gone or not readable.
         """
 
     def read_range(self, start: int, length: int) -> bytes:
         """Read exactly `length` bytes from `start`.
 
         Raises:
-            EOFError: the file ends before.
+            EOFError: the file ends earlier.
         """
         with self.open() as stream:
             stream.seek(start)
@@ -81,7 +81,7 @@ def _checked(data: bytes, length: int) -> bytes:
 
 @dataclass(frozen=True)
 class LocalFile(StoredFile):
-    """A file below a local folder, which is kept apart so that a million files share one string."""
+    """A file below a local folder, whose path is kept apart so that a million files share one string."""
 
     folder: str
     relative: str
@@ -101,14 +101,14 @@ class LocalFile(StoredFile):
 
 @dataclass(frozen=True)
 class RemoteFile(StoredFile):
-    """A file that fsspec reaches.
+    """A file that is read through fsspec.
 
     Attributes:
         root: URL of the folder that was listed.
         relative: path below it; "" when the URL is the file itself.
-        size: in bytes, as the server says.
-        version: ETag or time of change where the server gives one, so that a cached copy is not taken for a
-            newer file.
+        size: in bytes, as the server reports it.
+        version: ETag or time of change where the server gives one, so that an outdated cached copy is not
+            used.
     """
 
     root: str
@@ -140,7 +140,7 @@ class RemoteFile(StoredFile):
 
 @functools.lru_cache(maxsize=2)
 def _download(file: RemoteFile, start: int, end: int) -> bytes:
-    # A clip is fingerprinted, counted and read in a row; the small cache makes that one request, not three.
+    # A clip is fingerprinted, counted and read in succession; the small cache turns three requests into one.
     file_system, path = file_system_of(file.name)
     with _backend_errors():
         return cast(bytes, file_system.cat_file(path, start=start, end=end))
@@ -148,7 +148,7 @@ def _download(file: RemoteFile, start: int, end: int) -> bytes:
 
 @contextmanager
 def _backend_errors() -> Iterator[None]:
-    """Each protocol's package raises errors of its own making; here they all become OSError."""
+    """Turn the errors of each protocol's package, which have no common base, into OSError."""
     try:
         yield
     except OSError:
@@ -161,7 +161,7 @@ def file_system_of(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for `url`, and the path within it.
 
     Raises:
-        VgbenchError: unknown protocol, or the package that speaks it is not installed.
+        VgbenchError: the protocol is unknown, or the package for it is not installed.
     """
     import fsspec
 
@@ -170,11 +170,11 @@ def file_system_of(url: str) -> tuple[Any, str]:
     except ValueError as error:
         raise VgbenchError(
             f"{url}: {error}",
-            "known are local paths and fsspec protocols such as s3://, gs://, hf://, https://",
+            "use a local path or a protocol of fsspec, such as s3://, gs://, hf:// or https://",
         ) from error
     except ImportError as error:
-        raise VgbenchError(f"{url}: {error}", "install the package that speaks this protocol") from error
-    except Exception as error:  # file systems that need more than an address raise whatever they stumble over
+        raise VgbenchError(f"{url}: {error}", "install the package for this protocol") from error
+    except Exception as error:  # file systems that need more than an address raise all kinds of errors
         raise VgbenchError(
             f"{url}: cannot be opened ({type(error).__name__}: {error})", "check the URL and its protocol"
         ) from error
@@ -182,11 +182,11 @@ def file_system_of(url: str) -> tuple[Any, str]:
 
 @dataclass(frozen=True)
 class StoredMember(StoredFile):
-    """An archive member that lies uncompressed in its archive: tar, or zip with method "stored".
+    """An uncompressed member of an archive: of a tar, or of a zip with method "stored".
 
     Attributes:
         archive: the file that holds it.
-        member: name inside the archive; only ever a label, never a path to write to.
+        member: name inside the archive; used as a label and never as a path to write to.
         offset: where its bytes begin; in a zip, where its local header begins (the data follow it).
         size: in bytes.
         in_zip: whether a zip local header lies at `offset`.
@@ -217,7 +217,7 @@ class StoredMember(StoredFile):
 
 @dataclass(frozen=True)
 class DeflatedMember(StoredFile):
-    """A compressed zip member, inflated while it is read; memory stays flat and seeking works."""
+    """A compressed member of a zip, inflated while it is read; it is seekable and never wholly in memory."""
 
     archive: StoredFile
     member: str
@@ -239,14 +239,14 @@ class DeflatedMember(StoredFile):
 
 
 def _span(file: StoredFile, start: int, size: int) -> BinaryIO:
-    """A part of a file as a stream; of a remote file with one request, unless it is large."""
+    """Open a part of a file as a stream; a remote part that is not large is fetched with one request."""
     if isinstance(file, RemoteFile) and size <= WHOLE_DOWNLOAD_BYTES:
         return io.BytesIO(file.read_range(start, size))
     return cast(BinaryIO, io.BufferedReader(_Slice(file.open(), start, size)))
 
 
 def _zip_data_offset(archive: StoredFile, header_offset: int) -> int:
-    """Skip a zip local file header; its name and extra field may differ in length from the directory's."""
+    """Find the data after a zip local file header, whose length may differ from that in the directory."""
     header = archive.read_range(header_offset, 30)
     if header[:4] != b"PK\x03\x04":
         raise OSError("the zip archive is damaged here")
@@ -254,11 +254,11 @@ def _zip_data_offset(archive: StoredFile, header_offset: int) -> int:
     return header_offset + 30 + int(name_length) + int(extra_length)
 
 
-class _Slice(io.RawIOBase):
-    """Bytes [start, start + size) of another stream, as a stream."""
+class _View(io.RawIOBase):
+    """A seekable stream of `size` bytes that are made from another stream."""
 
-    def __init__(self, base: BinaryIO, start: int, size: int) -> None:
-        self._base, self._start, self._size, self._position = base, start, size, 0
+    def __init__(self, base: BinaryIO, size: int) -> None:
+        self._base, self._size, self._position = base, size, 0
 
     def readable(self) -> bool:
         return True
@@ -270,8 +270,23 @@ class _Slice(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = _seek_target(offset, whence, self._position, self._size)
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise OSError("seek before the beginning")
+        self._position = start + offset
         return self._position
+
+    def close(self) -> None:
+        self._base.close()
+        super().close()
+
+
+class _Slice(_View):
+    """Bytes [start, start + size) of another stream, as a stream."""
+
+    def __init__(self, base: BinaryIO, start: int, size: int) -> None:
+        super().__init__(base, size)
+        self._start = start
 
     def readinto(self, buffer: Any) -> int:
         wanted = min(len(buffer), max(0, self._size - self._position))
@@ -280,10 +295,6 @@ class _Slice(io.RawIOBase):
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
-
-    def close(self) -> None:
-        self._base.close()
-        super().close()
 
 
 @dataclass(frozen=True)
@@ -298,12 +309,12 @@ def _checkpoints(member: DeflatedMember) -> list[_Checkpoint]:  # noqa: ARG001 -
     return [_Checkpoint(0, 0, zlib.decompressobj(-zlib.MAX_WBITS))]
 
 
-class _Inflating(io.RawIOBase):
-    """A deflate stream that can be read from anywhere: starts again at the nearest checkpoint before."""
+class _Inflating(_View):
+    """A deflate stream that can be read from any position: it restarts at the nearest earlier checkpoint."""
 
     def __init__(self, compressed: BinaryIO, member: DeflatedMember, checkpoints: list[_Checkpoint]) -> None:
-        self._compressed, self._member, self._checkpoints = compressed, member, checkpoints
-        self._size, self._position = member.size, 0
+        super().__init__(compressed, member.size)
+        self._member, self._checkpoints = member, checkpoints
         self._restart(checkpoints[0])
 
     def _restart(self, checkpoint: _Checkpoint) -> None:
@@ -311,19 +322,6 @@ class _Inflating(io.RawIOBase):
         self._inflated, self._consumed = checkpoint.inflated, checkpoint.consumed
         self._ready = b""  # inflated bytes that end at self._inflated
         self._crc: int | None = 0 if checkpoint.inflated == 0 else None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = _seek_target(offset, whence, self._position, self._size)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         if self._position >= self._size:
@@ -347,15 +345,15 @@ class _Inflating(io.RawIOBase):
         return max(before, key=lambda point: point.inflated)
 
     def _inflate_more(self) -> None:
-        self._compressed.seek(self._consumed)
-        chunk = self._compressed.read(2**16)
+        self._base.seek(self._consumed)
+        chunk = self._base.read(2**16)
         self._ready = self._state.decompress(chunk, 2**20)
         self._consumed += len(chunk) - len(self._state.unconsumed_tail)
         if not self._ready and (not chunk or self._state.eof):
-            raise EOFError("the compressed data end too early")
+            raise EOFError("the compressed data ends too early")
         self._inflated += len(self._ready)
         if self._inflated > self._size:
-            raise OSError("unpacks to more bytes than the archive says")
+            raise OSError("unpacks to more bytes than the archive declares")
         if self._crc is not None:
             self._crc = zlib.crc32(self._ready, self._crc)
             if self._inflated == self._size and self._crc != self._member.crc:
@@ -363,25 +361,14 @@ class _Inflating(io.RawIOBase):
         if self._inflated >= self._checkpoints[-1].inflated + CHECKPOINT_BYTES:
             self._checkpoints.append(_Checkpoint(self._inflated, self._consumed, self._state.copy()))
 
-    def close(self) -> None:
-        self._compressed.close()
-        super().close()
-
-
-def _seek_target(offset: int, whence: int, position: int, size: int) -> int:
-    start = {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: size}[whence]
-    if start + offset < 0:
-        raise OSError("seek before the beginning")
-    return start + offset
-
 
 DAMAGE = (OSError, EOFError, ValueError, SyntaxError, MemoryError, struct.error, zlib.error)
-"""What readers raise on damaged, vanished or huge files; Pillow reports broken PNG chunks as SyntaxError."""
+"""Raised by readers on damaged, missing or huge files; Pillow reports broken PNG chunks as SyntaxError."""
 
 
 @contextmanager
 def bad_clip_on_error(name: str, *also: type[Exception]) -> Iterator[None]:
-    """Turn what readers raise on damaged or vanished files, and `also`, into `BadClip(name, reason)`."""
+    """Turn errors of readers on damaged or missing files, and those in `also`, into `BadClip`."""
     errors: tuple[type[Exception], ...] = (*DAMAGE, *also)
     try:
         yield

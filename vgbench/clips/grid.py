@@ -1,4 +1,4 @@
-"""Grids of clips as an animated GIF: what a person looks at while a model trains."""
+"""Grids of clips as animated GIFs, for people to watch while a model trains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vgbench.storage.atomic import replacing
 
 
 def tile(clips: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
-    """Clips side by side: uint8 [n, T, H, W, 3] -> [T, rows*H, columns*W, 3], black where none is left."""
+    """Arrange clips in a grid: uint8 [n, T, H, W, 3] -> [T, rows*H, columns*W, 3]; empty cells are black."""
     n, frames, height, width, _ = clips.shape
     rows = -(-n // columns)
     canvas = np.zeros((rows * columns, frames, height, width, 3), np.uint8)
@@ -22,10 +22,8 @@ def tile(clips: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
 
 
 def write_gif(path: Path, clips: npt.NDArray[np.uint8], columns: int, fps: float = 8, scale: int = 2) -> None:
-    """Write clips as one looping animation, each pixel `scale` wide."""
+    """Write clips as one looping animation, enlarged by the whole factor `scale`."""
     grid = tile(clips, columns).repeat(scale, 1).repeat(scale, 2)
-    pictures = [Image.fromarray(frame) for frame in grid]
+    images = [Image.fromarray(frame) for frame in grid]
     with replacing(path) as temporary:
-        pictures[0].save(
-            temporary, save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0
-        )
+        images[0].save(temporary, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips.clip import Clip, Frames
+from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.truncation import is_cut_off
@@ -25,17 +26,17 @@ from vgbench.errors import BadClip
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-STILLS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 ANIMATIONS = (".gif", ".apng")
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM", "TIFF")
 
 LEAST_STRIP_FRAMES = 4
-"""An image this many times as wide as high, and a whole multiple, is taken for a frame strip."""
+"""An image whose width is a whole multiple of its height, at least this many times, is a frame strip."""
 
 ImageKind = Literal["frame", "strip", "animation"]
 
 PILLOW_DAMAGE = (LookupError, TypeError, AttributeError, ArithmeticError)
-"""What Pillow's parsers raise on damaged headers besides `DAMAGE`: they use values before checking them."""
+"""Raised by Pillow's parsers on damaged headers, besides `DAMAGE`: they use values before checking them."""
 
 
 @contextmanager
@@ -43,16 +44,19 @@ def open_image(file: StoredFile) -> Iterator[Image]:
     """Open an image; pixels are not decoded yet.
 
     Raises:
-        BadClip: not an image, damaged, or larger than Pillow allows (also inside the `with` block).
+        BadClip: the file is not an image, is damaged, or is larger than Pillow allows (also inside the `with`
+            block).
     """
     import PIL.Image
 
     with bad_clip_on_error(file.name, *PILLOW_DAMAGE), file.open() as stream:
         try:
             with warnings.catch_warnings():
-                # Long strips pass Pillow's advice on size; its hard limit, an error, still holds.
+                # Long strips exceed the size at which Pillow warns; its hard limit, an error, still applies.
                 warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-                warnings.simplefilter("ignore", UserWarning)  # damaged EXIF, which no pixel depends on
+                warnings.simplefilter(
+                    "ignore", UserWarning
+                )  # about damaged EXIF data, on which no pixel depends
                 with PIL.Image.open(stream, formats=FORMATS) as image:
                     yield image
         except PIL.UnidentifiedImageError as error:
@@ -62,7 +66,7 @@ def open_image(file: StoredFile) -> Iterator[Image]:
 
 
 def image_kind(file: StoredFile) -> ImageKind:
-    """Tell from the header what an image holds; see `LEAST_STRIP_FRAMES`.
+    """Determine from its header what an image holds; see `LEAST_STRIP_FRAMES`.
 
     Raises:
         BadClip: not an image.
@@ -75,24 +79,24 @@ def image_kind(file: StoredFile) -> ImageKind:
 
 
 def _announces_animation(webp: StoredFile) -> bool:
-    """The animation flag of RFC 9649, section 2.7, which also an animation of one frame carries."""
+    """Whether the animation flag of RFC 9649, section 2.7, is set; an animation of one frame also has it."""
     head = webp.read_range(0, 21)
     return head[12:16] == b"VP8X" and bool(head[20] & 0x02)
 
 
 def _is_animation(image: Image) -> bool:
-    """Not asked of TIFF and JPEG, whose further pages are no frames."""
+    """Whether an image has several frames; the further pages of TIFF and JPEG are not frames."""
     return image.format in ("PNG", "WEBP", "GIF") and getattr(image, "n_frames", 1) > 1
 
 
 def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
     """Decode to uint8 [H, W, 3].
 
-    Transparency shows black, as in an empty frame buffer; grey and palette become RGB; 16-bit grey is scaled
-    from 0..65535 to 0..255.
+    Transparent areas become black, as in an empty frame buffer; grey and palette images become RGB; 16-bit
+    grey is scaled from 0..65535 to 0..255.
 
     Raises:
-        ValueError: a mode without a defined range (32-bit float, or integers beyond 16 bits).
+        ValueError: the mode has no defined range (32-bit float, or integers beyond 16 bits).
     """
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.int64)
@@ -108,22 +112,22 @@ def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
 
 
 def flatten_alpha(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Lay uint8 [..., 4] over black: round(colour × alpha / 255), uint8 [..., 3]."""
+    """Blend uint8 [..., 4] with black: round(colour × alpha / 255), uint8 [..., 3]."""
     colour, alpha = rgba[..., :3], rgba[..., 3:]
-    if alpha.min(initial=255) == 255:  # nearly every file that has an alpha channel at all
+    if alpha.min(initial=255) == 255:  # true of nearly every file with an alpha channel
         return np.ascontiguousarray(colour)
     product = colour.astype(np.uint16) * alpha.astype(np.uint16)
     return ((product + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
 
 
 def check_indices(name: str, indices: Sequence[int], count: int) -> None:
-    """Refuse indices past the end.
+    """Check that no index lies past the end.
 
     Raises:
         BadClip: the last index is not below `count`.
     """
     if len(indices) and max(indices) >= count:
-        raise BadClip(name, f"frame {max(indices)} asked, but there are {count}")
+        raise BadClip(name, f"frame {max(indices)} was requested, but there are {count} frames")
 
 
 def natural_key(name: str) -> tuple[Any, ...]:
@@ -134,11 +138,11 @@ def natural_key(name: str) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class FrameFolderClip(Clip):
-    """One image a frame, in natural order of their names.
+    """A folder with one image per frame, in natural order of their names.
 
     Attributes:
         files: the frames, sorted.
-        folder: for messages.
+        folder: its path, for messages.
     """
 
     files: tuple[StoredFile, ...]
@@ -180,25 +184,18 @@ class FrameFolderClip(Clip):
         with open_image(file) as image:
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
-                raise BadClip(file.name, "an animation where a frame was expected")
+                raise BadClip(file.name, "an animation where a single frame was expected")
             return to_rgb(image)
 
 
 @dataclass(frozen=True)
-class StripClip(Clip):
-    """Square frames side by side in one image: MoCoGAN's format. The height is the side of a frame."""
-
-    file: StoredFile
+class StripClip(FileClip):
+    """Square frames side by side in one image, the format of MoCoGAN. Its height is the side of a frame."""
 
     def fingerprint(self) -> str:
-        with bad_clip_on_error(self.file.name):
-            digest = self.file.sha256()
-        with open_image(self.file) as image:  # an animation read as a strip has other frames than as itself
+        digest = super().fingerprint()
+        with open_image(self.file) as image:  # an animation has other frames when it is read as a strip
             return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if _is_animation(image) else digest
-
-    def stamp(self) -> str:
-        with bad_clip_on_error(self.file.name):
-            return self.file.stamp()
 
     def count_frames(self) -> int:
         with open_image(self.file) as image:
@@ -215,30 +212,20 @@ class StripClip(Clip):
 
     def _count(self, width: int, height: int) -> int:
         if width % height:
-            raise BadClip(self.file.name, f"a strip of {width}×{height} does not divide into square frames")
+            raise BadClip(self.file.name, f"a strip of {width}×{height} cannot be divided into square frames")
         check_frame_size(self.file.name, height, height)
         return width // height
 
 
 @dataclass(frozen=True)
-class AnimationClip(Clip):
+class AnimationClip(FileClip):
     """Animated GIF, WebP or PNG.
 
-    Writers merge identical consecutive frames into one that lasts longer. They are told apart again by their
-    durations: where all are whole multiples of a base duration, a frame counts once per base. The base is the
-    shortest duration if it divides all others, else their greatest common divisor from 20 ms up; below that
-    the durations are only rounding (30 fps as 30, 30, 40 ms), and every stored frame counts once.
+    Writers merge identical consecutive frames into one that lasts longer. The durations separate them again:
+    where all are whole multiples of a base duration, a frame counts once per base. The base is the shortest
+    duration if it divides all others, else their greatest common divisor if that is at least 20 ms; smaller
+    differences come from rounding (30 fps as 30, 30, 40 ms), and then every stored frame counts once.
     """
-
-    file: StoredFile
-
-    def fingerprint(self) -> str:
-        with bad_clip_on_error(self.file.name):
-            return self.file.sha256()
-
-    def stamp(self) -> str:
-        with bad_clip_on_error(self.file.name):
-            return self.file.stamp()
 
     def count_frames(self) -> int:
         return sum(self._repeats())
@@ -284,7 +271,7 @@ class AnimationClip(Clip):
 def _positions(image: Image, name: str) -> Iterator[int]:
     """Seek through the frames one after the other, yielding 0, 1, …"""
     began = time.monotonic()
-    first = 1 if getattr(image, "default_image", False) else 0  # a PNG's still stand-in is no frame
+    first = 1 if getattr(image, "default_image", False) else 0  # a PNG's default image is not a frame
     for position in range(first, getattr(image, "n_frames", 1)):
         image.seek(position)
         check_time(name, began)
@@ -292,7 +279,7 @@ def _positions(image: Image, name: str) -> Iterator[int]:
 
 
 def repeats_of(durations: Sequence[int]) -> list[int]:
-    """How many frames each stored frame stands for; see `AnimationClip`.
+    """Count the frames that each stored frame stands for; see `AnimationClip`.
 
     Args:
         durations: of the stored frames, in milliseconds.

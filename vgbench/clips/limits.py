@@ -1,7 +1,7 @@
-"""What one clip may ask of a decoder at most, so that a hostile or broken file costs little.
+"""Limits on what one clip may cost a decoder, so that a hostile or broken file does little harm.
 
-Each can be raised, or lowered, by an environment variable, which decoding workers inherit. A clip beyond a
-limit is skipped with the limit's name; no limit changes the pixels of the clips within.
+Each limit can be changed by an environment variable, which decoding workers inherit. A clip that exceeds a
+limit is skipped, with the name of the limit as the reason; no limit changes the pixels of other clips.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ MAX_FRAMES = int(positive_number("VGBENCH_MAX_FRAMES", 2**20))
 """Frames of one clip."""
 
 MAX_CLIP_BYTES = int(positive_number("VGBENCH_MAX_CLIP_BYTES", 2**32))
-"""Bytes of one clip of an array, as they are stored (4 GiB)."""
+"""Bytes of one clip of an array, as it is stored (4 GiB)."""
 
 MAX_ARRAY_CLIPS = int(positive_number("VGBENCH_MAX_ARRAY_CLIPS", 2**17))
-"""Clips of one array: a few bytes of zeros, compressed, can stand for millions of clips of one pixel."""
+"""Clips of one array: a few compressed bytes of zeros can represent millions of clips of one pixel."""
 
 MAX_SECONDS = positive_number("VGBENCH_MAX_SECONDS", 600.0)
 """Wall time for one pass of a decoder over one clip."""
@@ -49,7 +49,7 @@ def check_frame_count(name: str, count: int) -> None:
 
 
 def check_time(name: str, began: float) -> None:
-    """Refuse clips that a decoder has been at since `began` (of `time.monotonic`) for too long.
+    """Refuse clips that a decoder has worked on for too long since `began` (of `time.monotonic`).
 
     Raises:
         BadClip: more than `MAX_SECONDS` have passed.

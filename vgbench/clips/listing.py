@@ -1,4 +1,4 @@
-"""What lies below a folder, a URL or inside an archive: names and stored files. Opens only archives."""
+"""List the files below a folder or a URL, or inside an archive, with their names. Opens archives only."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 LABEL_FILES = (".cls", ".json")
 
 MAX_MEMBERS = 10_000_000
-"""Members that one archive may have."""
+"""Most members that one archive may have."""
 
 MAX_SKIPPED = 10_000
 """Members of one archive that are named as skipped; the rest are counted."""
 
 MAX_UNPACKED_BYTES = 2**33
-"""Bytes that one archive member may have once inflated (8 GiB)."""
+"""Most bytes that one archive member may have once inflated (8 GiB)."""
 
 MAX_RATIO = 200
-"""Inflated over stored bytes, for members that inflate to more than `RATIO_FREE_BYTES`."""
+"""Largest ratio of inflated to stored bytes, for members that inflate to more than `RATIO_FREE_BYTES`."""
 
 RATIO_FREE_BYTES = 2**26
-"""Smaller members may have any ratio: black frames compress a thousandfold and harm nobody."""
+"""Smaller members may have any ratio: black frames compress a thousandfold and are harmless."""
 
 MAX_LABEL_BYTES = 2**16
 """Longer `.cls` and `.json` members are not read for a label."""
@@ -49,13 +49,14 @@ MAX_LABEL_BYTES = 2**16
 
 @dataclass(frozen=True)
 class Entry:
-    """One stored file with its place in the source.
+    """One stored file and its position in the source.
 
     Attributes:
-        path: relative POSIX path, the future clip id.
+        path: relative POSIX path, which becomes the clip's id.
         file: its bytes.
-        label: class from a `.cls` or `.json` neighbour in an archive; None leaves it to the folder.
-        shard: path of the archive that holds it, where the source is a folder of archives.
+        label: class from a `.cls` or `.json` file beside it in an archive; None means that the folder
+            decides.
+        shard: path of the archive that contains it, where the source is a folder of archives.
     """
 
     path: str
@@ -68,15 +69,15 @@ Listed = tuple[list[Entry], list[Skipped]]
 
 
 def is_hidden(path: str) -> bool:
-    """Whether any part of a relative path is hidden or left behind by macOS."""
+    """Whether any part of a relative path is hidden, or a by-product of macOS."""
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
 def list_local(folder: str) -> Listed:
     """List all files below a local folder.
 
-    Symbolic links are followed; a folder that was seen already is not entered again, so a loop ends. Real
-    folders come before linked ones, so that a clip's id does not hang on the order of the directory.
+    Symbolic links are followed, but no folder is entered twice, so loops end. Real folders come before linked
+    ones, so that a clip's id does not depend on the order of the directory.
     """
     entries: list[Entry] = []
     skipped: list[Skipped] = []
@@ -106,7 +107,7 @@ def list_local(folder: str) -> Listed:
                 elif child.is_file():
                     entries.append(Entry(printable(path), LocalFile(folder, path, child.stat().st_size)))
                 elif child.is_symlink():
-                    skipped.append(Skipped(child.path, "link to nothing"))
+                    skipped.append(Skipped(child.path, "broken link"))
                 else:
                     skipped.append(Skipped(child.path, "not a plain file"))
             except OSError as error:
@@ -115,10 +116,10 @@ def list_local(folder: str) -> Listed:
 
 
 def list_remote(url: str) -> Listed:
-    """List all files below a URL, with one flat listing where the store has one.
+    """List all files below a URL, with one request where the store can list flat.
 
     Raises:
-        VgbenchError: unknown protocol, nothing there, or the server refuses.
+        VgbenchError: the protocol is unknown, nothing is there, or the server refuses.
     """
     first, *chained = url.split("::")
     if chained and "://" in first:
@@ -133,7 +134,7 @@ def list_remote(url: str) -> Listed:
             name = root.rstrip("/").rsplit("/", 1)[-1]
             return [Entry(name, RemoteFile(url, "", _size(file_system, root, itself), _version(itself)))], []
         found: dict[str, dict[str, Any]] = file_system.find(root, detail=True)
-    except Exception as error:  # each protocol's package has errors of its own
+    except Exception as error:  # each protocol's package raises errors of its own
         raise VgbenchError(
             f"{url}: cannot be listed ({error})", "check the URL and the credentials"
         ) from error
@@ -148,7 +149,7 @@ def list_remote(url: str) -> Listed:
 
 def _size(file_system: Any, path: str, info: dict[str, Any]) -> int:
     size = info.get("size")
-    return len(file_system.cat_file(path)) if size is None else int(size)  # some web servers do not say
+    return len(file_system.cat_file(path)) if size is None else int(size)  # some web servers do not tell
 
 
 def _version(info: dict[str, Any]) -> str:
@@ -161,10 +162,10 @@ def _version(info: dict[str, Any]) -> str:
 def list_archive(file: StoredFile) -> Listed:
     """List the members of a zip or of an uncompressed tar; nothing is unpacked.
 
-    In the WebDataset layout `key.mp4` takes its label from `key.cls` (text) or `key.json` (its "label").
+    In the WebDataset layout, `key.mp4` takes its label from `key.cls` (text) or `key.json` (its "label").
 
     Raises:
-        BadClip: not an archive, or damaged before the first member.
+        BadClip: the file is not an archive, or is damaged before the first member.
     """
     read = _tar_members if file.name.lower().endswith(".tar") else _zip_members
     entries: dict[str, Entry] = {}
@@ -174,7 +175,7 @@ def list_archive(file: StoredFile) -> Listed:
     try:
         for count, found in enumerate(read(file)):
             if count >= MAX_MEMBERS:
-                skipped.append(Skipped(file.name, f"more than {MAX_MEMBERS} members; the rest is left out"))
+                skipped.append(Skipped(file.name, f"more than {MAX_MEMBERS} members; the rest are left out"))
                 break
             if isinstance(found, Entry) and found.path in entries:
                 found = Skipped(found.file.name, "a second member of the same name")
@@ -232,7 +233,7 @@ def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
         end = 0
         for info in archive:
             archive.members = []  # type: ignore[attr-defined] # else tarfile keeps every header in memory
-            # A negative size would lead back to a header that was read already, for ever.
+            # A negative size would lead back to an earlier header and never end.
             if info.size < 0 or archive.offset <= end:
                 raise tarfile.ReadError("a member of negative size")
             end = archive.offset
@@ -253,13 +254,13 @@ def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
 
 
 def _tidy(name: str) -> str:
-    """Member name as an id: no leading slash, no dots; it is never used as a path."""
+    """Turn a member's name into an id without a leading slash or dots; it is never used as a path."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     return printable("/".join(part for part in parts if part not in ("/", ".", "..")))
 
 
 def _key(path: str) -> str:
-    """WebDataset key: everything before the first dot of the last part."""
+    """WebDataset key of a path: its folder, and its name up to the first dot."""
     folder, _, name = path.rpartition("/")
     return f"{folder}/{name.split('.', 1)[0]}"
 
@@ -276,10 +277,6 @@ def _label(path: str, data: bytes) -> Sequence[_Label]:
     try:
         text = data.decode()
         value = json.loads(text).get("label") if path.lower().endswith(".json") else text.strip()
-    except (
-        ValueError,
-        AttributeError,
-        RecursionError,
-    ):  # not UTF-8, not JSON, or JSON that is no mapping: simply no label
+    except (ValueError, AttributeError, RecursionError):  # not UTF-8, not JSON, or not a mapping: no label
         return []
     return [_Label(_key(path), str(value))] if value not in (None, "") else []

@@ -1,8 +1,8 @@
-"""Manifests: a CSV or JSON-lines file that names the clips, their labels and, if wished, a window of each.
+"""Manifests: a CSV or JSON-lines file that names clips, their labels and, optionally, a window of each.
 
-Columns: `path` (relative to the manifest, absolute, or a URL), and if wished `start` (first frame), `frames`
-(how many), `label`, and `fps`, which is checked and otherwise only informs the reader: frames are counted
-here, never timed.
+Columns: `path` (relative to the manifest, absolute, or a URL), and optionally `start` (first frame), `frames`
+(their number), `label`, and `fps`, which is validated but has no effect, because positions are given in
+frames.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Row(Config):
 
 @dataclass(frozen=True)
 class WindowClip(Clip):
-    """Frames [start, start + frames) of another clip; `frames` None means up to its end."""
+    """Frames [start, start + frames) of another clip; where `frames` is None, up to its end."""
 
     clip: Clip
     start: int
     frames: int | None
 
     def fingerprint(self) -> str:
-        # Frame indices count from the window's start, so the start belongs to what makes features equal.
+        # Frame indices count from the window's start, so equal features need an equal start.
         whole = self.clip.fingerprint()
         return hashlib.sha256(f"{whole}@{self.start}".encode()).hexdigest() if self.start else whole
 
@@ -72,7 +72,7 @@ class WindowClip(Clip):
     def count_frames(self) -> int:
         left = self.clip.count_frames() - self.start
         if left < (self.frames or 1):
-            raise BadClip(self.id, f"the window ends after the last frame ({self.start + left} there)")
+            raise BadClip(self.id, f"the window ends after the last frame (the clip has {self.start + left})")
         return self.frames or left
 
     def read(self, indices: Sequence[int]) -> Frames:
@@ -88,7 +88,7 @@ def read_manifest(file: StoredFile) -> list[Row]:
     """Read and check all lines.
 
     Raises:
-        ConfigError: names the line, the column and what is allowed; or the same window is named twice.
+        ConfigError: a line is not allowed, or names a window for the second time; the message says which.
     """
     with file.open() as stream:
         data = stream.read()

@@ -1,8 +1,8 @@
-"""Procedural clips of one moving shape: a data set without a download, its classes known by construction.
+"""Procedural clips of one moving shape: a data set that needs no download and whose classes are known.
 
-A class is a shape and a motion ("square, circle"). Colours, size, place, speed, phase and tilt vary freely
+A class is a shape and a motion ("square, circle"). Colours, size, position, speed, phase and tilt vary freely
 within a class. Everything is drawn in coordinates from −1 to 1 with analytic edges, so that motion is smooth
-below the pixel, and one index looks alike at every size; a longer clip continues a shorter one.
+to fractions of a pixel and an index looks alike at every size; a longer clip continues a shorter one.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from vgbench.errors import ConfigError
 from vgbench.named import lookup
 
 VERSION = "2"
-"""Changes whenever the pixels of any index change: scores on different versions do not compare."""
+"""Changes whenever the pixels of any index change: scores on different versions are not comparable."""
 
 Background = Literal["plain", "texture"]
 Floats = npt.NDArray[np.float32]
 
 SPLITS = {"train": 0, "test": 1, "extractor": 2}
-"""Disjoint random streams; "extractor" belongs to the training of the embedded extractor alone."""
+"""Disjoint random streams; only the training of the embedded extractor uses "extractor"."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a set of moving shapes looks like.
+    """Appearance of a set of moving shapes.
 
     Attributes:
         size: side of the square frame in pixels, at least 8.
         frames: length of each clip.
-        seed: another seed gives another set, of the same distribution.
-        background: "plain" is one dark colour; "texture" is a still pattern of gratings.
+        seed: another seed gives another set from the same distribution.
+        background: "plain" is one dark colour; "texture" is a static pattern of gratings.
 
     Raises:
         ConfigError: a value out of range.
@@ -57,8 +57,9 @@ class Options:
             )
 
 
-# Signed distance to the outline of a shape of unit circumradius, negative inside. Exact near straight edges,
-# which is all that edge smoothing one pixel wide needs. u runs right and v down, in the shape's own frame.
+# Signed distance to the outline of a shape of unit circumradius, negative inside. It is exact near straight
+# edges, which suffices for smoothing edges over one pixel. u runs right and v down, in the shape's
+# coordinates.
 
 
 def _square(u: Floats, v: Floats) -> Floats:
@@ -86,12 +87,12 @@ SHAPES: dict[str, Callable[[Floats, Floats], Floats]] = {
     "cross": _cross,
     "half-disc": _half_disc,
 }
-"""No shape is round: each of them shows that it spins."""
+"""No shape is round, so that spinning is visible for each of them."""
 
 
 @dataclass(frozen=True)
 class _Path:
-    """Where the shape is in each frame: centre, circumradius and turn in radians, float64 [T]."""
+    """The shape in each frame: centre, circumradius and rotation in radians, float64 [T]."""
 
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
@@ -111,44 +112,44 @@ class _Start:
 
 
 Cycles = npt.NDArray[np.float64]
-"""Time in cycles of the motion, [T]; starts at a random phase."""
+"""Time in cycles of the motion, float64 [T], starting at a random phase."""
 
 
 def _there_and_back(cycles: Cycles) -> npt.NDArray[np.float64]:
-    """Constant speed between two walls: −1 to 1 and back in one cycle."""
+    """Constant speed between two walls, from −1 to 1 and back in one cycle."""
     return np.asarray(4 * np.abs(cycles - np.floor(cycles + 0.5)) - 1)
 
 
 def _left_right(s: _Start, cycles: Cycles) -> _Path:
-    return _still(s, cycles, x=(0.9 - s.radius) * _there_and_back(cycles))
+    return _path(s, cycles, x=(0.9 - s.radius) * _there_and_back(cycles))
 
 
 def _up_down(s: _Start, cycles: Cycles) -> _Path:
-    return _still(s, cycles, y=(0.9 - s.radius) * _there_and_back(cycles))
+    return _path(s, cycles, y=(0.9 - s.radius) * _there_and_back(cycles))
 
 
 def _diagonal(s: _Start, cycles: Cycles) -> _Path:
     along = (0.9 - s.radius) * _there_and_back(cycles)
-    return _still(s, cycles, x=along, y=s.direction * along)
+    return _path(s, cycles, x=along, y=s.direction * along)
 
 
 def _circle(s: _Start, cycles: Cycles) -> _Path:
     angle = 2 * np.pi * s.direction * cycles
     reach = 0.85 - s.radius
-    return _still(s, cycles, x=reach * np.cos(angle), y=reach * np.sin(angle))
+    return _path(s, cycles, x=reach * np.cos(angle), y=reach * np.sin(angle))
 
 
 def _pulse(s: _Start, cycles: Cycles) -> _Path:
-    return _still(s, cycles, radius=s.radius * (1.1 + 0.6 * np.sin(2 * np.pi * cycles)))
+    return _path(s, cycles, radius=s.radius * (1.1 + 0.6 * np.sin(2 * np.pi * cycles)))
 
 
 def _spin(s: _Start, cycles: Cycles) -> _Path:
-    return _still(s, cycles, radius=np.full_like(cycles, 1.3 * s.radius), turn=np.pi * s.direction * cycles)
+    return _path(s, cycles, radius=np.full_like(cycles, 1.3 * s.radius), turn=np.pi * s.direction * cycles)
 
 
-def _still(s: _Start, cycles: Cycles, **moving: npt.NDArray[np.float64]) -> _Path:
-    still = {"x": s.x, "y": s.y, "radius": s.radius, "turn": 0.0}
-    path = {name: moving.get(name, np.full_like(cycles, value)) for name, value in still.items()}
+def _path(s: _Start, cycles: Cycles, **moving: npt.NDArray[np.float64]) -> _Path:
+    resting = {"x": s.x, "y": s.y, "radius": s.radius, "turn": 0.0}
+    path = {name: moving.get(name, np.full_like(cycles, value)) for name, value in resting.items()}
     return _Path(path["x"], path["y"], path["radius"], path["turn"] + s.tilt)
 
 
@@ -168,8 +169,8 @@ CLASSES: tuple[str, ...] = tuple(f"{shape}, {motion}" for shape in SHAPES for mo
 def label(options: Options, split: str, index: int) -> str:
     """Class of a clip, drawn uniformly.
 
-    Not dealt in turn: two equally dealt sets would be nearer to each other than samples are, and intervals
-    that take clips for independent draws would miss.
+    Classes are not assigned in turn: two sets made like that would be closer to each other than independent
+    samples are, and intervals that assume independent clips would be wrong.
     """
     rng = np.random.default_rng([options.seed, lookup("split", split, SPLITS), index, 1])
     return CLASSES[int(rng.integers(len(CLASSES)))]
@@ -181,7 +182,7 @@ def render(options: Options, split: str, index: int) -> npt.NDArray[np.uint8]:
     Args:
         options: size, frames, seed and background.
         split: a key of `SPLITS`.
-        index: 0 or more; there is no last one.
+        index: 0 or more, without an upper limit.
 
     Returns:
         uint8 [frames, size, size, 3], RGB.
@@ -191,7 +192,7 @@ def render(options: Options, split: str, index: int) -> npt.NDArray[np.uint8]:
     """
     rng = np.random.default_rng([options.seed, lookup("split", split, SPLITS), index])
     shape, motion = label(options, split, index).split(", ")
-    # Every draw happens for every class, so that adding a class leaves the others' randomness alone.
+    # Every class makes every draw, so that a new class does not change the random numbers of the others.
     start = _Start(
         x=rng.uniform(-0.4, 0.4),
         y=rng.uniform(-0.4, 0.4),
@@ -237,7 +238,7 @@ def _background(options: Options, rng: np.random.Generator) -> Floats:
 
 
 def _colour(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Floats:
-    """Random hue at bounded saturation and value (HSV): float32 [3] in 0..1."""
+    """Random hue with bounded saturation and value (HSV): float32 [3] in 0..1."""
     hue, s, v = rng.uniform(0, 6), rng.uniform(*saturation), rng.uniform(*value)
     k = (np.array((5.0, 3.0, 1.0)) + hue) % 6
     return (v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1)).astype(np.float32)

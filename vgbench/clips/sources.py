@@ -1,4 +1,4 @@
-"""open_source: whatever the user names becomes a `ClipSource`."""
+"""`open_source` makes a `ClipSource` from whatever the user names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.files import LocalFile, StoredFile
 from vgbench.clips.images import (
     ANIMATIONS,
-    STILLS,
+    IMAGES,
     AnimationClip,
     FrameFolderClip,
     ImageKind,
@@ -43,15 +43,15 @@ from vgbench.named import import_object
 Layout = Literal["auto", "frames", "strips"]
 HEADERS_AT_ONCE = 16
 LEAST_SPAN = 1e-300
-"""Floats that lie closer together cannot be told apart as 256 levels."""
+"""A smaller range of floats cannot be divided into 256 levels."""
 LAYOUTS = ("auto", "frames", "strips")
 
 OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-"""`package.module:object`; a drive letter or a URL goes on with a slash."""
+"""`package.module:object`; after a drive letter or in a URL, a slash follows the colon."""
 
 LOOKED_FOR = (
     f"videos ({' '.join(VIDEOS)}), animations ({' '.join(ANIMATIONS)} .webp .png), "
-    f"folders of frames or frame strips ({' '.join(STILLS)}), arrays ({' '.join(ARRAYS)}), "
+    f"folders of frames or frame strips ({' '.join(IMAGES)}), arrays ({' '.join(ARRAYS)}), "
     f"archives ({' '.join(ARCHIVES)})"
 )
 
@@ -59,7 +59,7 @@ LOOKED_FOR = (
 def open_source(
     spec: Any, *, layout: Layout = "auto", default_split: str = "train", value_range: ValueRange | None = None
 ) -> ClipSource:
-    """Find all clips of what the user named. Lists; decodes nothing.
+    """Find all clips of what the user named, without decoding them.
 
     Args:
         spec: one of
@@ -68,22 +68,22 @@ def open_source(
               zip or tar (WebDataset), or a `.csv`/`.jsonl` manifest. Sub-folders are class labels;
             - the URL of the same, for any protocol of fsspec (`s3://bucket/folder`, `hf://…`, `memory://…`);
             - `package.module:object`, importable from the working directory: any of the things below, or a
-              function without arguments that gives one;
+              function without arguments that returns one;
             - `builtin:NAME[/SPLIT][?key=value&…]`, see `vgbench.clips.builtin`;
-            - `distort:NAME=STRENGTH:SPEC`, any of these damaged, see `vgbench.clips.distortions`;
+            - `distort:NAME=STRENGTH:SPEC`, any of these distorted, see `vgbench.clips.distortions`;
             - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
-            - an iterable, generator, data set or data loader that gives clips [T,H,W,3] or batches
-              [B,T,H,W,3], or pairs with their label(s). It is run to its end and its pixels stay in memory;
+            - an iterable, generator, data set or data loader that yields clips [T,H,W,3] or batches
+              [B,T,H,W,3], or pairs with their label(s). It is read to its end and its pixels stay in memory;
             - a `ClipSource`, returned as it is.
-        layout: what a folder of still images is. "strips": every image is a clip of square frames side by
-            side; "frames": the images are the frames of one clip; "auto" looks at each folder's first image
-            (a strip is a whole multiple, at least 4 times, as wide as high).
+        layout: what a folder of images holds. "strips": every image is a clip of square frames side by side;
+            "frames": the images are the frames of one clip; "auto" decides by each folder's first image (the
+            width of a strip is a whole multiple of its height, at least 4 times).
         default_split: for a `builtin:` name without a split.
-        value_range: what float arrays span, such as (0, 1); without it only uint8 is accepted.
+        value_range: range of float arrays, such as (0, 1); without it only uint8 is accepted.
 
     Raises:
-        VgbenchError: the path does not exist, holds nothing that looks like a clip, the protocol is unknown,
-            or an array is not clips.
+        VgbenchError: the path does not exist or holds nothing that looks like a clip, the protocol is
+            unknown, or an array does not hold clips.
         ConfigError: unknown builtin name or option, or a manifest that cannot be read.
     """
     if layout not in LAYOUTS:
@@ -91,7 +91,9 @@ def open_source(
     if value_range is not None and not value_range[0] < value_range[1]:
         raise VgbenchError(f"value_range {value_range} is empty", "give (low, high), such as (0, 1)")
     if value_range is not None and not LEAST_SPAN < value_range[1] - value_range[0] < math.inf:
-        raise VgbenchError(f"value_range {value_range} leaves no colours", "give (low, high), such as (0, 1)")
+        raise VgbenchError(
+            f"value_range {value_range} is too narrow or not finite", "give (low, high), such as (0, 1)"
+        )
     if isinstance(spec, ClipSource):
         return spec
     if isinstance(spec, str | Path):
@@ -116,7 +118,9 @@ def open_source(
     if isinstance(spec, Iterable):
         clips = memory_clips(spec, value_range, copy=True)
         if not clips:
-            raise VgbenchError("the iterable gave no clip", "an exhausted generator? make a new one")
+            raise VgbenchError(
+                "the iterable gave no clip", "if it is a generator that was used before, make a new one"
+            )
         return ClipSource("iterable", clips)
     raise VgbenchError(
         f"a {type(spec).__name__} is not a source of clips",
@@ -128,20 +132,20 @@ def _own_data(name: str, layout: Layout, default_split: str, value_range: ValueR
     found = import_object(name)
     found = found() if callable(found) else found
     if isinstance(found, str) and OWN_DATA.fullmatch(found):
-        raise VgbenchError(f"{name}: gives another name, {found}", "let it give a path or clips")
+        raise VgbenchError(f"{name}: returns another name, {found}", "return a path or clips instead")
     source = open_source(found, layout=layout, default_split=default_split, value_range=value_range)
     return replace(source, name=name)
 
 
 def subset(source: ClipSource, predicate: Callable[[Clip], bool]) -> ClipSource:
-    """Keep the clips that `predicate` accepts; name and skipped files stay."""
+    """Keep the clips that `predicate` accepts; the name and the skipped files do not change."""
     return replace(source, clips=[clip for clip in source.clips if predicate(clip)])
 
 
 def stem(clip_id: str) -> str:
     """Return a clip's id without the suffix of its file: `a/b.mp4` -> `a/b`, `c.npy#000007` -> `c#000007`."""
     path, mark, index = clip_id.partition("#")
-    for suffix in (*VIDEOS, *ANIMATIONS, *STILLS, *ARRAYS):
+    for suffix in (*VIDEOS, *ANIMATIONS, *IMAGES, *ARRAYS):
         if path.lower().endswith(suffix):
             path = path[: -len(suffix)]
             break
@@ -149,7 +153,7 @@ def stem(clip_id: str) -> str:
 
 
 class _Opener:
-    """Turns the files below one path or URL into clips."""
+    """Makes clips from the files below one path or URL."""
 
     def __init__(
         self, spec: str, layout: Layout, value_range: ValueRange | None, *, in_manifest: bool = False
@@ -163,8 +167,8 @@ class _Opener:
         entries = self._entries()
         single = entries[0] if len(entries) == 1 and self._is_file(entries[0]) else None
         if single and single.path.lower().endswith(MANIFESTS):
-            if self.in_manifest:  # which may name itself
-                raise VgbenchError(f"{self.spec}: a manifest inside a manifest", "name clips only")
+            if self.in_manifest:  # a manifest may name itself
+                raise VgbenchError(f"{self.spec}: a manifest inside a manifest", "name only clips in it")
             self._add_manifest(single.file)
         elif single and single.path.lower().endswith(ARCHIVES):
             self._add(self._members(single.file, shard=""), nested=False)
@@ -190,7 +194,7 @@ class _Opener:
         return [entry for entry in entries if not is_hidden(entry.path)]
 
     def _is_file(self, entry: Entry) -> bool:
-        """Whether the user named this very file, and not a folder with only it inside."""
+        """Whether the user named this very file, and not a folder that holds only this file."""
         return entry.file.name == self.spec or Path(self.spec).is_file()
 
     def _nothing_found(self, files: int) -> VgbenchError:
@@ -204,13 +208,13 @@ class _Opener:
         )
 
     def _add(self, entries: Iterable[Entry], *, nested: bool = True) -> None:
-        """Sort entries by what they are; still images wait until their whole folder is known."""
-        stills: dict[str, list[Entry]] = defaultdict(list)
+        """Sort entries by kind; images wait until all of their folder is known."""
+        images_of: dict[str, list[Entry]] = defaultdict(list)
         others: set[str] = set()
         for entry in entries:
             suffix = entry.path.lower()
-            if suffix.endswith(STILLS):
-                stills[_folder(entry.path)].append(entry)
+            if suffix.endswith(IMAGES):
+                images_of[_folder(entry.path)].append(entry)
                 continue
             if suffix.endswith(COMPRESSED_TARS):
                 self._skip(entry, "a compressed tar has no random access; store it as plain .tar or as .zip")
@@ -229,17 +233,19 @@ class _Opener:
             else:
                 self._skip(entry, "an archive inside an archive")
             others.add(_folder(entry.path))
-        for images in stills.values():
+        for images in images_of.values():
             images.sort(key=lambda entry: natural_key(entry.path))
-        for (folder, images), kind in zip(stills.items(), self._image_kinds(stills.values()), strict=True):
+        for (folder, images), kind in zip(
+            images_of.items(), self._image_kinds(images_of.values()), strict=True
+        ):
             self._add_images(folder, images, kind, beside_clips=folder in others)
 
     def _add_images(self, folder: str, images: list[Entry], kind: ImageKind, *, beside_clips: bool) -> None:
         if kind == "frame":
             where = f"{self.spec.rstrip('/')}/{folder}" if folder else self.spec
             if beside_clips and self.layout == "auto":
-                reason = f"{len(images)} still images beside clips are not taken for frames of a clip"
-                self.skipped.append(Skipped(where, f"{reason}; layout='frames' takes them"))
+                reason = f"{len(images)} images beside clips are not used as frames of a clip"
+                self.skipped.append(Skipped(where, f"{reason}; layout='frames' uses them"))
                 return
             path = folder or "."
             label = images[0].label or _class(_folder(folder), images[0].shard)
@@ -253,8 +259,8 @@ class _Opener:
                 self.clips.append(make(entry.path, _label(entry), entry.file))
 
     def _image_kinds(self, folders: Collection[list[Entry]]) -> list[ImageKind]:
-        """Look at one header a folder, several at once because each may be far away."""
-        # Filters are not kept per thread: whatever the threads leave behind ends with this block.
+        """Read one header per folder, several at a time because each may be remote."""
+        # Warning filters are shared by all threads; this block restores them once the threads are done.
         with warnings.catch_warnings(), ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
             return list(pool.map(self._image_kind, folders))
 
@@ -267,7 +273,7 @@ class _Opener:
             try:
                 return image_kind(entry.file)
             except BadClip:
-                continue  # the next image of the folder tells; this one is reported when it is read
+                continue  # the next image of the folder decides; this one is reported when it is read
         return "frame"
 
     def _add_arrays(self, entry: Entry) -> None:
@@ -302,7 +308,7 @@ class _Opener:
                 continue
             if len(inner.clips) != 1:
                 self.skipped.append(
-                    Skipped(path, f"a line must name one clip; this holds {len(inner.clips)}")
+                    Skipped(path, f"a line must name one clip; this path holds {len(inner.clips)}")
                 )
                 continue
             clip = replace(inner.clips[0], id=row.path, label=row.label)
@@ -328,7 +334,7 @@ def _label(entry: Entry) -> str | None:
 
 
 def _class(folder: str, shard: str) -> str | None:
-    """Inside a shard its own folders are the classes; without any, the folder that holds the shard is."""
+    """Class of a file: its folder inside the shard, or without one, the folder that holds the shard."""
     inside = folder.removeprefix(shard).removeprefix("/") if shard else folder
     label = inside or _folder(shard)
     return sys.intern(label) if label else None  # a million clips share their few labels

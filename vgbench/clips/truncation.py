@@ -1,7 +1,8 @@
-"""Has a file been cut off? Told from the sizes that containers write of themselves, without decoding.
+"""Detect files that were cut off from the sizes that containers record, without decoding.
 
-Decoders do not always say: FFmpeg reads a cut Matroska file up to its last whole frame and calls that the
-end. MPEG transport and program streams and raw streams carry no size; there only the decoder can tell.
+Decoders do not always report it: FFmpeg reads a cut Matroska file up to its last complete frame and treats
+that as the end. MPEG transport and program streams and raw streams record no size; for them, only the decoder
+can tell.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ _ISO_BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"w
 
 
 def is_cut_off(stream: BinaryIO) -> bool:
-    """Whether an MP4/MOV, Matroska/WebM, AVI, WebP or GIF file ends before its own headers say.
+    """Whether an MP4/MOV, Matroska/WebM, AVI, WebP or GIF file ends earlier than its headers say.
 
     Args:
-        stream: the file, seekable; left at its beginning.
+        stream: the file, seekable; its position is at the beginning afterwards.
     """
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
@@ -30,13 +31,13 @@ def is_cut_off(stream: BinaryIO) -> bool:
         end = _boxes_end(stream, size)
     elif head[:3] == b"GIF":
         stream.seek(max(0, size - 64))
-        end = size if b";" in stream.read() else size + 1  # the trailer; some writers pad behind it
+        end = size if b";" in stream.read() else size + 1  # the trailer; some writers add padding after it
     stream.seek(0)
     return end > size
 
 
 def _segment_end(stream: BinaryIO) -> int:
-    """Where the first Matroska segment ends; 0 when it was written as a live stream, of unknown size."""
+    """Where the first Matroska segment ends; 0 when it is a live stream, whose size is unknown."""
     stream.seek(4)
     header_size = _ebml_size(stream) or 0
     stream.seek(header_size, 1)
@@ -47,7 +48,7 @@ def _segment_end(stream: BinaryIO) -> int:
 
 
 def _ebml_size(stream: BinaryIO) -> int | None:
-    """A number whose leading zero bits tell its length (RFC 8794, section 4); all ones is "unknown"."""
+    """Read a number whose leading zero bits give its length (RFC 8794, section 4); None for "unknown"."""
     first = stream.read(1)
     if not first or not first[0]:
         return None
@@ -64,7 +65,7 @@ def _boxes_end(stream: BinaryIO, file_size: int) -> int:
         stream.seek(position)
         header = stream.read(16)
         size = int.from_bytes(header[:4], "big")
-        if size == 0:  # reaches to the end, wherever that is
+        if size == 0:  # the box extends to the end of the file
             return file_size
         if size == 1:
             size = int.from_bytes(header[8:16], "big")

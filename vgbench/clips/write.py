@@ -1,8 +1,8 @@
-"""Clips to disk: one file (or folder of frames) a clip, each whole or not at all.
+"""Write clips to disk: one file (or folder of frames) per clip, each written atomically.
 
-`mkv`, `webp`, `frames`, `strip` and `npz` are lossless, and `open_source` reads back the very same pixels.
-`mp4` and `gif` are for looking at: chroma subsampling and quantisation, or 256 colours a frame, change every
-score. All of them keep the number of frames, also where consecutive frames are identical.
+`mkv`, `webp`, `frames`, `strip` and `npz` are lossless, and `open_source` reads back exactly the same pixels.
+`mp4` and `gif` are for viewing only: chroma subsampling and quantisation, or 256 colours per frame, change
+every score. All formats keep the number of frames, even where consecutive frames are identical.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ Format = Literal["mp4", "mkv", "gif", "webp", "frames", "strip", "npz"]
 def write_clips(
     clips: Iterable[Frames],
     folder: str | Path,
-    format: Format = "mkv",  # noqa: A002 - the word that everyone uses
+    format: Format = "mkv",  # noqa: A002 - the usual word
     *,
     fps: float = 8,
     names: Iterable[str] | None = None,
     labels: Iterable[str | None] | None = None,
 ) -> list[Path]:
-    """Write clips one after the other; only the current one is in memory.
+    """Write clips one by one; only the current one is in memory.
 
     Args:
         clips: each uint8 [T, H, W, 3].
-        folder: made if missing. A file of the same name is replaced, others stay.
-        format: "mkv" (FFV1, lossless), "mp4" (H.264, lossy), "gif" (256 colours a frame), "webp" (lossless),
-            "frames" (a folder of PNG a clip), "strip" (square frames side by side in one PNG, as MoCoGAN
-            trains on), "npz" (array `clips`, [T, H, W, 3]).
-        fps: frames per second that players show; GIF rounds the duration of a frame to 10 ms, WebP to 1 ms.
+        folder: created if missing. A file of the same name is replaced; other files are kept.
+        format: "mkv" (FFV1, lossless), "mp4" (H.264, lossy), "gif" (256 colours per frame), "webp"
+            (lossless), "frames" (a folder of PNG files per clip), "strip" (square frames side by side in one
+            PNG, as in MoCoGAN's training data), "npz" (array `clips`, [T, H, W, 3]).
+        fps: frames per second for players; GIF rounds the duration of a frame to 10 ms, WebP to 1 ms.
         names: file names without suffix; 00000, 00001, … if not given.
-        labels: class of each clip, which becomes its sub-folder.
+        labels: class of each clip, which becomes the name of its sub-folder.
 
     Returns:
         The paths written, in order.
 
     Raises:
-        VgbenchError: not a clip, an unsafe name or label, a format that cannot hold the clip, or fewer names
-            or labels than clips.
-        OSError: the disk refuses.
+        VgbenchError: an item is not a clip, a name or label is unsafe, the format cannot hold the clip, or
+            there are fewer names or labels than clips.
+        OSError: the folder cannot be written to.
     """
     write = lookup("format", format, WRITERS)
     if not fps > 0:
@@ -70,7 +70,7 @@ def write_clips(
             name = next(next_name) if next_name is not None else f"{position:05d}"
             label = next(next_label) if next_label is not None else None
         except StopIteration:
-            raise VgbenchError(f"only {position} names or labels for more clips") from None
+            raise VgbenchError(f"there are more clips than the {position} names or labels") from None
         path = Path(folder) / _inside(label or "") / _inside(name + SUFFIXES[format])
         with replacing(path) as temporary:
             write(np.ascontiguousarray(frames), temporary, fps)
@@ -79,7 +79,7 @@ def write_clips(
 
 
 def _inside(name: str) -> Path:
-    """Refuse names that would leave the folder, since they may come from a stranger's archive."""
+    """Refuse names that would leave the folder, because they may come from an untrusted archive."""
     path = Path(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise VgbenchError(f"'{name}' cannot be a file name here", "use names without '..' and leading '/'")
@@ -89,14 +89,14 @@ def _inside(name: str) -> Path:
 def _write_mp4(frames: Frames, path: Path, fps: float) -> None:
     # yuv420p, which every browser plays, needs even sides.
     even = frames.shape[1] % 2 == frames.shape[2] % 2 == 0
-    # Macroblock trees are off because x264 reads uninitialised memory there on small frames: equal clips
-    # would give unequal bytes (seen with 32×32 pixels in PyAV 18.1).
+    # Macroblock trees are off because x264 then reads uninitialised memory on small frames, so that equal
+    # clips would give unequal bytes (seen with 32×32 pixels in PyAV 18.1).
     options = {"crf": "12", "x264-params": "mbtree=0"}
     _encode(frames, path, fps, "libx264", "yuv420p" if even else "yuv444p", options)
 
 
 def _write_mkv(frames: Frames, path: Path, fps: float) -> None:
-    # Version 3 carries checksums, but FFmpeg refuses it for frames one pixel wide.
+    # Version 3 has checksums, but FFmpeg refuses it for frames that are one pixel wide.
     options = {"level": "3", "slicecrc": "1"} if frames.shape[2] > 1 else {"level": "1"}
     _encode(frames, path, fps, "ffv1", "bgr0", options)
 
@@ -120,7 +120,7 @@ def _encode(
 
 
 def _write_gif(frames: Frames, path: Path, fps: float) -> None:
-    """Frame by frame, because Pillow's own `save_all` merges identical ones."""
+    """Write frame by frame, because Pillow's `save_all` merges identical frames."""
     from PIL.GifImagePlugin import getdata
 
     height, width = frames.shape[1:3]
@@ -129,7 +129,7 @@ def _write_gif(frames: Frames, path: Path, fps: float) -> None:
     milliseconds = max(20, round(100 / fps) * 10)  # players slow shorter ones down to 100 ms
     size = width.to_bytes(2, "little") + height.to_bytes(2, "little")
     with path.open("wb") as file:
-        file.write(b"GIF89a" + size + b"\0\0\0" + b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # loops for ever
+        file.write(b"GIF89a" + size + b"\0\0\0" + b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # loops forever
         for pixels in frames:
             image = _with_palette(pixels)
             file.writelines(getdata(image, duration=milliseconds, disposal=1, include_color_table=True))
@@ -137,7 +137,7 @@ def _write_gif(frames: Frames, path: Path, fps: float) -> None:
 
 
 def _with_palette(pixels: npt.NDArray[np.uint8]) -> Image:
-    """Exact where 256 colours suffice, else median cut."""
+    """Convert a frame to a palette: exactly where 256 colours suffice, else by median cut."""
     import PIL.Image
 
     codes = pixels.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
@@ -151,7 +151,7 @@ def _with_palette(pixels: npt.NDArray[np.uint8]) -> Image:
 
 
 def _write_webp(frames: Frames, path: Path, fps: float) -> None:
-    """Lossless, and frame by frame in the container of RFC 9649, because libwebp merges identical frames."""
+    """Write losslessly and frame by frame (RFC 9649), because libwebp merges identical frames."""
     height, width = frames.shape[1:3]
     if max(height, width) > 16383:
         raise VgbenchError(f"frames of {width}×{height} do not fit into a WebP", "choose another format")
@@ -166,12 +166,12 @@ def _write_webp(frames: Frames, path: Path, fps: float) -> None:
 
 
 def _vp8l(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """One frame as a VP8L chunk, cut out of a still WebP file."""
+    """Encode one frame as a VP8L chunk, taken from a WebP file with a single image."""
     import PIL.Image
 
-    still = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(still, "WEBP", lossless=True, quality=60)
-    return still.getvalue()[12:]
+    single = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(single, "WEBP", lossless=True, quality=60)
+    return single.getvalue()[12:]
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:
@@ -192,7 +192,7 @@ def _write_strip(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG00
     count, height, width = frames.shape[:3]
     if height != width:
         raise VgbenchError(
-            f"frames of {width}×{height} are not square", "a strip needs it; choose another format"
+            f"frames of {width}×{height} are not square", "a strip needs square frames; choose another format"
         )
     PIL.Image.fromarray(frames.swapaxes(0, 1).reshape(height, count * width, 3)).save(path)
 
@@ -215,11 +215,11 @@ assert set(WRITERS) == set(get_args(Format))
 
 
 def animated_thumbnail(frames: Frames, size: int = 96, fps: float = 8) -> bytes:
-    """A small, lossy, endlessly looping WebP for web pages.
+    """Make a small, lossy WebP animation for web pages that loops forever.
 
     Args:
         frames: uint8 [T, H, W, 3].
-        size: longer side in pixels; smaller clips keep theirs.
+        size: longer side in pixels; smaller clips keep their size.
         fps: frames per second.
 
     Returns:

@@ -96,7 +96,6 @@ def eval_(
     from vgbench.evaluation.evaluate import evaluate
     from vgbench.evaluation.over_time import evaluate_over_time
     from vgbench.evaluation.statistics_file import is_statistics
-    from vgbench.extractors.batch_size import parse_batch_size
 
     plan = resolve_protocol(protocol, options.metric_names(metrics), extractor, settings or ())
     span = options.value_range(value_range)
@@ -115,16 +114,11 @@ def eval_(
             protocol=plan,
             name=name,
             results=results,
-            batch_size=parse_batch_size(batch_size),
-            workers=workers,
-            device=device,
-            compiled=compiled,
-            store=features,
             strict=strict,
             lenient=metrics == options.ALL_METRICS,
             sharded=sharded,
             details={"role": role} if role else None,
-            progress=progress,
+            **options.execution(batch_size, workers, device, compiled, progress, features),
         )
     if not launched_world().is_main:
         return
@@ -280,7 +274,6 @@ def audit(
     from vgbench.audit.page import write_audit
     from vgbench.audit.run import audit as audit_metrics
     from vgbench.audit.terminal import audit_tables
-    from vgbench.extractors.batch_size import parse_batch_size
 
     with options.feature_store(use=True) as features, panels.progress() as progress:
         result = audit_metrics(
@@ -292,12 +285,7 @@ def audit(
             strengths=options.numbers("--strengths", strengths),
             clips=clips,
             settings=settings or (),
-            batch_size=parse_batch_size(batch_size),
-            workers=workers,
-            device=device,
-            compiled=compiled,
-            store=features,
-            progress=progress,
+            **options.execution(batch_size, workers, device, compiled, progress, features),
         )
     written = write_audit(result, output) if output is not None else []
     if as_json:
@@ -333,7 +321,6 @@ def export(
 ) -> None:
     """Write what scoring needs to know of a real set; use it with `vgbench eval CLIPS --against FILE`."""
     from vgbench.evaluation.evaluate import export_statistics
-    from vgbench.extractors.batch_size import parse_batch_size
 
     with panels.progress() as progress:
         path = export_statistics(
@@ -343,12 +330,8 @@ def export(
             options.metric_names(metrics),
             extractor,
             settings=settings or (),
-            batch_size=parse_batch_size(batch_size),
-            workers=workers,
-            device=device,
-            compiled=compiled,
             lenient=metrics == options.ALL_METRICS,
             warn=console.print_warning,
-            progress=progress,
+            **options.execution(batch_size, workers, device, compiled, progress),
         )
     typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")

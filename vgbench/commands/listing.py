@@ -79,10 +79,10 @@ def _presets() -> Entries:
 
 
 def _models(measure: bool = False, names: Sequence[str] = (), progress: Progress = no_progress) -> Entries:
-    from vgbench.training.catalogue import list_models
+    from vgbench.training.model_costs import list_models
 
     found = list_models(names or None, measured_steps=3 if measure else 0, progress=progress)
-    return [(facts.name, str(facts)) for facts in found]
+    return [(costs.name, str(costs)) for costs in found]
 
 
 def _sources() -> Entries:
@@ -92,41 +92,41 @@ def _sources() -> Entries:
 
 
 def _motion() -> Entries:
-    from vgbench.reference_models.motion import MOTIONS
+    from vgbench.reference_models.parts import MOTIONS
 
     return _described(MOTIONS)
 
 
 def _decoders() -> Entries:
-    from vgbench.reference_models.decoders import DECODERS
+    from vgbench.reference_models.parts import DECODERS
 
     return _described(DECODERS)
 
 
 def _losses() -> Entries:
-    from vgbench.reference_models.losses import LOSSES
+    from vgbench.reference_models.parts import LOSSES
 
-    sides = (
-        (name, _first_line(loss.discriminator), _first_line(loss.generator)) for name, loss in LOSSES.items()
-    )
-    return [(name, f"{critic} Generator: {own}" if own else critic) for name, critic, own in sides]
+    losses = ((name, load_target(target)) for name, target in LOSSES.items())
+    return [
+        (name, f"{_first_line(loss.discriminator)} Generator: {_first_line(loss.generator)}")
+        for name, loss in losses
+    ]
 
 
 def _discriminators() -> Entries:
-    from vgbench.reference_models.discriminators import DISCRIMINATORS
+    from vgbench.reference_models.parts import DISCRIMINATORS
 
     return _described(DISCRIMINATORS)
 
 
 def _regularisers() -> Entries:
-    from vgbench.reference_models.constraints import CONSTRAINTS
-    from vgbench.reference_models.penalties import DISCRIMINATOR_PENALTIES, GENERATOR_TERMS
+    from vgbench.reference_models.parts import REGULARISERS
 
-    return _described({**DISCRIMINATOR_PENALTIES, **GENERATOR_TERMS, **CONSTRAINTS})
+    return _described({name: one.target for name, one in REGULARISERS.items()})
 
 
 def _augmentations() -> Entries:
-    from vgbench.training.augment import AUGMENTATIONS
+    from vgbench.training.config import AUGMENTATIONS
 
     return _described(AUGMENTATIONS)
 
@@ -154,8 +154,9 @@ def _published() -> Entries:
     return [(name, f"published scores: {', '.join(found)}") for name, found in metrics.items()]
 
 
-def _described(parts: Mapping[str, object]) -> Entries:
-    return [(name, _first_line(part)) for name, part in parts.items()]
+def _described(table: Mapping[str, str]) -> Entries:
+    """Describe each "module:object" of a table by the first line of its docstring."""
+    return [(name, _first_line(load_target(target))) for name, target in table.items()]
 
 
 def _first_line(part: object) -> str:

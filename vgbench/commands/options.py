@@ -15,7 +15,9 @@ from vgbench.distributed import launched_world
 from vgbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from vgbench.evaluation.execution import ExecutionOptions
     from vgbench.evaluation.feature_store import FeatureStore
+    from vgbench.progress import Progress
 
 ALL_METRICS = "all"
 USUAL_METRIC = "fvd"
@@ -149,6 +151,31 @@ def value_range(text: str | None) -> tuple[float, float] | None:
     except ValueError as error:
         raise ConfigError(f"--value-range {text}: expected LOW,HIGH", "for example 0,1 or -1,1") from error
     return low, high
+
+
+def execution(
+    batch_size: str,
+    workers: int,
+    device: str,
+    compiled: bool,
+    progress: Progress,
+    store: FeatureStore | None = None,
+) -> ExecutionOptions:
+    """Collect the options under the heading `EXECUTION`, as `evaluate` and its relatives take them.
+
+    Raises:
+        ConfigError: the batch size is neither "auto" nor a number above 0.
+    """
+    from vgbench.extractors.batch_size import parse_batch_size
+
+    return {
+        "batch_size": parse_batch_size(batch_size),
+        "workers": workers,
+        "device": device,
+        "compiled": compiled,
+        "progress": progress,
+        "store": store,
+    }
 
 
 @contextmanager

@@ -115,8 +115,8 @@ def training_panel(run_folder: Path) -> Iterator[Callable[[TrainingProgress], No
     def line(state: TrainingProgress) -> None:
         if time.monotonic() - last[0] > LINE_SECONDS or state.step == state.steps:
             last[0] = time.monotonic()
-            facts = "  ".join(f"{name} {value:.3g}" for name, value in state.facts.items())
-            text = f"step {state.step}  {_time_spent_and_left(state)}  {facts}"
+            numbers = "  ".join(f"{name} {value:.3g}" for name, value in state.measured.items())
+            text = f"step {state.step}  {_time_spent_and_left(state)}  {numbers}"
             console.stderr.print(text, soft_wrap=True, markup=False)
 
     yield line
@@ -129,7 +129,7 @@ def _training_table(state: TrainingProgress, run_folder: Path) -> Table:
         "step": f"{state.step}, {state.clips} clips, {1 / max(state.seconds_per_step, 1e-9):.1f} steps/s",
         "time": _time_spent_and_left(state),
         "memory": f"{_peak_memory_bytes() / 2**30:.1f} GiB",
-        **{name: f"{value:.4g}" for name, value in state.facts.items()},
+        **{name: f"{value:.4g}" for name, value in state.measured.items()},
     }
     if state.best_score is not None:
         rows["best score"] = f"{state.best_score:.4g}"

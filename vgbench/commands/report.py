@@ -268,7 +268,6 @@ def verify(
 
     [bold]vgbench verify my-gan.zip --clips samples/ --against real/[/]
     """
-    from vgbench.extractors.batch_size import parse_batch_size
     from vgbench.leaderboard.submission import read_submitted, unpack_submission
     from vgbench.leaderboard.terminal import verification_table
     from vgbench.leaderboard.verification import verify as verify_record
@@ -284,12 +283,7 @@ def verify(
             extractor=extractor,
             allow_code=allow_code,
             tolerance=tolerance,
-            batch_size=parse_batch_size(batch_size),
-            workers=workers,
-            device=device,
-            compiled=compiled,
-            store=features,
-            progress=progress,
+            **options.execution(batch_size, workers, device, compiled, progress, features),
         )
     if unpack is not None and found.holds:
         console.print_hint(f"wrote {unpack_submission(submission, unpack)}")

@@ -13,7 +13,7 @@ from vgbench.errors import EXIT_INTERRUPTED, ConfigError, VgbenchError
 
 if TYPE_CHECKING:
     from vgbench.training.preview import TrainingPreview
-    from vgbench.training.trainer import Summary
+    from vgbench.training.trainer import TrainingSummary
 
 
 def train(
@@ -83,7 +83,7 @@ def train(
 
     [bold]torchrun --nproc-per-node 4 -m vgbench train mocogan-64 --data ucf101/ -o runs/ucf101[/]
     """
-    from vgbench.training.reading import read_config, read_resumed_config
+    from vgbench.training.config_files import read_config, read_resumed_config
 
     given = {"data": data, "generator": generator, "minutes": minutes, "steps": steps, "threads": threads}
     if preset is None and not (resume and run):
@@ -126,13 +126,13 @@ def _print_preview(found: TrainingPreview, as_json: bool) -> None:
     typer.echo(to_yaml(found.config), nl=False)
     for part in found.parts:
         typer.echo(f"# {part}")
-    typer.echo(f"# {found.facts}")
-    typer.echo(f"# a step holds about {found.step_bytes / 2**20:,.0f} MiB of tensors at its peak")
+    typer.echo(f"# {found.costs}")
+    typer.echo(f"# a step needs about {found.step_bytes / 2**20:,.0f} MiB for tensors at its peak")
 
 
-def _print_summary(summary: Summary, as_json: bool) -> None:
+def _print_summary(summary: TrainingSummary, as_json: bool) -> None:
     """Print how a training run ended, and the command that comes next."""
-    from vgbench.training.reading import resume_command
+    from vgbench.training.config_files import resume_command
 
     folder, world = summary.run_folder, launched_world()
     for clip, reason in summary.skipped.items():  # each rank reads clips of its own
@@ -143,7 +143,7 @@ def _print_summary(summary: Summary, as_json: bool) -> None:
         console.print_warning("unscored", f"no score during training: {summary.unscored}")
     if summary.stopped == "interrupted":
         launcher = "torchrun … -m " if world.size > 1 else ""
-        console.print_hint(f"stopped; to continue: {launcher}{resume_command(folder)}")
+        console.print_hint(f"stopped; continue with: {launcher}{resume_command(folder)}")
         return
     if as_json:
         console.print_json(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from vgbench.clips.images import ANIMATIONS, STILLS, natural_key
+from vgbench.clips.images import ANIMATIONS, IMAGES, natural_key
 from vgbench.clips.video import VIDEOS
 from vgbench.errors import VgbenchError
 
@@ -170,7 +170,7 @@ def _clips_below(folder: Path, name: str) -> list[tuple[Path, str | None]]:
         suffix = path.suffix.lower()
         if suffix in (*VIDEOS, *ANIMATIONS) and _holds_something(path):
             clips[path] = None
-        elif suffix in STILLS and path.parent not in clips and _holds_something(path):
+        elif suffix in IMAGES and path.parent not in clips and _holds_something(path):
             clips[path.parent] = None
     return [(path, None) for path in sorted(clips, key=lambda clip: natural_key(str(clip)))]
 

@@ -1,12 +1,12 @@
-"""Feature store: what an extractor or a clip metric found, kept on disk, computed once.
+"""Feature store: results of extractors and clip metrics on disk, so that they are computed only once.
 
-Content-addressed twice. An entry's key hashes the clip's bytes, the frame indices and the resize policy; its
-table hashes what produced it (extractor id, weights, preprocessing, precision). Entries are appended in
-segment files whose name is the sha256 of their bytes, so that
-- processes never write to the same file, and need no locks;
+The key of an entry hashes the clip's bytes, the frame indices and the resize policy; the name of its table
+hashes what produced it (extractor id, weights, preprocessing, precision). Entries are appended in segment
+files whose names are the sha256 of their bytes, so that
+- processes never write to the same file and need no locks;
 - a killed run loses at most the entries since its last flush;
-- a damaged segment is seen when it is read, and its entries are computed again; it is removed at the next
-  flush. One that merely cannot be read now (another user's, too many open files) is left alone.
+- a damaged segment is noticed when it is read, and its entries are computed again; it is removed at the next
+  flush. A segment that only cannot be read at the moment (another user's, too many open files) is kept.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ import safetensors
 import safetensors.numpy
 
 from vgbench.environment import positive_number
-from vgbench.errors import VgbenchError
 from vgbench.protocol.pixels import Resize
 from vgbench.storage import atomic
 from vgbench.storage.cache_folder import cache_folder
+from vgbench.storage.writing import writing_to
 
 Row = dict[str, npt.NDArray[np.generic]]
-"""What one producer found for one window: name -> array of a fixed shape."""
+"""Results of one producer for one window: name -> array of a fixed shape."""
 
 LIMIT = "VGBENCH_STORE_GIGABYTES"
 FORMAT = 2
-"""Version of what a key promises; rows of other versions are never read."""
+"""Version of what a key stands for; rows of other versions are never read."""
 _KEY_BYTES = 32
 _FLUSH_ROWS = 1024
 _FLUSH_SECONDS = 20.0
-_STALE_SECONDS = 86400.0  # no process takes a day to write a segment
+_STALE_SECONDS = 86400.0  # no process needs a day to write a segment
 
 
 def limit_bytes() -> int:
-    """Size that the store is kept below: 20 GiB, or `VGBENCH_STORE_GIGABYTES`.
+    """Largest size of the store in bytes: 20 GiB, or `VGBENCH_STORE_GIGABYTES`.
 
     Raises:
-        ConfigError: not a positive number.
+        ConfigError: the variable is not a positive number.
     """
     return int(positive_number(LIMIT, 20.0, "a positive number of GiB") * 2**30)
 
@@ -58,15 +58,15 @@ def window_key(fingerprint: str, frames: Sequence[int], resize: Resize) -> bytes
 
 @dataclass
 class FeatureStore:
-    """A folder of tables. Safe to share between processes.
+    """A folder of tables, which several processes may share.
 
     Args:
-        folder: where it lives; the cache folder by default.
-        limit_bytes: size that `prune` keeps below.
+        folder: its path; the cache folder by default.
+        limit_bytes: largest size in bytes, which `prune` enforces.
 
     Attributes:
-        pruned: (files, bytes) that `prune` has removed so far.
-        damaged: names of the damaged segments that its tables have come upon.
+        pruned: numbers of (files, bytes) that `prune` has removed so far.
+        damaged: names of the damaged segments that its tables have found.
     """
 
     folder: Path = field(default_factory=lambda: cache_folder("features"))
@@ -83,19 +83,15 @@ class FeatureStore:
         producer = f"format {FORMAT}|{producer}"
         name = hashlib.sha256(producer.encode()).hexdigest()[:32]
         folder = self.folder / name
-        try:
+        remedy = "set VGBENCH_CACHE to a folder that can be written to, or pass --no-store"
+        with writing_to(f"feature store {self.folder}", remedy):
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / "producer.txt").exists():
                 atomic.write_text(folder / "producer.txt", producer + "\n")
-        except OSError as error:
-            raise VgbenchError(
-                f"feature store {self.folder}: cannot be written to ({error.strerror})",
-                "set VGBENCH_CACHE to a folder that can, or pass --no-store",
-            ) from error
         return Table(folder, producer, self.damaged)
 
     def older_tables(self) -> int:
-        """Count the tables of older formats, which are left alone and never read."""
+        """Count the tables of older formats, which are kept and never read."""
         count = 0
         for path in self.folder.glob("*/producer.txt"):
             with contextlib.suppress(OSError):
@@ -116,9 +112,9 @@ class FeatureStore:
         return sorted(found, key=lambda entry: entry[2])
 
     def prune(self, limit_bytes: int | None = None) -> tuple[int, int]:
-        """Remove least recently used segments until the store fits.
+        """Remove the least recently used segments until the store is within its limit.
 
-        A reader that indexed a removed segment computes its entries again; nothing else is affected.
+        A reader that has indexed a removed segment computes its entries again; there is no other effect.
 
         Returns:
             (files removed, bytes removed).
@@ -154,7 +150,7 @@ class Table:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take notice of segments that other processes have written since."""
+        """Index the segments that other processes have written since the last call."""
         for path in sorted(self.folder.glob("*.safetensors")):
             if path.name in self._listed or atomic.is_temporary(path):
                 continue
@@ -163,7 +159,7 @@ class Table:
                 with safetensors.safe_open(path, framework="numpy") as file:
                     keys = file.get_tensor("keys")
             except (OSError, safetensors.SafetensorError):
-                self._load(path.name)  # tells damage from what cannot be read now
+                self._load(path.name)  # distinguishes damage from what cannot be read at the moment
                 continue
             for row, key in enumerate(keys):
                 self._index.setdefault(key.tobytes(), (path.name, row))
@@ -188,14 +184,14 @@ class Table:
         return {field: values[row] for field, values in arrays.items() if field != "keys"}
 
     def put(self, key: bytes, row: Row) -> None:
-        """Add an entry; it reaches the disk at the next flush, which happens by itself every few seconds."""
+        """Add an entry; it is written at the next flush, which happens automatically every few seconds."""
         self._pending[key] = row
         due = time.monotonic() - self._last_flush > _FLUSH_SECONDS
         if due or len(self._pending) >= _FLUSH_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending as one segment; it appears whole or not at all.
+        """Write the pending entries atomically, as one segment.
 
         Raises:
             VgbenchError: the disk is full or cannot be written to.
@@ -209,13 +205,9 @@ class Table:
         arrays = {name: np.stack([row[name] for row in self._pending.values()]) for name in names}
         data = safetensors.numpy.save({"keys": keys, **arrays}, {"producer": self.producer})
         name = f"{hashlib.sha256(data).hexdigest()}.safetensors"
-        try:
+        remedy = "free space with `vgbench cache prune --all`, or pass --no-store"
+        with writing_to(f"feature store {self.folder}", remedy):
             atomic.write_bytes(self.folder / name, data)
-        except OSError as error:
-            raise VgbenchError(
-                f"feature store {self.folder}: cannot be written to ({error.strerror})",
-                "free space with `vgbench cache prune --all`, or pass --no-store",
-            ) from error
         for row, key in enumerate(self._pending):
             self._index[key] = (name, row)
         self._segments[name] = {"keys": keys, **arrays}
@@ -230,7 +222,7 @@ class Table:
                 data = path.read_bytes()
                 if _is_whole(data, name):
                     self._segments[name] = safetensors.numpy.load(data)
-            except OSError:  # pruned meanwhile, or it cannot be read now: no sign of damage
+            except OSError:  # pruned meanwhile, or unreadable at the moment, which is not damage
                 self._forget(name)
                 return None
             except safetensors.SafetensorError:
@@ -240,27 +232,27 @@ class Table:
                 self._to_remove.append(name)
                 self._all_damaged.append(name)
             else:
-                with contextlib.suppress(OSError):  # a store shared read-only
+                with contextlib.suppress(OSError):  # the store may be shared read-only
                     path.touch()  # `prune` removes the least recently used
         return self._segments[name]
 
     def _forget(self, name: str) -> None:
-        """Leave a segment out of the index; its entries will be computed again."""
+        """Remove a segment from the index, so that its entries are computed again."""
         self._index = {key: place for key, place in self._index.items() if place[0] != name}
 
     def _remove_damaged(self) -> None:
-        """Remove damaged segments, unless another process has written them anew.
+        """Remove damaged segments, unless another process has written them again.
 
-        Only who writes removes: a decoding worker that comes upon damage could not tell anybody.
+        Only a process that writes does this, because a decoding worker could not report the damage.
         """
         for name in self._to_remove:
             path = self.folder / name
-            with contextlib.suppress(OSError):  # removed already, or a store shared read-only
+            with contextlib.suppress(OSError):  # removed already, or the store is shared read-only
                 if not _is_whole(path.read_bytes(), name):
                     path.unlink()
         self._to_remove = []
 
 
 def _is_whole(data: bytes, name: str) -> bool:
-    """Whether a segment's bytes are those that its name was made of."""
+    """Whether a segment's bytes are those from which its name was made."""
     return hashlib.sha256(data).hexdigest() == Path(name).stem

@@ -1,7 +1,7 @@
-"""`evaluate_pairs`, the function behind `vgbench paired`: each clip against the one it should be.
+"""`evaluate_pairs`, the function behind `vgbench paired`: compare each clip with its reference clip.
 
-For prediction and reconstruction, where every clip has its own reference. Sets of unrelated clips compare by
-`vgbench.evaluation`.
+For prediction and reconstruction, where every clip has its own reference. For sets of unrelated clips, use
+`vgbench.evaluate`.
 """
 
 from __future__ import annotations
@@ -39,18 +39,19 @@ from vgbench.records.record import Clips, ExtractorUse, Record, environment, now
 from vgbench.records.signature import Signature
 
 DEFAULT_METRICS = ("psnr", "ssim", "tof")
-"""Those that need no weights and take frames of 11 pixels and more."""
+"""Those that need no weights and accept frames of at least 11 × 11 pixels."""
 
 
 class PairedProtocol(Config):
-    """How pairs are scored; the `protocol` of their records.
+    """How pairs are scored; records of pairs hold it as their `protocol`.
 
     Attributes:
         metrics: names of `vgbench.metrics.paired.PAIRED`.
-        skip: frames left out at the start of both clips, such as those that a predictor was given.
-        frames: frames scored after them; None means all, and then both clips must be equally long.
+        skip: frames to leave out at the start of both clips, such as the context frames of a predictor.
+        frames: number of frames to score after them; None means all, and both clips must then have the same
+            length.
         resize: applied to both sides; native size by default.
-        weights: of LPIPS instead of the registry's: a path, or "random:SEED".
+        weights: replace the registry's weights of LPIPS: a path, or "random:SEED".
     """
 
     name: Literal["paired"] = "paired"
@@ -65,10 +66,10 @@ class PairedProtocol(Config):
 def plan_pairs(
     metrics: str | None = None, skip: int = 0, frames: int | None = None, settings: Iterable[str] = ()
 ) -> PairedProtocol:
-    """Make a protocol of what a command line says.
+    """Make a protocol from the options of a command line.
 
     Args:
-        metrics: names with commas between them, or "all".
+        metrics: names separated by commas, or "all".
         skip: see `PairedProtocol`.
         frames: see `PairedProtocol`.
         settings: `key=value` changes to the protocol.
@@ -85,7 +86,7 @@ def plan_pairs(
 
 @dataclass(frozen=True)
 class Pair:
-    """Two clips of one stem."""
+    """A generated clip and the reference of the same stem."""
 
     stem: str
     generated: Clip
@@ -93,13 +94,13 @@ class Pair:
 
 
 def match(generated: ClipSource, reference: ClipSource) -> tuple[list[Pair], list[Skipped], list[Skipped]]:
-    """Pair clips by stem, sorted by it.
+    """Pair clips by their stems, and sort the pairs by stem.
 
-    The stem is the file's name without suffix; of the clips of one array, their position. Where names repeat
-    within a side, as in `a/0.mp4` and `b/0.mp4`, the whole path without suffix is the stem.
+    The stem is the file's name without suffix; for the clips of one array it is their position. Where names
+    repeat within a side, as in `a/0.mp4` and `b/0.mp4`, the stem is the whole path without suffix.
 
     Returns:
-        pairs, and what found no partner on either side: generated, reference.
+        The pairs, and the clips without a partner: generated clips, then references.
     """
     sides = [_by_stem(source.clips, whole=False) for source in (generated, reference)]
     if any(len(found) > 1 for side in sides for found in side.values()):
@@ -113,7 +114,9 @@ def match(generated: ClipSource, reference: ClipSource) -> tuple[list[Pair], lis
             continue
         for side, (own, other) in enumerate((found, found[::-1])):
             several = len(own) > 1 or len(other) > 1
-            reason = f"the stem '{name}' is not unique" if several else f"no clip of stem '{name}' to compare"
+            reason = (
+                f"the stem '{name}' is not unique" if several else f"no clip of stem '{name}' to compare with"
+            )
             lonely[side].extend(Skipped(clip.id, reason) for clip in own)
     return pairs, lonely[0], lonely[1]
 
@@ -145,23 +148,24 @@ def evaluate_pairs(
     Args:
         generated: path, URL, `builtin:NAME`, array uint8 [N, T, H, W, 3] (paired by position), or an iterable
             of clips.
-        reference: the same for the references.
+        reference: the reference clips, in any of these forms.
         protocol: metrics, frames and size.
         name: the model's name in tables.
         results: folder to save the record in.
-        strict: a pair or clip that was left out is an error, raised after the record was saved.
-        details: kept in the record as they are.
-        execution: `workers`, `device` (of LPIPS) and `progress`, as for `evaluate`; the rest has no effect.
+        strict: whether a pair or clip that was left out is an error, raised after the record is saved.
+        details: copied into the record.
+        execution: `workers`, `device` (of LPIPS) and `progress`, as for `evaluate`; the other options have no
+            effect.
 
     Returns:
-        The record. Its scores are means over pairs with the error and interval of a mean; `clips.real` is
-        the reference side; `details["values"]` holds each metric's value of every pair, in the order of the
-        windows.
+        The record. Its scores are means over pairs, with the error and interval of a mean. The field
+        `clips.real` holds the reference clips; `details["values"]` holds each metric's value for every pair,
+        in the order of the windows.
 
     Raises:
         ConfigError: unknown metric.
         NotEnoughClips: no pair could be scored.
-        VgbenchError: frames are too small for a metric, or LPIPS's weights are not there.
+        VgbenchError: frames are too small for a metric, or the weights of LPIPS are missing.
         SkippedClips: under `strict`.
     """
     began = time.monotonic()
@@ -212,7 +216,7 @@ def evaluate_pairs(
         )
         for side, source in enumerate(sources)
     ]
-    fields = _signature_fields(plan, network, sides[1], len(used))
+    fields = _signature_fields(plan, metrics, network, sides[1], len(used))
     record = Record(
         model=printable(name) if name else model_name(sources[0].name),
         signature=str(Signature(fields)),
@@ -253,7 +257,11 @@ def _metric(name: str) -> PairedMetric:
 
 
 def _signature_fields(
-    plan: PairedProtocol, network: lpips.Lpips | None, reference: Measured, count: int
+    plan: PairedProtocol,
+    metrics: Sequence[PairedMetric],
+    network: lpips.Lpips | None,
+    reference: Measured,
+    count: int,
 ) -> tuple[tuple[str, str], ...]:
     frames = "all" if plan.frames is None else str(plan.frames)
     fields = [
@@ -264,12 +272,15 @@ def _signature_fields(
     ]
     if network is not None:
         fields.append(("feat", network.describe()))
+    newer = [with_version(metric.name, metric.version) for metric in metrics if metric.version != "1"]
+    if newer:
+        fields.append(("options", ",".join(sorted(newer))))
     return (*fields, ("real", reference.manifest_hash[:8]), ("v", plan.version))
 
 
 def _own_fields(metric: PairedMetric, fields: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The part of the signature that one metric depends on."""
-    unneeded = set() if metric.perceptual else {"feat"}
+    """The fields of the signature on which one metric depends."""
+    unneeded = {"options"} if metric.perceptual else {"options", "feat"}
     own = with_version(metric.name, metric.version)
     return (("metric", own), *((key, value) for key, value in fields if key not in unneeded))
 
@@ -277,7 +288,7 @@ def _own_fields(metric: PairedMetric, fields: Sequence[tuple[str, str]]) -> tupl
 def _warnings(sides: Sequence[Measured]) -> Iterator[tuple[str, str]]:
     for name, side in zip(("generated", "reference"), sides, strict=True):
         if side.skipped:
-            yield "skipped-clips", f"{name}: {len(side.skipped)} clips without a pair or not usable"
+            yield "skipped-clips", f"{name}: {len(side.skipped)} clips have no partner or cannot be used"
 
 
 @dataclass(frozen=True)
@@ -293,14 +304,14 @@ class _Scored:
     indices: tuple[int, ...]
     values: dict[str, float]
     frames: tuple[npt.NDArray[np.uint8], ...]
-    """Both sides, for what needs the network; empty otherwise."""
+    """Frames of both sides, for metrics that need the network; empty otherwise."""
 
 
 _Outcome = _Scored | _Bad | VgbenchError
 
 
 class _Measuring(Dataset[_Outcome]):
-    """Decode, resize and measure pixels; runs in the workers, so errors are handed back as values."""
+    """Decode, resize and measure pixels; runs in workers, so errors are returned as values."""
 
     def __init__(self, pairs: Sequence[Pair], plan: PairedProtocol, metrics: Sequence[PairedMetric]) -> None:
         self.pairs, self.plan = pairs, plan

@@ -1,4 +1,4 @@
-"""Extractors: networks that turn clips into features, by name, by file, or the user's own.
+"""Extractors: networks that compute features of clips, found by name, from a file, or of the user's own.
 
 Importing this package imports no torch; loading an extractor does.
 """
@@ -29,12 +29,12 @@ def load(name: str, weights: str | Path | None = None, **options: Any) -> Extrac
     Args:
         name: a key of `EXTRACTORS`; `package.module:Object`, an `Extractor` subclass or a function that
             returns one; or the path of an exported network (see `vgbench.extractors.exported`).
-        weights: file to use instead of the usual one; "random" or "random:SEED" for an untrained network.
-        options: what the factory knows besides, such as `preprocessing="tf1"` for "i3d-k400".
+        weights: file that replaces the usual weights; "random" or "random:SEED" for an untrained network.
+        options: further arguments of the factory, such as `preprocessing="tf1"` for "i3d-k400".
 
     Raises:
         ConfigError: unknown name or option.
-        VgbenchError: the weights are not there or not the right ones; the remedy says what to do.
+        VgbenchError: the weights are missing or wrong; the remedy says what to do.
     """
     factory: Callable[..., Any]
     if name in EXTRACTORS:
@@ -57,7 +57,7 @@ def load(name: str, weights: str | Path | None = None, **options: Any) -> Extrac
 
     from vgbench.extractors.extractor import default_float32, state_hash
 
-    with default_float32(), torch.random.fork_rng(devices=[]):  # building a network draws numbers
+    with default_float32(), torch.random.fork_rng(devices=[]):  # building a network draws random numbers
         extractor: Extractor = factory(**options)
     extractor = extractor.eval().requires_grad_(False)
     extractor.loaded_state = state_hash(extractor)

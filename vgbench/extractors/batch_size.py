@@ -1,4 +1,4 @@
-"""How many clips an extractor is given at once: a number, or the fastest of those tried."""
+"""The batch size of an extractor: a given number, or the fastest one in trials."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from vgbench.extractors.extractor import Extracted, Extractor
 
 BatchSize = int | Literal["auto"]
-"""What a caller may ask for."""
+"""A number above 0, or "auto"."""
 
 LARGEST = 32
-"""The most clips that "auto" tries at once, which bounds its memory."""
+"""The largest batch size that "auto" tries, which limits its memory."""
 
-_TRIALS = 2  # the first batch of a size pays for memory, for compilation, and for whatever else was running
+_TRIALS = 2  # the first batch of a size includes the time for memory allocation and compilation
 
 
 class Batches:
     """Runs an extractor batch by batch; under "auto" the first batches are trials.
 
-    They have 1, 2, 4, … clips, each size twice, as long as clips get cheaper with it; then the fastest size
-    stays. Trials are clips of the run itself, so nothing is computed twice.
+    They have 1, 2, 4, … clips, with two batches of each size, as long as the time per clip decreases; then
+    the fastest size is kept. Trials use clips of the run itself, so nothing is computed twice.
 
     Args:
-        wanted: clips at once, or "auto".
+        wanted: clips per batch, or "auto".
 
     Attributes:
-        is_auto: whether it was left to this object.
-        size: clips that the next batch should have.
+        is_auto: whether this object chooses the size.
+        size: number of clips for the next batch.
         trying: whether the next batch is a trial.
 
     Raises:
-        ConfigError: neither "auto" nor a number above 0.
+        ConfigError: `wanted` is neither "auto" nor a number above 0.
     """
 
     def __init__(self, wanted: BatchSize) -> None:
@@ -54,7 +54,7 @@ class Batches:
         return f"auto: {self.size}" if self.is_auto else str(self.size)
 
     def run(self, extractor: Extractor, clips: torch.Tensor | npt.NDArray[np.uint8]) -> Extracted:
-        """Extract, and learn from the time it took."""
+        """Extract features, and record the time of a trial."""
         begun = time.perf_counter()
         extracted = extractor(clips)
         if self.trying:
@@ -63,8 +63,8 @@ class Batches:
         return extracted
 
     def took(self, clips: int, seconds: float) -> None:
-        """Note the time of one trial and settle on what comes next."""
-        if clips != self.size:  # a short batch, at the end or of clips of another size, tells nothing
+        """Record the time of one trial and decide on the next size."""
+        if clips != self.size:  # a shorter batch, at the end or before clips of another size, is not a trial
             return
         self._seconds.append(seconds / clips)
         if len(self._seconds) < _TRIALS:
@@ -82,7 +82,7 @@ def parse_batch_size(text: str) -> BatchSize:
     """Read "auto" or a number above 0.
 
     Raises:
-        ConfigError: neither.
+        ConfigError: the text is neither.
     """
     wanted: BatchSize = "auto" if text == "auto" else int(text) if text.isdecimal() else 0
     if wanted == 0:
@@ -91,5 +91,5 @@ def parse_batch_size(text: str) -> BatchSize:
 
 
 def batches(wanted: BatchSize | Batches) -> Batches:
-    """Return `wanted` as it is where an earlier run settled on it, else new `Batches`."""
+    """Return `wanted` itself if it is a `Batches` of an earlier run, else a new one."""
     return wanted if isinstance(wanted, Batches) else Batches(wanted)

@@ -1,8 +1,8 @@
 """C3D (Tran et al. 2015), trained on Sports-1M and fine-tuned on UCF-101: the network behind the video IS.
 
 Features are fc7 after its ReLU (4,096), logits are fc8 before the softmax (101), dropout off: the layers that
-TGANv2 (Saito et al. 2020, arXiv 1811.09245) takes for its FID and its IS. Pixels enter as BGR, 0 to 255, less
-a mean clip of 16 frames, so the network sees 16 frames and no others.
+TGANv2 (Saito et al. 2020, arXiv 1811.09245) uses for its FID and its IS. The input is BGR from 0 to 255 minus
+a mean clip of 16 frames, so the network always uses 16 frames.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIZE = 112
 MEAN_SHAPE = (3, FRAMES, 128, 171)
 """Channels (blue, green, red), frames, rows and columns of the mean clip."""
 CHANNEL_MEANS = (90.25164795, 97.65701294, 101.4083252)
-"""Blue, green, red: stand in for the mean clip with untrained weights, or where asked for."""
+"""Blue, green, red: replace the mean clip with untrained weights, or on request."""
 
 
 class C3d(nn.Module):
@@ -52,12 +52,12 @@ class C3d(nn.Module):
         self.fc8 = nn.Linear(FEATURES, classes)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Float [B, 3, 16, 112, 112], BGR less the mean -> [B, 4096], [B, classes]."""
+        """Float [B, 3, 16, 112, 112], BGR minus the mean -> [B, 4096], [B, classes]."""
         x = F.max_pool3d(F.relu_(self.conv1a(x)), (1, 2, 2))
         x = F.max_pool3d(F.relu_(self.conv2a(x)), 2)
         x = F.max_pool3d(F.relu_(self.conv3b(F.relu_(self.conv3a(x)))), 2)
         x = F.max_pool3d(F.relu_(self.conv4b(F.relu_(self.conv4a(x)))), 2)
-        # 7 × 7 becomes 4 × 4: the last column and row are pooled by themselves.
+        # 7 × 7 becomes 4 × 4: the last column and row are pooled separately.
         x = F.max_pool3d(F.relu_(self.conv5b(F.relu_(self.conv5a(x)))), 2, ceil_mode=True)
         x = F.relu_(self.fc6(x.flatten(1)))
         features = F.relu_(self.fc7(x))
@@ -70,11 +70,11 @@ def _convolution(channels: int, out: int) -> nn.Conv3d:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """One code base's way from pixels to C3D's input; they differ, and so do their scores.
+    """One code base's preprocessing for C3D; code bases differ here, and so do their scores.
 
     Attributes:
-        resize: squashes the frame, whatever its aspect ratio.
-        crop: first row and column of the 112 × 112 pixels that are kept of it.
+        resize: applied to the frame, ignoring its aspect ratio.
+        crop: first row and column of the 112 × 112 pixels that are kept.
         mean_crop: the same in the mean clip.
     """
 
@@ -105,7 +105,7 @@ def _window(x: torch.Tensor, corner: tuple[int, int]) -> torch.Tensor:
 
 
 PREPROCESSING: dict[str, Preprocessing] = {
-    # The mean's central 128 of 171 columns begin at 21; the crop begins 8 further.
+    # The central 128 of the mean's 171 columns begin at 21; the crop begins 8 columns later.
     "tgan": Preprocessing(
         Resize(size=128, fit="squash", kernel="bicubic", antialias=False), crop=(8, 8), mean_crop=(8, 29)
     ),
@@ -113,11 +113,11 @@ PREPROCESSING: dict[str, Preprocessing] = {
         Resize(size=SIZE, fit="squash", kernel="bilinear-corners"), crop=(0, 0), mean_crop=(8, 8)
     ),
 }
-"""By the code base that does it so: pfnet-research/tgan and pfnet-research/tgan2."""
+"""By code base: pfnet-research/tgan and pfnet-research/tgan2."""
 
 
 class C3dUcf101(Extractor):
-    """`C3d` with one code base's preprocessing. Of longer clips it sees the first 16 frames."""
+    """`C3d` with one code base's preprocessing. It uses the first 16 frames of longer clips."""
 
     mean: torch.Tensor
 
@@ -144,12 +144,13 @@ def load(
         weights: None for those in the cache; `conv3d_deepnetA_ucf.npz` or a state dict with its keys;
             "random[:SEED]".
         preprocessing: a key of `PREPROCESSING`.
-        mean: None for the mean clip in the cache; a file such as `mean2.npz`; "channels" for one number a
+        mean: None for the mean clip in the cache; a file such as `mean2.npz`; "channels" for one number per
             channel. With untrained weights, None means "channels".
 
     Raises:
         ConfigError: unknown preprocessing.
-        VgbenchError: weights or mean are not in the cache (the remedy says where to get them), or not C3D's.
+        VgbenchError: weights or mean are not in the cache (the remedy says where to get them), or are not
+            those of C3D.
     """
     chosen = lookup("preprocessing", preprocessing, PREPROCESSING)
     comparable = "C3D-based scores of the same weights, preprocessing and protocol"
@@ -179,7 +180,7 @@ def load_mean(mean: str | Path | None) -> tuple[torch.Tensor, str]:
     """Return the mean clip, float32 [3, 16, 128, 171] in BGR, and a name for it: "channels" or its hash.
 
     Raises:
-        VgbenchError: not in the cache, or another shape.
+        VgbenchError: the mean is not in the cache, or has another shape.
     """
     if mean == "channels":
         return torch.tensor(CHANNEL_MEANS).view(3, 1, 1, 1).expand(MEAN_SHAPE).clone(), "channels"
@@ -189,27 +190,27 @@ def load_mean(mean: str | Path | None) -> tuple[torch.Tensor, str]:
     if values is None or values.numel() != torch.Size(MEAN_SHAPE).numel():
         raise VgbenchError(
             f"mean {mean or name} holds no array 'mean' of shape {MEAN_SHAPE}",
-            'give TGAN\'s mean2.npz, or mean="channels" for one number a channel',
+            'give TGAN\'s mean2.npz, or mean="channels" for one number per channel',
         )
     source = json.loads(stored.metadata["vgbench"])
     return values.reshape(MEAN_SHAPE), str(source["source_sha256"])[:8]
 
 
 class C3dTorchScript(Exported):
-    """StyleGAN-V's `c3d_ucf101.pt`, which preprocesses by itself and gives class probabilities."""
+    """StyleGAN-V's `c3d_ucf101.pt`, which includes the preprocessing and returns class probabilities."""
 
     def forward(self, clips: torch.Tensor) -> Extracted:
-        """Logits are the logarithms of the probabilities, whose softmax they are; features are the same."""
+        """Return the logarithms of the probabilities both as logits and as features."""
         probabilities = self.program(clips[:, :FRAMES].permute(0, 4, 1, 2, 3).contiguous()).float()
         logits = probabilities.clamp(min=torch.finfo(torch.float32).tiny).log()
         return Extracted(logits, logits)
 
 
 def load_torchscript(weights: str | Path | None = None) -> C3dTorchScript:
-    """Load `c3d_ucf101.pt` from the cache, or from `weights`. It runs the code that the file holds.
+    """Load `c3d_ucf101.pt` from the cache, or from `weights`. This runs code from the file.
 
     Raises:
-        VgbenchError: not in the cache (the remedy says where to get it), or no such program.
+        VgbenchError: the file is not in the cache (the remedy says where to get it), or is not a program.
     """
     name = "c3d-ucf101-torchscript"
     loaded = exported.load(registry.require(name) if weights is None else Path(weights))

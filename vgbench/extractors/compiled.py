@@ -1,4 +1,4 @@
-"""Extractors run through `torch.compile`: the same features to rounding, after minutes of compiling."""
+"""Extractors run with `torch.compile`: equal features up to rounding, after minutes of compilation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CompiledExtractor(Extractor):
     """Another extractor, compiled at its first call for any number of clips of that size.
 
     Args:
-        extractor: what to compile; its spec is kept, since features differ by rounding only.
+        extractor: the extractor to compile; its spec is kept, because features differ only by rounding.
         backend: of `torch.compile`.
 
     Raises:
@@ -47,11 +47,11 @@ class CompiledExtractor(Extractor):
         from torch._dynamo import maybe_mark_dynamic
         from torch._dynamo.exc import TorchDynamoException
 
-        maybe_mark_dynamic(clips, 0)  # or the last, smaller batch would compile everything once more
+        maybe_mark_dynamic(clips, 0)  # otherwise the last, smaller batch would be compiled again
         try:
             return Extracted(*self._compiled(clips))
         except TorchDynamoException as error:
-            reason = " ".join(str(error).strip().splitlines()[:2])  # which backend, and what it said
+            reason = " ".join(str(error).strip().splitlines()[:2])  # the backend and its message
             raise VgbenchError(
                 f"extractor {self.spec.id}: torch.compile failed: {reason}",
                 "leave out --compile; it needs torch 2.7, and on a CPU a C++ compiler and Python.h",
@@ -59,10 +59,10 @@ class CompiledExtractor(Extractor):
 
 
 def require_compiler(option: str) -> None:
-    """Raise `ConfigError` where torch.compile would find no C++ compiler for a CPU; names the option."""
+    """Raise a `ConfigError` that names the option where torch.compile finds no C++ compiler for a CPU."""
     name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
     if shutil.which(name) is None:
         raise ConfigError(
-            f"{option} needs a C++ compiler, and {name} is not there",
+            f"{option} needs a C++ compiler, and {name} was not found",
             f"install it, name another in the environment variable CXX, or leave out {option}",
         )

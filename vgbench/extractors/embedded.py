@@ -1,7 +1,7 @@
 """The embedded extractor: a small 3-D network that ships with vgbench, trained on procedural clips only.
 
-It works offline, runs hundreds of clips a second on a laptop, and its licence is ours. Its numbers compare
-with each other and with nothing else. How it was trained, what it notices and what not: docs/extractors.md.
+It works offline, processes hundreds of clips per second on a laptop, and its licence is ours. Its numbers are
+comparable only with each other. docs/extractors.md describes its training and what it can and cannot detect.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WIDTHS = (48, 64, 128, 192)
 LAGS = ((1, 2, 4, 8), (1, 2, 4), (1, 2))
 """Per stage: distances in time, in that stage's own steps, over which change is measured."""
 FLOOR = 0.02
-"""Change below this counts as none (activations are of order 1); keeps a still clip's logarithm finite."""
+"""Change below this counts as none (activations are of order 1), so that its logarithm is finite."""
 
 Size = tuple[int, int, int]
 
@@ -37,8 +37,8 @@ Size = tuple[int, int, int]
 class SpaceTimeConv(nn.Module):
     """3-D convolution, batch norm, ReLU on tensors laid out as clips are: [B, T, H, W, C].
 
-    Channels stay last in memory from the pixels to the features, which saves every copy between layouts. Time
-    is padded by repeating the end frames: a border of zeros would look like motion.
+    Channels stay last in memory from the pixels to the features, which avoids all copies between layouts.
+    Time is padded by repeating the end frames, because a border of zeros would look like motion.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class SpaceTimeConv(nn.Module):
 class EmbeddedNetwork(nn.Module):
     """Clips to features and logits.
 
-    Each frame enters with its change from the frame before and to the frame after, so motion is seen from
-    the first layer on. What the three stages see is summed up over space and time by fixed statistics
-    (`summary`), and one linear map turns these into features of unit variance over the training clips.
+    The input has each frame's change from the frame before and to the frame after, so that even the first
+    layer can detect motion. Fixed statistics (`summary`) reduce the three stages over space and time, and one
+    linear map turns these into features of unit variance over the training clips.
     """
 
     def __init__(self, classes: int) -> None:
@@ -113,7 +113,7 @@ class EmbeddedNetwork(nn.Module):
 
 
 def _with_changes(frames: torch.Tensor) -> torch.Tensor:
-    """[B, T, H, W, 3] -> [B, T, H, W, 5]: red, green, blue, and twice the change of their mean either way."""
+    """[B, T, H, W, 3] -> [B, T, H, W, 5]: red, green, blue, twice the change of their mean (both ways)."""
     luma = frames.mean(dim=4, keepdim=True)
     change = 2 * (luma[:, 1:] - luma[:, :-1])
     x = frames.new_zeros(*frames.shape[:4], 5)
@@ -126,9 +126,9 @@ def _with_changes(frames: torch.Tensor) -> torch.Tensor:
 def summary(x: torch.Tensor, lags: Sequence[int]) -> torch.Tensor:
     """Statistics over space and time of one stage, [B, T, H, W, C] -> [B, (5 + len(lags)) · C].
 
-    Per channel: the mean; the mean over time of the largest place (small objects); the trend of the mean over
-    time (signed, so it tells forward from backward); the log of the root mean square change at each lag; the
-    same at the busiest place and lag 1; and the trend of that change over time.
+    Per channel: the mean; the mean over time of the maximum over space (small objects); the trend of the mean
+    over time (signed, so it depends on the direction of time); the log of the root mean square change at each
+    lag; the same at the position of most change and lag 1; and the trend of that change over time.
     """
     steps = x.shape[1]
     over_space = x.mean(dim=(2, 3))
@@ -180,10 +180,10 @@ def load(weights: str | Path | None = None) -> Embedded:
     """Return the embedded extractor.
 
     Args:
-        weights: None for the shipped ones; another file that the training script wrote; "random[:SEED]".
+        weights: None for those in the package; another file from the training script; "random[:SEED]".
 
     Raises:
-        VgbenchError: the file is not there or belongs to another network.
+        VgbenchError: the file is missing or belongs to another network.
     """
     seed = file.random_seed(weights)
     path = WEIGHTS if weights is None or seed is not None else Path(weights)

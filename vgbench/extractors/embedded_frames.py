@@ -1,8 +1,8 @@
 """The embedded network on one frame at a time, so that frame-level metrics work offline.
 
-A frame enters as a still clip of the shortest length that the network takes. Of a still clip every statistic
-of change is constant, so what differs between frames is how they look. The network saw still clips in
-training, yet it was made for motion: prefer DINOv2, CLIP or Inception-v3 where their weights are at hand.
+The input is each frame repeated to the shortest length that the network accepts. All statistics of change are
+constant for such a static clip, so that features depend on the appearance alone. The training data contained
+static clips, but the network is made for motion: prefer DINOv2, CLIP or Inception-v3 where available.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import torch
 from vgbench.extractors import embedded
 from vgbench.extractors.extractor import Extracted, Extractor
 
-STILLS_AT_ONCE = 16
-"""Bounds the memory in use; does not change the features beyond rounding."""
+FRAMES_AT_ONCE = 16
+"""Limits the memory in use; does not change the features beyond rounding."""
 GREY = 128
 
 
 class EmbeddedFrames(Extractor):
-    """Features of a frame are those of its still clip, less those of a uniformly grey one.
+    """Features of a frame are those of its static clip minus those of a uniformly grey one.
 
-    The constant part of still clips goes with the difference; it would make any two frames alike to a cosine.
+    The difference removes the constant part of static clips, which would make all cosines close to 1.
     """
 
     def __init__(self, clip_extractor: embedded.Embedded) -> None:
@@ -42,13 +42,13 @@ class EmbeddedFrames(Extractor):
 
     def forward(self, clips: torch.Tensor) -> Extracted:
         """Features of every frame, and their mean; see `Extractor.forward`."""
-        origin = self._stills(torch.full_like(clips[:1, 0], GREY))
-        parts = clips.flatten(0, 1).split(STILLS_AT_ONCE)  # type: ignore[no-untyped-call]
-        frames = torch.cat([self._stills(part) for part in parts]) - origin
+        origin = self._of_frames(torch.full_like(clips[:1, 0], GREY))
+        parts = clips.flatten(0, 1).split(FRAMES_AT_ONCE)  # type: ignore[no-untyped-call]
+        frames = torch.cat([self._of_frames(part) for part in parts]) - origin
         frames = frames.reshape(*clips.shape[:2], -1)
         return Extracted(frames.mean(dim=1), None, frames)
 
-    def _stills(self, frames: torch.Tensor) -> torch.Tensor:
+    def _of_frames(self, frames: torch.Tensor) -> torch.Tensor:
         """uint8 [N, H, W, 3] -> [N, D]."""
         length = self.clip_extractor.spec.least_frames
         return self.clip_extractor(frames[:, None].expand(-1, length, -1, -1, -1)).features
@@ -58,7 +58,7 @@ def load(weights: str | Path | None = None) -> EmbeddedFrames:
     """Return the embedded extractor for single frames.
 
     Args:
-        weights: as `embedded.load` takes them.
+        weights: as for `embedded.load`.
 
     Raises:
         VgbenchError: as `embedded.load`.

@@ -1,7 +1,7 @@
-"""Networks that a user exported to a file: TorchScript (a program, run as it is) or `torch.export` archives.
+"""Networks that a user exported to a file: TorchScript programs or `torch.export` archives.
 
-The network takes uint8 [B, T, H, W, 3] and returns features [B, D], or (features, logits). Every size that it
-accepts at export time is up to the user; preprocessing belongs inside.
+The network takes uint8 [B, T, H, W, 3] and returns features [B, D], or (features, logits). It must include
+its preprocessing; the user decides at export time which sizes it accepts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TORCH_EXPORT = ".pt2"
 
 
 class Exported(Extractor):
-    """A user's program behind the interface."""
+    """A user's program as an extractor."""
 
     def __init__(self, program: torch.nn.Module, spec: ExtractorSpec) -> None:
         super().__init__()
@@ -37,26 +37,26 @@ class Exported(Extractor):
         """See `Extractor.forward`.
 
         Raises:
-            VgbenchError: the program fails on the clips, or gives something else than [B, D].
+            VgbenchError: the program fails on the clips, or returns another shape than [B, D].
         """
         try:
             given: Any = self.program(clips)
         except (RuntimeError, AssertionError) as error:
             raise VgbenchError(
                 f"extractor {self.spec.id} fails on uint8 clips {tuple(clips.shape)}: {str(error).strip()}",
-                "the network must take uint8 [B, T, H, W, 3] of this size and preprocess by itself",
+                "the network must take uint8 [B, T, H, W, 3] of this size and include its preprocessing",
             ) from error
         features, logits = given if isinstance(given, tuple | list) else (given, None)
         if features.ndim != 2 or len(features) != len(clips):
             raise VgbenchError(
-                f"extractor {self.spec.id} gives {tuple(features.shape)} for {len(clips)} clips",
+                f"extractor {self.spec.id} returns {tuple(features.shape)} for {len(clips)} clips",
                 "return features [B, D], or a pair of features [B, D] and logits [B, K]",
             )
         return Extracted(features.float(), None if logits is None else logits.float())
 
 
 class I3dTorchScript(Exported):
-    """StyleGAN-V's `i3d_torchscript.pt`, which resizes and scales by itself."""
+    """StyleGAN-V's `i3d_torchscript.pt`, which includes resizing and scaling."""
 
     def forward(self, clips: torch.Tensor) -> Extracted:
         """See `Extractor.forward`."""
@@ -66,14 +66,14 @@ class I3dTorchScript(Exported):
 
 
 def load(path: Path, least_frames: int = 1) -> Exported:
-    """Load a TorchScript file or a `torch.export` archive. Both run the code that the file holds.
+    """Load a TorchScript file or a `torch.export` archive. Both run code from the file.
 
     Args:
         path: .pt, .pth, .ts, .jit (TorchScript) or .pt2 (`torch.export`).
-        least_frames: shortest clip that the network accepts.
+        least_frames: length of the shortest clip that the network accepts.
 
     Raises:
-        VgbenchError: not there, or not such a program.
+        VgbenchError: the file is missing, or is not such a program.
     """
     program, sha256 = _program(path)
     return Exported(program, user_spec(path.name, sha256, least_frames))
@@ -83,7 +83,7 @@ def load_i3d_torchscript(weights: str | Path | None = None) -> I3dTorchScript:
     """Load `i3d_torchscript.pt` from the cache, or from `weights`.
 
     Raises:
-        VgbenchError: not in the cache; the remedy says where to get it.
+        VgbenchError: the file is not in the cache; the remedy says where to get it.
     """
     name = "i3d-k400-torchscript"
     program, sha256 = _program(registry.require(name) if weights is None else Path(weights))
@@ -111,7 +111,7 @@ def _program(path: Path) -> tuple[torch.nn.Module, str]:
 
 
 def user_spec(name: str, sha256: str, least_frames: int) -> ExtractorSpec:
-    """What can be said of a file that a user exported."""
+    """The specification of a file that a user exported, as far as it is known."""
     return ExtractorSpec(
         id=name,
         weights=sha256,

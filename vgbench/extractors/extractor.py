@@ -22,13 +22,13 @@ class _Extracted(NamedTuple):
 
 
 class Extracted(_Extracted):
-    """What a network saw of clips; unpacks as (features, logits).
+    """Results of a network for a batch of clips; unpacks as (features, logits).
 
     Attributes:
         features: float32 [B, D].
         logits: float32 [B, K], or None where the network has no classes.
-        frames: float32 [B, T, D], features of every frame, from networks that see frames one by one
-            (`spec.per_frame`); None from all others.
+        frames: float32 [B, T, D], features of every frame, from networks that process single frames
+            (`spec.per_frame`); else None.
     """
 
     frames: torch.Tensor | None
@@ -43,20 +43,20 @@ class Extracted(_Extracted):
 
 @dataclass(frozen=True)
 class ExtractorSpec:
-    """What a score's signature must know of the network.
+    """Description of a network for the signatures of scores.
 
     Attributes:
         id: short name, such as "i3d-k400".
         weights: sha256 of the weights file, "random:SEED" for an untrained network.
         least_frames: shortest clip that the network accepts.
         preprocessing: text that names every step between uint8 and the first layer.
-        feature_dimension: D; 0 where only a run can tell (a user's own file).
+        feature_dimension: D; 0 where only a run shows it (a user's own file).
         classes: names of the K logits, in order; empty without a class head.
         licence: of the weights.
-        comparable_with: what numbers made with it may be compared with, in one phrase.
-        per_frame: whether it also gives features of every frame, which frame-level metrics need.
-        published: whether published scores were made with this network and these weights; records of any
-            other carry a warning that quotes `comparable_with`.
+        comparable_with: what its numbers are comparable with, in one phrase.
+        per_frame: whether it also returns features of every frame, which frame-level metrics need.
+        published: whether published scores use this network and these weights; records of all others have a
+            warning that quotes `comparable_with`.
     """
 
     id: str
@@ -77,23 +77,23 @@ class ExtractorSpec:
 
 
 class Extractor(nn.Module):
-    """Turns clips into features; does all of its own preprocessing.
+    """Computes features of clips, including all preprocessing.
 
     Subclasses set `spec` and implement `forward`. Calling an extractor checks the clips first and keeps no
-    gradients. It gives the same features whatever surrounds it: it has no training mode, a cast of a module
-    that holds it does not reach its parameters, and it runs outside of the caller's autocast and default
-    dtype.
+    gradients. Its features do not depend on its surroundings: it has no training mode, a cast of a module
+    that contains it does not change its parameters, and the caller's autocast and default dtype have no
+    effect.
     """
 
     spec: ExtractorSpec
     loaded_state: str = ""
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
-        """Stay in eval mode: running statistics of an extractor are part of its weights."""
+        """Stay in eval mode, because the running statistics of an extractor are part of its weights."""
         return super().train(False)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
-        """Move parameters where `fn` moves them, and leave out what else it does, such as a cast."""
+        """Move parameters to the device that `fn` moves them to, and ignore other effects such as casts."""
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(fn(tensor.new_empty(0)).device)
@@ -109,7 +109,7 @@ class Extractor(nn.Module):
         raise NotImplementedError
 
     def __call__(self, clips: torch.Tensor | npt.NDArray[np.uint8]) -> Extracted:
-        """Check the clips, bring them to the module's device, and extract without gradients.
+        """Check the clips, move them to the module's device, and extract without gradients.
 
         Args:
             clips: uint8 [B, T, H, W, 3], tensor or array.
@@ -140,10 +140,10 @@ def state_hash(module: nn.Module) -> str:
 
 @contextmanager
 def own_precision(device: torch.device) -> Iterator[None]:
-    """Compute in float32 inside, whatever the caller has set.
+    """Compute in float32 inside the `with` block, regardless of the caller's settings.
 
-    Leaves the caller's autocast and default dtype. Keeps convolutions on a GPU in float32, whose input torch
-    rounds to TF32, ten bits, by default.
+    The caller's autocast and default dtype have no effect inside. Convolutions on a GPU stay in float32; by
+    default, torch rounds their input to TF32, which has a mantissa of ten bits.
     """
     tf32 = torch.backends.cudnn.allow_tf32
     try:
@@ -169,17 +169,17 @@ def default_float32() -> Iterator[None]:
 
 
 def to_device(clips: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Bring clips to a device; to a GPU through pinned memory, so that this process need not wait for it."""
+    """Move clips to a device; to a GPU through pinned memory, so that this process does not wait for it."""
     if device.type == "cuda" and clips.device.type == "cpu":
         clips = clips.pin_memory()
     return clips.to(device, non_blocking=device.type == "cuda")
 
 
 def check_clips(clips: torch.Tensor | npt.NDArray[np.uint8], spec: ExtractorSpec) -> None:
-    """Refuse what would silently give wrong features.
+    """Refuse clips that would silently give wrong features.
 
     Raises:
-        VgbenchError: not uint8, not [B, T, H, W, 3], or shorter than `spec.least_frames`.
+        VgbenchError: the clips are not uint8, not [B, T, H, W, 3], or shorter than `spec.least_frames`.
     """
     if str(clips.dtype).removeprefix("torch.") != "uint8":
         raise VgbenchError(
@@ -188,11 +188,11 @@ def check_clips(clips: torch.Tensor | npt.NDArray[np.uint8], spec: ExtractorSpec
         )
     shape = tuple(clips.shape)
     if len(shape) != 5 or shape[-1] != 3:
-        hint = "add a batch axis: clips[None]" if len(shape) == 4 and shape[-1] == 3 else "order the axes so"
+        hint = "add a batch axis: clips[None]" if len(shape) == 4 and shape[-1] == 3 else "reorder the axes"
         raise VgbenchError(f"extractor {spec.id}: clips have shape {shape}, not [B, T, H, W, 3]", hint)
     if shape[1] < spec.least_frames:
         raise VgbenchError(
             f"extractor {spec.id}: clips have {shape[1]} frames, the network needs at least "
             f"{spec.least_frames}",
-            f"use clips of {spec.least_frames} or more frames, or an extractor that takes shorter ones",
+            f"use clips of {spec.least_frames} or more frames, or an extractor that accepts shorter ones",
         )

@@ -1,7 +1,7 @@
-"""Image networks, frame by frame: DINOv2 and CLIP.
+"""Image networks applied to single frames: DINOv2 and CLIP.
 
-They judge how frames look and know nothing of motion. A clip's features are the mean of its frames'; metrics
-that follow features over time take `Extracted.frames`. Needs the optional extra `transformers`.
+They see the appearance of frames and no motion. A clip's features are the mean over its frames; metrics that
+follow features over time use `Extracted.frames`. Needs the optional extra `transformers`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vgbench.named import lookup
 from vgbench.protocol.pixels import Resize
 
 FRAMES_AT_ONCE = 64
-"""Bounds the memory in use; does not change the features beyond rounding."""
+"""Limits the memory in use; does not change the features beyond rounding."""
 
 
 def _class_token(network: torch.nn.Module, frames: torch.Tensor) -> torch.Tensor:
@@ -36,12 +36,12 @@ def _projected(network: torch.nn.Module, frames: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A published network, which of its outputs are the features, and how many there are.
+    """A published network, its output that serves as features, and their number.
 
     Attributes:
         published: network and preprocessing.
         features: (network, float32 [N, 3, H, W]) -> [N, D].
-        size: name of the configuration's entry that is D.
+        size: name of the entry of the configuration that holds D.
     """
 
     published: Published
@@ -83,7 +83,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 class FrameNetwork(Extractor):
-    """An image network over the frames of clips."""
+    """An image network applied to the frames of clips."""
 
     def __init__(self, recipe: Recipe, loaded: Loaded, spec: ExtractorSpec) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ def load(name: str, weights: str | Path | None = None) -> FrameNetwork:
 
     Args:
         name: a key of `RECIPES`.
-        weights: as `hugging_face.load` takes them.
+        weights: as for `hugging_face.load`.
 
     Raises:
         ConfigError: unknown name.

@@ -1,4 +1,4 @@
-"""Networks in the layout of Hugging Face's transformers: found on disk, never downloaded, never unpickled."""
+"""Networks in the layout of Hugging Face's transformers, found on disk, never downloaded or unpickled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vgbench.protocol.pixels import Resize, resize_float
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 NOT_OF_THE_NETWORK = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"}
-"""Keys of a config that change nothing that the network computes."""
+"""Keys of a config that do not change what the network computes."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Published:
 
     Attributes:
         repository: on the Hugging Face hub.
-        architecture: class of transformers.
-        resize: shorter side to `resize.size`, kernel as published.
+        architecture: name of its class in transformers.
+        resize: of the shorter side to `resize.size`, with the published kernel.
         crop: side of the centre crop that the network sees.
         mean: of red, green, blue in [0, 1].
         std: the same.
@@ -48,7 +48,7 @@ class Published:
     citation: str
 
     def preprocess(self, clips: torch.Tensor) -> torch.Tensor:
-        """uint8 [B, T, H, W, 3] -> float32 [B, T, 3, crop, crop]; whole pixels after the resize."""
+        """uint8 [B, T, H, W, 3] -> float32 [B, T, 3, crop, crop]; pixels are rounded after the resize."""
         frames = resize_float(clips.flatten(0, 1).permute(0, 3, 1, 2).float(), self.resize)
         margin = (self.resize.size - self.crop) // 2
         frames = frames[..., margin : margin + self.crop, margin : margin + self.crop]
@@ -63,7 +63,7 @@ class Published:
 
 
 class Loaded(NamedTuple):
-    """A network of transformers, and what a spec says of its weights."""
+    """A network of transformers, with the hash and the licence of its weights."""
 
     network: Any
     weights: str
@@ -75,13 +75,14 @@ def load(name: str, published: Published, weights: str | Path | None = None) -> 
 
     Args:
         name: of the extractor, for messages.
-        published: architecture, and the repository that None stands for.
+        published: its architecture and its usual repository.
         weights: None for `published.repository` in the user's Hugging Face cache; another repository there;
             a folder with config.json and model.safetensors; "random[:SEED]" for an untrained network of the
             architecture's default size.
 
     Raises:
-        VgbenchError: transformers is not installed, the weights are not on disk, or another network's.
+        VgbenchError: transformers is not installed, the weights are not on disk, or belong to another
+            network.
     """
     transformers = _import("transformers", name)
     architecture = getattr(transformers, published.architecture)
@@ -104,7 +105,7 @@ def load(name: str, published: Published, weights: str | Path | None = None) -> 
             f"give a folder made by save_pretrained, such as a download of {published.repository}",
         ) from error
     lacking = sorted(map(str, report["missing_keys"]))
-    if lacking:  # transformers would go on with random values
+    if lacking:  # transformers would continue with random values
         raise VgbenchError(
             f"extractor {name}: {folder} lacks {', '.join(lacking[:3])} of {published.architecture}",
             f"give weights of that network, such as {published.repository}",
@@ -112,7 +113,7 @@ def load(name: str, published: Published, weights: str | Path | None = None) -> 
     with (folder / "model.safetensors").open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     if weights not in (None, published.repository):
-        # Of a folder of the user's, the config is as much part of the network.
+        # The config is part of the network too, if the folder is the user's own.
         config = network.config.to_diff_dict()
         facts = {key: value for key, value in config.items() if key not in NOT_OF_THE_NETWORK}
         text = json.dumps(facts, sort_keys=True, default=str)
@@ -124,7 +125,7 @@ def load(name: str, published: Published, weights: str | Path | None = None) -> 
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """Without progress bars and reports of what a checkpoint holds besides."""
+    """Hide progress bars and reports on unused entries of a checkpoint."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -150,7 +151,7 @@ def find_folder(name: str, where: str) -> Path:
     """Find the folder of config.json and model.safetensors: a path, or a repository in the hub's cache.
 
     Raises:
-        VgbenchError: it is not on this machine; the remedy says how to get it.
+        VgbenchError: the folder is not on this machine; the remedy says how to get it.
     """
     folder = Path(where)
     if not folder.is_dir() and where.count("/") == 1:
@@ -160,7 +161,7 @@ def find_folder(name: str, where: str) -> Path:
     missing = [part for part in ("config.json", "model.safetensors") if not (folder / part).is_file()]
     if missing:
         raise VgbenchError(
-            f"extractor {name}: no {' and no '.join(missing)} of {where} on this machine",
+            f"extractor {name}: {' and '.join(missing)} of {where} not found on this machine",
             f"run `hf download {where} config.json model.safetensors`, or give weights=FOLDER with both",
         )
     return folder

@@ -2,7 +2,7 @@
 
 Inception-v1 inflated to three dimensions, RGB stream, Kinetics-400. Features are its 400 class logits
 averaged over time, before the softmax (Unterthiner et al. 2018, arXiv 1812.01717). Parity with the TensorFlow
-original rests on: "SAME" padding computed from the input's size, max-pooling that never sees its padding,
+original needs "SAME" padding computed from the input's size, max-pooling that ignores its padding,
 batch norm without scale at eps 1e-3, and an average pool of (2, 7, 7) without padding. Keys are those of
 piergiaj/pytorch-i3d, which every public port uses.
 """
@@ -62,7 +62,7 @@ class Unit(nn.Module):
     def _convolve(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.conv3d.weight, self.conv3d.bias
         if self.folded and self.kernel == (1, 1, 1):
-            # A matrix product over channels, free of copies where these are last in memory.
+            # A matrix product over channels, without copies where channels are last in memory.
             return F.linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
         if self.time_kernels and _is_plain_float32(x) and x.shape[2] >= winograd.TAPS:
             out = winograd.convolve(x, self.time_kernels)
@@ -81,14 +81,14 @@ class Unit(nn.Module):
 
 
 def _is_plain_float32(x: torch.Tensor) -> bool:
-    """Whether Winograd's convolution pays: measured on CPUs only, and bfloat16 has no digits to spare."""
+    """Whether to use Winograd's convolution: it is measured on CPUs only, and too inexact for bfloat16."""
     return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
 class MaxPool(nn.Module):
-    """Max pool with "SAME" padding that is never the maximum; an even kernel needs a stride.
+    """Max pool with "SAME" padding, which is never the maximum; an even kernel needs a stride.
 
-    Where that padding is uneven, the end has more of it: what `ceil_mode` adds, without a copy.
+    Where the padding is uneven, the end has more of it; `ceil_mode` adds exactly this, without a copy.
     """
 
     def __init__(self, kernel: Size, stride: Size) -> None:
@@ -102,7 +102,7 @@ class MaxPool(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Inception block: four branches side by side."""
+    """Inception block: four parallel branches."""
 
     def __init__(self, channels: int, widths: tuple[int, int, int, int, int, int]) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class Mixed(nn.Module):
 
 
 class _ClassLayer(nn.Module):
-    """1×1×1 convolution to logits; a module of its own for the name of its keys."""
+    """1×1×1 convolution to logits; a separate module because of the names of its keys."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class InceptionI3d(nn.Module):
     def pooled(self, x: torch.Tensor) -> torch.Tensor:
         """Everything below the class layer, [B, 1024, 1, 1, 1].
 
-        That layer is linear, so the mean over time, which the original takes last, may as well come first.
+        The class layer is linear, so the mean over time, which the original computes last, can come first.
         """
         *layers, _ = self.children()
         for layer in layers:
@@ -185,12 +185,12 @@ class InceptionI3d(nn.Module):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """One code base's way from uint8 to [−1, 1]; they differ, and so do their FVDs.
+    """One code base's preprocessing from uint8 to [−1, 1]; code bases differ here, and so do their FVDs.
 
     Attributes:
         resize: to 224.
         scale: where the affine map to [−1, 1] happens: "after" the resize as 2x / 255 − 1, "before" it, or
-            "split", x / 255 before and 2 (x − 0.5) after. Equal on paper; float32 tells them apart.
+            "split", x / 255 before and 2 (x − 0.5) after. Mathematically equal; in float32 they differ.
     """
 
     resize: Resize
@@ -226,7 +226,7 @@ PREPROCESSING: dict[str, Preprocessing] = {
     "digan": Preprocessing(_CROP, "split"),
     "common-metrics": Preprocessing(_CROP, "split"),
 }
-"""By the code base that does it so. "cdfvd" has a step before this one, which is the protocol's resize."""
+"""By code base. "cdfvd" has an earlier step, which is the resize of the protocol."""
 
 
 class I3d(Extractor):
@@ -261,20 +261,24 @@ def load(
     preprocessing: str = "tf1",
     precision: Precision = "float32",
     name: str = "i3d-k400",
+    eps: float | None = None,
 ) -> I3d:
     """Return I3D.
 
     Args:
         weights: None for those in the cache under `name`; a file in any format that `vgbench weights add`
-            takes; "random[:SEED]".
+            accepts; "random[:SEED]".
         preprocessing: a key of `PREPROCESSING`.
         precision: of the layers below the classes, by `torch.autocast`. "bfloat16" is several times as fast
-            on CPUs that have it and moves features by 1 to 2 %; "float16" is for GPUs. The id says so.
+            on CPUs that support it and changes features by 1 to 2 %; "float16" is for GPUs. The extractor's
+            id includes the precision.
         name: entry of the weights registry: "i3d-k400", "i3d-k400-tats" or "i3d-k400-piergiaj".
+        eps: of the batch norms, where it is not that of the registry; the id says so.
 
     Raises:
         ConfigError: unknown preprocessing or precision.
-        VgbenchError: the weights are not in the cache (the remedy says where to get them) or not I3D's.
+        VgbenchError: the weights are not in the cache (the remedy says where to get them) or are not those of
+            I3D.
     """
     chosen = lookup("preprocessing", preprocessing, PREPROCESSING)
     if precision not in get_args(Precision):
@@ -282,13 +286,15 @@ def load(
     same = "the same weights, preprocessing and protocol"
     comparable = f"{same} only; not comparable with FVD" if name == "i3d-k400-piergiaj" else f"FVD of {same}"
     loaded = resolve(InceptionI3d, name, weights, comparable)
-    if loaded.eps is not None:
-        loaded.network.set_eps(loaded.eps)
+    eps_used = eps or loaded.eps
+    if eps_used is not None:
+        loaded.network.set_eps(eps_used)
+    identity = f"{name}-eps1e-5" if eps else name
     return I3d(
         loaded.network,
         chosen,
         ExtractorSpec(
-            id=name if precision == "float32" else f"{name}-{_SHORT[precision]}",
+            id=identity if precision == "float32" else f"{identity}-{_SHORT[precision]}",
             weights=loaded.identity,
             least_frames=LEAST_FRAMES,
             preprocessing=f"{preprocessing} ({chosen.describe()})",
@@ -300,6 +306,17 @@ def load(
         ),
         precision,
     )
+
+
+def load_eps_1e_5(
+    weights: str | Path | None = None, preprocessing: str = "tf1", precision: Precision = "float32"
+) -> I3d:
+    """Build I3D with the original weights and the eps 1e-5 of PyTorch's default; arguments as `load`.
+
+    VideoGPT, TATS, DIGAN, common_metrics_on_video_quality and cd-fvd run TensorFlow Hub's weights so, where
+    the original has 1e-3. The features differ by some tenths of a percent.
+    """
+    return load(weights, preprocessing, precision, eps=1e-5)
 
 
 def load_tats(

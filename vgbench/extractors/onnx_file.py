@@ -26,7 +26,7 @@ class OnnxProgram(torch.nn.Module):
     def forward(self, clips: torch.Tensor) -> tuple[torch.Tensor, ...]:
         try:
             outputs = self.session.run(None, {self.input: clips.contiguous().numpy()})
-        except Exception as error:  # onnxruntime has kinds of its own, one for each status
+        except Exception as error:  # onnxruntime has an error class of its own for each status
             raise RuntimeError(str(error)) from error  # which `Exported` explains
         return tuple(torch.from_numpy(output) for output in outputs[:2])
 
@@ -35,11 +35,11 @@ def load(path: Path, least_frames: int = 1) -> Exported:
     """Load an ONNX file. Its first output is features [B, D], its second, if any, logits [B, K].
 
     Args:
-        path: .onnx.
-        least_frames: shortest clip that the network accepts.
+        path: of the .onnx file.
+        least_frames: length of the shortest clip that the network accepts.
 
     Raises:
-        VgbenchError: onnxruntime is not installed, or the file is not there or no ONNX model.
+        VgbenchError: onnxruntime is not installed, or the file is missing or not an ONNX model.
     """
     try:
         onnxruntime = importlib.import_module("onnxruntime")
@@ -53,7 +53,7 @@ def load(path: Path, least_frames: int = 1) -> Exported:
         raise VgbenchError(f"extractor {path} cannot be read ({error.strerror})", "check the path") from error
     try:
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has kinds of its own, one for each status
+    except Exception as error:  # onnxruntime has an error class of its own for each status
         raise VgbenchError(
             f"extractor {path} is not an ONNX model that onnxruntime runs", "export it again"
         ) from error

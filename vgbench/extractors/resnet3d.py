@@ -1,6 +1,6 @@
 """R(2+1)D-18 and R3D-18 (Tran et al. 2018, arXiv 1711.11248), trained on Kinetics-400 by torchvision.
 
-A second opinion beside I3D: other architecture, other training, a permissive licence. Features are the 512
+An alternative to I3D with another architecture, other training and a permissive licence. Features are the 512
 channels after the last average pool, logits the 400 classes. State-dict keys are torchvision's; torchvision
 itself is not needed.
 """
@@ -25,7 +25,7 @@ SIZE = 112
 RESIZED = (128, 171)
 """Rows and columns that every frame is squashed to before the crop."""
 LEAST_FRAMES = 8
-"""One step in time of the last stage; what is shorter is mostly padding."""
+"""One step in time of the last stage; shorter clips would be mostly padding."""
 MEAN = (0.43216, 0.394666, 0.37645)
 STD = (0.22803, 0.22145, 0.216989)
 
@@ -55,8 +55,9 @@ class Block(nn.Module):
 
     def __init__(self, convolution: Convolution, channels: int, out: int, stride: int) -> None:
         super().__init__()
-        # So many channels between space and time keep the parameters of one 3 × 3 × 3 convolution (§3.5 of
-        # the paper). The second convolution uses the first one's number, as the trained networks do.
+        # This number of channels between space and time keeps the number of parameters of one 3 × 3 × 3
+        # convolution (§3.5 of the paper). The second convolution uses the same number, as in the trained
+        # networks.
         middle = channels * out * 27 // (channels * 9 + 3 * out)
         self.conv1 = nn.Sequential(
             convolution(channels, out, middle, stride), nn.BatchNorm3d(out), nn.ReLU(inplace=True)
@@ -128,7 +129,7 @@ NETWORKS: dict[str, Callable[[], VideoResNet]] = {
 
 
 def preprocess(clips: torch.Tensor) -> torch.Tensor:
-    """As torchvision's weights ask: uint8 [B, T, H, W, 3] -> float32 [B, 3, T, 112, 112].
+    """Preprocess as torchvision's weights require: uint8 [B, T, H, W, 3] -> float32 [B, 3, T, 112, 112].
 
     Squashed to 128 × 171 without antialias, rounded to whole pixels, cropped at the centre (the left edge of
     the crop, 29.5, rounds to 30), scaled to [0, 1] and normalised by Kinetics' mean and deviation.
@@ -161,8 +162,8 @@ def load(name: str, weights: str | Path | None = None) -> ResNet3d:
 
     Raises:
         ConfigError: unknown name.
-        VgbenchError: the weights are not in the cache (the remedy says where to get them) or another
-            network's.
+        VgbenchError: the weights are not in the cache (the remedy says where to get them) or belong to
+            another network.
     """
     build = lookup("network", name, NETWORKS)
     loaded = resolve(build, name, weights, "scores of the same weights and protocol; not I3D-based FVD")

@@ -1,4 +1,4 @@
-"""What each extractor is, told without loading it: features, whether its weights are here, what compares."""
+"""A summary of each extractor without loading it: its features, weights and comparability."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ REPOSITORIES: dict[str, str] = {
     "vjepa2-vitl": transformers_video.V_JEPA_2.repository,
     **{name: recipe.published.repository for name, recipe in frame_networks.RECIPES.items()},
 }
-"""Extractor -> repository on the Hugging Face hub, where its weights come from there."""
+"""Extractor -> repository on the Hugging Face hub, for those whose weights come from there."""
 
 
 def summarise(name: str) -> str:
-    """One line: features, whether the weights are on this machine, what numbers compare with."""
+    """Describe an extractor in one line: features, where its weights are, and comparability."""
     known = EXTRACTORS[name]
     where = "here" if has_weights(name) else "not here"
     return f"{known.features:,} features; weights {where}; compare with {known.comparable_with}"
@@ -24,8 +24,9 @@ def summarise(name: str) -> str:
 
 def has_weights(name: str) -> bool:
     """Whether the weights are on this machine: in the wheel, in vgbench's cache or in Hugging Face's."""
-    if name in REGISTRY:
-        return list_cached()[name] is not None
+    registered = EXTRACTORS[name].weights or name
+    if registered in REGISTRY:
+        return list_cached()[registered] is not None
     if name not in REPOSITORIES:
         return True
     try:

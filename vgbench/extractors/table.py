@@ -1,4 +1,4 @@
-"""`EXTRACTORS`, the one table of extractors that vgbench ships: what each is, and which function loads it.
+"""`EXTRACTORS`, the table of vgbench's own extractors and of the functions that load them.
 
 Reading the table imports no torch; a target is imported when it is loaded.
 """
@@ -17,16 +17,18 @@ class Entry:
 
     Attributes:
         target: function that loads it, as "module:function". It takes `weights` (a path, "random",
-            "random:SEED", or None for the usual ones) and the options that its network knows.
+            "random:SEED", or None for the usual ones) and the options of its network.
         features: D of its features [B, D].
-        comparable_with: what numbers made with it may be compared with, in one phrase.
-        fixed: arguments of the function that the name stands for.
+        comparable_with: what its numbers are comparable with, in one phrase.
+        fixed: arguments of the function that the name implies.
+        weights: entry of the weights registry, where its name differs from the extractor's.
     """
 
     target: str
     features: int
     comparable_with: str
     fixed: Mapping[str, str] = field(default_factory=dict)
+    weights: str = ""
 
 
 EXTRACTORS: dict[str, Entry] = {
@@ -35,6 +37,12 @@ EXTRACTORS: dict[str, Entry] = {
         "vgbench.extractors.embedded_frames:load", 256, "other scores of embedded-frames only"
     ),
     "i3d-k400": Entry("vgbench.extractors.i3d:load", 400, "FVD of the original I3D"),
+    "i3d-k400-eps1e-5": Entry(
+        "vgbench.extractors.i3d:load_eps_1e_5",
+        400,
+        "FVD of VideoGPT, TATS, DIGAN, common_metrics and cd-fvd",
+        weights="i3d-k400",
+    ),
     "i3d-k400-tats": Entry("vgbench.extractors.i3d:load_tats", 400, "FVD of VideoGPT, TATS and DIGAN"),
     "i3d-k400-piergiaj": Entry("vgbench.extractors.i3d:load_piergiaj", 400, f"{_ITSELF}; not with FVD"),
     "i3d-k400-torchscript": Entry(
@@ -64,4 +72,4 @@ EXTRACTORS: dict[str, Entry] = {
         {"name": "clip-vitb32"},
     ),
 }
-"""By the names that users type, in the order in which they are listed."""
+"""By the names on the command line, in the order of lists."""

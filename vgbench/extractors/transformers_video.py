@@ -1,6 +1,6 @@
 """Video transformers: VideoMAE (with Kinetics-400 classes) and V-JEPA 2; optional extra `transformers`.
 
-Neither is the network of a published metric by the same name: content-debiased FVD uses VideoMAE-v2-g trained
+Neither is the network of a published metric: content-debiased FVD uses VideoMAE-v2-g trained
 on Something-Something v2, and JEDi the first V-JEPA with an attentive probe.
 """
 
@@ -40,10 +40,11 @@ V_JEPA_2 = Published(
 
 
 class VideoMae(Extractor):
-    """VideoMAE: features are what its class layer reads, the normalised mean of all tokens.
+    """VideoMAE: features are the input of its class layer, the normalised mean of all tokens.
 
-    It sees exactly as many frames as it was trained on. A longer clip is cut into windows of that length, one
-    after the other; features and logits are means over windows, and an incomplete last window is left out.
+    It uses exactly the number of frames that it was trained on. A longer clip is divided into successive
+    windows of that length; features and logits are means over windows, and an incomplete last window is left
+    out.
     """
 
     def __init__(self, network: Any, spec: ExtractorSpec) -> None:
@@ -80,7 +81,7 @@ def load_videomae(weights: str | Path | None = None) -> VideoMae:
     """Return VideoMAE fine-tuned on Kinetics-400.
 
     Args:
-        weights: as `hugging_face.load` takes them.
+        weights: as for `hugging_face.load`.
 
     Raises:
         VgbenchError: transformers is not installed, or the weights are not on disk.
@@ -96,7 +97,7 @@ def load_v_jepa_2(weights: str | Path | None = None) -> VJepa2:
     """Return V-JEPA 2's encoder.
 
     Args:
-        weights: as `hugging_face.load` takes them.
+        weights: as for `hugging_face.load`.
 
     Raises:
         VgbenchError: transformers is not installed, or the weights are not on disk.

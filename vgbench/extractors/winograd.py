@@ -3,8 +3,8 @@
 F(4, 3) of Lavin & Gray (2015, arXiv 1509.09308), section 4.1, in one dimension: six frames, two of them
 shared with the next six, become six combinations; each is convolved with a two-dimensional kernel of its own,
 and the six results combine to four frames. A direct convolution needs twelve such products for the same four.
-Along time alone the combinations are products of small matrices with whole frames, as fast as memory is;
-space is left to the library's convolution.
+Along time, the combinations are products of small matrices with whole frames, limited only by the speed of
+memory; the library's convolution handles space.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import torch
 import torch.nn.functional as F
 
 TAPS, STEP, TILE = 3, 4, 6
-"""Frames of the kernel, frames that a tile gives, frames that it reads."""
+"""Number of frames of the kernel, of the output of a tile, and of its input."""
 
 POINTS = (0.0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)
-"""Where the polynomials of frames and kernel are multiplied, beside infinity. Reciprocal pairs lose less to
-rounding than the paper's ±1 and ±2: 5.9e-7 instead of 8.8e-7 relative in float32; direct, 2.3e-7."""
+"""Points besides infinity at which the polynomials of frames and kernel are multiplied. Reciprocal pairs have
+smaller rounding errors than the paper's ±1 and ±2: 5.9e-7 instead of 8.8e-7 relative in float32; direct,
+2.3e-7."""
 
 Matrix = npt.NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def convolve(x: torch.Tensor, kernels: tuple[torch.Tensor, ...]) -> torch.Tensor
 
     Args:
         x: [B, in, T, H, W]; best with channels last in memory.
-        kernels: of `transform_kernel`, on the same device and in the same dtype.
+        kernels: from `transform_kernel`, on the same device and in the same dtype.
 
     Returns:
         [B, out, T, H, W], channels last in memory.
@@ -75,7 +76,7 @@ def convolve(x: torch.Tensor, kernels: tuple[torch.Tensor, ...]) -> torch.Tensor
 def _matrices(frames: int) -> tuple[torch.Tensor, torch.Tensor]:
     """From frames to combinations, [6, tiles, frames], and from products to frames, [frames, 6 * tiles].
 
-    Frames of padding are zero, so their columns are left out; so are rows of frames beyond the last.
+    Padding frames are zero, so their columns are left out; so are the rows of frames after the last.
     """
     tiles = -(-frames // STEP)
     into = np.zeros((TILE, tiles, tiles * STEP + TAPS - 1))

@@ -1,4 +1,4 @@
-"""What every metric refuses, in one wording."""
+"""Checks of arrays that all metrics share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def matrix(values: npt.ArrayLike, name: str, least_rows: int = 2) -> Matrix:
         raise VgbenchError(
             f"{name} holds NaN or infinity in {np.count_nonzero(~finite)} of {len(array)} rows "
             f"(first: row {int(np.argmin(finite))})",
-            "the extractor overflowed or its weights are damaged; no finite-looking score is made from this",
+            "the extractor overflowed or its weights are damaged; no score is computed from such features",
         )
     return array
 

@@ -1,4 +1,4 @@
-"""Models that are asked for a class: is each class right, and does a clip show what was asked for?"""
+"""Metrics of class-conditional models: quality of each class, and whether clips show the requested class."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SHRINKAGE = 0.1
 def score_intra(generated: Samples, real: Samples) -> Mapping[str, Score]:
     """Mean over classes of the Fréchet distance between generated and real clips of that class.
 
-    For images "intra-FID" (Miyato and Koyama 2018, arXiv:1802.05637). Classes of the real set count alike.
-    `details["classes"]` has each one's value.
+    For images "intra-FID" (Miyato and Koyama 2018, arXiv:1802.05637). All classes of the real set have equal
+    weight. `details["classes"]` has the value of each class.
 
     Raises:
-        VgbenchError: a clip without label, or a class of the real set with fewer than two clips on a side.
+        VgbenchError: a clip has no label, or a class of the real set has fewer than two clips on a side.
     """
     values, best, parts, classes = [], [], [], {}
     for label in _classes(generated, real):
@@ -65,14 +65,14 @@ def score_intra(generated: Samples, real: Samples) -> Mapping[str, Score]:
 
 
 def score_accuracy(generated: Samples, real: Samples) -> Mapping[str, Score]:
-    """Share of generated clips that a classifier of real clips takes for the class they were asked for.
+    """Share of generated clips that a classifier of real clips assigns to the requested class.
 
     The classifier is Fisher's linear discriminant on the features of the real set. `real` is its accuracy on
-    real clips that it has not seen (32 blocks of source clips, each judged by the others), the best that a
-    generator can honestly reach. `details["classes"]` has each class's share.
+    real clips that it has not seen (32 blocks of source clips, each classified by the others), which a
+    generator can hardly exceed. `details["classes"]` has the share of each class.
 
     Raises:
-        VgbenchError: a clip without label, or fewer than two classes or four source clips in the real set.
+        VgbenchError: a clip has no label, or the real set has fewer than two classes or four source clips.
     """
     classes = _classes(generated, real)
     x, y = matrices(generated.features, real.features)
@@ -97,10 +97,10 @@ def score_accuracy(generated: Samples, real: Samples) -> Mapping[str, Score]:
 
 
 def classify(x: Matrix, truth: npt.NDArray[np.int64], new: Matrix) -> npt.NDArray[np.int64]:
-    """Fisher's linear discriminant: fit on [N, D] and classes [N], name the class of [M, D].
+    """Fisher's linear discriminant: fit to [N, D] and classes [N], and return the classes [M] of [M, D].
 
-    All classes share one covariance, shrunk towards a multiple of the identity by `SHRINKAGE`, and count as
-    equally frequent.
+    All classes share one covariance, shrunk towards a multiple of the identity by `SHRINKAGE`, and are
+    assumed to be equally frequent.
     """
     present = np.unique(truth)
     means = np.stack([x[truth == k].mean(axis=0) for k in present])
@@ -116,7 +116,7 @@ def classify(x: Matrix, truth: npt.NDArray[np.int64], new: Matrix) -> npt.NDArra
 def _classes(generated: Samples, real: Samples) -> list[str]:
     for side, name in ((generated, "generated"), (real, "real")):
         if not side.labels or None in side.labels:
-            raise VgbenchError(f"the {name} clips have no class labels", "one folder for each class")
+            raise VgbenchError(f"the {name} clips have no class labels", "use one folder per class")
     return sorted({str(label) for label in real.labels})
 
 

@@ -1,7 +1,7 @@
-"""Does a clip keep its subject and its background? VBench's definition on features of single frames.
+"""Consistency of a clip's subject and background: VBench's definition on features of single frames.
 
 Huang et al. 2024 (arXiv:2311.17982): subject consistency takes features of DINO, background consistency those
-of CLIP. Both are this one function; which of them it is depends on the extractor.
+of CLIP. Both are this function; the extractor decides which of them it computes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def consistency(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
     s_t = (max(0, cos(f_{t−1}, f_t)) + max(0, cos(f_1, f_t))) / 2 for t = 2 … T.
 
     Args:
-        features: float [T, D] of the frames of a clip, T >= 2. A feature of length 0 is similar to none.
+        features: float [T, D] of the frames of a clip, T >= 2. A feature of length 0 has similarity 0 to all.
 
     Returns:
         float64 [T − 1] in [0, 1]. VBench's score of a clip is the mean. Its score of a set is the mean over
@@ -44,7 +44,7 @@ def consistency(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def score(generated: Samples, real: Samples) -> dict[str, Score]:
-    """Mean over clips, with the real clips' own as `real`; both need features of single frames."""
+    """Mean over clips, with the mean of the real clips as `real`; both need features of single frames."""
     ours, theirs = (_means(side) for side in (generated, real))
     return {"frame_consistency": score_clips(ours, generated.groups, theirs)}
 

@@ -1,7 +1,7 @@
 """Optical flow between the frames of one clip: dense inverse search, warping, occlusion.
 
 DIS (Kroeger et al. 2016, OpenCV's MEDIUM preset) needs no weights, runs on a CPU in under a millisecond at
-64 × 64, and gives the same field for any number of threads.
+64 × 64, and its result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def warp(image: Image, flow: Flow) -> tuple[Image, Mask]:
         flow: [H, W, 2].
 
     Returns:
-        float64 [H, W, C], the border repeated outside of the frame; and bool [H, W], where p + flow(p) lies
-        inside.
+        float64 [H, W, C], with the border repeated outside the frame; and bool [H, W], whether p + flow(p)
+        lies inside.
     """
     height, width = image.shape[:2]
     x = np.arange(width, dtype=np.float64) + flow[..., 0]
@@ -84,7 +84,7 @@ def warp(image: Image, flow: Flow) -> tuple[Image, Mask]:
     across, down = (x - left)[..., None], (y - top)[..., None]
     corner = top * width + left
     to_right, to_bottom = left < width - 1, (top < height - 1) * width
-    pixels = image.reshape(height * width, -1)  # one index a pixel is several times faster than two
+    pixels = image.reshape(height * width, -1)  # one index per pixel is several times faster than two
     upper, upper_right = pixels.take(corner, axis=0), pixels.take(corner + to_right, axis=0)
     upper += (upper_right - upper) * across
     corner += to_bottom
@@ -96,9 +96,9 @@ def warp(image: Image, flow: Flow) -> tuple[Image, Mask]:
 def occluded(flow: Flow, back: Flow) -> Mask:
     """Pixels of the first frame that the second does not show, or where the flow breaks (bool [H, W]).
 
-    Sundaram et al. 2010 with the constants of Lai et al. 2018, on squared magnitudes: the way there and back
-    misses by |f + b'|² > 0.01 (|f|² + |b'|²) + 0.5, b' the backward flow at the target; or f has a motion
-    boundary, |∇f|² > 0.01 |f|² + 0.002; or the target lies outside of the frame.
+    Sundaram et al. 2010 with the constants of Lai et al. 2018, on squared magnitudes: the flow there and back
+    misses its start by |f + b'|² > 0.01 (|f|² + |b'|²) + 0.5, b' the backward flow at the target; or f has a
+    motion boundary, |∇f|² > 0.01 |f|² + 0.002; or the target lies outside the frame.
     """
     f = flow.astype(np.float64)
     returned, inside = warp(back.astype(np.float64), flow)

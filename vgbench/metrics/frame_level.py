@@ -28,8 +28,27 @@ def score_fid(generated: Samples, real: Samples) -> Mapping[str, Score]:
 
 
 def score_stream(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
-    """STREAM-T, -F and -D (see `stream.stream`) with a jackknife error."""
-    (mean_g, skew_g), (mean_r, skew_r) = (spectrum(_frames(side)) for side in (generated, real))
+    """STREAM-T, -F and -D, as the authors' code (v-stream 0.1.2) defines them, with a jackknife error.
+
+    STREAM-T is the agreement of the spectra over time; STREAM-F and -D are precision and recall of the mean
+    features. All lie in [0, 1], and higher is better.
+
+    Args:
+        generated: with features of single frames, [N, T, D], T >= 4.
+        real: the same, [M, T, D].
+        k: nearest neighbour of precision and recall.
+
+    Raises:
+        VgbenchError: no features of single frames, T or D differ, values that are not finite, or too few
+            clips for k.
+    """
+    g, r = _frames(generated), _frames(real)
+    if r.shape[1:] != g.shape[1:]:
+        raise VgbenchError(
+            f"real clips give {list(r.shape[1:])} features and generated clips {list(g.shape[1:])}",
+            "use one extractor and one clip length for both sets",
+        )
+    (mean_g, skew_g), (mean_r, skew_r) = spectrum(g), spectrum(r)
     blocks_g, blocks_r = deal(generated.groups), deal(real.groups)
     temporal = Jackknife(
         temporal_agreement(skew_r, skew_g),
@@ -51,8 +70,8 @@ def score_drift(generated: Samples, real: Samples) -> Mapping[str, Score]:
     """Mean feature distance of frames that are at least half a window apart.
 
     c(Δ) = mean over t of ‖f_{t+Δ} − f_t‖; the score is the mean of c over Δ = ⌈T / 2⌉ … T − 1 and over
-    clips. `real` is the same of the real clips: above it the model drifts away, below it it stands still.
-    `details["curve"]` has c(Δ) of both sets for up to 32 Δ.
+    clips. `real` is the same of the real clips: above it the model drifts away, below it, the model moves too
+    little. `details["curve"]` has c(Δ) of both sets for up to 32 Δ.
     """
     curves = [drift_curve(_frames(side)) for side in (generated, real)]
     far = -(-(curves[0].shape[1] + 1) // 2) - 1

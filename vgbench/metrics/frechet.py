@@ -3,9 +3,9 @@
 d² = ‖μ_x − μ_y‖² + Tr Σ_x + Tr Σ_y − 2 Tr (Σ_x Σ_y)^½  (Dowson and Landau 1982; Heusel et al. 2017;
 Unterthiner et al. 2018)
 
-No matrix root is taken. With Σ_x = L_xᵀ L_x and Σ_y = L_yᵀ L_y, Tr (Σ_x Σ_y)^½ is the sum of the singular
+No matrix root is computed. With Σ_x = L_xᵀ L_x and Σ_y = L_yᵀ L_y, Tr (Σ_x Σ_y)^½ is the sum of the singular
 values of L_x L_yᵀ: (Σ_x Σ_y) has the eigenvalues of (L_x L_yᵀ)(L_x L_yᵀ)ᵀ. Singular covariances (fewer clips
-than dimensions, constant features) need no special case and no added ε.
+than dimensions, constant features) need neither a special case nor an added ε.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def frechet_distance(
         x: [N, D], N >= 2.
         y: [M, D], M >= 2.
         covariance: "unbiased" divides by N − 1, "biased" by N.
-        ridge: added to the diagonal of both covariances, as some code does to help a matrix root; with fewer
-            clips than dimensions it lowers the value visibly.
+        ridge: added to the diagonal of both covariances, as some code does to stabilise a matrix root; with
+            fewer clips than dimensions it clearly lowers the value.
 
     Returns:
         Value in [0, ∞); 0 means equal means and covariances. Computed in float64.
@@ -126,9 +126,9 @@ def _nuclear_norm(a: Matrix) -> float:
 
 
 def _sum_of_roots(a: Matrix) -> float:
-    """The nuclear norm in half the time, but for singular values below √ε of the largest.
+    """The nuclear norm in half the time, except for singular values below √ε of the largest.
 
-    What those add is the same for all replicates of one set to far below their spread, so it is found once.
+    Their sum differs between the replicates of one set by far less than their spread, so it is computed once.
     """
     eigenvalues = np.linalg.eigvalsh(a @ a.T if a.shape[0] <= a.shape[1] else a.T @ a)
     noise = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[-1]
@@ -137,7 +137,7 @@ def _sum_of_roots(a: Matrix) -> float:
 
 @dataclass(frozen=True)
 class _Rest:
-    """What is left of one set without some blocks: mean, Tr Σ, N − ddof, and how its factor changed."""
+    """One set without some blocks: mean, Tr Σ, N − ddof, and how its factor changed."""
 
     mean: npt.NDArray[np.float64]
     trace: float
@@ -152,12 +152,12 @@ class _Rest:
 
 @dataclass(frozen=True)
 class _Deletion:
-    """The Gaussian of one set without some blocks of rows; its roots are of the smaller of block and D.
+    """The Gaussian of one set without some blocks of rows; its roots have the smaller size of block and D.
 
     With X − μ = Q R, deleting the rows b and centring the rest leaves the scatter Rᵀ (I − BᵀB) R, where B
     stacks the rows Q_b and one row for the shift of the mean. With BBᵀ = P diag(λ) Pᵀ its root is
     (I − BᵀB)^½ = I − Bᵀ P diag(1 / (1 + √(1 − λ))) Pᵀ B: a correction of the rank of the block, accurate to
-    machine precision also where a difference of scatter matrices would lose half of the digits.
+    machine precision even where a difference of scatter matrices would lose half of the digits.
     """
 
     blocks: Blocks
@@ -184,11 +184,13 @@ class _Deletion:
         if len(rows):
             kept = self.q.sum(axis=0) - b.sum(axis=0)
             b = np.vstack([b, kept / np.sqrt(rest)])
-        if len(b) > b.shape[1]:  # only BᵀB matters: at most D rows say all, as for many frames of one clip
+        if (
+            len(b) > b.shape[1]
+        ):  # only BᵀB matters, which at most D rows determine; needed for many frames of one clip
             b = np.linalg.qr(b, mode="r")
         eigenvalues, p = np.linalg.eigh(b @ b.T)
         left = 1 - np.clip(eigenvalues, 0, 1)
-        left[left < 1e-13] = 0  # directions that only these rows had; rounding would leave √ε of them
+        left[left < 1e-13] = 0  # directions of these rows alone; rounding would leave √ε of them
         return _Rest(self.mean - shift, trace, rest - self.ddof, b, (p / (1 + np.sqrt(left))) @ p.T)
 
 

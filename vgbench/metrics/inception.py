@@ -34,10 +34,11 @@ def inception_score(logits: npt.ArrayLike, splits: int = 1, *, variant: Variant 
 
     Args:
         logits: [N, K] before the softmax, one row for each generated clip.
-        splits: parts of N / splits clips that are scored one by one. Smaller parts give lower scores.
+        splits: number of parts of N / splits clips, which are scored separately. Smaller parts give lower
+            scores.
         variant: "exact" takes 0 log 0 = 0. "tgan" adds 1e-7 inside each logarithm and "tganv2" 1e-20, as
-            those code bases do. "stylegan-v" shuffles the clips by numpy's RandomState(42) before they are
-            split (published with 10 splits of 2,048 clips).
+            those code bases do. "stylegan-v" shuffles the clips with numpy's RandomState(42) before splitting
+            them (published with 10 splits of 2,048 clips).
 
     Returns:
         (mean, std) over splits, the mean in [1, K].
@@ -79,7 +80,14 @@ def score(
 
 
 def softmax(logits: Matrix) -> Matrix:
-    """Class probabilities [N, K] of logits [N, K]; rows sum to 1."""
+    """Turn class logits into probabilities.
+
+    Args:
+        logits: float64 [N, K], finite.
+
+    Returns:
+        float64 [N, K], each row in [0, 1] with sum 1.
+    """
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float64)
 
@@ -101,8 +109,16 @@ def _split_scores(probabilities: Matrix, splits: int, epsilon: float) -> npt.NDA
     return np.array([InceptionMoments.of(part, epsilon).score(epsilon) for part in parts])
 
 
-def inception_jackknife(probabilities: Matrix, groups: npt.NDArray[np.int64], epsilon: float) -> Jackknife:
-    """Leave out each block of source clips in turn; probabilities [N, K], groups [N]."""
+def inception_jackknife(
+    probabilities: Matrix, groups: npt.NDArray[np.int64], epsilon: float = 0.0
+) -> Jackknife:
+    """Inception score of one split, with its replicates without each block of source clips.
+
+    Args:
+        probabilities: float64 [N, K], as from `softmax`.
+        groups: integers [N]; the windows of one source clip share a number.
+        epsilon: added inside each logarithm; see `inception_score`.
+    """
     blocks = deal(groups)
     whole = InceptionMoments.of(probabilities, epsilon)
     parts = [InceptionMoments.of(probabilities[block], epsilon) for block in blocks]
@@ -117,7 +133,7 @@ def inception_jackknife(probabilities: Matrix, groups: npt.NDArray[np.int64], ep
 
 @dataclass(frozen=True)
 class InceptionMoments:
-    """Sums that the score of one split is made of; those of several batches or processes add up.
+    """Sums that determine the score of one split; those of several batches or processes can be added.
 
     Attributes:
         n: clips seen.

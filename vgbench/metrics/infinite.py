@@ -4,9 +4,9 @@ Both are biased by about c / N for N clips. Computed at several N and fitted by 
 value at 1 / N = 0 is free of that bias to first order.
 
 The authors keep the real statistics, of 50,000 images or more, and shrink the generated set from N to 5,000.
-Video sets have about 2,048 clips a side, so here both sides shrink by the same factor, and the bias of the
-real side goes too. `SIZES` factors, evenly spaced in N, from 1 down to a quarter, or where that would leave
-fewer clips than dimensions, down to D + 1 clips, but never to more than half of them.
+Video sets have about 2,048 clips per side, so here both sides shrink by the same factor, which also removes
+the bias of the real side. There are `SIZES` factors, evenly spaced in N, from 1 down to a quarter, or where
+that would leave fewer clips than dimensions, down to D + 1 clips, but never to more than half of them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from vgbench.metrics.uncertainty import error_and_interval
 
 SIZES = 15
 SEED = 0
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +99,7 @@ def score_inception(generated: Samples, real: Samples) -> Mapping[str, Score]:
         return inception.InceptionMoments.of(part).score()
 
     fit = extrapolate(measure, 0.25)
-    jackknife = inception.inception_jackknife(p, generated.groups, 0.0)
+    jackknife = inception.inception_jackknife(p, generated.groups)
     plain = dataclasses.replace(jackknife.shifted(fit.value - jackknife.value), biased=False)
     return {"is_infinite": _with_error_of_fit(plain.score(len(generated)), fit)}
 

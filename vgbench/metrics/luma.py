@@ -1,4 +1,4 @@
-"""The grey frames that metrics on luma look at."""
+"""Grey frames for metrics on luma."""
 
 from __future__ import annotations
 

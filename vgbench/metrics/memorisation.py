@@ -1,6 +1,6 @@
-"""Does the generator copy its training set, and how varied are its clips? Both from distances of features.
+"""Copies of the training set, and the diversity of clips, both from distances of features.
 
-Against the *training* set: a copy of a clip that the real set here does not hold cannot be seen.
+The real set should be the *training* set: a copy of a clip that is not in the real set cannot be found.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
     nearest one of another source clip:
 
         copied       = share of g with d(g) < the given quantile of all ρ: nearer than real clips are to each
-                       other. About the quantile, or less, for fresh clips of the same distribution.
+                       other. It is about the quantile, or less, for fresh clips of the same distribution.
         authenticity = share of g with d(g) > ρ(r(g)) (Alaa et al. 2022, arXiv:2102.08921): about a half
                        for fresh clips, 0 for copies; 1 also for clips that are far from all real ones.
 
     `details["nearest"]` names the pairs with the smallest d(g) / ρ(r(g)).
 
     Raises:
-        VgbenchError: the real windows come from a single source clip, or bad features.
+        VgbenchError: the real windows come from a single source clip, bad features, or a quantile above 1.
     """
+    if not 0 <= quantile <= 1:
+        raise VgbenchError(f"quantile = {quantile:g} is not between 0 and 1", "give a share, such as 0.01")
     x, y = matrices(generated.features, real.features)
     if len(np.unique(real.groups)) < 2:
         raise VgbenchError("copies need at least two real source clips", "score against more clips")
@@ -70,7 +72,7 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
 def score_diversity(generated: Samples, real: Samples) -> Mapping[str, Score]:
     """Mean Euclidean distance between two clips of one set, of different source clips.
 
-    `real` is the same of the real set: below it, the generator repeats itself. With LPIPS in place of the
+    `real` is the same for the real set: below it, the generator repeats itself. With LPIPS in place of the
     distance this is the diversity of Zhu et al. 2017 (arXiv:1711.11586).
 
     Raises:
@@ -88,7 +90,7 @@ def _diversity(samples: Samples) -> Score:
 
 
 def _mean_distance(samples: Samples, blocks: list[npt.NDArray[np.int64]]) -> tuple[float, list[float]]:
-    """The mean over pairs of unlike groups, and without each block."""
+    """The mean over pairs of different groups, and the same without each block."""
     if len(np.unique(samples.groups)) < 2:
         raise VgbenchError("diversity needs at least two source clips", "score more clips")
     block_of = np.zeros(len(samples), dtype=np.int64)

@@ -1,8 +1,8 @@
-"""Full-reference measurements: a predicted or reconstructed clip against the clip it should be.
+"""Full-reference metrics: compare a predicted or reconstructed clip with its reference clip.
 
 Both are uint8 [T, H, W, 3] of one shape; every function returns the mean over frames (or pairs of frames) as
 float64, and raises `VgbenchError` for another dtype, unequal shapes, or frames that are too small. `PAIRED`
-is the table of them. Two compare by a network's distance of pictures, which the caller brings.
+is the table of them. Two of them need a network's distance between frames, which the caller passes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import frames
+from vgbench.metrics.clip_view import Frames
 from vgbench.metrics.luma import luma
 from vgbench.metrics.metric import Better
 from vgbench.metrics.strred import strred_of_luma
 
-Frames = npt.NDArray[np.uint8]
 Distance = Callable[[Frames, Frames], npt.NDArray[np.float64]]
 """Distance of each frame of two clips uint8 [T, H, W, 3] as float64 [T], such as `Lpips.distance`."""
 
@@ -36,7 +36,7 @@ _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 def psnr(clip: Frames, reference: Frames, most: float = np.inf) -> float:
     """Peak signal-to-noise ratio in dB, 10 log₁₀(255² / MSE) of each frame, at most `most`.
 
-    In [0, ∞], higher is better; ∞ if any frame is equal and nothing limits it.
+    In [0, ∞], higher is better; ∞ if any frame is equal to its reference and `most` is infinite.
     """
     clip, reference = _pair(clip, reference)
     errors = np.mean((clip.astype(np.float64) - reference) ** 2, axis=(1, 2, 3))
@@ -47,8 +47,8 @@ def psnr(clip: Frames, reference: Frames, most: float = np.inf) -> float:
 def ssim(clip: Frames, reference: Frames) -> float:
     """Structural similarity (Wang et al. 2004) of each RGB channel, in [−1, 1], higher is better.
 
-    Gaussian window 11 × 11 with σ = 1.5, K = (0.01, 0.03), only where the window fits whole. Needs 11 × 11
-    pixels.
+    Gaussian window 11 × 11 with σ = 1.5, K = (0.01, 0.03), only where the whole window lies in the frame.
+    Needs 11 × 11 pixels.
     """
     clip, reference = _pair(clip, reference, least_side=2 * _RADIUS + 1)
     return float(np.mean([_structure(a, b)[0] for a, b in _float_frames(clip, reference)]))
@@ -57,7 +57,7 @@ def ssim(clip: Frames, reference: Frames) -> float:
 def ms_ssim(clip: Frames, reference: Frames) -> float:
     """Multi-scale structural similarity (Wang et al. 2003): 5 scales, halved by 2 × 2 averages.
 
-    In [0, 1], higher is better; negative contrast terms count 0. Needs 176 × 176 pixels.
+    In [0, 1], higher is better; negative contrast terms count as 0. Needs 176 × 176 pixels.
     """
     clip, reference = _pair(clip, reference, least_side=(2 * _RADIUS + 1) * 2 ** (len(_SCALE_WEIGHTS) - 1))
     return float(np.mean([_multi_scale(a, b) for a, b in _float_frames(clip, reference)]))
@@ -66,8 +66,8 @@ def ms_ssim(clip: Frames, reference: Frames) -> float:
 def tof(clip: Frames, reference: Frames) -> float:
     """Mean length of the difference between both clips' optical flow, in pixels (Chu et al. 2020, tOF).
 
-    In [0, ∞), lower is better. Farnebäck flow on gray frames with TecoGAN's parameters; unlike its script, no
-    border and no frame is cut off.
+    In [0, ∞), lower is better. Farnebäck flow on grey frames with TecoGAN's parameters; unlike its script,
+    this function leaves out no border and no frame.
     """
     clip, reference = _pair(clip, reference, least_frames=2)
     gaps = [
@@ -96,8 +96,8 @@ def lpips(clip: Frames, reference: Frames, distance: Distance) -> float:
 def tlp(clip: Frames, reference: Frames, distance: Distance) -> float:
     """Mean of 100 |d(g_t, g_{t+1}) − d(b_t, b_{t+1})|, d the perceptual distance (Chu et al. 2020, tLP).
 
-    In [0, ∞), lower is better: does the clip change from frame to frame as much as its reference does? Unlike
-    TecoGAN's script, no border and no frame is cut off.
+    In [0, ∞), lower is better: it compares how much both clips change from frame to frame. Unlike TecoGAN's
+    script, this function leaves out no border and no frame.
     """
     clip, reference = _pair(clip, reference, least_frames=2)
     changes, expected = (distance(side[:-1], side[1:]) for side in (clip, reference))
@@ -106,17 +106,17 @@ def tlp(clip: Frames, reference: Frames, distance: Distance) -> float:
 
 @dataclass(frozen=True)
 class PairedMetric:
-    """Measures a clip against its reference; the score of a set is the mean over its pairs.
+    """A metric that compares a clip with its reference; the score of a set is the mean over its pairs.
 
     Attributes:
-        name: as users type it, and the name of its score.
-        title: as tables print it.
+        name: its name on the command line, and the name of its score.
+        title: its name in tables.
         measure: called as measure(clip, reference), with a `Distance` as third argument if `perceptual`.
         version: changes whenever `measure` gives another number; part of the signature.
-        better: direction.
+        better: in which direction.
         citation: the paper that defines it.
         least_frames: shortest clip that it can measure.
-        perceptual: whether it needs a network's distance of pictures.
+        perceptual: whether it needs a network's distance between frames.
     """
 
     name: str
@@ -160,7 +160,7 @@ def _pair(
     if clip.shape != reference.shape:
         raise VgbenchError(
             f"paired metrics need equal shapes, got {list(clip.shape)} and {list(reference.shape)}",
-            "cut and resize both clips by one protocol",
+            "cut and resize both clips in the same way",
         )
     if min(clip.shape[1:3]) < least_side:
         raise VgbenchError(

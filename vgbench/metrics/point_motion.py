@@ -1,8 +1,8 @@
-"""How points of a clip move: tracks on a grid, and FVMD's histograms (Liu et al. 2024, arXiv:2407.16124).
+"""FVMD's histograms of the motion of points on a grid (Liu et al. 2024, arXiv:2407.16124).
 
-Fréchet Video Motion Distance compares sets of clips by velocity and acceleration of tracked points, and by
-nothing else. Its authors track with the network PIPs++; here it is the pyramidal Lucas–Kanade method (Bouguet
-2000, OpenCV), which needs no weights, so numbers are not comparable with theirs.
+Fréchet Video Motion Distance compares sets of clips only by the velocity and acceleration of tracked points.
+Its authors track with the network PIPs++; vgbench uses the pyramidal Lucas–Kanade method (Bouguet 2000,
+OpenCV), which needs no weights, so its numbers are not comparable with theirs.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ Array = npt.NDArray[np.float64]
 WINDOW = 16
 """Frames that one histogram covers."""
 SIDE = 256
-"""Frames are brought to 256 × 256 pixels, whatever their aspect ratio."""
+"""Frames are resized to 256 × 256 pixels, regardless of their aspect ratio."""
 GRID = 20
-"""Points in each direction; the outer ones lie 8 pixels inside of the frame."""
+"""Points in each direction; the outer ones lie 8 pixels inside the frame."""
 
 _MARGIN = 8
 _STEPS_PER_PIXEL = 16
 _CELL_FRAMES, _CELL_POINTS = 4, 5  # a cell of the histogram: 4 frames × 5 × 5 points
 _ANGLES = 8
-_LARGEST = 255.0  # pixels a frame; longer vectors count as this
+_LARGEST = 255.0  # pixels per frame; longer vectors count as this
 
 
 def describe(clip: npt.NDArray[np.uint8]) -> Array:
     """Velocity and acceleration histograms of the points on a grid, float64 [1024].
 
     Windows of 16 frames start at every frame of uint8 [T, H, W, 3], T >= 16, each with its own grid; the
-    result is their mean. (A window at each of them as a sample of its own is what the authors do; with clips
-    of 16 frames there is one, and no difference.)
+    result is their mean. (The authors use each window as a sample of its own; clips of 16 frames have only
+    one window, so that both agree.)
 
     Raises:
         VgbenchError: not a clip, or fewer than 16 frames.
@@ -48,28 +48,11 @@ def describe(clip: npt.NDArray[np.uint8]) -> Array:
     return np.asarray(np.mean(windows, axis=0), dtype=np.float64)
 
 
-def track(clip: npt.NDArray[np.uint8]) -> Array:
-    """Follow a grid of 20 × 20 points through all frames.
-
-    Each point starts where its track was in the frame before. A point that cannot be followed (no texture, or
-    out of the frame) stays where it is for that step, and so counts as still. Steps are rounded to sixteenths
-    of a pixel, about the precision of the tracker: the histograms round magnitudes up, and would otherwise
-    count its noise as motion.
-
-    Args:
-        clip: uint8 [T, H, W, 3].
-
-    Returns:
-        float64 [T, 400, 2], (x, y) in pixels of the frame at 256 × 256, points row by row.
-    """
-    return _track(_grays(frames(clip)))
-
-
 def histograms(tracks: Array) -> Array:
     """Histogram of velocities, then of accelerations, each of 4 × 4 × 4 cells × 8 directions.
 
-    v_t = p_t − p_{t−1} and v_0 = 0; a_t = v_t − v_{t−1} and a_0 = 0, as the paper has it. (The authors' code,
-    fvmd 1.0.0, applies its difference for accelerations to the positions, which gives the velocities again,
+    v_t = p_t − p_{t−1} and v_0 = 0; a_t = v_t − v_{t−1} and a_0 = 0, as in the paper. (The authors' code,
+    fvmd 1.0.0, computes accelerations from differences of positions, which gives the velocities again,
     without the first.) A cell holds 4 frames × 5 × 5 points. Each vector adds ⌈min(log₂(1 + |v|), 8)⌉ / 8 to
     its direction, |v| at most 255 pixels; a point that stands still adds nothing.
 
@@ -85,7 +68,7 @@ def histograms(tracks: Array) -> Array:
 
 
 def _histogram(vectors: Array) -> Array:
-    """Sum of magnitudes by cell and direction, [T, N, 2] -> [cells × 8]; frames and points left over go."""
+    """Sum of magnitudes by cell and direction, [T, N, 2] -> [cells × 8], without excess frames and points."""
     steps, side = len(vectors) // _CELL_FRAMES, round(vectors.shape[1] ** 0.5) // _CELL_POINTS
     length = np.minimum(np.linalg.norm(vectors, axis=-1), _LARGEST)
     magnitude = np.ceil(np.log2(1 + length)) / _ANGLES  # log2(256) = 8 happens to be the number of angles
@@ -111,6 +94,19 @@ def _grays(clip: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
 
 
 def _track(grays: list[npt.NDArray[np.uint8]]) -> Array:
+    """Follow a grid of 20 × 20 points through all frames.
+
+    Each step starts from the point's position in the frame before. A point that cannot be followed (no
+    texture, or outside the frame) keeps its position for that step, and so counts as still. Steps are rounded
+    to sixteenths of a pixel, about the precision of the tracker, because the histograms round magnitudes up
+    and would otherwise count its noise as motion.
+
+    Args:
+        grays: frames, uint8 [256, 256].
+
+    Returns:
+        float64 [T, 400, 2], (x, y) in pixels of the frame at 256 × 256, points row by row.
+    """
     import cv2
 
     line = np.linspace(_MARGIN, SIDE - _MARGIN, GRID, dtype=np.float32)

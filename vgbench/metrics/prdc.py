@@ -37,7 +37,7 @@ class PRDC(NamedTuple):
 
 
 def precision_recall_density_coverage(real: npt.ArrayLike, generated: npt.ArrayLike, k: int = 5) -> PRDC:
-    """Fidelity (precision, density) and diversity (recall, coverage) of a generated set.
+    """Measure fidelity (precision, density) and diversity (recall, coverage) of a generated set.
 
     Args:
         real: [N, D], N > k.
@@ -54,8 +54,8 @@ def precision_recall_density_coverage(real: npt.ArrayLike, generated: npt.ArrayL
 def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
     """All four with a jackknife error.
 
-    The jackknife leaves out whole blocks of source clips, from balls and points alike. A bootstrap would not
-    do: repeated points shrink every radius to nothing. There is no bias correction, because the four depend
+    The jackknife leaves out whole blocks of source clips, both as balls and as points. A bootstrap would not
+    work, because repeated points shrink radii to zero. There is no bias correction, because the four depend
     on the number of clips by definition and are comparable only at equal numbers.
     """
     r, g = _checked(real.features, generated.features, k)
@@ -82,7 +82,7 @@ def _checked(real: npt.ArrayLike, generated: npt.ArrayLike, k: int) -> tuple[Mat
     if not 1 <= k < min(len(r), len(g)):
         raise VgbenchError(
             f"k = {k} with {len(r)} real and {len(g)} generated clips",
-            "k must be at least 1 and below both numbers",
+            "k must be at least 1 and smaller than both numbers",
         )
     return r, g
 
@@ -133,7 +133,18 @@ def _kept(count: int, blocks: Blocks) -> npt.NDArray[np.bool_]:
 
 
 def distance_blocks(x: Matrix, y: Matrix) -> Iterator[tuple[slice, Matrix]]:
-    """Euclidean distances from differences: equal rows are at 0 exactly, whatever the BLAS or its threads."""
+    """Euclidean distances between all rows of two sets, a chunk of the rows of `x` at a time.
+
+    They are computed from differences, so equal rows have a distance of exactly 0 with every BLAS and number
+    of threads.
+
+    Args:
+        x: float64 [N, D].
+        y: float64 [M, D].
+
+    Yields:
+        rows of `x`, and their distances to the rows of `y`, float64 [rows, M], which the caller may change.
+    """
     from scipy.spatial.distance import cdist
 
     for start in range(0, len(x), _CHUNK):
@@ -145,8 +156,8 @@ def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
     """Distance to the k-th nearest other row: row 0 among all rows, row 1 + b among those outside block b.
 
     A radius differs from the full one only where block b holds one of the k nearest, so a short list of
-    nearest neighbours answers nearly all; where a block holds most of that list, the whole row is looked at
-    again.
+    nearest neighbours suffices for nearly all rows; where a block holds most of that list, the whole row is
+    searched again.
     """
     block_of = np.full(len(x), -1)
     for b, block in enumerate(blocks):

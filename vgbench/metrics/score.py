@@ -1,4 +1,4 @@
-"""What a metric takes and what it gives back."""
+"""Inputs and results of metrics."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class Score:
 
     Attributes:
         value: the metric as the literature defines it, on all clips.
-        standard_error: of `debiased` where that exists, of `value` otherwise; None where it has no meaning
+        standard_error: of `debiased` where that exists, of `value` otherwise; None where it is undefined
             (a single clip).
         interval: 95 % interval around the same number; None as above.
-        n: clips (windows) of the generated set that the value rests on.
-        debiased: the value less its estimated finite-sample bias; None for metrics without such a bias.
-        method: how the uncertainty was made, such as "jackknife(32+32 groups)".
+        n: number of windows of the generated set that the value is computed from.
+        debiased: the value minus its estimated finite-sample bias; None for metrics without such a bias.
+        method: how the uncertainty was computed, such as "jackknife(32+32 groups)".
         real: the same measurement on the real set, for metrics of single clips; None otherwise.
         real_error: standard error of `real`; None where unknown, as in older records.
         deviations: what each block of (generated, real) source clips adds to the error; the squares of all
-            sum to standard_error². Two scores against one real set share its part, and
-            `uncertainty.difference` needs that. Of a mean over pairs, what each pair adds, all of it in the
-            second part. None where the score was neither jackknifed nor made of pairs.
-        details: what else the metric found, such as a value for each class; only what JSON can hold.
+            sum to standard_error². Two scores against one real set share the part of that
+            set, which `uncertainty.difference` uses. For a mean over pairs, what each pair adds, all of it in
+            the second part. None where the score is neither from a jackknife nor from pairs.
+        details: further results, such as a value for each class; only values that JSON can hold.
     """
 
     value: float
@@ -56,15 +56,15 @@ class Score:
 
 @dataclass(frozen=True)
 class Samples:
-    """What an extractor, or a function of the pixels, saw of one set of clips.
+    """Results of an extractor, or of a function of the pixels, for one set of clips.
 
     Attributes:
         features: float [N, D].
         logits: float32 [N, K], or None where the extractor has no classes.
         groups: int64 [N]; windows cut from one source clip share a number, because they are not independent.
         frames: float32 [N, T, D'], features of single frames, or None where the extractor has none.
-        labels: N class names, None for a clip without one; empty where nobody asked.
-        names: N names of windows, for details; empty where nobody asked.
+        labels: N class names, None for a clip without one; empty where no metric needs them.
+        names: N names of windows, for details; empty where no metric needs them.
     """
 
     features: npt.NDArray[np.floating]

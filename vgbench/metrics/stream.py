@@ -1,56 +1,17 @@
-"""STREAM (Kim et al. 2024): spatial and temporal quality apart, from features of single frames.
+"""STREAM (Kim et al. 2024): separate scores of spatial and temporal quality, from features of single frames.
 
-Each feature of a clip is a signal over time. Its mean goes into precision and recall; the shape of its
-spectrum into a comparison that knows nothing of the content.
+Each feature of a clip is a signal over time. Its mean is used for precision and recall, and the shape of its
+spectrum for a comparison that does not depend on the content.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vgbench.errors import VgbenchError
-from vgbench.metrics.prdc import precision_recall_density_coverage
 
 _BINS = 50
-
-
-class Stream(NamedTuple):
-    """All in [0, 1], higher is better.
-
-    Attributes:
-        temporal: STREAM-T, agreement of the spectra.
-        fidelity: STREAM-F, precision of the mean features.
-        diversity: STREAM-D, recall of the mean features.
-    """
-
-    temporal: float
-    fidelity: float
-    diversity: float
-
-
-def stream(real: npt.ArrayLike, generated: npt.ArrayLike, k: int = 5) -> Stream:
-    """STREAM-T, -F and -D, as the authors' code (v-stream 0.1.2) defines them, in float64.
-
-    Args:
-        real: [N, T, D], one feature vector for each frame, T >= 4.
-        generated: [M, T, D].
-        k: nearest neighbour of precision and recall.
-
-    Raises:
-        VgbenchError: wrong shapes, T or D differ, values that are not finite, or too few clips for k.
-    """
-    r, g = as_signals(real, "real"), as_signals(generated, "generated")
-    if r.shape[1:] != g.shape[1:]:
-        raise VgbenchError(
-            f"real clips give {list(r.shape[1:])} features and generated ones {list(g.shape[1:])}",
-            "use one extractor and one length",
-        )
-    (mean_r, skew_r), (mean_g, skew_g) = spectrum(r), spectrum(g)
-    spatial = precision_recall_density_coverage(mean_r, mean_g, k)
-    return Stream(temporal_agreement(skew_r, skew_g), spatial.precision, spatial.recall)
 
 
 def temporal_agreement(skew_r: npt.NDArray[np.float64], skew_g: npt.NDArray[np.float64]) -> float:
@@ -68,7 +29,8 @@ def _histograms(
 ) -> npt.NDArray[np.float64]:
     """Shares of [N, D] in `_BINS` equal bins of each column's own range, [_BINS, D].
 
-    As `np.histogram` counts, edges included, for all columns at once: the jackknife asks 65 times for each.
+    As `np.histogram` counts, edges included, for all columns at once, because the jackknife needs 65
+    histograms of each.
     """
     columns = np.arange(values.shape[1])
     edges = np.linspace(low, high, _BINS + 1)
@@ -80,6 +42,15 @@ def _histograms(
 
 
 def as_signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    """Check features of single frames, and convert them to float64.
+
+    Args:
+        values: [N, T, D], one feature vector for each frame of each clip, T >= 4.
+        name: what they are, for the error message.
+
+    Raises:
+        VgbenchError: another shape, or values that are not finite.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 3 or array.shape[1] < 4 or not np.isfinite(array).all():
         raise VgbenchError(
@@ -90,7 +61,15 @@ def as_signals(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
 
 
 def spectrum(signals: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Zero-frequency amplitude [N, D], and the skewness [N, D] of a power law A f^B fitted to the others."""
+    """Describe the spectrum of each feature over time, as the authors' code (v-stream 0.1.2) does.
+
+    Args:
+        signals: float64 [N, T, D].
+
+    Returns:
+        The amplitude at frequency zero, float64 [N, D]; and the skewness, float64 [N, D], of a power law
+        A f^B fitted to the amplitudes at the other frequencies.
+    """
     half = signals.shape[1] // 2
     amplitude = 2 * np.abs(np.fft.fft(signals, axis=1)[:, : half + 1]) / (half + 1)
     f = np.arange(1, half + 1, dtype=np.float64)

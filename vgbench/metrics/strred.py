@@ -1,8 +1,8 @@
-"""ST-RRED by scikit-video, and the numpy that it was written for.
+"""ST-RRED by scikit-video, with the names of numpy that it was written for.
 
-The package index still serves scikit-video 1.1.11 (2018), which breaks on numpy >= 1.24 (`np.float`).
-Its modules get a stand-in for their name `np`; numpy itself stays as it is. Of its other measures, some are
-wrong in that version (docs/metrics.md), and vgbench computes the others itself.
+The package index still has scikit-video 1.1.11 (2018), which fails with numpy >= 1.24 (`np.float`). Its
+modules get a substitute for their name `np`; numpy itself is not changed. Some of its other measures are
+wrong in that version (docs/metrics.md), and vgbench computes the remaining ones itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIXED_NUMPY = (1, 1, 12)
 
 
 class _NumpyOfThen(types.ModuleType):
-    """Numpy with the aliases that it dropped in 1.24; everything else is numpy's."""
+    """Numpy with the aliases that were removed in 1.24."""
 
     float = float
     int = int
@@ -60,7 +60,7 @@ def _measure() -> Any:
     except PackageNotFoundError as error:
         raise VgbenchError("scikit-video is not installed", "pip install scikit-video") from error
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scipy.misc is deprecated; nothing of it is used here
+        warnings.simplefilter("ignore")  # scipy.misc is deprecated, but not used here
         measure = importlib.import_module("skvideo.measure")
     if known < _FIXED_NUMPY:
         stand_in = _NumpyOfThen("numpy")

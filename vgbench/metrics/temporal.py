@@ -1,8 +1,8 @@
-"""Measurements of one clip: how calm, how smooth, how consistent and how lively it is. All need no weights.
+"""Metrics of one clip: its flicker, smoothness, consistency and amount of motion. None needs weights.
 
-Each takes uint8 [T, H, W, 3], or a `ClipView`, which keeps its flow for the next measurement, and gives a
+Each takes uint8 [T, H, W, 3], or a `ClipView`, which keeps its flow for the next metric, and returns a
 float64 number. Each raises `VgbenchError` for another dtype or shape, or for too few frames. A frozen clip
-has the best flicker, smoothness and warping error, so read those beside `dynamic_degree`.
+has the best flicker, smoothness and warping error, so read these together with `dynamic_degree`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vgbench.metrics.clip_view import ClipView, Frames
 
 
 def temporal_flicker(clip: Frames) -> float:
-    """Mean |f_t − f_{t+1}| / 255 over pixels, channels and pairs of neighbours.
+    """Mean |f_t − f_{t+1}| / 255 over pixels, channels and pairs of neighbouring frames.
 
     In [0, 1], lower is calmer. VBench's temporal flickering (Huang et al. 2024) is 1 minus this, and is
     meant for static scenes: motion counts as flicker.
@@ -28,7 +28,7 @@ def temporal_flicker(clip: Frames) -> float:
 
 
 def motion_smoothness(clip: Frames | ClipView) -> float:
-    """How well every second frame follows from its two neighbours.
+    """How well every second frame can be interpolated from its two neighbours.
 
     In [0, 1], higher is smoother: 1 − mean |f_t − f̂_t| / 255 over odd t, f̂_t interpolated half way between
     f_{t−1} and f_{t+1}. The idea is VBench's (Huang et al. 2024), whose interpolator is the network AMT-S;
@@ -44,7 +44,7 @@ def motion_smoothness(clip: Frames | ClipView) -> float:
 
 
 def _midway(before: flow.Image, after: flow.Image, ahead: flow.Flow, back: flow.Flow) -> flow.Image:
-    """Frame half way between two; where one side comes from outside the frame, the other one counts alone."""
+    """Frame half-way between two; where one side comes from outside the frame, only the other one counts."""
     to_before = 0.25 * (back - ahead)
     from_before, inside_before = flow.warp(before, to_before)
     from_after, inside_after = flow.warp(after, -to_before)
@@ -57,9 +57,9 @@ def warping_error(clip: Frames | ClipView) -> float:
 
     Lai et al. 2018 (ECCV, §3), E_warp: Σ M (f_{t+1}(p + w(p)) − f_t(p))² / Σ M over RGB in [0, 1], averaged
     over pairs, in [0, 1], lower is better. M leaves out occlusions and motion boundaries (`flow.occluded`);
-    a pair with nothing left counts 0. Two differences: the flow w is estimated on the clip itself, because a
-    generated clip has no input video to take it from, and by DIS instead of FlowNet2; and pixels that leave
-    the frame count as occluded.
+    a pair without any visible pixel counts as 0. Two differences: the flow w is estimated on the clip itself,
+    because a generated clip has no input video to take it from, and by DIS instead of FlowNet2; and pixels
+    that leave the frame count as occluded.
     """
     view = ClipView.of(clip)
     errors = []
@@ -73,7 +73,7 @@ def warping_error(clip: Frames | ClipView) -> float:
 
 
 class FlowStatistics(NamedTuple):
-    """How a clip moves; lengths are in shorter sides of the frame for each frame step.
+    """Statistics of a clip's motion; lengths are in shorter sides of the frame per frame step.
 
     Attributes:
         mean: mean length of the flow.
@@ -106,22 +106,22 @@ def flow_statistics(clip: Frames | ClipView) -> FlowStatistics:
     )
 
 
-_SPEEDS = np.array([1, 2, 4, 8, 16]) / 512  # edges in shorter sides for each frame step
+_SPEEDS = np.array([1, 2, 4, 8, 16]) / 512  # edges in shorter sides per frame step
 _DIRECTIONS = 8
 
 
 def flow_histogram(clip: Frames | ClipView) -> npt.NDArray[np.float64]:
     """How fast and in which direction a clip moves, float64 [41], sum 1.
 
-    Own definition. Share of pixels that stand still (below 1/512 of the shorter side for each frame), then
-    those of 5 ranges of speed, doubling, by 8 directions. The motion of two sets compares by
-    `frechet_distance` or `kernel_distance` of these rows.
+    Our own definition: the share of pixels that stand still (below 1/512 of the shorter side per frame), then
+    the shares for 5 ranges of speed, each twice the one before, in 8 directions. Use `frechet_distance` or
+    `kernel_distance` of these rows to compare the motion of two sets.
     """
     return histogram_of(ClipView.of(clip).relative_flow())
 
 
 def histogram_of(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """`flow_histogram` of flow that is there already, [..., 2] in shorter sides of the frame."""
+    """Compute `flow_histogram` from given flow, [..., 2] in shorter sides of the frame."""
     speed = np.searchsorted(_SPEEDS, np.sqrt(flow.squared_length(field)), side="right")
     turn = np.arctan2(field[..., 1], field[..., 0]) / (2 * np.pi) * _DIRECTIONS
     direction = np.floor(turn + 0.5).astype(np.intp) % _DIRECTIONS  # bins centred on the axes
@@ -131,7 +131,7 @@ def histogram_of(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def dynamic_degree(clip: Frames | ClipView) -> float:
-    """Speed of the fastest 5 % of the pixels, in shorter sides of the frame for each frame step.
+    """Speed of the fastest 5 % of the pixels, in shorter sides of the frame per frame step.
 
     In [0, ∞), averaged over pairs; 0 for a frozen clip. VBench's dynamic degree (Huang et al. 2024)
     thresholds the same top 5 % of RAFT flow at 6 / 256 ≈ 0.023 and gives the share of clips above it.
@@ -140,18 +140,18 @@ def dynamic_degree(clip: Frames | ClipView) -> float:
 
 
 def dynamic_share(clip: Frames | ClipView) -> float:
-    """1 for a clip that VBench (Huang et al. 2024) calls dynamic, 0 for another; the mean is their share.
+    """1 for a clip that VBench (Huang et al. 2024) calls dynamic, else 0; the mean is their share.
 
-    Dynamic: in at least round(T / 4) of the pairs of neighbours (4 of 16 frames) the fastest 5 % of the
-    pixels move by more than 6 / 256 of the shorter side. VBench takes RAFT flow on frames thinned out to 8 a
-    second; here it is DIS flow on the frames as they are.
+    A clip is dynamic if in at least round(T / 4) of the pairs of neighbours (4 of 16 frames) the fastest 5 %
+    of the pixels move by more than 6 / 256 of the shorter side. VBench uses RAFT flow at 8 frames per
+    second; vgbench uses DIS flow on all frames.
     """
     speeds = _top_speeds(clip)
     return float(np.count_nonzero(speeds > 6 / 256) >= round((len(speeds) + 1) / 4))
 
 
 def _top_speeds(clip: Frames | ClipView) -> npt.NDArray[np.float64]:
-    """Mean speed of the fastest 5 % of the pixels, in shorter sides a step, for each pair of frames."""
+    """Mean speed of the fastest 5 % of the pixels, in shorter sides per step, for each pair of frames."""
     view = ClipView.of(clip)
     lengths = (np.sqrt(flow.squared_length(ahead.astype(np.float64))) for ahead in view.forward())
     speeds = np.array([_top(length) for length in lengths])
@@ -166,8 +166,9 @@ def _top(lengths: npt.NDArray[np.float64]) -> float:
 def average_content_distance(clip: Frames) -> float:
     """Mean Euclidean distance between the average colours of all pairs of frames.
 
-    ACD of MoCoGAN (Tulyakov et al. 2018) with its colour descriptor, RGB in [0, 255]: does the content stay
-    the same? In [0, 442], 0 for a constant average colour; best near the value of the real clips.
+    ACD of MoCoGAN (Tulyakov et al. 2018) with its colour descriptor, RGB in [0, 255]: it measures whether the
+    content stays the same. In [0, 442], 0 for a constant average colour; best near the value of the real
+    clips.
     """
     colours = frames(clip).mean(axis=(1, 2), dtype=np.float64)
     distances = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
@@ -177,17 +178,17 @@ def average_content_distance(clip: Frames) -> float:
 def periodicity(clip: Frames) -> float:
     """Height of the autocorrelation peak: 1 for a clip that repeats exactly within itself.
 
-    Own definition. With u_t the frame on an 8 × 8 grid of averages, less its mean over time,
+    Our own definition. With u_t the frame on an 8 × 8 grid of averages, less its mean over time,
     r(τ) = Σ ⟨u_t, u_{t+τ}⟩ / √(Σ ‖u_t‖² Σ ‖u_{t+τ}‖²), sums over t ≤ T − τ. The value is the highest local
-    maximum of r up to τ = T / 2, once r has fallen below 0.5: before that, lags only show that neighbours
-    are alike. In [0, 1]; 0 where r never rises again, and for a frozen clip; best near the value of the real
-    clips. Needs 4 frames.
+    maximum of r up to τ = T / 2, once r has fallen below 0.5: at shorter lags, r only shows that neighbouring
+    frames are alike. In [0, 1]; 0 where r never rises again, and for a frozen clip; best near the value of
+    the real clips. Needs 4 frames.
     """
     r = autocorrelation(clip)
     fallen = np.flatnonzero(r < 0.5)
     if len(fallen) == 0:
         return 0.0
-    after = np.append(r, -np.inf)  # at T / 2 a rise that has not ended yet counts
+    after = np.append(r, -np.inf)  # a rise that has not ended at T / 2 counts
     peaks = (after[1:-1] > after[:-2]) & (after[1:-1] >= after[2:])
     candidates = r[1:][peaks & (np.arange(1, len(r)) > fallen[0])]
     return float(max(0.0, candidates.max(initial=0.0)))

@@ -1,14 +1,14 @@
-"""Standard errors, bias correction and intervals, from the clips that were scored.
+"""Standard errors, bias corrections and intervals, computed from the scored clips.
 
-The unit is the source clip: windows cut from one clip are not independent. Source clips are dealt into at
-most `BLOCKS` blocks, the metric is computed again without each block, and the spread of those replicates
+The unit is the source clip, because windows of one clip are not independent. Source clips are assigned to at
+most `BLOCKS` blocks, the metric is computed again without each block, and the spread of these replicates
 gives the error (delete-a-group jackknife). The blocks may differ in size, so bias and pseudo-values are those
 of the delete-m_j jackknife (Busing, Meijer and van der Leeden, Statistics and Computing 9, 1999).
 
-Distances between sets react to pairs of clips, not only to clips one by one, and the jackknife counts the
-variance from pairs twice (Efron and Stein, Annals of Statistics 9, 1981). Near equality of the two sets that
-is all of the variance. `resample` therefore also leaves out some pairs of blocks, and takes their part off
-once.
+Distances between sets depend on pairs of clips, not only on single clips, and the jackknife counts the
+variance from pairs twice (Efron and Stein, Annals of Statistics 9, 1981). Where the two sets are nearly
+equal, that is all of the variance. `resample` therefore also leaves out some pairs of blocks, and subtracts
+their part once.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ CONFIDENCE = 0.95
 
 
 def deal(groups: npt.ArrayLike, blocks: int = BLOCKS) -> list[npt.NDArray[np.int64]]:
-    """Deal source clips into blocks of nearly equal numbers of windows.
+    """Assign source clips to blocks with nearly equal numbers of windows.
 
-    The order is shuffled by a fixed seed: neighbours in a sorted folder tend to be of one class, and dealing
-    them out in turn would make the blocks more alike than chance does, hence the error too small.
+    The order is shuffled with a fixed seed: neighbours in a sorted folder tend to be of one class, and
+    assigning them in turn would make the blocks more alike than by chance, and thus the error too small.
 
     Args:
         groups: integers [N]; windows of one source clip share a number and stay together.
-        blocks: most blocks to make; fewer where there are fewer source clips.
+        blocks: the most blocks; there are fewer where there are fewer source clips.
 
     Returns:
         Row indices of each block, ascending; equal input gives equal blocks. Empty where there are fewer than
-        `LEAST_BLOCKS` source clips: too few to tell an error from.
+        `LEAST_BLOCKS` source clips, too few to estimate an error.
     """
     numbers, member, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     if len(numbers) < LEAST_BLOCKS:
@@ -101,10 +101,10 @@ class Jackknife:
         value: on all clips.
         generated: replicates that leave out a block of generated clips.
         real: replicates that leave out a block of real clips; None for metrics without a real set.
-        biased: whether the finite-sample bias is an error to correct. Not so for unbiased estimators, nor for
-            metrics whose number means something only at a stated sample size (precision, recall).
+        biased: whether the finite-sample bias is an error to correct. False for unbiased estimators, and for
+            metrics that are only meaningful at a given sample size (precision, recall).
         from_pairs: estimated standard deviation from pairs of clips, whose square the replicates count twice;
-            0 if unknown, and the error is then on the safe side.
+            0 if unknown; the error is then too large rather than too small.
         bounds: least and greatest value that the metric can have; intervals end there.
     """
 
@@ -126,7 +126,7 @@ class Jackknife:
 
     @property
     def corrected(self) -> float:
-        """The value less the estimated bias of both sides."""
+        """The value minus the estimated bias of both sides."""
         return self.value - sum(side.bias(self.value) for side in self.sides)
 
     @property
@@ -136,10 +136,10 @@ class Jackknife:
         return max(0.5, 1 - min(1.0, self.from_pairs / deviation) ** 2) if deviation > 0 else 1.0
 
     def score(self, n: int) -> Score:
-        """Sum up as a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips.
+        """Make a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips.
 
-        The interval is Student's t with Welch–Satterthwaite degrees of freedom; taking off the part from
-        pairs leaves its noise behind, so they shrink by the square of the share that remains.
+        The interval is Student's t with Welch–Satterthwaite degrees of freedom. Subtracting the part from
+        pairs does not remove its noise, so they are multiplied by the square of the share that remains.
         """
         if any(len(side.sizes) == 0 for side in self.sides):
             method = f"none: a jackknife needs {LEAST_BLOCKS} source clips on each side"
@@ -169,7 +169,7 @@ def resample(
     """Jackknife of a distance between two sets.
 
     Besides each block alone, it leaves out disjoint pairs of blocks of either side and one block of both:
-    about as many replicates again.
+    this doubles the number of replicates, approximately.
 
     Args:
         measure: distance without the blocks of the given numbers, generated and real.
@@ -231,7 +231,7 @@ def score_clips(
 
     Args:
         values: float [N], one for each window.
-        groups: integers [N]; each window its own source clip if not given.
+        groups: integers [N]; without them, each window counts as a source clip.
         real: the same measurement on the real windows, for comparison.
 
     Raises:
@@ -263,9 +263,9 @@ def score_clips(
 def score_pairs(values: npt.ArrayLike) -> Score:
     """Average a measurement of pairs (generated clip, its reference).
 
-    As `score_clips`, but what each pair adds to the error is kept, as shared with every model that is scored
-    on the same references: some are hard for all models. The error of a `difference` is then that of the
-    paired t-test.
+    As `score_clips`, but keeps what each pair adds to the error, which models that are scored on the same
+    references share, because some references are hard for all models. The error of a `difference` is then
+    that of the paired t-test.
 
     Args:
         values: float [N], in the order of the references.
@@ -284,12 +284,12 @@ def score_pairs(values: npt.ArrayLike) -> Score:
 def score_share(
     hits: npt.ArrayLike, groups: npt.ArrayLike | None = None, real: npt.ArrayLike | None = None
 ) -> Score:
-    """Share of windows with a property; its interval does not vanish where no window, or every one, has it.
+    """Share of windows with a property; its interval has a positive length even if none or all have it.
 
     Wilson's interval (1927), the p with (p̂ − p)² ≤ z² p (1 − p) / n. For n independent clips it is the
     textbook one; where clips give several windows, n = p̂ (1 − p̂) / SE² of `score_clips` (Korn and Graubard
     1998), kept between (Σ m)² / Σ m², as if the m windows of a clip were one, and N. The standard error is
-    half of the interval over z: it does not vanish either, so that a difference of two shares near 0 has an
+    half of the interval over z: it is also never 0, so that a difference of two shares near 0 has an
     interval.
 
     Args:
@@ -321,11 +321,11 @@ def score_share(
 
 
 def without_error(score: Score) -> Score:
-    """What is left of a distance between a set and itself: its value.
+    """Remove the error and the bias correction from a distance between a set and itself.
 
-    The jackknife takes both sides for independent draws. Here they are one draw: leaving clips out of one
-    side makes a difference where there is none, and neither bias nor error of the value are what it says.
-    Scores of one side alone are returned as they are.
+    The jackknife assumes that both sides are independent samples. Here they are the same sample: leaving
+    clips out of one side creates a difference where there is none, so that bias and error would be wrong.
+    Scores of one side alone are returned unchanged.
     """
     if score.deviations is None or not score.deviations[1]:
         return score
@@ -373,7 +373,7 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
 
 
 def _quantile(score: Score) -> float:
-    """Quantile that a score's own interval was made with: it knows the source clips, where `n` is windows."""
+    """Quantile behind a score's own interval, which depends on source clips, whereas `n` counts windows."""
     if not score.standard_error or score.interval is None:
         return 0.0
     return (score.interval[1] - score.interval[0]) / 2 / score.standard_error
@@ -383,14 +383,28 @@ Parts = Sequence[Sequence[float] | npt.NDArray[np.float64]]
 
 
 def error_and_interval(centre: float, parts: Parts, freedom: float) -> tuple[float, tuple[float, float]]:
-    """Standard error and interval of a sum of independent parts, each given by its blocks' deviations."""
+    """Standard error and 95 % interval of an estimate whose error is a sum of independent parts.
+
+    Args:
+        centre: the middle of the interval.
+        parts: what each block contributes to the error, one sequence for each independent part, such as
+            `Side.deviations`; the squares of all contributions sum to the variance.
+        freedom: degrees of freedom of Student's t.
+
+    Returns:
+        (standard error, (low, high)).
+    """
     standard_error = _root_of_squares(parts)
     half = _student_t(freedom) * standard_error
     return standard_error, (centre - half, centre + half)
 
 
 def welch_freedom(parts: Parts) -> float:
-    """Degrees of freedom of Σ variances (Welch 1947): a part of g blocks has g − 1."""
+    """Welch–Satterthwaite degrees of freedom of a sum of variances (Welch 1947).
+
+    Args:
+        parts: as in `error_and_interval`; a part of g blocks has g − 1 degrees of freedom.
+    """
     errors = [math.hypot(*part) for part in parts]
     total = math.hypot(*errors)
     if total == 0:
@@ -399,7 +413,7 @@ def welch_freedom(parts: Parts) -> float:
 
 
 def _root_of_squares(parts: Parts) -> float:
-    """Root of the sum of all squares; the squares of a cubic kernel's values may be too large for a float."""
+    """Root of the sum of all squares, without overflow where values of a cubic kernel are large."""
     return math.hypot(*(math.hypot(*part) for part in parts))
 
 

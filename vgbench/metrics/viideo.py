@@ -1,7 +1,8 @@
 """VIIDEO (Mittal, Saad and Bovik 2016, IEEE TIP 25(1)): the integrity of a clip, without a reference.
 
-In natural films the statistics of frame differences change alike at two neighbouring scales; distortions undo
-that. Written from the paper, with the constants of its demo: blocks of 18 × 18 pixels with 8 on each side.
+In natural videos the statistics of frame differences change alike at two neighbouring scales, and distortions
+destroy this. Written from the paper, with the constants of its demo: blocks of 18 × 18 pixels with 8 on each
+side.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Array = npt.NDArray[np.float64]
 _BLOCK, _OVERLAP = 18, 8
 _WINDOW, _DEVIATION = 7, 7 / 6  # of the Gaussian for local means
 _NEIGHBOURS = ((1, 0), (0, 1), (1, 1), (1, -1))
-_PARTS = 10  # stretches of the clip over which changes are correlated; they overlap by half
+_PARTS = 10  # parts of the clip over which changes are correlated; they overlap by half
 
 
 def viideo(clip: npt.NDArray[np.uint8]) -> float:
@@ -32,8 +33,8 @@ def viideo(clip: npt.NDArray[np.uint8]) -> float:
     one difference to the next, between both scales; averaged over features and stretches of the clip, plus
     the mean change from stretch to stretch.
 
-    Blocks without any difference do not count. A clip with nothing else (a frozen one) gives 0, the best
-    score: read `dynamic_degree` beside it.
+    Blocks without any difference are left out. A clip that has no other blocks (a frozen clip) gives 0, the
+    best score, so read it together with `dynamic_degree`.
 
     Args:
         clip: uint8 [T, H, W, 3], T >= 4; an odd last frame is left out.
@@ -102,7 +103,7 @@ def _blurred(image: Array) -> Array:
 
 
 def _blocks(image: Array) -> Array:
-    """Cut into blocks with their surroundings, zero outside of the image: [blocks, 34 · 34]."""
+    """Cut into blocks with their surroundings, zero outside the image: [blocks, 34 · 34]."""
     missing = [-side % _BLOCK for side in image.shape]
     padded = np.pad(image, [(_OVERLAP, _OVERLAP + lack) for lack in missing])
     side = _BLOCK + 2 * _OVERLAP

@@ -1,7 +1,7 @@
 """Protocol: every choice that a score depends on, in one frozen, hashable object with a name and a version.
 
-A released name never changes its meaning: a better default is a new version. The YAML files beside this
-module are the shipped protocols; `load` also reads a user's own file.
+The meaning of a released name never changes: a better default is a new version. The YAML files beside this
+module are the protocols that vgbench provides; `load` also reads a user's own file.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Start = Literal["uniform", "first", "centre"]
 Order = Literal["drawn", "sorted"]
 
 MOST_FRAMES = 2**30
-"""Longer windows are a slip of the keyboard; no clip has as many frames."""
+"""Longer windows are typing errors, because no clip has that many frames."""
 
 
 class Counts(Config):
-    """How many windows each side gives.
+    """How many windows are taken from each side.
 
     Attributes:
         generated: windows of the generated set; fewer are used when the source has fewer.
         real: the same for the real set; "all" takes one window of every clip.
-        least: refuse to score when either side gives fewer than this.
+        least: scoring is refused when either side has fewer windows than this.
         least_real: the same for the real set where it differs, as for scores of generated clips alone.
     """
 
@@ -63,10 +63,10 @@ class Windows(Config):
         generated_start: the same for the generated side where a protocol treats the sides differently.
         order: which clips come first when there are more than needed: "drawn" by a hash of (seed, id), or
             "sorted" by id, as code that takes the first N does.
-        per_clip: most windows that one clip gives. Further ones come only after every clip gave one, and
-            never overlap an earlier window of the same clip.
-        offset: frames of the clip that are left out in front, with start "first" only: the windows of a later
-            time of long clips.
+        per_clip: most windows from one clip. A second window is taken only after every clip has given one,
+            and never overlaps an earlier window of the same clip.
+        offset: frames to skip at the beginning of the clip, with start "first" only; used to score later
+            parts of long clips.
     """
 
     frames: int = Field(ge=2, le=MOST_FRAMES)
@@ -85,18 +85,18 @@ class Windows(Config):
 
     @property
     def span(self) -> int:
-        """Frames of the clip that one window reaches over."""
+        """Number of the clip's frames from the first to the last frame of a window."""
         return (self.frames - 1) * self.stride + 1
 
 
 class ExtractorChoice(Config):
-    """Which network makes the features.
+    """Which network computes the features.
 
     Attributes:
         name: see `vgbench list extractors`.
-        preprocessing: where the network offers several.
-        precision: "bfloat16" where the network offers it; shows in its id.
-        weights: instead of its usual ones: a path, or "random:SEED".
+        preprocessing: its name, where the network offers several.
+        precision: "bfloat16" where the network offers it; it becomes part of the extractor's id.
+        weights: replace the usual weights: a path, or "random:SEED".
     """
 
     name: str
@@ -106,7 +106,7 @@ class ExtractorChoice(Config):
 
     @property
     def options(self) -> dict[str, str]:
-        """What the network's factory is given besides its weights."""
+        """Arguments of the network's factory besides its weights."""
         given = {"preprocessing": self.preprocessing, "precision": self.precision}
         return {name: value for name, value in given.items() if value is not None}
 
@@ -115,16 +115,16 @@ class Protocol(Config):
     """How a set of generated clips is compared with a set of real ones.
 
     Attributes:
-        name: released name.
-        version: of the definition.
-        summary: what it is for, one sentence.
-        source: paper or code base that it reproduces, or the defence of our own choices.
+        name: its released name.
+        version: version of the definition.
+        summary: its purpose in one sentence.
+        source: paper or code base that it reproduces, or the reasons for our own choices.
         clips: how many windows.
         windows: which frames.
-        resize: spatial policy applied to decoded frames; its result is what metrics on pixels see.
+        resize: spatial policy applied to decoded frames, before metrics on pixels see them.
         extractor: network for metrics on features.
         metrics: names with options, such as "fvd(covariance=biased)".
-        seed: of clip and window choice.
+        seed: seeds the choice of clips and windows.
     """
 
     name: str
@@ -146,22 +146,29 @@ class Protocol(Config):
 
 
 def protocol_names() -> list[str]:
-    """List the shipped protocols."""
+    """List the names of the protocols that vgbench provides, each in its newest version."""
+    return [name for name in _all_names() if "@" not in name]
+
+
+def _all_names() -> list[str]:
+    """Names of all files: "fvd-tats", and "fvd-tats@1.0" for an older version that is kept."""
     return sorted(entry.name[:-5] for entry in _shipped().iterdir() if entry.name.endswith(".yaml"))
 
 
 def load(name_or_path: str, settings: Iterable[str] = ()) -> Protocol:
-    """Load a shipped protocol by name, or a YAML file by path, with `key=value` settings applied.
+    """Load a protocol of vgbench by name, or a YAML file by path, and apply `key=value` settings.
+
+    A name stands for the newest version; "NAME@VERSION" for an older one that was released.
 
     Raises:
-        ConfigError: unknown name, unreadable file, unknown key, or a value that is not allowed.
+        ConfigError: the name is unknown, the file is unreadable, or a key or value is not allowed.
     """
     if name_or_path.endswith((".yaml", ".yml")):
         path = Path(name_or_path)
-    elif name_or_path in protocol_names():
+    elif name_or_path in _all_names():
         path = Path(str(_shipped().joinpath(f"{name_or_path}.yaml")))
     else:
-        raise unknown_name("protocol", name_or_path, protocol_names())
+        raise unknown_name("protocol", name_or_path, _all_names())
     values = with_overrides(read_yaml(path), settings)
     return parse(Protocol, values, f"protocol {name_or_path}")
 

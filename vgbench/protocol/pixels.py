@@ -1,4 +1,4 @@
-"""The only place where frames change size."""
+"""Resizing of decoded frames by the spatial policy of a protocol."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Resize(Config):
             used; "bilinear-corners" maps corner pixels onto each other (align_corners=True), as Chainer does;
             "area" averages whole pixels.
         antialias: low-pass before shrinking; only for bilinear and bicubic.
-        rounding: how the result becomes uint8 again: "nearest", or "truncate" as `.byte()` does.
+        rounding: how the result is converted back to uint8: "nearest", or "truncate" as `.byte()` does.
     """
 
     size: int = Field(default=64, ge=1, le=2**13)
@@ -46,7 +46,7 @@ class Resize(Config):
 
 
 def resize(frames: npt.NDArray[np.uint8], policy: Resize) -> npt.NDArray[np.uint8]:
-    """Bring decoded frames to the protocol's size.
+    """Resize decoded frames to the protocol's size.
 
     Args:
         frames: uint8 [T, H, W, 3].
@@ -72,7 +72,7 @@ def resize_float(x: torch.Tensor, policy: Resize) -> torch.Tensor:
     if policy.fit == "squash":
         return interpolate(x, policy.size, policy.size, policy)
     shorter = min(height, width)
-    # Ceiling on the longer side, as in the VideoGPT family, so that the crop never lacks a pixel.
+    # The longer side is rounded up, as in the VideoGPT family of code, so that the crop never lacks a pixel.
     new_height, new_width = (-(-side * policy.size // shorter) for side in (height, width))
     x = interpolate(x, new_height, new_width, policy)
     top, left = (new_height - policy.size) // 2, (new_width - policy.size) // 2
@@ -80,7 +80,7 @@ def resize_float(x: torch.Tensor, policy: Resize) -> torch.Tensor:
 
 
 def interpolate(x: torch.Tensor, height: int, width: int, policy: Resize) -> torch.Tensor:
-    """Bring float [N, C, H, W] to [N, C, height, width] with the policy's kernel, whatever its size."""
+    """Resize float [N, C, H, W] to [N, C, height, width] with the policy's kernel; its `size` is not used."""
     if policy.kernel == "bilinear-tf1":
         return _bilinear_tf1(_bilinear_tf1(x, height, -2), width, -1)
     if policy.kernel == "bilinear-corners":

@@ -1,7 +1,7 @@
-"""Which clips and which frames are scored. Pure: no pixels, no files, only ids, lengths and a seed.
+"""Choice of the clips and frames to score, from ids, lengths and a seed; it reads no pixels and no files.
 
-The choice depends on clip ids alone, so it is the same for any listing order, number of workers or ranks, and
-the same real clips are chosen for every model that is compared with them.
+The choice does not depend on the order of the listing or on the number of workers or ranks, and the same real
+clips are chosen for every model that is compared with them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Window:
 
 
 def clip_order(ids: Sequence[str], seed: int, rule: Order = "drawn") -> list[int]:
-    """Order clips; the ones in front are used.
+    """Order clips; the first ones are used.
 
     "drawn" sorts by a hash of (seed, id): a uniform draw without replacement that needs no shared state.
     "sorted" sorts by id.
@@ -40,17 +40,17 @@ def clip_order(ids: Sequence[str], seed: int, rule: Order = "drawn") -> list[int
 
 
 def window_starts(n_frames: int, windows: Windows, start: Start, seed: int, clip_id: str) -> list[int]:
-    """First frames of the windows that one clip can give, in the order in which they are used.
+    """First frames of the windows of one clip, in the order in which they are used.
 
-    The k-th entry does not depend on how many are asked for. "uniform" draws the first window from all
-    positions, and each further one from the positions that overlap none before it. "first" and "centre" give
-    that window, then the ones that follow it without overlap; nothing starts before `windows.offset`.
+    The k-th entry does not depend on how many are requested. "uniform" draws the first window from all
+    positions, and each further one from the positions that do not overlap any earlier window. "first" and
+    "centre" give that window, then the earliest that do not overlap; none starts before `windows.offset`.
 
     Args:
         n_frames: length of the clip.
-        windows: length, stride, and most windows a clip.
+        windows: length, stride, and the most windows per clip.
         start: rule for this side.
-        seed: of the protocol.
+        seed: the protocol's seed.
         clip_id: seeds the draw together with `seed`.
 
     Returns:
@@ -78,12 +78,12 @@ def choose_windows(
     wanted: int,
     windows: Windows,
 ) -> list[Window]:
-    """Deal windows: one of every clip in `order`, then a second of every clip that has one, until `wanted`.
+    """Take one window of every clip in `order`, then a second of every clip that has one, until `wanted`.
 
     Args:
         order: clip positions, from `clip_order`.
-        starts: clip position -> its `window_starts`; clips without an entry give nothing.
-        wanted: windows to choose.
+        starts: clip position -> its `window_starts`; clips without an entry are left out.
+        wanted: number of windows to choose.
         windows: length and stride.
     """
     chosen: list[Window] = []

@@ -8,30 +8,34 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vgbench.config import Config, parse
 from vgbench.errors import VgbenchError
-from vgbench.presets import preset_names, read_source
+from vgbench.presets import read_source
 from vgbench.reference_models.config import ModelConfig
 
 if TYPE_CHECKING:
-    from vgbench.reference_models.foreign import ForeignGenerator
     from vgbench.reference_models.generator import Generator
+    from vgbench.reference_models.user_sampler import UserSampler
 
-__all__ = ["ModelConfig", "build", "load", "model_config", "preset_names"]
+__all__ = ["ModelConfig", "build", "load", "model_config"]
 
 WHICH = {
     "best": ("checkpoints/best.safetensors", "generator.safetensors"),
     "last": ("generator.safetensors",),
     "first": ("checkpoints/first.safetensors",),
 }
-"""Where `load` looks inside a run folder."""
+"""Files of a run folder that `load` looks for, in this order."""
 
 
 def model_config(source: str | Path | Mapping[str, Any] | Config) -> ModelConfig:
-    """Find the model part of a preset name, a YAML file, a mapping or a config.
+    """Return the model part of a preset, a YAML file, a mapping or a config.
+
+    Args:
+        source: preset name, path of a YAML file, mapping, `ModelConfig` or `TrainConfig`; keys that only
+            concern training are ignored.
 
     Raises:
-        ConfigError: unknown preset, or a key or value that is not allowed.
+        ConfigError: the preset is unknown, or a key or value is not allowed.
     """
-    if type(source) is ModelConfig:  # a TrainConfig is more than that
+    if type(source) is ModelConfig:  # a TrainConfig is a ModelConfig with further keys
         return source
     if isinstance(source, Config):
         values: Mapping[str, Any] = source.model_dump()
@@ -45,36 +49,38 @@ def model_config(source: str | Path | Mapping[str, Any] | Config) -> ModelConfig
 
 
 def build(preset_or_config: str | Path | Mapping[str, Any] | Config, seed: int = 0) -> Generator:
-    """Build a generator with fresh weights.
+    """Build an untrained generator.
 
     Args:
-        preset_or_config: preset name, YAML file, mapping, `ModelConfig` or `TrainConfig`; keys that concern
-            training are not looked at.
-        seed: of the initial weights.
+        preset_or_config: as for `model_config`.
+        seed: seed of the initial weights.
+
+    Raises:
+        ConfigError: see `model_config`; or parts that do not fit together.
     """
     from vgbench.reference_models.checkpoint import build_generator
 
     return build_generator(model_config(preset_or_config), seed)
 
 
-def load(
-    source: str | Path, which: Literal["best", "last", "first"] = "best"
-) -> Generator | ForeignGenerator:
-    """Load a trained generator; the moving average of its weights, as `train` writes it.
+def load(source: str | Path, which: Literal["best", "last", "first"] = "best") -> Generator | UserSampler:
+    """Load a trained generator, with the moving average of its weights, or a user's own sampler.
 
     Args:
-        source: run folder, `generator.safetensors` (or any checkpoint like it), or `package.module:Object`
+        source: run folder, `generator.safetensors` (or a file of the same kind), or `package.module:Object`
             with `sample(n, seed, device)`.
-        which: of a run folder: the best by score (the last without scores), the last, or the untrained first.
+        which: generator of a run folder: the one with the best score (the last one if there are no scores),
+            the last one, or the untrained first one.
 
     Raises:
-        VgbenchError: nothing to load there.
+        ConfigError: the user's sampler cannot be imported.
+        VgbenchError: there is nothing to load.
     """
     path = Path(source)
     if not path.exists() and ":" in str(source):
-        from vgbench.reference_models.foreign import load_foreign
+        from vgbench.reference_models.user_sampler import load_user_sampler
 
-        return load_foreign(str(source))
+        return load_user_sampler(str(source))
 
     from vgbench.reference_models.checkpoint import load_generator
 
@@ -83,9 +89,9 @@ def load(
             if (path / name).exists():
                 return load_generator(path / name)
         raise VgbenchError(
-            f"{path}: holds no {which} generator",
-            "is it the run folder of `vgbench train`, past its first minute?",
+            f"{path}: contains no {which} generator",
+            "give the run folder of `vgbench train`; it writes its first checkpoint after a minute",
         )
     if not path.exists():
-        raise VgbenchError(f"{path}: not there", "give a run folder or a generator.safetensors")
+        raise VgbenchError(f"{path}: does not exist", "give a run folder or a generator.safetensors")
     return load_generator(path)

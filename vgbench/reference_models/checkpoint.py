@@ -1,4 +1,4 @@
-"""`generator.safetensors`: the weights of one generator, with the resolved config in the file's metadata."""
+"""`generator.safetensors`: the weights of one generator, with its config in the file's metadata."""
 
 from __future__ import annotations
 
@@ -22,34 +22,37 @@ def save_generator(
     path: Path,
     generator: Generator,
     weights: Mapping[str, torch.Tensor] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a generator to share, whole or not at all.
 
     Args:
-        path: the file, by custom `generator.safetensors`.
-        generator: gives the config, and the weights unless `weights` are given.
+        path: of the file, usually `generator.safetensors`.
+        generator: the source of the config, and of the weights unless `weights` are given.
         weights: other weights of the same model, such as the moving average.
-        facts: what else the metadata shall say (preset, steps, clips seen, score).
+        details: how it was trained, for the metadata (steps, clips seen, data, score).
+
+    Raises:
+        VgbenchError: the file cannot be written.
     """
     metadata = {
         "format": "vgbench-generator",
         "schema": str(SCHEMA),
         "config": generator.config.model_dump_json(),
-        "facts": json.dumps(dict(facts or {}), sort_keys=True),
+        "facts": json.dumps(dict(details or {}), sort_keys=True),
     }
     save_tensors(path, weights or generator.state_dict(), metadata)
 
 
 def load_generator(path: Path) -> Generator:
-    """Read what `save_generator` wrote, in eval mode.
+    """Read a generator that `save_generator` wrote, in eval mode.
 
     Raises:
-        VgbenchError: not there, not such a file, damaged, or of a newer schema.
+        VgbenchError: the file does not exist, is of another kind, is damaged, or has a newer schema.
     """
     config, _ = read_metadata(path)
     tensors, _ = load_tensors(path)
-    _require_fit(path, config, tensors)
+    _require_weights_that_fit(path, config, tensors)
     generator = build_generator(config)
     try:
         generator.load_state_dict(tensors)
@@ -59,7 +62,7 @@ def load_generator(path: Path) -> Generator:
 
 
 def read_metadata(path: Path) -> tuple[ModelConfig, dict[str, Any]]:
-    """Config and facts of a `generator.safetensors`.
+    """Read the config of a generator's file, and the details of its training.
 
     Raises:
         VgbenchError: as `load_generator`.
@@ -69,21 +72,21 @@ def read_metadata(path: Path) -> tuple[ModelConfig, dict[str, Any]]:
         raise VgbenchError(f"{path}: not a generator saved by vgbench", "its metadata lacks the config")
     try:
         schema = int(metadata.get("schema", "0"))
-        values, facts = json.loads(metadata["config"]), json.loads(metadata.get("facts", "{}"))
+        values, details = json.loads(metadata["config"]), json.loads(metadata.get("facts", "{}"))
     except (KeyError, ValueError, RecursionError) as error:
         raise VgbenchError(f"{path}: damaged, its config cannot be read", "use another checkpoint") from error
     if schema > SCHEMA:
         raise VgbenchError(f"{path}: made by a newer vgbench (schema {schema})", "update vgbench")
-    if not isinstance(values, dict) or not isinstance(facts, dict):
-        raise VgbenchError(f"{path}: damaged, its config is no mapping", "use another checkpoint")
-    return parse(ModelConfig, values, where=str(path)), facts
+    if not isinstance(values, dict) or not isinstance(details, dict):
+        raise VgbenchError(f"{path}: damaged, its config is not a mapping", "use another checkpoint")
+    return parse(ModelConfig, values, where=str(path)), details
 
 
-def _require_fit(path: Path, config: ModelConfig, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Hold the tensors of a file against its config before any memory is reserved for what the config says.
+def _require_weights_that_fit(path: Path, config: ModelConfig, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Compare the tensors of a file with its config before memory is reserved for the network.
 
     Raises:
-        VgbenchError: a tensor is missing, too many, of another shape, or not finite.
+        VgbenchError: a tensor is missing, superfluous, of another shape, or not finite.
     """
     motion, decoder = config.generator.motion, config.generator.decoder
     if any(":" in name for name in (motion.name, decoder.name)):
@@ -94,16 +97,16 @@ def _require_fit(path: Path, config: ModelConfig, tensors: Mapping[str, torch.Te
         with torch.device("meta"):
             wanted = {name: tuple(one.shape) for name, one in Generator(config).state_dict().items()}
     except (VgbenchError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        # parts that do not go together, or sizes beyond what a tensor can have
+        # parts that do not fit together, or sizes larger than a tensor can have
         reason = str(error).splitlines()[0]
         raise VgbenchError(f"{path}: its config describes no network: {reason}") from error
     found = {name: tuple(one.shape) for name, one in tensors.items()}
-    unlike = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    if unlike:
-        name = unlike[0]
+    different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if different:
+        name = different[0]
         raise VgbenchError(
             f"{path}: weights do not fit the config in the same file: {name} has shape "
-            f"{_shape(found.get(name))} there, {_shape(wanted.get(name))} by the config",
+            f"{_shape(found.get(name))}, but {_shape(wanted.get(name))} according to the config",
             "use another checkpoint",
         )
     for name, tensor in tensors.items():
@@ -116,7 +119,7 @@ def _shape(shape: tuple[int, ...] | None) -> str:
 
 
 def build_generator(config: ModelConfig, seed: int = 0) -> Generator:
-    """Build a generator with fresh weights that depend on `seed` only; the global RNG is left as it was."""
+    """Build a generator whose weights depend on `seed` only; the global random generator keeps its state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Generator(config)

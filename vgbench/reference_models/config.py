@@ -1,94 +1,44 @@
-"""Typed description of a generator, its discriminators, the loss and the regularisers. Imports no torch."""
+"""Typed description of a model: generator, discriminators, loss and regularisers. Imports no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from vgbench.config import Config
 from vgbench.named import unknown_name
+from vgbench.reference_models.parts import DECODERS, DISCRIMINATORS, LOSSES, MOTIONS, REGULARISERS
 
 Positive = Annotated[int, Field(ge=1)]
 
-LOSS_NAMES = (
-    "minimax",
-    "non-saturating",
-    "lsgan",
-    "wgan",
-    "hinge",
-    "ralsgan",
-    "rahinge",
-    "rans",
-)
 
-MOTION_NAMES = (
-    "none",
-    "static",
-    "independent",
-    "gru",
-    "lstm",
-    "temporal-deconv",
-    "transformer",
-    "fourier",
-    "conv3d",
-    "two-stream",
-    "conv-gru",
-    "implicit",
-    "flow-warp",
-    "temporal-shift",
-)
+def require_known(kind: str, name: str, known: Collection[str]) -> str:
+    """Return the name if it is known; raise the `ValueError` that pydantic expects otherwise."""
+    if name not in known:
+        error = unknown_name(kind, name, known)
+        raise ValueError(f"{error.message}; {error.remedy}")
+    return name
 
-DECODER_NAMES = (
-    "frame",
-    "conv3d",
-    "two-stream",
-    "conv-gru",
-    "implicit",
-    "flow-warp",
-    "temporal-shift",
-)
 
-DISCRIMINATOR_NAMES = (
-    "image",
-    "video3d",
-    "spatial",
-    "temporal",
-    "embedding-motion",
-    "time-conditioned",
-)
-
-REGULARISER_WEIGHTS: dict[str, float] = {
-    "gradient-penalty": 10.0,
-    "r1": 1.0,
-    "r2": 1.0,
-    "weight-clipping": 0.01,
-    "singular-value-clipping": 1.0,
-    "temporal-smoothness": 1.0,
-    "periodicity": 0.5,
-    "code-periodicity": 0.5,
-    "feature-matching": 1.0,
-    "mode-seeking": 1.0,
-    "categorical-information": 1.0,
-    "first-frame": 10.0,
-    "mask-sparsity": 0.1,
-    "flow-smoothness": 0.1,
-}
-"""Regularisers that vgbench ships, with the weight that each has unless the config says otherwise."""
+def require_known_or_own(kind: str, name: str, known: Collection[str]) -> str:
+    """Like `require_known`, but also accept `package.module:Object`."""
+    return name if ":" in name else require_known(kind, name, known)
 
 
 class MotionConfig(Config):
-    """How a clip moves: one code per frame, made from noise.
+    """How a clip moves: one motion code per frame, made from noise.
 
     Attributes:
-        name: one of `MOTION_NAMES`, or `package.module:Class` built as `Class(config, frames)`. "none" makes
-            no codes, for a decoder of your own that makes whole clips.
-        noise_dim: dimension of the noise of one step (one anchor for "fourier").
-        code_dim: dimension of the code that a frame's decoder receives; the hidden size of "gru" and "lstm".
-            "static" and "independent" use the noise itself as the code.
-        layers: transformer blocks.
+        name: one of `MOTIONS`, or `package.module:Class`, which is built as `Class(config, frames)`. "none"
+            makes no codes, for a decoder of your own that makes whole clips.
+        noise_dim: dimension of the noise of one step (of one anchor for "fourier").
+        code_dim: dimension of the motion code of a frame, and hidden size of "gru" and "lstm". "static" and
+            "independent" use the noise itself as the code.
+        layers: number of transformer blocks.
         anchor_distance: training frames between two noise anchors of "fourier".
-        options: further keyword arguments for a class of your own.
+        options: further keyword arguments of a class of your own.
     """
 
     name: str = "gru"
@@ -101,24 +51,24 @@ class MotionConfig(Config):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        return known_name("motion module", name, MOTION_NAMES)
+        return require_known_or_own("motion module", name, MOTIONS)
 
 
 class DecoderConfig(Config):
-    """What turns content and codes into pixels.
+    """What turns the content latent and the motion codes into pixels.
 
     Attributes:
-        name: "auto" takes the decoder that belongs to the motion module; else one of `DECODER_NAMES`, or
-            `package.module:Class` built as `Class(config, size, frames, content_dim, code_dim)`.
-        norm: after each hidden layer.
-        upsample: "deconv" is a stride 2 transposed convolution; "nearest" repeats pixels and convolves, which
-            cannot make a checkerboard and costs about twice the time.
-        skips: add up pictures made at every resolution (StyleGAN2's skip generator), so that colour and place
-            are learned before detail.
-        options: further keyword arguments for a class of your own.
+        name: "auto" for the decoder that belongs to the motion module; one of `DECODERS`; or
+            `package.module:Class`, which is built as `Class(config, size, frames, content_dim, code_dim)`.
+        norm: normalisation after each hidden layer.
+        upsample: "deconv" is a transposed convolution of stride 2; "nearest" repeats pixels and convolves,
+            which cannot produce checkerboard patterns and takes about twice as long.
+        skips: add up images made at every resolution (StyleGAN2's skip generator), so that colour and
+            position are learned before detail.
+        options: further keyword arguments of a class of your own.
 
-    "implicit" computes every pixel by itself: `norm`, `upsample` and `skips` have no place there. The 3-D
-    decoders of "conv3d" and "two-stream" upsample by "deconv" only.
+    "implicit" computes every pixel separately, so it ignores `norm`, `upsample` and `skips`. The 3-D decoders
+    of "conv3d" and "two-stream" upsample by "deconv" only.
     """
 
     name: str = "auto"
@@ -130,21 +80,22 @@ class DecoderConfig(Config):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        return known_name("decoder", name, ("auto", *DECODER_NAMES))
+        return require_known_or_own("decoder", name, ("auto", *DECODERS))
 
 
 class GeneratorConfig(Config):
-    """A generator = content latent + motion module + decoder.
+    """A generator: content latent, motion module and decoder.
 
     `package.module:Class` in place of the mapping is a network of your own for the whole clip: a decoder of
-    that name behind the motion module "none".
+    that name after the motion module "none".
 
     Attributes:
         content_dim: dimension of the latent that stays the same for all frames of a clip.
-        channels: feature maps of the last hidden layer; doubled towards the input, at most eightfold.
+        channels: feature maps of the last hidden layer; doubled at every layer towards the input, at most
+            eightfold.
         motion: see `MotionConfig`.
         decoder: see `DecoderConfig`.
-        categories: size of a categorical latent for unlabelled data (InfoGAN); 0 without.
+        categories: size of a categorical latent for data without labels (InfoGAN); 0 for none.
         first_frame: condition on the first frame of a clip.
     """
 
@@ -161,7 +112,9 @@ class GeneratorConfig(Config):
         if not isinstance(values, str):
             return values
         if ":" not in values:
-            raise ValueError("a network of your own is package.module:Class; else give motion and decoder")
+            raise ValueError(
+                "a network of your own is package.module:Class; otherwise give motion and decoder"
+            )
         return {"motion": {"name": "none"}, "decoder": {"name": values}}
 
 
@@ -169,12 +122,14 @@ class DiscriminatorConfig(Config):
     """One discriminator. A model may have several; each has its own view of the clip. Scores are raw.
 
     Attributes:
-        name: one of `DISCRIMINATOR_NAMES`, or `package.module:Class` built as `Class(config, size, frames)`.
+        name: one of `DISCRIMINATORS`, or `package.module:Class`, which is built as `Class(config, size,
+            frames)`.
         channels: feature maps of the first layer; doubled at every layer, at most eightfold.
-        norm: "spectral" divides each weight by its largest singular value (Miyato et al. 2018).
-        frames: frames that "image", "spatial" and "time-conditioned" draw from each clip.
+        norm: normalisation; "spectral" divides each weight by its largest singular value (Miyato et al.
+            2018).
+        frames: number of frames that "image", "spatial" and "time-conditioned" draw from each clip.
         weight: factor of this discriminator's loss in the generator's loss.
-        motion_from: what "embedding-motion" estimates motion from.
+        motion_from: from what "embedding-motion" estimates motion.
         options: further keyword arguments of the class; "video3d" and "temporal" take `time_stride`, "image"
             and "spatial" take `patches`.
     """
@@ -190,29 +145,31 @@ class DiscriminatorConfig(Config):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        return known_name("discriminator", name, DISCRIMINATOR_NAMES)
+        return require_known_or_own("discriminator", name, DISCRIMINATORS)
 
 
 class LossConfig(Config):
-    """Adversarial loss: one of `LOSS_NAMES`, or `package.module:Object` with the shape of `losses.Loss`."""
+    """Adversarial loss: one of `LOSSES`, or `package.module:Object` for a `losses.Loss` of your own."""
 
     name: str = "hinge"
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        return known_name("loss", name, LOSS_NAMES)
+        return require_known_or_own("loss", name, LOSSES)
 
 
 class RegulariserConfig(Config):
     """One regulariser.
 
     Attributes:
-        name: one of `REGULARISER_WEIGHTS`.
-        weight: factor of the term; for "weight-clipping" the bound c. The default is the name's own.
-        interval: run every so many steps, with the weight times the interval (lazy regularisation,
-            Karras et al. 2020). Constraints on weights run every so many steps without any factor.
-        options: keyword arguments of the function in `penalties`, such as `{mode: avoid}`.
+        name: one of `REGULARISERS`.
+        weight: factor of the term; the bound for "weight-clipping" and "singular-value-clipping". The default
+            is that of the regulariser.
+        interval: the regulariser is computed every so many steps, with the weight multiplied by the interval
+            (lazy regularisation, Karras et al. 2020). Constraints on weights are applied every so many steps,
+            with the bound as it is.
+        options: keyword arguments of the regulariser's function, such as `{mode: avoid}`.
     """
 
     name: str
@@ -224,23 +181,31 @@ class RegulariserConfig(Config):
     @classmethod
     def _default_weight(cls, values: Any) -> Any:
         if isinstance(values, dict) and "weight" not in values:
-            return {**values, "weight": REGULARISER_WEIGHTS.get(str(values.get("name")), 1.0)}
+            shipped = REGULARISERS.get(str(values.get("name")))
+            return values if shipped is None else {**values, "weight": shipped.weight}
         return values
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in REGULARISER_WEIGHTS:
-            raise ValueError(unknown_name("regulariser", name, REGULARISER_WEIGHTS).remedy)
-        return name
+        return require_known("regulariser", name, REGULARISERS)
+
+    @property
+    def kind(self) -> Literal["penalty", "term", "constraint"]:
+        """When the regulariser is computed, see `parts.Regulariser`."""
+        return REGULARISERS[self.name].kind
+
+    def is_due(self, step: int) -> bool:
+        """Whether the regulariser is computed at a step, counted from 0."""
+        return step % self.interval == 0
 
 
 class ModelConfig(Config):
-    """Everything that a generator's weights depend on; kept in the metadata of `generator.safetensors`.
+    """Everything that the weights of a generator depend on; part of the metadata of `generator.safetensors`.
 
     Attributes:
-        size: side in pixels; a power of two, at least 16.
-        frames: length that the model is trained at.
+        size: side length in pixels; a power of two, at least 16.
+        frames: length of the training clips.
         classes: names of the labels, in the order of their indices; empty without labels.
         generator: see `GeneratorConfig`.
     """
@@ -261,11 +226,3 @@ class ModelConfig(Config):
     def label_count(self) -> int:
         """Number of classes that the generator is conditioned on, from labels or as a categorical latent."""
         return len(self.classes) or self.generator.categories
-
-
-def known_name(kind: str, name: str, known: tuple[str, ...]) -> str:
-    """Accept a shipped name or `package.module:Object`; anything else is a `ValueError` with near names."""
-    if name not in known and ":" not in name:
-        error = unknown_name(kind, name, known)
-        raise ValueError(f"{error.message}; {error.remedy}")
-    return name

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
+
+from vgbench.reference_models.layers import AnyBatchNorm, AnyConvolution
 
 
 @torch.no_grad()
 def clip_weights(discriminator: nn.Module, bound: float) -> None:
-    """Clamp every parameter that is trained to [−bound, bound] (WGAN, Arjovsky et al. 2017)."""
+    """Clamp every trainable parameter to [−bound, bound] (WGAN, Arjovsky et al. 2017)."""
     for parameter in discriminator.parameters():
         if parameter.requires_grad:
             parameter.clamp_(-bound, bound)
@@ -18,26 +18,20 @@ def clip_weights(discriminator: nn.Module, bound: float) -> None:
 
 @torch.no_grad()
 def clip_singular_values(discriminator: nn.Module, bound: float) -> None:
-    """Bring all singular values of every weight, reshaped to (out, −1), down to at most `bound` (TGAN).
+    """Limit the singular values of every weight, reshaped to (out, −1), to `bound` (TGAN, Saito et al. 2017).
 
-    Weights are those of convolutions and linear maps, and embeddings, each of which is a linear map of the
-    class as a one-hot vector; frozen ones stay. Batch norms, whose γ/σ acts as a singular value, get γ
-    clipped to [0.01·σ, σ] times `bound`, with σ the running standard deviation.
+    This concerns the weights of convolutions and linear maps, and embeddings, each of which is a linear map
+    of the class as a one-hot vector; frozen weights do not change. In batch norms γ/σ acts as a singular
+    value, so γ is clipped to [0.01·σ, σ] times `bound`, with σ the running standard deviation.
     """
     for module in discriminator.modules():
-        if not any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, nn.Parameter) or not weight.requires_grad:
             continue
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+        if isinstance(module, AnyBatchNorm):
             assert module.running_var is not None
             deviation = (module.running_var + module.eps).sqrt() * bound
-            module.weight.copy_(torch.minimum(torch.maximum(module.weight, 0.01 * deviation), deviation))
-        elif isinstance(module, nn.Linear | nn.Embedding | nn.modules.conv._ConvNd):
-            matrix = module.weight.flatten(1)
-            left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-            module.weight.copy_((left * values.clamp(max=bound) @ right).view_as(module.weight))
-
-
-CONSTRAINTS: dict[str, Callable[[nn.Module, float], None]] = {
-    "weight-clipping": clip_weights,
-    "singular-value-clipping": clip_singular_values,
-}
+            weight.clamp_(0.01 * deviation, deviation)
+        elif isinstance(module, nn.Linear | nn.Embedding | AnyConvolution):
+            left, values, right = torch.linalg.svd(weight.flatten(1), full_matrices=False)
+            weight.copy_((left * values.clamp(max=bound) @ right).view_as(weight))

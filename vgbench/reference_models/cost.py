@@ -1,4 +1,4 @@
-"""What a model costs: parameters and multiply-accumulates per clip, counted and not estimated."""
+"""What a network costs: number of parameters, and multiply-accumulates for one clip."""
 
 from __future__ import annotations
 
@@ -8,44 +8,52 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vgbench.reference_models.discriminators import Discriminator, needed_times
+from vgbench.reference_models.discriminators import Discriminator
 from vgbench.reference_models.generator import Generator
+from vgbench.reference_models.layers import frame_times
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Attributes: trainable numbers; multiply-accumulates of one forward pass for one clip."""
+    """What a network costs.
+
+    Attributes:
+        parameters: number of its parameters.
+        macs: multiply-accumulates of one forward pass for one clip.
+    """
 
     parameters: int
     macs: int
 
 
 def parameters_of(module: nn.Module) -> int:
+    """Count the numbers in all parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def generator_cost(generator: Generator) -> Cost:
-    """Count one clip of the training length."""
+    """Count the cost of a clip of the training length."""
     frames = generator.config.frames
-    still = None
+    first_frame = None
     if generator.encoder is not None:
-        still = torch.zeros(2, 3, generator.config.size, generator.config.size)
-    latents = generator.draw(2, frames, torch.Generator().manual_seed(0), first_frame=still)
-    latents, times = latents.to(generator.device), needed_times(frames, 2).to(generator.device)
-    was_training = generator.training
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        generator.eval()(latents, times)
-    generator.train(was_training)
-    return Cost(parameters_of(generator), counter.get_total_flops() // 4)
+        first_frame = torch.zeros(2, 3, generator.config.size, generator.config.size)
+    latents = generator.draw(2, frames, torch.Generator().manual_seed(0), first_frame=first_frame)
+    device = generator.device
+    return _cost(generator, latents.to(device), frame_times(frames, 2, device))
 
 
 def discriminator_cost(discriminator: Discriminator, size: int, frames: int) -> Cost:
-    """Count one clip, or the frames of it that the discriminator looks at."""
+    """Count the cost of a clip, or of those of its frames that the discriminator looks at."""
     chosen = discriminator.choose_times(2, frames, torch.Generator().manual_seed(0))
-    times = needed_times(frames, 2) if chosen is None else chosen.float()
-    video = torch.zeros(2, 3, times.shape[1], size, size)
-    was_training = discriminator.training
+    times = frame_times(frames, 2) if chosen is None else chosen.float()
+    return _cost(discriminator, torch.zeros(2, 3, times.shape[1], size, size), times)
+
+
+def _cost(network: nn.Module, *inputs: object) -> Cost:
+    """Count the cost of one clip from a forward pass of two."""
+    was_training = network.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        discriminator.eval()(video, times)
-    discriminator.train(was_training)
-    return Cost(parameters_of(discriminator), counter.get_total_flops() // 4)
+        network.eval()(*inputs)
+    network.train(was_training)
+    operations_per_clip = counter.get_total_flops() // 2
+    return Cost(parameters_of(network), operations_per_clip // 2)  # a multiplication and an addition

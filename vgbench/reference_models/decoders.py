@@ -1,4 +1,4 @@
-"""Decoders: a content latent and one code per frame in, pixels in [−1, 1] out."""
+"""Decoders, which turn a content latent and one motion code per frame into pixels in [−1, 1]."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ from vgbench.reference_models.layers import (
     unfold,
     widths,
 )
-from vgbench.reference_models.parts import build_part
+from vgbench.reference_models.parts import DECODERS, build_part
 
 
 class Decoder(nn.Module):
     """Interface of all decoders.
 
     Attributes:
-        horizon: the number of frames that it can make, None for any.
-        frames_interact: every frame needs its neighbours, so that single frames cannot be rendered alone.
-        causal: frame t depends on no later code, so a longer clip begins with the shorter one.
-        terms: what the last forward left for regularisers ("mask" [B, 1, T, H, W], "flow" [B, 2, T, h, w]).
+        horizon: the only number of frames that it can make; None if it can make any.
+        frames_interact: a frame depends on the motion codes of others, so single frames cannot be rendered.
+        terms: what the last forward pass left for regularisers ("mask" [B, 1, T, H, W], "flow" [B, 2, T, h,
+            w]).
     """
 
     horizon: int | None = None
     frames_interact: bool = False
-    causal: bool = True
     terms: dict[str, torch.Tensor]
 
     def __init__(self) -> None:
@@ -44,12 +43,17 @@ class Decoder(nn.Module):
         self.terms = {}
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Decode: content [B, D], codes [B, T, d] -> video float [B, 3, T, H, W] in [−1, 1]."""
+        """Make clips: content [B, D], codes [B, T, d] -> video float [B, 3, T, H, W] in [−1, 1]."""
         raise NotImplementedError
 
 
 class FrameStack(nn.Module):
-    """DCGAN decoder of single frames: [N, D] -> 4×4 maps -> [N, out, size, size], no final non-linearity."""
+    """DCGAN decoder of single frames without final non-linearity: [N, D] -> 4×4 maps -> [N, out, size, size].
+
+    Attributes:
+        pictures: makes an image of the maps at each resolution, if the config asks for skips; empty
+            otherwise.
+    """
 
     def __init__(self, inputs: int, size: int, config: GeneratorConfig, out: int = 3) -> None:
         super().__init__()
@@ -72,7 +76,7 @@ class FrameStack(nn.Module):
         return self.render(self.enter(latent).unflatten(1, (self.width, 4, 4)))
 
     def render(self, maps: torch.Tensor) -> torch.Tensor:
-        """From 4×4 maps [N, width, 4, 4] on."""
+        """Make frames from the 4×4 maps [N, width, 4, 4] on."""
         return grown(F.relu(self.enter_norm(maps)), self.blocks, self.pictures)
 
 
@@ -81,7 +85,11 @@ def grown(
     blocks: Iterable[Callable[[torch.Tensor], torch.Tensor]],
     pictures: Sequence[nn.Module] | nn.ModuleList,
 ) -> torch.Tensor:
-    """Run blocks that enlarge maps; add up the `pictures` made of each block's input, enlarged alike."""
+    """Apply blocks that enlarge maps.
+
+    If there are `pictures`, one per block, add up the images that they make of each block's input, enlarged
+    to the size of its output, and add the sum to the result.
+    """
     picture: torch.Tensor | None = None
     for level, block in enumerate(blocks):
         made = block(x)
@@ -94,14 +102,14 @@ def grown(
 
 
 class FrameBlock(nn.Sequential):
-    """Twice the side: upsampling convolution, norm, ReLU."""
+    """Doubles the side length: upsampling convolution, norm, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, norm: str, upsample: str) -> None:
         super().__init__(upsampling(inputs, outputs, upsample), feature_norm(norm, outputs, 2), nn.ReLU())
 
 
 def upsampling(inputs: int, outputs: int, kind: str, activated: bool = True) -> nn.Module:
-    """A layer that doubles the side; He initialisation where a ReLU follows."""
+    """Make a layer that doubles the side length, with He initialisation if a ReLU follows."""
     if kind == "deconv":
         layer: nn.Module = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
         initialise(layer, fan_in=inputs * 4, activated=activated)
@@ -112,7 +120,7 @@ def upsampling(inputs: int, outputs: int, kind: str, activated: bool = True) -> 
 
 
 class FrameDecoder(Decoder):
-    """Each frame by itself from [content; code] (MoCoGAN, TGAN)."""
+    """Each frame separately from [content; code] (MoCoGAN, TGAN)."""
 
     def __init__(
         self,
@@ -131,14 +139,14 @@ class FrameDecoder(Decoder):
 
 
 def joined(content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """[B, D], [B, T, d] -> [B*T, D + d], in the order of `fold`."""
+    """Join content and codes: [B, D], [B, T, d] -> [B*T, D + d], in the order of `fold`."""
     return torch.cat([per_frame(content, codes.shape[1]), fold(codes)], 1)
 
 
 class Conv3dDecoder(Decoder):
-    """Space and time at once: content -> 4×4 maps in few steps -> 3-D transposed convolutions (VGAN, iVGAN).
+    """Content -> 4×4 maps of few time steps -> 3-D transposed convolutions (VGAN, iVGAN).
 
-    Time doubles with space while the clip is long enough; further layers double space only.
+    Layers double time together with space as often as the clip length allows; the others double space only.
     """
 
     def __init__(
@@ -153,13 +161,13 @@ class Conv3dDecoder(Decoder):
         super().__init__()
         if code_dim:
             raise ConfigError(
-                "generator.decoder.name = 'conv3d' or 'two-stream' takes no motion codes",
+                "generator.decoder.name = 'conv3d' and 'two-stream' take no motion codes",
                 "set generator.motion.name to conv3d or two-stream",
             )
         if config.decoder.upsample != "deconv":
             raise ConfigError(
-                f"generator.decoder.upsample = '{config.decoder.upsample}': 3-D decoders grow by transposed "
-                "convolutions only",
+                f"generator.decoder.upsample = '{config.decoder.upsample}': 3-D decoders only upsample by "
+                "transposed convolutions",
                 "use deconv",
             )
         self.horizon, self.frames_interact = frames, True
@@ -188,7 +196,7 @@ class Conv3dDecoder(Decoder):
         self.pictures = nn.ModuleList(nn.Conv3d(now, out, 1) for now in width if config.decoder.skips)
 
     def maps(self, content: torch.Tensor) -> torch.Tensor:
-        """[B, D] -> [B, out, T, H, W], no final non-linearity."""
+        """Make clips without the final non-linearity: [B, D] -> [B, out, T, H, W]."""
         x = self.enter(content).unflatten(1, (self.width, self.start, 4, 4))
         return grown(F.relu(self.enter_norm(x)), self.blocks, self.pictures)[:, :, : self.horizon]
 
@@ -197,10 +205,11 @@ class Conv3dDecoder(Decoder):
 
 
 class TwoStreamDecoder(Decoder):
-    """x = m ⊙ f + (1 − m) ⊙ b: moving foreground f and mask m in 3-D, one still background b (VGAN).
+    """x = m ⊙ f + (1 − m) ⊙ b: foreground f and mask m in 3-D, and a static background b (VGAN).
 
-    Leaves "mask" in `terms`; the paper adds 0.1·mean |m| (regulariser "mask-sparsity"). The mask begins open,
-    at 0.88: the background's network learns faster, and from 0.5 on it took over and clips stood still.
+    Leaves "mask" in `terms`; the paper adds 0.1·mean |m| (regulariser "mask-sparsity"). The mask starts at
+    0.88, because the background learns faster: when the mask started at 0.5, the background took over and
+    nothing moved.
     """
 
     def __init__(
@@ -218,21 +227,22 @@ class TwoStreamDecoder(Decoder):
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
         maps = self.foreground.maps(content)
-        moving, mask = maps[:, :3].tanh(), open_mask(maps[:, 3:])
-        still: torch.Tensor = self.background(content).tanh()[:, :, None]
+        foreground, mask = maps[:, :3].tanh(), open_mask(maps[:, 3:])
+        background: torch.Tensor = self.background(content).tanh()[:, :, None]
         self.terms = {"mask": mask}
-        return mask * moving + (1 - mask) * still
+        return mask * foreground + (1 - mask) * background
 
 
 def open_mask(x: torch.Tensor) -> torch.Tensor:
-    """Mask in (0, 1) that begins at 0.88, so that what it lets through is learned first."""
+    """Make a mask in (0, 1) that starts at 0.88, so that what it multiplies is learned first."""
     return (x + 2).sigmoid()
 
 
 class ConvGruDecoder(Decoder):
-    """A convolutional GRU on 4×4 maps, driven by per-step noise, then a frame decoder (DVD-GAN, Clark 2019).
+    """A convolutional GRU on 4×4 maps, then a frame decoder (DVD-GAN, Clark et al. 2019).
 
-    h_0 and the input of every step come from the content latent; the step's code is added to the input.
+    The initial state h_0 comes from the content latent; the input of a step comes from the content and its
+    code.
     """
 
     def __init__(
@@ -268,9 +278,10 @@ class ConvGruDecoder(Decoder):
 
 
 class TemporalShiftDecoder(Decoder):
-    """Frame decoder whose first two blocks pass a third of the channels forward and a third back in time.
+    """Frame decoder that shifts a third of the channels one frame forward, and a third one back (TSB-GAN).
 
-    The shift of TSM (Lin et al. 2019) as in TSB-GAN (Munoz et al. 2021): no parameters, zero at the ends.
+    It does so before its first two blocks. This is the shift of TSM (Lin et al. 2019), as in TSB-GAN (Munoz
+    et al. 2021): it has no parameters, and zeros take the places that become free.
     """
 
     def __init__(
@@ -282,7 +293,7 @@ class TemporalShiftDecoder(Decoder):
         code_dim: int,
     ) -> None:
         super().__init__()
-        self.frames_interact, self.causal = True, False
+        self.frames_interact = True
         self.stack = FrameStack(content_dim + code_dim, size, config)
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -290,15 +301,15 @@ class TemporalShiftDecoder(Decoder):
         x = stack.enter(joined(content, codes)).unflatten(1, (stack.width, 4, 4))
         x = F.relu(stack.enter_norm(x))
 
-        def looking_around(block: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+        def after_shift(block: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
             return lambda x: block(shifted(x, clips))
 
-        blocks = [*map(looking_around, stack.blocks[:2]), *stack.blocks[2:]]
+        blocks = [*map(after_shift, stack.blocks[:2]), *stack.blocks[2:]]
         return unfold(grown(x, blocks, stack.pictures), clips).transpose(1, 2).tanh()
 
 
 def shifted(x: torch.Tensor, clips: int) -> torch.Tensor:
-    """Shift a third of the channels one frame on and a third one frame back: [B*T, C, H, W] -> same."""
+    """Shift a third of the channels one frame forward, a third one back: [B*T, C, H, W] -> same shape."""
     video = unfold(x, clips)
     third = video.shape[2] // 3
     forward = F.pad(video[:, :-1, :third], (0, 0, 0, 0, 0, 0, 1, 0))
@@ -307,11 +318,12 @@ def shifted(x: torch.Tensor, clips: int) -> torch.Tensor:
 
 
 class ImplicitDecoder(Decoder):
-    """Pixels as a function of their coordinates; motion enters as a phase (DIGAN-like, Yu et al. 2022).
+    """Pixels as functions of their coordinates, with motion as a phase (DIGAN-like, Yu et al. 2022).
 
-    γ(p) = sin(π A(z) p + W m_t), p in [−1, 1]², with frequencies A from the content, then 1×1 convolutions
-    whose channels the content scales and shifts. Computed on a grid of half the side, then doubled with a
-    second wave of frequencies 2 A(z).
+    γ(p) = sin(π A(z) p + W m_t), p in [−1, 1]², with frequencies A from the content, followed by 1×1
+    convolutions whose channels the content scales and shifts. This is computed on a grid of half the side
+    length. The result is enlarged, a second wave of frequencies 2 A(z) with a phase of its own is added, and
+    a last 1×1 convolution follows.
     """
 
     def __init__(
@@ -347,7 +359,7 @@ class ImplicitDecoder(Decoder):
         return unfold(self.to_colour(x), clips).transpose(1, 2).tanh()
 
     def waves(self, frequency: torch.Tensor, phase: torch.Tensor, side: int) -> torch.Tensor:
-        """[B, width, 2] frequencies, [B, T, width] phases -> [B*T, width, side, side]."""
+        """Compute γ: frequencies [B, width, 2], phases [B, T, width] -> [B*T, width, side, side]."""
         axis = torch.linspace(-1, 1, side, device=phase.device)
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"))
         angle = torch.einsum("bwc,chx->bwhx", frequency, grid)
@@ -356,16 +368,17 @@ class ImplicitDecoder(Decoder):
     def modulated(
         self, layer: nn.Module, style: nn.Module, content: torch.Tensor, x: torch.Tensor, frames: int
     ) -> torch.Tensor:
+        """Apply a layer, scale and shift its channels by the content's style, and apply LeakyReLU 0.2."""
         scale, shift = per_frame(style(content), frames)[..., None, None].chunk(2, 1)
         return F.leaky_relu(layer(x) * (1 + scale) + shift, 0.2)
 
 
 class FlowWarpDecoder(Decoder):
-    """A canonical frame, moved by a flow per frame: x_t = m ⊙ warp(c, flow_t) + (1 − m) ⊙ fresh_t.
+    """x_t = m ⊙ warp(c, flow_t) + (1 − m) ⊙ fresh_t, with one canonical frame c (LIA-like, Wang et al. 2022).
 
-    Flow, mask and fresh colour come at half the side. Flow is in units of half the picture's side and begins
-    near "nothing moves": at 0.05 on average without skips, at 0.2 with them. Leaves "flow" and "mask" in
-    `terms`. LIA-like (Wang et al. 2022), without its encoder.
+    Flow, mask and fresh colour are computed at half the side length. Flow is in units of half the frame's
+    side length and starts near zero: at 0.05 on average without skips, at 0.2 with them. Leaves "flow" and
+    "mask" (1 − m) in `terms`. Unlike LIA, it has no encoder.
     """
 
     reach = 0.5
@@ -406,28 +419,23 @@ class FlowWarpDecoder(Decoder):
 
 
 def identity_grid(frames: torch.Tensor) -> torch.Tensor:
-    """Sampling grid of `grid_sample` that changes nothing: [1, H, W, 2], (x, y) in [−1, 1]."""
+    """Return the grid with which `grid_sample` changes nothing: [1, H, W, 2], (x, y) in [−1, 1]."""
     height, width = frames.shape[-2:]
     y = (torch.arange(height, device=frames.device) * 2 + 1) / height - 1
     x = (torch.arange(width, device=frames.device) * 2 + 1) / width - 1
     return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)[None]
 
 
-DECODERS: dict[str, Callable[..., Decoder]] = {
-    "frame": FrameDecoder,
-    "conv3d": Conv3dDecoder,
-    "two-stream": TwoStreamDecoder,
-    "conv-gru": ConvGruDecoder,
-    "implicit": ImplicitDecoder,
-    "flow-warp": FlowWarpDecoder,
-    "temporal-shift": TemporalShiftDecoder,
-}
-
-
 def build_decoder(
     config: GeneratorConfig, size: int, frames: int, content_dim: int, code_dim: int
 ) -> Decoder:
-    """Build the decoder that the config names; "auto" is the motion module's own, or single frames."""
+    """Build the decoder that the config names.
+
+    "auto" is the decoder that has the same name as the motion module, or "frame" if there is none.
+
+    Raises:
+        ConfigError: see `build_part`; or the decoder does not fit the motion module.
+    """
     name = config.decoder.name
     if name == "auto":
         name = config.motion.name if config.motion.name in DECODERS else "frame"

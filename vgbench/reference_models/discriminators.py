@@ -1,8 +1,8 @@
-"""Discriminators: what each sees of a clip, and its raw scores. None of them ends in a sigmoid."""
+"""Discriminators: what each looks at in a clip, and its raw scores. None of them ends in a sigmoid."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import nn
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models.config import DiscriminatorConfig
 from vgbench.reference_models.layers import (
+    AnyBatchNorm,
     FirstConv2d,
     FirstConv3d,
     constrained,
@@ -21,17 +22,26 @@ from vgbench.reference_models.layers import (
     unfold,
     widths,
 )
-from vgbench.reference_models.parts import build_part
+from vgbench.reference_models.parts import DISCRIMINATORS, build_part
 
 
 class Discriminator(nn.Module):
-    """Interface of all discriminators, with the class parts that they share.
+    """Interface of all discriminators, and what they share for classes.
 
-    A subclass implements `trunk` and `score`, and `choose_times` where it does not look at every frame. With
-    labels the score gets the projection term ⟨V y, φ⟩ (Miyato and Koyama 2018), φ being the pooled features.
+    A subclass implements `trunk` and `score`, and `choose_times` if it does not look at all frames. With
+    labels, the score has the projection term ⟨V y, φ⟩ (Miyato and Koyama 2018), where φ are the pooled
+    features.
     """
 
     def __init__(self, config: DiscriminatorConfig, features: int, labels: int, classifies: bool) -> None:
+        """Build what depends on the classes.
+
+        Args:
+            config: of this discriminator.
+            features: dimension of the pooled features.
+            labels: number of classes; 0 for none.
+            classifies: have a class head instead of the projection term.
+        """
         super().__init__()
         self.config = config
         self.embedding: nn.Module | None = None
@@ -43,23 +53,23 @@ class Discriminator(nn.Module):
 
     @property
     def mixes_samples(self) -> bool:
-        """A sample's score depends on the rest of its batch, so real and fake are scored apart."""
-        return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.modules())
+        """Whether a clip's score depends on its batch, so that real and fake clips are scored separately."""
+        return any(isinstance(layer, AnyBatchNorm) for layer in self.modules())
 
     def choose_times(self, clips: int, frames: int, random: torch.Generator) -> torch.Tensor | None:  # noqa: ARG002
-        """Frames that it looks at: int64 [clips, K], ascending in each row; None for all of them."""
+        """Choose the frames to look at: int64 [clips, K], ascending in each row; None for all frames."""
         return None
 
     def trunk(self, video: torch.Tensor, times: torch.Tensor) -> list[torch.Tensor]:
-        """Feature maps of every layer, shallow to deep, each with the clips first."""
+        """Compute the feature maps of all layers, from the first to the last, each with the clips first."""
         raise NotImplementedError
 
     def score(self, features: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        """Unconditional scores [B, N] from the deepest feature maps."""
+        """Compute unconditional scores [B, N] from the feature maps of the last layer."""
         raise NotImplementedError
 
     def pooled(self, features: torch.Tensor) -> torch.Tensor:
-        """Deepest feature maps -> [B, D], the mean over positions."""
+        """Average the feature maps of the last layer over positions: -> [B, D]."""
         return features.flatten(2).mean(2)
 
     def forward(
@@ -68,12 +78,12 @@ class Discriminator(nn.Module):
         """Score clips.
 
         Args:
-            video: float [B, 3, K, H, W] in [−1, 1]: the frames that `choose_times` asked for.
-            times: float [B, K], their times in training frames.
-            label: int64 [B], where the model has labels.
+            video: the frames that `choose_times` chose, float [B, 3, K, H, W] in [−1, 1].
+            times: their times in training frames, float [B, K].
+            label: index of the class, int64 [B], if the model has labels.
 
         Returns:
-            raw scores [B, N]; N > 1 for patches or several frames.
+            raw scores [B, N]; N is greater than 1 for patches and for several frames.
         """
         features = self.trunk(video, times)[-1]
         scores = self.score(features, times)
@@ -82,15 +92,46 @@ class Discriminator(nn.Module):
         return scores
 
     def class_logits(self, video: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        """Logits of the auxiliary classifier: [B, labels]."""
+        """Compute the logits of the class head: [B, labels]."""
         if self.classifier is None:
             raise VgbenchError("this discriminator has no class head")
         logits: torch.Tensor = self.classifier(self.pooled(self.trunk(video, times)[-1]))
         return logits
 
 
+@dataclass(frozen=True)
+class View:
+    """What one discriminator sees of a batch.
+
+    Attributes:
+        video: float [B, 3, K, H, W] in [−1, 1].
+        times: of the frames, in training frames, float [B, K].
+        label: index of the class, int64 [B]; None without labels.
+    """
+
+    video: torch.Tensor
+    times: torch.Tensor
+    label: torch.Tensor | None = None
+
+    def scores(self, discriminator: Discriminator) -> torch.Tensor:
+        """Compute the discriminator's raw scores [B, N]."""
+        scores: torch.Tensor = discriminator(self.video, self.times, self.label)
+        return scores
+
+
+def random_times(count: int, clips: int, frames: int, random: torch.Generator) -> torch.Tensor:
+    """Draw `count` different frames of each clip: int64 [clips, count], ascending in each row."""
+    order = torch.rand(clips, frames, generator=random).argsort(1)
+    return order[:, :count].sort(1).values
+
+
 class Layers(nn.Module):
-    """Convolutions with LeakyReLU 0.2, k=4 and stride 2, no norm on the first; returns every feature map."""
+    """Convolutions of k=4 and stride 2 with LeakyReLU 0.2; no norm after the first. Returns all feature maps.
+
+    Attributes:
+        width: feature maps of the last layer.
+        time: time steps of the last layer; 1 in two dimensions.
+    """
 
     def __init__(
         self,
@@ -100,10 +141,10 @@ class Layers(nn.Module):
         inputs: int = 3,
         time_stride: int = 2,
     ) -> None:
-        """Build 2-D layers, or 3-D ones for clips of `frames`.
+        """Build 2-D layers, or 3-D layers for clips of `frames`.
 
-        Time is halved while it is longer than two; with `time_stride` 1 each layer takes four frames, without
-        padding, as long as there are as many.
+        With `time_stride` 2, layers halve time while it is longer than two. With 1, each layer combines four
+        frames (or as many as there are), without padding.
         """
         super().__init__()
         dimensions = 2 if frames is None else 3
@@ -138,16 +179,21 @@ class Layers(nn.Module):
 
 
 def time_layer(frames: int, stride: int) -> tuple[int, int, int]:
-    """Kernel, stride and padding in time of a 3-D layer that gets `frames`."""
+    """Return kernel, stride and padding along time of a 3-D layer whose input has `frames`."""
     if stride == 1:
         return min(4, frames), 1, 0
     return (4, 2, 1) if frames > 2 else (3, 1, 1)
 
 
 class ImageDiscriminator(Discriminator):
-    """Scores `frames` (1 unless set) random frames of each clip, each by itself (MoCoGAN's D_I).
+    """Scores `frames` (1 by default) random frames of each clip separately (MoCoGAN's D_I).
 
-    With `patches` the maps stop at 8×8 and a frame has 4×4 scores of its overlapping parts, as MoCoGAN's D_I.
+    With `patches`, the maps stop at 8×8, and a frame has 4×4 scores of overlapping patches, as in MoCoGAN's
+    D_I.
+
+    Attributes:
+        sums_frames: the scores of a clip's frames are summed.
+        seen: number of frames of each clip that it looks at.
     """
 
     sums_frames = False
@@ -169,8 +215,7 @@ class ImageDiscriminator(Discriminator):
         self.seen = min(config.frames or (8 if self.sums_frames else 1), frames)
 
     def choose_times(self, clips: int, frames: int, random: torch.Generator) -> torch.Tensor:
-        order = torch.rand(clips, frames, generator=random).argsort(1)
-        return order[:, : self.seen].sort(1).values
+        return random_times(self.seen, clips, frames, random)
 
     def trunk(self, video: torch.Tensor, times: torch.Tensor) -> list[torch.Tensor]:  # noqa: ARG002
         return [unfold(maps, len(video)) for maps in self.layers(frames_first(video))]
@@ -184,7 +229,7 @@ class ImageDiscriminator(Discriminator):
 
 
 class SpatialDiscriminator(ImageDiscriminator):
-    """DVD-GAN's D_S: 8 random frames (unless set) at full resolution, their scores summed per clip."""
+    """The sum of the scores of `frames` (8 by default) random frames of each clip (DVD-GAN's D_S)."""
 
     sums_frames = True
 
@@ -192,8 +237,8 @@ class SpatialDiscriminator(ImageDiscriminator):
 class VideoDiscriminator(Discriminator):
     """3-D convolutions over the whole clip (VGAN, TGAN, MoCoGAN's D_V).
 
-    `time_stride` 2 halves time at every layer; 1 is MoCoGAN's, with kernels of four frames and no padding,
-    for 2.5 times the arithmetic.
+    `time_stride` 2 halves time at every layer. 1 is that of MoCoGAN, with kernels of four frames and no
+    padding; it takes 2.5 times as many operations.
     """
 
     def __init__(
@@ -222,7 +267,7 @@ class VideoDiscriminator(Discriminator):
 
 
 class TemporalDiscriminator(VideoDiscriminator):
-    """DVD-GAN's D_T: the whole clip after 2×2 average pooling, so that it must look at motion."""
+    """As `video3d`, after 2×2 average pooling of each frame, so that motion matters more (DVD-GAN's D_T)."""
 
     def __init__(
         self,
@@ -240,18 +285,19 @@ class TemporalDiscriminator(VideoDiscriminator):
 
 
 class EmbeddingMotionDiscriminator(Discriminator):
-    """D(x, e, m): a clip together with its learned embedding e = E(x) and its motion m = M(·).
+    """D(x, e, m): the clip x, its learned embedding e = E(x) and its motion m = M(·).
 
-    s = w·φ(x) + ⟨W φ(x), [ē; m]⟩, φ the pooled features of a 3-D trunk, e ∈ [B, C, T'] the spatially pooled
-    maps of E (a 3-D trunk that keeps time), ē its mean. M works on what `motion_from` says:
+    s = w·φ(x) + ⟨W φ(x), [ē; m]⟩, where φ are the pooled features of a 3-D trunk, e [B, C, T] the spatially
+    pooled maps of E, a 3-D trunk that preserves time, and ē the mean of e over time. M depends on
+    `motion_from`:
 
-    - "embedding": the temporal differences of e, Conv1d k=3, ReLU, mean over time;
-    - "frame-difference": x_{t+1} − x_t, "optical-flow": Lucas-Kanade flow of the luma; both through 2-D
-      convolutions, mean over positions and time.
+    - "embedding": temporal differences of e, Conv1d with k=3, ReLU, mean over time;
+    - "frame-difference" (x_{t+1} − x_t) and "optical-flow" (Lucas-Kanade flow of the luma): 2-D convolutions,
+      mean over positions and time.
 
-    E and M are parts of the discriminator: trained with its loss only and frozen in the generator's phase,
-    or G could win by making E collapse. Both are computed from x inside the graph, so that a gradient penalty
-    bounds the whole map from x to s.
+    E and M are parts of the discriminator: they are trained with its loss only and frozen in the generator's
+    phase; otherwise G could reduce its loss by making E collapse. e and m are computed from x inside the
+    graph, so a gradient penalty bounds the whole map from x to s.
     """
 
     motion_dim = 64
@@ -285,7 +331,7 @@ class EmbeddingMotionDiscriminator(Discriminator):
         self.project = constrained(nn.Linear(layers.width, 2 * channels + self.motion_dim), norm)
 
     def trunk(self, video: torch.Tensor, times: torch.Tensor) -> list[torch.Tensor]:  # noqa: ARG002
-        """The trunk's maps; the last element packs φ, ē and m as [B, width + 2·channels + 64, 1]."""
+        """Compute the trunk's maps, followed by φ, ē and m in one tensor [B, width + 2·channels + 64, 1]."""
         maps: list[torch.Tensor] = self.layers(video)
         embedding = self.embed(video).mean((3, 4))
         packed = torch.cat(
@@ -294,7 +340,7 @@ class EmbeddingMotionDiscriminator(Discriminator):
         return [*maps, packed[..., None]]
 
     def estimate(self, video: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        """m: [B, 64]."""
+        """Compute the motion m: [B, 64]."""
         kind = self.config.motion_from
         if kind == "embedding":
             motion: torch.Tensor = self.motion(embedding.diff(dim=2)).mean(2)
@@ -313,14 +359,15 @@ class EmbeddingMotionDiscriminator(Discriminator):
 
 
 def optical_flow(video: torch.Tensor, window: int = 5, damping: float = 1e-2) -> torch.Tensor:
-    """Lucas-Kanade flow between neighbouring frames, differentiable.
+    """Compute the Lucas-Kanade flow between neighbouring frames, differentiably.
 
-    Solves (Σ ∇I ∇Iᵀ + damping·1) v = −Σ I_t ∇I over a box of `window` pixels, on the luma (Rec. 601).
+    Solves (Σ ∇I ∇Iᵀ + damping·1) v = −Σ I_t ∇I, where the sums run over a box of pixels of the luma (Rec.
+    601).
 
     Args:
         video: float [B, 3, T, H, W] in [−1, 1].
-        window: side of the box, odd.
-        damping: keeps flat regions at zero flow.
+        window: side length of the box in pixels, odd.
+        damping: keeps the flow of flat regions at zero.
 
     Returns:
         float [B, 2, T−1, H, W], (x, y) in pixels per frame.
@@ -342,11 +389,16 @@ def optical_flow(video: torch.Tensor, window: int = 5, damping: float = 1e-2) ->
 
 
 class TimeConditionedDiscriminator(Discriminator):
-    """Three (unless set) frames of the clip and the time between them (StyleGAN-V, Skorokhodov et al. 2022).
+    """`frames` (3 by default) random frames of each clip, and the times between them (StyleGAN-V, DIGAN).
 
-    Each frame passes a 2-D trunk to 8×8; the maps are concatenated over frames and go on to 4×4; the score is
-    w·φ + ⟨P e(Δt), φ⟩ with sine features of the time differences. Sees fractional times too. With two frames
-    it is DIGAN's pair discriminator.
+    A 2-D trunk reduces each frame to 8×8 maps, which are concatenated over frames and reduced to 4×4. The
+    score is w·φ + ⟨P e(Δt), φ⟩ with sines and cosines e of the time differences, which may be fractional
+    (Skorokhodov et al. 2022). With two frames it is DIGAN's pair discriminator (Yu et al. 2022).
+
+    Attributes:
+        time_features: number of frequencies in e.
+        seen: number of frames of each clip that it looks at.
+        span: clip length, which time differences are divided by.
     """
 
     time_features = 8
@@ -370,8 +422,7 @@ class TimeConditionedDiscriminator(Discriminator):
         self.span = float(frames)
 
     def choose_times(self, clips: int, frames: int, random: torch.Generator) -> torch.Tensor:
-        order = torch.rand(clips, frames, generator=random).argsort(1)
-        return order[:, : self.seen].sort(1).values
+        return random_times(self.seen, clips, frames, random)
 
     def trunk(self, video: torch.Tensor, times: torch.Tensor) -> list[torch.Tensor]:  # noqa: ARG002
         maps = self.early(frames_first(video))
@@ -388,16 +439,6 @@ class TimeConditionedDiscriminator(Discriminator):
         return scores
 
 
-DISCRIMINATORS: dict[str, Callable[..., Discriminator]] = {
-    "image": ImageDiscriminator,
-    "video3d": VideoDiscriminator,
-    "spatial": SpatialDiscriminator,
-    "temporal": TemporalDiscriminator,
-    "embedding-motion": EmbeddingMotionDiscriminator,
-    "time-conditioned": TimeConditionedDiscriminator,
-}
-
-
 def build_discriminator(
     config: DiscriminatorConfig, size: int, frames: int, labels: int = 0, classifies: bool = False
 ) -> Discriminator:
@@ -405,19 +446,17 @@ def build_discriminator(
 
     Args:
         config: see `DiscriminatorConfig`.
-        size: side of the clips in pixels.
+        size: side length of the clips in pixels.
         frames: length of the clips.
-        labels: number of classes, 0 without.
-        classifies: give it a class head (for "categorical-information") in place of the projection term.
+        labels: number of classes; 0 for none.
+        classifies: give it a class head (for "categorical-information") instead of the projection term.
+
+    Raises:
+        ConfigError: see `build_part`; or an option that the discriminator does not accept.
     """
-    # A user's own class decides for itself what it does with labels.
+    # A user's own class decides itself what it does with labels.
     conditions = (labels, classifies) if config.name in DISCRIMINATORS else ()
     arguments = (config, size, frames, *conditions)
     return build_part(
         "discriminator", config.name, DISCRIMINATORS, Discriminator, *arguments, options=config.options
     )
-
-
-def needed_times(frames: int, clips: int, device: torch.device | None = None) -> torch.Tensor:
-    """Times of every frame of a clip: float [clips, frames]."""
-    return torch.arange(frames, dtype=torch.float32, device=device).expand(clips, -1)

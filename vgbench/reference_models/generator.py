@@ -1,4 +1,4 @@
-"""Generator: latents in, clips out. Also everything that draws latents."""
+"""The generator, which turns latents into clips, and everything that draws latents."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Latents:
     """What a batch of clips is made from.
 
     Attributes:
-        content: float [B, content_dim].
-        motion: float [B, *noise_shape].
-        label: int64 [B], or None.
-        first_frame: float [B, 3, H, W] in [−1, 1], or None.
+        content: latent that stays the same for all frames of a clip, float [B, content_dim].
+        motion: noise of the motion module, float [B, *noise_shape].
+        label: index of the class, int64 [B]; None for a model without classes.
+        first_frame: float [B, 3, H, W] in [−1, 1]; None for a model that continues no first frame.
     """
 
     content: torch.Tensor
@@ -51,7 +51,7 @@ class Latents:
 
 
 class FirstFrameEncoder(nn.Module):
-    """Still picture [B, 3, H, W] -> vector [B, width]: strided convolutions down to 4×4, then linear."""
+    """First frame [B, 3, H, W] -> vector [B, width]: strided convolutions down to 4×4, then a linear map."""
 
     def __init__(self, size: int, channels: int, width: int) -> None:
         super().__init__()
@@ -68,10 +68,10 @@ class FirstFrameEncoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """Content latent + motion module + decoder.
+    """Content latent, motion module and decoder.
 
-    The latent that the decoder sees is [content; label embedding; encoded first frame], the parts that the
-    config asks for.
+    The decoder receives [content; label embedding; encoded first frame], where the config decides which of
+    these exist, and one motion code per frame.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -98,11 +98,12 @@ class Generator(nn.Module):
 
     @property
     def horizon(self) -> int | None:
-        """The only length that it can make, or None for any."""
+        """The only clip length that this generator can make; None if it can make any."""
         return self.motion.horizon or self.decoder.horizon
 
     @property
     def renders_single_frames(self) -> bool:
+        """Whether some frames of a clip can be made without the others."""
         return not self.decoder.frames_interact
 
     def forward(self, latents: Latents, times: torch.Tensor) -> torch.Tensor:
@@ -110,8 +111,9 @@ class Generator(nn.Module):
 
         Args:
             latents: a batch of B.
-            times: float [B, K]: the frames to make, in training frames from 0. Decoders whose frames interact
-                get the whole clip up to the last time and then keep the frames asked for.
+            times: float [B, K]: the times of the frames to make, in training frames from 0. If the frames of
+                the decoder interact, it makes the whole clip up to the last time, and these frames are
+                selected.
 
         Returns:
             float [B, 3, K, H, W] in [−1, 1].
@@ -126,7 +128,7 @@ class Generator(nn.Module):
         return video if torch.equal(times, every) else gather_frames(video, times)
 
     def conditioned(self, latents: Latents) -> torch.Tensor:
-        """What the decoder sees of everything but motion: float [B, content_dim + condition]."""
+        """Return what the decoder receives besides motion codes: float [B, content_dim + condition]."""
         parts = [latents.content]
         if self.label_embedding is not None:
             assert latents.label is not None
@@ -149,45 +151,45 @@ class Generator(nn.Module):
         start: int = 0,
         batch: int = 32,
     ) -> npt.NDArray[np.uint8]:
-        """Sample clips. Clip i depends on (seed, i) only, neither on n nor on the batch size.
+        """Sample clips. Clip i depends only on (seed, i), and neither on n nor on the batch size.
 
         Args:
             n: number of clips.
-            seed: of the latents.
-            frames: length; the training length unless given.
-            label: class index or name, one for all or one per clip; drawn uniformly when not given.
-            first_frame: uint8 [H, W, 3] or [n, H, W, 3] of the model's size, for models conditioned on it.
-            fix: use the "content" or "motion" latent of clip 0 for all clips. A class that is drawn belongs
-                to the content.
-            frame_step: time between two frames in training frames; 0.5 doubles the frame rate. Only motion
-                modules that are continuous take other values than 1.
-            start: index of the first clip; a set may be made in parts.
-            batch: clips computed at once.
+            seed: seed of the latents.
+            frames: number of frames; that of the training clips by default.
+            label: class index or name, one for all clips or one per clip; drawn uniformly by default.
+            first_frame: uint8 [H, W, 3] or [n, H, W, 3] of the model's size, for models that continue it.
+            fix: use the "content" or the "motion" latent of clip 0 for all clips. A class that is drawn
+                belongs to the content.
+            frame_step: time between two frames, in training frames; 0.5 doubles the frame rate. Only
+                continuous motion modules accept other values than 1.
+            start: index of the first clip, so that a set can be sampled in parts.
+            batch: number of clips computed at once.
 
         Returns:
             uint8 [n, T, H, W, 3], RGB.
 
         Raises:
-            VgbenchError: a length, label or condition that this model cannot serve.
+            VgbenchError: the model cannot make clips of this length, label or condition.
         """
         frames = self.config.frames if frames is None else frames
         self._check_request(n, start, frames, frame_step, fix)
         span = round((frames - 1) * frame_step + 0.5) + 1 if frame_step != 1 else frames
         rows = range(start, start + n)
         labels = torch.tensor(self.labels(rows, seed, label, fix), dtype=torch.long)
-        stills = self._first_frames(n, first_frame)
+        first_frames = self._first_frames(n, first_frame)
         chunks = []
         was_training = self.training
         self.eval()
         try:
             for done in range(0, n, batch):
                 part = slice(done, done + batch)
-                latents = self._draw_each(rows[part], seed, span, fix)
+                latents = self.draw_each(rows[part], seed, span, fix)
                 latents = Latents(
                     latents.content,
                     latents.motion,
                     labels[part] if len(labels) else None,
-                    None if stills is None else stills[part],
+                    None if first_frames is None else first_frames[part],
                 ).to(self.device)
                 times = torch.arange(frames, device=self.device) * float(frame_step)
                 with torch.no_grad():
@@ -207,16 +209,29 @@ class Generator(nn.Module):
         label: torch.Tensor | None = None,
         first_frame: torch.Tensor | None = None,
     ) -> Latents:
-        """Draw latents for training: n clips from one stream of random numbers, on the CPU."""
+        """Draw the latents of n training clips from one stream of random numbers, on the CPU."""
         content = torch.randn(n, self.config.generator.content_dim, generator=random)
         motion = torch.randn(n, *self.motion.noise_shape(frames), generator=random)
         if label is None and self.config.label_count:
             label = torch.randint(self.config.label_count, (n,), generator=random)
         return Latents(content, motion, label, first_frame)
 
-    def _draw_each(
-        self, rows: Sequence[int], seed: int, frames: int, fix: Literal["content", "motion"] | None
+    def draw_each(
+        self,
+        rows: Sequence[int],
+        seed: int,
+        frames: int,
+        fix: Literal["content", "motion"] | None = None,
     ) -> Latents:
+        """Draw the latents of `sample`, without conditions: those of clip i depend only on (seed, i).
+
+        Args:
+            rows: indices of the clips.
+            seed: seed of the latents.
+            frames: length of the clips, in training frames.
+            fix: use this latent of clip 0 for all clips.
+        """
+
         def normal(row: int, stream: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
             return np.random.default_rng([seed, row, stream]).standard_normal(shape).astype(np.float32)
 
@@ -231,17 +246,17 @@ class Generator(nn.Module):
         name = self.config.generator.motion.name
         if n < 0 or start < 0 or frames < 1 or frame_step <= 0:
             raise VgbenchError(
-                f"cannot sample {n} clips of {frames} frames from clip {start} on, frame_step {frame_step}"
+                f"cannot sample {n} clips of {frames} frames, from clip {start} on, frame_step {frame_step}"
             )
         if self.horizon is not None and frames != self.horizon:
             raise VgbenchError(
-                f"motion '{name}' makes exactly {self.horizon} frames, {frames} were asked for",
-                "a model with motion gru, lstm, transformer, fourier or implicit makes any length",
+                f"motion '{name}' makes exactly {self.horizon} frames, but {frames} were asked for",
+                "models with motion gru, lstm, transformer, fourier or implicit make clips of any length",
             )
         if frame_step != 1 and not (self.motion.continuous and self.renders_single_frames):
             raise VgbenchError(
                 f"motion '{name}' has no frames between frames (frame_step {frame_step})",
-                "a model with motion fourier or implicit makes any frame rate",
+                "models with motion fourier or implicit make clips of any frame rate",
             )
         if fix not in (None, "content", "motion"):
             raise VgbenchError(f"fix = {fix!r}", "use 'content' or 'motion'")
@@ -255,10 +270,16 @@ class Generator(nn.Module):
         label: int | str | Sequence[int | str] | None = None,
         fix: Literal["content", "motion"] | None = None,
     ) -> list[int]:
-        """Index of the class of each clip of `sample`, by the clips' own indices; empty without classes.
+        """Return the class index of each clip of `sample`; an empty list for a model without classes.
+
+        Args:
+            rows: indices of the clips.
+            seed: as for `sample`.
+            label: as for `sample`.
+            fix: as for `sample`.
 
         Raises:
-            VgbenchError: a label that this model does not have.
+            VgbenchError: the model has no such label.
         """
         count = self.config.label_count
         if not count:
@@ -280,7 +301,9 @@ class Generator(nn.Module):
         if isinstance(label, str) and not label.isdigit():
             raise unknown_name("label", label, classes)
         if not 0 <= int(label) < self.config.label_count:
-            raise VgbenchError(f"label {label}: this model has {self.config.label_count} classes, from 0")
+            raise VgbenchError(
+                f"label {label}: this model has {self.config.label_count} classes, numbered from 0"
+            )
         return int(label)
 
     def _first_frames(self, n: int, first_frame: npt.NDArray[np.uint8] | None) -> torch.Tensor | None:
@@ -291,22 +314,22 @@ class Generator(nn.Module):
         if first_frame is None:
             raise VgbenchError(
                 "this model continues a first frame, and none was given",
-                "give first_frame; vgbench sample takes --first-frame PICTURE",
+                "give first_frame, or --first-frame IMAGE to vgbench sample",
             )
-        stills = np.asarray(first_frame)
-        stills = np.broadcast_to(stills, (n, *stills.shape)) if stills.ndim == 3 else stills
+        pixels = np.asarray(first_frame)
+        pixels = np.broadcast_to(pixels, (n, *pixels.shape)) if pixels.ndim == 3 else pixels
         expected = (n, self.config.size, self.config.size, 3)
-        if stills.shape != expected or stills.dtype != np.uint8:
-            raise VgbenchError(f"first_frame is {stills.dtype} {stills.shape}, expected uint8 {expected}")
-        return from_uint8(stills[:, None].copy())[:, :, 0]
+        if pixels.shape != expected or pixels.dtype != np.uint8:
+            raise VgbenchError(f"first_frame is {pixels.dtype} {pixels.shape}, expected uint8 {expected}")
+        return from_uint8(pixels[:, None].copy())[:, :, 0]
 
 
 def from_uint8(clips: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """Uint8 [B, T, H, W, 3] -> float32 [B, 3, T, H, W] in [−1, 1]."""
+    """Turn clips into the input of networks: uint8 [B, T, H, W, 3] -> float32 [B, 3, T, H, W] in [−1, 1]."""
     return torch.from_numpy(clips).permute(0, 4, 1, 2, 3).float().div_(127.5).sub_(1)
 
 
 def to_uint8(video: torch.Tensor) -> npt.NDArray[np.uint8]:
-    """Float [B, 3, T, H, W] in [−1, 1] -> uint8 [B, T, H, W, 3], rounded to nearest."""
+    """Turn the output of networks into clips: float [B, 3, T, H, W] in [−1, 1] -> uint8 [B, T, H, W, 3]."""
     pixels = video.detach().float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
     return pixels.permute(0, 2, 3, 4, 1).contiguous().cpu().numpy()

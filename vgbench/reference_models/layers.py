@@ -1,4 +1,4 @@
-"""Building blocks that several networks share: folding time into the batch, normalisation, convolutions."""
+"""Building blocks that networks share: frames as a batch, frames by time, norms, convolutions, weights."""
 
 from __future__ import annotations
 
@@ -12,39 +12,50 @@ from torch.nn.utils.parametrizations import spectral_norm
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 """Memory format with channels innermost, by the number of dimensions."""
 
+# PyTorch has no public names for these base classes.
+AnyBatchNorm = nn.modules.batchnorm._BatchNorm
+"""Base class of all batch norms."""
+AnyConvolution = nn.modules.conv._ConvNd
+"""Base class of all convolutions, transposed ones included."""
+
 
 def fold(x: torch.Tensor) -> torch.Tensor:
-    """[B, T, ...] -> [B*T, ...], clip-major: row b*T+t is frame t of clip b."""
+    """Turn time into a part of the batch: [B, T, ...] -> [B*T, ...]; row b*T+t is frame t of clip b."""
     return x.flatten(0, 1)
 
 
 def unfold(x: torch.Tensor, clips: int) -> torch.Tensor:
-    """[B*T, ...] -> [B, T, ...], the inverse of `fold`."""
+    """Undo `fold`: [B*T, ...] -> [B, T, ...]."""
     return x.reshape(clips, -1, *x.shape[1:])
 
 
 def per_frame(x: torch.Tensor, frames: int) -> torch.Tensor:
-    """[B, D] -> [B*T, D]: each clip's row once per frame, in the order of `fold`."""
+    """Repeat each clip's row once per frame, in the order of `fold`: [B, D] -> [B*T, D]."""
     return x.repeat_interleave(frames, dim=0)
 
 
 def frames_first(video: torch.Tensor) -> torch.Tensor:
-    """[B, C, T, H, W] -> [B*T, C, H, W]."""
+    """Turn the frames of clips into a batch of images: [B, C, T, H, W] -> [B*T, C, H, W]."""
     return fold(video.transpose(1, 2))
 
 
+def frame_times(frames: int, clips: int, device: torch.device | None = None) -> torch.Tensor:
+    """Return the times 0, 1, … of all frames of each clip: float [clips, frames]."""
+    return torch.arange(frames, dtype=torch.float32, device=device).expand(clips, -1)
+
+
 def gather_frames(video: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-    """Take the frames at whole `times` of each clip: [B, C, T, H, W], [B, K] -> [B, C, K, H, W]."""
+    """Select frames of each clip by their whole times: [B, C, T, H, W], [B, K] -> [B, C, K, H, W]."""
     clips = torch.arange(len(video), device=video.device)[:, None]
     return video.transpose(1, 2)[clips, times.round().long()].transpose(1, 2)
 
 
 class FirstConv2d(nn.Conv2d):
-    """A k=4, s=2, p=1 convolution of pictures, whose gradient for the pixels is fast on a CPU.
+    """A k=4, s=2, p=1 convolution of images, whose gradient with respect to the pixels is fast on a CPU.
 
-    That gradient has three channels, and vector units compute sixteen at a time. As 2×2 blocks of pixels in
-    twelve channels, convolved with k=2 and s=1, it is the same sum with a quarter of the work. Only where the
-    gradient is wanted, since the other passes have nothing to gain.
+    That gradient has three channels, but vector units compute sixteen at a time. If 2×2 blocks of pixels are
+    placed in twelve channels and convolved with k=2 and s=1, the same sum takes a quarter of the work. This
+    is done only if the gradient is needed, because nothing else becomes faster.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -54,7 +65,7 @@ class FirstConv2d(nn.Conv2d):
 
 
 class FirstConv3d(nn.Conv3d):
-    """The same for clips: k=4, s=2, p=1 in space, anything in time."""
+    """The same for clips: k=4, s=2, p=1 in space, and any kernel, stride and padding in time."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not pays_in_blocks(x):
@@ -64,19 +75,19 @@ class FirstConv3d(nn.Conv3d):
 
 
 def pays_in_blocks(x: torch.Tensor) -> bool:
-    """The gradient for these pixels is wanted, and computed on a CPU."""
+    """Whether the gradient with respect to these pixels is needed, and computed on a CPU."""
     return x.requires_grad and x.device.type == "cpu"
 
 
 def in_blocks(x: torch.Tensor) -> torch.Tensor:
-    """Put blocks of 2×2 pixels into channels: [B, C, ..., H, W] -> [B, 4 C, ..., H/2, W/2]."""
+    """Place 2×2 blocks of pixels in channels: [B, C, ..., H, W] -> [B, 4 C, ..., H/2, W/2]."""
     *outer, height, width = x.shape
     blocks = x.reshape(*outer, height // 2, 2, width // 2, 2).movedim((-3, -1), (2, 3)).flatten(1, 3)
     return blocks.contiguous(memory_format=CHANNELS_LAST[x.dim()])
 
 
 def groups_for(channels: int) -> int:
-    """Groups of a group norm: eight where that divides the channels, else the largest power of two below."""
+    """Return the number of groups of a group norm: the largest of 8, 4, 2 and 1 that divides the channels."""
     groups = 8
     while channels % groups:
         groups //= 2
@@ -84,10 +95,10 @@ def groups_for(channels: int) -> int:
 
 
 def feature_norm(kind: str, channels: int, dimensions: int) -> nn.Module:
-    """Normalisation of feature maps; "none" and "spectral" leave them as they are.
+    """Make the normalisation of feature maps; "none" and "spectral" leave them as they are.
 
-    "layer" normalises over channels and positions of one sample (a group norm with one group), the drop-in
-    that Gulrajani et al. 2017 recommend for critics with a gradient penalty.
+    "layer" normalises over the channels and positions of one sample (a group norm with one group), which
+    Gulrajani et al. 2017 recommend instead of batch norm for discriminators with a gradient penalty.
     """
     if kind == "batch":
         return nn.BatchNorm2d(channels) if dimensions == 2 else nn.BatchNorm3d(channels)
@@ -99,25 +110,25 @@ def feature_norm(kind: str, channels: int, dimensions: int) -> nn.Module:
 
 
 def constrained(layer: nn.Module, norm: str) -> nn.Module:
-    """Put spectral normalisation on a discriminator's layer where the config asks for it."""
+    """Apply spectral normalisation to a discriminator's layer if the config asks for it."""
     return spectral_norm(layer) if norm == "spectral" else layer
 
 
 def widths(channels: int, levels: int) -> list[int]:
-    """Feature maps of `levels` layers: doubled at each, at most eightfold."""
+    """Return the feature maps of each of `levels` layers: doubled at each, at most eightfold."""
     return [channels * min(2**level, 8) for level in range(levels)]
 
 
 def halvings(size: int, smallest: int = 4) -> int:
-    """How often `size` halves before it reaches `smallest`."""
+    """Return how often `size` can be halved until it is `smallest`."""
     return max(0, (size // smallest).bit_length() - 1)
 
 
 def initialise(layer: nn.Module, fan_in: int, activated: bool = True) -> None:
-    """Normal weights with variance 2 / fan_in (1 / fan_in without a ReLU behind), zero bias.
+    """Set normal weights with variance 2 / fan_in (1 / fan_in if no ReLU follows) and zero bias.
 
-    `fan_in` counts what one output pixel sums over: a k=4, s=2 transposed convolution reaches it with 2×2 of
-    its 4×4 taps, which PyTorch's default does not know.
+    `fan_in` is the number of inputs that one output pixel sums over. In a k=4, s=2 transposed convolution
+    these are 2×2 of its 4×4 taps per channel, which PyTorch's default does not take into account.
     """
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, torch.Tensor)
@@ -127,10 +138,11 @@ def initialise(layer: nn.Module, fan_in: int, activated: bool = True) -> None:
 
 
 def begin_smooth(layer: nn.ConvTranspose1d | nn.ConvTranspose3d) -> None:
-    """Let a transposed convolution begin as linear interpolation in time: k=4, s=2 or k=3, s=1.
+    """Initialise a transposed convolution as linear interpolation in time: k=4, s=2 or k=3, s=1.
 
-    Random taps give even and odd frames maps of their own. Clips then begin with a flicker of period 2, which
-    a discriminator sees at once and minutes of training do not remove. What the layer does in space stays.
+    With random weights along time, even and odd frames have separate maps. Clips then flicker with a period
+    of 2, which a discriminator detects at once and minutes of training do not remove. Weights along space are
+    kept.
     """
     weight = layer.weight
     taps = weight.new_tensor({4: (0.25, 0.75, 0.75, 0.25), 3: (0.25, 0.5, 0.25)}[weight.shape[2]])

@@ -1,7 +1,7 @@
-"""Adversarial losses as pure functions of raw discriminator scores.
+"""Adversarial losses as functions of raw discriminator scores.
 
 s_r = D(x) and s_f = D(G(z)) are raw scores of any shape; no discriminator ends in a sigmoid. Every function
-returns a scalar that its player *minimises*. The formulas that circulate as `min_G max_D V` for LSGAN and
+returns a scalar that D or G *minimises*. The formulas that many texts give as `min_G max_D V` for LSGAN and
 hinge have the wrong sign for D (they are unbounded above); see docs/models.md.
 """
 
@@ -19,12 +19,12 @@ LossFunction = Callable[[Scores, Scores], torch.Tensor]
 
 @dataclass(frozen=True)
 class Loss:
-    """The two sides of an adversarial loss, both called as `f(real_scores, fake_scores) -> scalar`.
+    """The two functions of an adversarial loss, both called as `f(real_scores, fake_scores) -> scalar`.
 
     Attributes:
         discriminator: what D minimises.
-        generator: what G minimises; only relativistic losses look at the real scores.
-        needs_real: the generator's side depends on the real scores.
+        generator: what G minimises.
+        needs_real: G's function depends on the real scores, as that of relativistic losses does.
     """
 
     discriminator: LossFunction
@@ -38,7 +38,7 @@ def minimax_discriminator(real: Scores, fake: Scores) -> torch.Tensor:
 
 
 def minimax_generator(real: Scores, fake: Scores) -> torch.Tensor:  # noqa: ARG001
-    """E log(1 − σ(s_f)) = −E softplus(s_f): saturates (no gradient) where D is sure of a fake."""
+    """E log(1 − σ(s_f)) = −E softplus(s_f): saturates (no gradient) where D is certain of a fake."""
     return -F.softplus(fake).mean()
 
 
@@ -58,7 +58,7 @@ def lsgan_generator(real: Scores, fake: Scores) -> torch.Tensor:  # noqa: ARG001
 
 
 def wgan_discriminator(real: Scores, fake: Scores) -> torch.Tensor:
-    """E s_f − E s_r, for a D that something else keeps 1-Lipschitz (Arjovsky et al. 2017)."""
+    """E s_f − E s_r, for a D that is kept 1-Lipschitz by other means (Arjovsky et al. 2017)."""
     return fake.mean() - real.mean()
 
 
@@ -88,21 +88,20 @@ def rans_discriminator(real: Scores, fake: Scores) -> torch.Tensor:
 
 
 def swapped(loss: LossFunction) -> LossFunction:
-    """A relativistic generator minimises its discriminator's loss with the roles exchanged."""
+    """Make the generator's loss of a relativistic discriminator's: s_r and s_f are exchanged."""
 
     def generator(real: Scores, fake: Scores) -> torch.Tensor:
+        """The same with s_r and s_f exchanged."""
         return loss(fake, real)
 
     return generator
 
 
-LOSSES: dict[str, Loss] = {
-    "minimax": Loss(minimax_discriminator, minimax_generator),
-    "non-saturating": Loss(minimax_discriminator, non_saturating_generator),
-    "lsgan": Loss(lsgan_discriminator, lsgan_generator),
-    "wgan": Loss(wgan_discriminator, wgan_generator),
-    "hinge": Loss(hinge_discriminator, wgan_generator),
-    "ralsgan": Loss(ralsgan_discriminator, swapped(ralsgan_discriminator), needs_real=True),
-    "rahinge": Loss(rahinge_discriminator, swapped(rahinge_discriminator), needs_real=True),
-    "rans": Loss(rans_discriminator, swapped(rans_discriminator), needs_real=True),
-}
+minimax = Loss(minimax_discriminator, minimax_generator)
+non_saturating = Loss(minimax_discriminator, non_saturating_generator)
+lsgan = Loss(lsgan_discriminator, lsgan_generator)
+wgan = Loss(wgan_discriminator, wgan_generator)
+hinge = Loss(hinge_discriminator, wgan_generator)
+ralsgan = Loss(ralsgan_discriminator, swapped(ralsgan_discriminator), needs_real=True)
+rahinge = Loss(rahinge_discriminator, swapped(rahinge_discriminator), needs_real=True)
+rans = Loss(rans_discriminator, swapped(rans_discriminator), needs_real=True)

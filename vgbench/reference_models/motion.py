@@ -1,14 +1,13 @@
-"""Motion modules: noise in, one code per frame out.
+"""Motion modules, which turn noise into one motion code per frame.
 
-A module states its `horizon` (the only length that it can make, or None for any) and whether it is
-`continuous` (takes fractional times). Noise is drawn outside, step by step along its first axis, so that a
+A module states its `horizon` (the only clip length that it can make, or None for any) and whether it is
+`continuous` (accepts fractional times). The noise is drawn elsewhere, step by step along its first axis, so a
 longer clip begins with the noise of a shorter one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -17,16 +16,16 @@ from torch import nn
 from vgbench.errors import VgbenchError
 from vgbench.reference_models.config import MotionConfig
 from vgbench.reference_models.layers import begin_smooth, initialise
-from vgbench.reference_models.parts import build_part
+from vgbench.reference_models.parts import MOTIONS, build_part
 
 
 class Motion(nn.Module):
     """Interface of all motion modules.
 
     Attributes:
-        code_dim: dimension of the codes.
-        horizon: the number of frames that it can make, None for any.
-        continuous: accepts times between whole frames.
+        code_dim: dimension of the motion codes.
+        horizon: the only number of frames that it can make; None if it can make any.
+        continuous: whether it accepts times between frames.
     """
 
     code_dim: int
@@ -34,15 +33,15 @@ class Motion(nn.Module):
     continuous: bool = False
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
-        """Shape of one clip's noise, standard normal, steps first."""
+        """Return the shape of one clip's noise, which is standard normal, with the steps first."""
         raise NotImplementedError
 
     def forward(self, noise: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        """Make codes.
+        """Make the motion codes of some frames.
 
         Args:
             noise: float [B, *noise_shape(frames)].
-            times: float [B, K], in training frames; whole numbers unless `continuous`.
+            times: of the frames, in training frames, float [B, K]; whole numbers unless `continuous`.
 
         Returns:
             float [B, K, code_dim].
@@ -52,12 +51,12 @@ class Motion(nn.Module):
         return take(codes, index)
 
     def sequence(self, noise: torch.Tensor) -> torch.Tensor:
-        """Codes at times 0, 1, 2, ...: [B, T, code_dim]. Only modules that are not continuous have it."""
+        """Make the codes at times 0, 1, 2, …: [B, T, code_dim]. Continuous modules do not need it."""
         raise NotImplementedError
 
 
 class NoMotion(Motion):
-    """No codes at all, for decoders that make space and time at once from the content latent (VGAN)."""
+    """No motion codes, for decoders that make whole clips from the content latent (VGAN)."""
 
     def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
         super().__init__()
@@ -72,7 +71,7 @@ class NoMotion(Motion):
 
 
 class Static(Motion):
-    """m_t = ε: one code for the whole clip, so nothing moves. The control that shows what motion is worth."""
+    """m_t = ε: one motion code for the whole clip, so nothing moves (control)."""
 
     def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
         super().__init__()
@@ -86,7 +85,7 @@ class Static(Motion):
 
 
 class Independent(Motion):
-    """m_t = ε_t, independent for every frame: the control without any coherence in time."""
+    """m_t = ε_t, independent for every frame, so motion has no coherence (control)."""
 
     def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
         super().__init__()
@@ -139,10 +138,10 @@ class Lstm(Motion):
 
 
 class TemporalDeconv(Motion):
-    """One noise vector -> T codes by 1-D transposed convolutions, tanh at the end (TGAN, Saito et al. 2017).
+    """T codes from one noise vector by 1-D transposed convolutions and a tanh (TGAN, Saito et al. 2017).
 
-    Makes exactly the number of frames that it was trained at. Batch norm as in TGAN: without it the tanh
-    saturates in training, and every clip has the same codes.
+    It makes clips of the training length only. It has batch norm like TGAN: without it the tanh saturates
+    during training, and all clips get the same codes.
     """
 
     def __init__(self, config: MotionConfig, frames: int) -> None:
@@ -151,14 +150,14 @@ class TemporalDeconv(Motion):
         doublings = max(1, math.ceil(math.log2(frames)))
         width = 4 * self.code_dim
         first = nn.Conv1d(self.noise_dim, width, 1)
-        # PyTorch's default would leave codes that hardly differ between frames.
+        # With PyTorch's default weights, the codes of the frames would hardly differ.
         initialise(first, fan_in=self.noise_dim)
         layers: list[nn.Module] = [first, nn.ReLU()]
         for level in range(doublings):
             last = level == doublings - 1
             out = self.code_dim if last else max(self.code_dim, width // 2)
             layer = nn.ConvTranspose1d(width, out, 4, 2, 1)
-            if level < 2:  # from one step to four: where the codes begin to differ
+            if level < 2:  # from one step to four, where the codes start to differ
                 initialise(layer, fan_in=2 * width, activated=not last)
             else:
                 initialise(layer, fan_in=width, activated=not last)
@@ -176,12 +175,13 @@ class TemporalDeconv(Motion):
 
 
 class Transformer(Motion):
-    """Causal transformer over noise with sinusoidal positions; pre-norm, four heads.
+    """Causal transformer over autoregressive noise with sinusoidal positions; pre-norm, four heads.
 
-    The noise has a memory, u_t = ρ u_{t−1} + √(1 − ρ²) ε_t: residual blocks hand their input on, and with
-    independent steps the codes of neighbouring frames would begin as unlike as any two.
+    The noise is u_t = ρ u_{t−1} + √(1 − ρ²) ε_t with ρ = `memory`. Residual blocks pass their input on, so
+    with independent noise the codes of neighbouring frames would at first differ as much as those of any two
+    frames.
 
-    No video GAN with such motion has public code; this is the smallest honest member of that family.
+    We know of no video GAN with such a motion module whose code is public; this is a minimal one.
     """
 
     memory = 0.9
@@ -212,7 +212,7 @@ class Transformer(Motion):
 
 
 class CausalBlock(nn.Module):
-    """x + attention(norm x), then x + mlp(norm x); a position sees only itself and the past."""
+    """x + attention(norm x), then x + mlp(norm x); a position attends only to itself and to earlier ones."""
 
     def __init__(self, width: int, heads: int = 4) -> None:
         super().__init__()
@@ -232,31 +232,31 @@ class CausalBlock(nn.Module):
 
 
 def with_memory(noise: torch.Tensor, memory: float) -> torch.Tensor:
-    """First-order autoregression of unit variance along time: white [B, T, d] -> [B, T, d]."""
+    """Turn white noise into a first-order autoregression of unit variance: [B, T, d] -> [B, T, d]."""
     step = torch.arange(noise.shape[1], device=noise.device)
     lag = step[:, None] - step
     shares = torch.where(lag >= 0, memory ** lag.clamp(min=0).to(noise), 0.0)
-    shares[:, 1:] = shares[:, 1:] * math.sqrt(1 - memory**2)  # the first step starts at full size
+    shares[:, 1:] = shares[:, 1:] * math.sqrt(1 - memory**2)  # the first step has unit variance by itself
     return shares @ noise
 
 
 def sinusoids(length: int, width: int) -> torch.Tensor:
-    """Positional encoding of Vaswani et al. 2017: [length, width], width even."""
+    """Return the positional encoding of Vaswani et al. 2017: [length, width], for an even width."""
     position = torch.arange(length, dtype=torch.float32)[:, None]
     rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width))
     return torch.stack([(position * rate).sin(), (position * rate).cos()], -1).flatten(1)
 
 
 class Fourier(Motion):
-    """Continuous, acyclic codes after StyleGAN-V (Skorokhodov et al. 2022).
+    """Continuous, acyclic motion codes after StyleGAN-V (Skorokhodov et al. 2022).
 
-    Anchors u come from noise, one every `anchor_distance` frames, through two convolutions without padding
-    (so that any length can be made piece by piece). Between the anchors t_l ≤ t < t_r of time t,
+    Anchors u come from noise, one every `anchor_distance` frames, through two convolutions without padding,
+    so any length can be made piece by piece. At a time t between the anchors at t_l ≤ t < t_r,
 
         m(t) = P(t) − lerp(P(t_l), P(t_r)) + lerp(A u_l, A u_r),   P(t) = amplitude(u_l)·sin(2π f t + φ(u_l)),
 
-    with f one learned rate per dimension. The middle term makes m continuous, and no two pieces need repeat.
-    The affine maps have no bias, which StyleGAN-V's code gives as its guard against motion collapse.
+    with one learned rate f per dimension. The middle term makes m continuous, and pieces do not repeat. The
+    affine maps have no bias; StyleGAN-V's code gives this as its guard against motion collapse.
     """
 
     kernel = 3
@@ -289,7 +289,7 @@ class Fourier(Motion):
         before, after = take(anchors, left), take(anchors, left + 1)
         start = left * self.distance
         wave_start, wave_end = self.wave(before, start), self.wave(before, start + self.distance)
-        # Not torch.lerp, which refuses the mixed precision that autocast leaves here.
+        # torch.lerp does not accept the mixed precision that autocast leaves here.
         wave = self.wave(before, times) - (wave_start + share * (wave_end - wave_start))
         from_left, from_right = self.anchor(before), self.anchor(after)
         codes: torch.Tensor = wave + from_left + share * (from_right - from_left)
@@ -302,14 +302,14 @@ class Fourier(Motion):
 
 
 def take(sequence: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """[B, N, D], [B, K] -> [B, K, D]."""
+    """Select rows of each sequence by their indices: [B, N, D], [B, K] -> [B, K, D]."""
     return sequence.gather(1, index[..., None].expand(-1, -1, sequence.shape[-1]))
 
 
 class Phase(Motion):
-    """One noise vector turned into a curve: m(t) = MLP(leaky_relu(A z · t)) (DIGAN, Yu et al. 2022).
+    """m(t) = MLP(leaky_relu(A ε · t)), a curve from one noise vector (DIGAN, Yu et al. 2022).
 
-    t runs from 0 to 1 over the training length, and beyond it for longer clips.
+    t runs from 0 to 1 over the training length, and beyond 1 in longer clips.
     """
 
     def __init__(self, config: MotionConfig, frames: int) -> None:
@@ -332,25 +332,11 @@ class Phase(Motion):
         return codes
 
 
-MOTIONS: dict[str, Callable[..., Motion]] = {
-    "none": NoMotion,
-    "static": Static,
-    "independent": Independent,
-    "gru": Gru,
-    "lstm": Lstm,
-    "temporal-deconv": TemporalDeconv,
-    "transformer": Transformer,
-    "fourier": Fourier,
-    "conv3d": NoMotion,
-    "two-stream": NoMotion,
-    "conv-gru": Independent,
-    "implicit": Phase,
-    "flow-warp": Gru,
-    "temporal-shift": Gru,
-}
-"""Motion module of each `generator.motion.name`; `decoders.build_decoder` says which decoder goes with it."""
-
-
 def build_motion(config: MotionConfig, frames: int) -> Motion:
-    """Build the motion module that the config names, for training clips of `frames`."""
+    """Build the motion module that the config names, for training clips of `frames`.
+
+    Raises:
+        ConfigError: see `build_part`.
+        VgbenchError: a size in the config that the module does not accept.
+    """
     return build_part("motion module", config.name, MOTIONS, Motion, config, frames, options=config.options)

@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all, and the folders that they live in."""
+"""Atomic writes, files with a hash, locks, and the cache folder."""

@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Atomic writes: outputs are written under a temporary name beside the target and then renamed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pathlib import Path
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is one that is being written, or was when its process was killed."""
+    """Whether a file is being written, or was when its process was killed."""
     return path.name.startswith(".")
 
 
 def remove_leftovers(folder: Path, older_than_seconds: float = 0.0) -> None:
-    """Remove what killed processes left behind in a folder (not in those below)."""
+    """Remove what killed processes left behind in a folder, but not in its sub-folders."""
     for path in folder.glob(".*"):
         if re.fullmatch(r"\..+\.\d+\.[0-9a-f]{8}(\..+)?", path.name):
-            with contextlib.suppress(FileNotFoundError):  # renamed or removed by its owner meanwhile
+            with contextlib.suppress(FileNotFoundError):  # its owner renamed or removed it meanwhile
                 if time.time() - path.stat().st_mtime >= older_than_seconds:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -32,11 +32,11 @@ def remove_leftovers(folder: Path, older_than_seconds: float = 0.0) -> None:
 def replacing(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; on success it becomes `target`, on failure it is removed.
 
-    The name keeps the target's suffix, because encoders choose a container by it. Works for files and for
-    folders; a folder that exists already is replaced.
+    The name keeps the target's suffix, by which encoders choose a container. Works for files and for folders;
+    an existing folder is replaced.
 
     Raises:
-        OSError: the parent cannot be written to; the old target is then untouched.
+        OSError: the parent cannot be written to; the old target is then unchanged.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,31 +58,31 @@ def replacing(target: str | Path) -> Iterator[Path]:
 
 
 def write_new(target: str | Path, data: bytes) -> None:
-    """Write `data` to `target`, whole or not at all, where nothing is yet.
+    """Write `data` to `target` atomically, where nothing exists yet.
 
     Raises:
-        FileExistsError: something is there, which is left as it is.
+        FileExistsError: the target exists; it is left unchanged.
         OSError: the parent cannot be written to.
     """
     target = Path(target)
     with replacing(target) as temporary:
         _write(temporary, data)
         try:
-            os.link(temporary, target)  # of two writers at once, one alone gets the name
+            os.link(temporary, target)  # of two simultaneous writers, only one gets the name
         except FileExistsError:
             raise
-        except OSError:  # a file system without hard links: nearly as good
+        except OSError:  # a file system without hard links: this check is nearly as good
             if target.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
 
 
 def write_text(target: str | Path, text: str) -> None:
-    """Write `text` (UTF-8) to `target`, whole or not at all, and flushed to the disk."""
+    """Write `text` (UTF-8) to `target` atomically, and flush it to the disk."""
     write_bytes(target, text.encode())
 
 
 def write_bytes(target: str | Path, data: bytes) -> None:
-    """Write `data` to `target`, whole or not at all, and flushed to the disk."""
+    """Write `data` to `target` atomically, and flush it to the disk."""
     with replacing(target) as temporary:
         _write(temporary, data)
 

@@ -1,4 +1,4 @@
-"""Where downloads and stored features live."""
+"""The folder of downloads and stored features."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def cache_folder(kind: str) -> Path:
-    """Return the folder for one kind of cached data ("features", "weights"); not created here.
+    """Return the folder for one kind of cached data ("features", "weights"); it is not created.
 
-    `VGBENCH_CACHE` overrides the platform's place (`XDG_CACHE_HOME`, else `~/.cache`).
+    `VGBENCH_CACHE` overrides the usual place (`vgbench` in `XDG_CACHE_HOME`, else in `~/.cache`).
     """
     base = os.environ.get("VGBENCH_CACHE")
     if base:

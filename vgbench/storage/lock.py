@@ -1,4 +1,4 @@
-"""A file lock that ends with the process that holds it, and tells others which process that is."""
+"""A file lock that ends with its process and tells others which process holds it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from vgbench.errors import VgbenchError
 
 @contextmanager
 def locked(path: Path, in_use: Callable[[str], VgbenchError]) -> Iterator[None]:
-    """Hold the lock of a file while inside; never wait for it.
+    """Hold the lock of a file inside the `with` block; never wait for it.
 
-    The operating system holds the lock, so a killed process leaves none behind. The file stays where it is,
-    because removing it would let two processes hold locks of two files with the same name.
+    The operating system holds the lock, so a killed process leaves none behind. The file is not removed,
+    because two processes could then hold locks of two files with the same name.
 
     Args:
         path: of the lock file; its folder is created where it does not exist.
-        in_use: makes the error to raise from the words for the process that holds the lock.
+        in_use: makes the error to raise, from a text that names the process that holds the lock.
 
     Raises:
-        VgbenchError: what `in_use` returns; or the lock file is a link, which is never followed.
+        VgbenchError: as `in_use` makes it; or the lock file is a link, which is never followed.
         OSError: the folder cannot be written to, or its file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptors: list[int] = []  # the lock's own, so that nothing is written through a path that may change
+    descriptors: list[int] = []  # of the lock itself, because the path may change meanwhile
     try:
         held = FileLock(path, on_acquired=descriptors.append).acquire(blocking=False)
     except Timeout as error:

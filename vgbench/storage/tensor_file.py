@@ -1,4 +1,4 @@
-"""Safetensors with a hash of everything in them, so that a flipped bit on a disk never becomes a weight."""
+"""Safetensors files with a hash of their whole content, so that damage on a disk is noticed."""
 
 from __future__ import annotations
 
@@ -14,31 +14,28 @@ from safetensors import SafetensorError, safe_open
 
 from vgbench.errors import VgbenchError
 from vgbench.storage import atomic
+from vgbench.storage.writing import writing_to
 
 HASH = "sha256"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and text, whole or not at all.
+    """Write tensors and text atomically.
 
     Raises:
-        VgbenchError: the disk is full or cannot be written to; an older file stays as it was.
+        VgbenchError: the disk is full or cannot be written to; an older file is then unchanged.
     """
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     about = {**metadata, HASH: _digest(own, metadata)}
-    try:
+    with writing_to(path, "free space or choose another folder"):
         atomic.write_bytes(path, safetensors.torch.save(own, about))
-    except OSError as error:
-        raise VgbenchError(
-            f"{path}: cannot be written ({error.strerror})", "free space or choose another folder"
-        ) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Read tensors and text, and hold them against their hash (files of other programs may have none).
+    """Read tensors and text, and check them against their hash (files of other programs may have none).
 
     Raises:
-        VgbenchError: not there, not safetensors, or changed since it was written.
+        VgbenchError: the file is missing, not a safetensors file, or has changed since it was written.
     """
     with _opened(path) as file:
         metadata = dict(file.metadata() or {})
@@ -46,17 +43,17 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     promised = metadata.pop(HASH, None)
     if promised is not None and promised != _digest(tensors, metadata):
         raise VgbenchError(
-            f"{path}: damaged, its content is not what was written (sha256 differs)",
-            "use a backup, or make it again",
+            f"{path}: damaged, its content differs from what was written (sha256 differs)",
+            "use a backup, or create it again",
         )
     return tensors, metadata
 
 
 def load_metadata(path: Path) -> dict[str, str]:
-    """Read the text alone, without the tensors and without a check of the hash.
+    """Read only the text, without checking the hash.
 
     Raises:
-        VgbenchError: not there, or not safetensors.
+        VgbenchError: the file is missing, or not a safetensors file.
     """
     with _opened(path) as file:
         metadata = dict(file.metadata() or {})
@@ -73,7 +70,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise VgbenchError(f"{path}: there is no such file", "check the path") from error
     except (OSError, SafetensorError) as error:
         raise VgbenchError(
-            f"{path}: cannot be read as safetensors ({error})", "it is damaged, or a file of another kind"
+            f"{path}: cannot be read as safetensors ({error})", "the file is damaged or of another kind"
         ) from error
 
 

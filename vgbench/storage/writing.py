@@ -1,4 +1,4 @@
-"""One wording for places that cannot be written to."""
+"""One error message for places that cannot be written to."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ REMEDY = "free space there, or choose another folder"
 
 @contextmanager
 def writing_to(place: str | Path, remedy: str = REMEDY) -> Iterator[None]:
-    """Turn what the system refuses inside into an error that the user can mend.
+    """Turn an `OSError` in the `with` block into an error that tells the user what to do.
 
     Args:
         place: the file or folder that is written, for the message.
         remedy: what the user can do.
 
     Raises:
-        VgbenchError: an `OSError` was raised inside; names the place and the system's reason.
+        VgbenchError: an `OSError` was raised inside; the message names the place and the system's reason.
     """
     try:
         yield

@@ -1,37 +1,40 @@
-"""Training of reference models. Importing this imports no torch."""
+"""Training of reference models. Importing this package imports no torch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vgbench.presets import describe, preset_names, preset_path
-from vgbench.training.catalogue import PresetFacts, list_models
+from vgbench.named import load_target
 from vgbench.training.config import TrainConfig
-from vgbench.training.reading import read_config
+from vgbench.training.config_files import read_config
+from vgbench.training.model_costs import ModelCosts, list_models
 
 if TYPE_CHECKING:
+    from vgbench.training.divergence import Diverged
     from vgbench.training.run import TrainingProgress
-    from vgbench.training.soundness import Diverged
-    from vgbench.training.trainer import Summary, train
+    from vgbench.training.trainer import TrainingSummary, train
 
 __all__ = [
     "Diverged",
-    "PresetFacts",
-    "Summary",
+    "ModelCosts",
     "TrainConfig",
     "TrainingProgress",
-    "describe",
+    "TrainingSummary",
     "list_models",
-    "preset_names",
-    "preset_path",
     "read_config",
     "train",
 ]
 
+IMPORTED_ON_USE = {
+    "Diverged": "vgbench.training.divergence:Diverged",
+    "TrainingProgress": "vgbench.training.run:TrainingProgress",
+    "TrainingSummary": "vgbench.training.trainer:TrainingSummary",
+    "train": "vgbench.training.trainer:train",
+}
+"""Names whose modules import torch."""
+
 
 def __getattr__(name: str) -> Any:
-    if name in {"Diverged", "Summary", "TrainingProgress", "train"}:
-        from vgbench.training import trainer
-
-        return getattr(trainer, name)
+    if name in IMPORTED_ON_USE:
+        return load_target(IMPORTED_ON_USE[name])
     raise AttributeError(f"module 'vgbench.training' has no attribute '{name}'")

@@ -1,20 +1,23 @@
-"""Differentiable augmentation (Zhao et al. 2020) for clips: one change per clip, the same in all its frames.
+"""Differentiable augmentation (Zhao et al. 2020) for clips: all frames of a clip are changed in the same way.
 
 Changes that differ between frames would teach the generator to flicker; StyleGAN-V reports the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
+from vgbench.named import load_target
+from vgbench.training.config import AUGMENTATIONS
+
 NUMBERS = 8
-"""Uniform random numbers that one clip's augmentation takes."""
+"""Uniform random numbers for the augmentation of one clip."""
 
 
 def draw(clips: int, random: torch.Generator) -> torch.Tensor:
-    """Random numbers for `augment`: float [clips, NUMBERS] in [0, 1)."""
+    """Draw random numbers for `augment`: float [clips, NUMBERS] in [0, 1)."""
     return torch.rand(clips, NUMBERS, generator=random)
 
 
@@ -23,17 +26,17 @@ def augment(video: torch.Tensor, kinds: Sequence[str], numbers: torch.Tensor) ->
 
     Args:
         video: float [B, 3, T, H, W] in [−1, 1].
-        kinds: of "colour", "translation", "cutout", applied in this order whatever the order here.
+        kinds: names in `AUGMENTATIONS`; they are applied in the order of that table.
         numbers: from `draw`, one row per clip; equal numbers give equal changes.
     """
-    for kind, function in AUGMENTATIONS.items():
+    for kind, target in AUGMENTATIONS.items():
         if kind in kinds:
-            video = function(video, numbers.to(video.device))
+            video = load_target(target)(video, numbers.to(video.device))
     return video
 
 
 def colour(video: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """Brightness ±0.5, saturation ×[0, 2), contrast ×[0.5, 1.5), each about the clip's own mean."""
+    """Brightness ±0.5, saturation ×[0, 2), and contrast ×[0.5, 1.5) about the clip's mean."""
     brightness, saturation, contrast = (numbers[:, i].view(-1, 1, 1, 1, 1) for i in range(3))
     video = video + (brightness - 0.5)
     grey = video.mean(1, keepdim=True)
@@ -43,7 +46,7 @@ def colour(video: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
 
 
 def translation(video: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """Shift by up to an eighth of the side in whole pixels, zeros (mid-grey) coming in."""
+    """Shift by whole pixels, at most an eighth of the side length; mid-grey fills the gap."""
     height, width = video.shape[-2:]
     reach_y, reach_x = height // 8, width // 8
     shift_y = (numbers[:, 3] * (2 * reach_y + 1)).long() - reach_y
@@ -60,17 +63,10 @@ def translation(video: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
 
 
 def cutout(video: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """A square of half the side at a random place becomes mid-grey."""
+    """A square of half the side length, at a random position, becomes mid-grey."""
     height, width = video.shape[-2:]
     centre_y, centre_x = numbers[:, 5] * height, numbers[:, 6] * width
     rows = (torch.arange(height, device=video.device) - centre_y[:, None]).abs() <= height / 4
     columns = (torch.arange(width, device=video.device) - centre_x[:, None]).abs() <= width / 4
     hidden = (rows[:, :, None] & columns[:, None])[:, None, None]
     return video.masked_fill(hidden, 0.0)
-
-
-AUGMENTATIONS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "colour": colour,
-    "translation": translation,
-    "cutout": cutout,
-}

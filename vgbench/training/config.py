@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from vgbench.config import Config
 from vgbench.reference_models.config import (
@@ -13,16 +13,30 @@ from vgbench.reference_models.config import (
     LossConfig,
     ModelConfig,
     RegulariserConfig,
+    require_known,
 )
+from vgbench.reference_models.parts import REGULARISERS
 
 Positive = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
-GRADIENT_PENALTIES = {"gradient-penalty", "r1", "r2"}
-CONSTRAINT_NAMES = {"weight-clipping", "singular-value-clipping"}
+AUGMENTATIONS: dict[str, str] = {
+    "colour": "vgbench.training.augment:colour",
+    "translation": "vgbench.training.augment:translation",
+    "cutout": "vgbench.training.augment:cutout",
+}
+"""Function of each name in `augment`, in the order in which they are applied."""
 
-MAY_CHANGE = {  # "data" because folders move, learning rates because too high ones diverge
+Augmentation = Annotated[str, AfterValidator(lambda name: require_known("augmentation", name, AUGMENTATIONS))]
+
+LIPSCHITZ = (
+    "gradient-penalty",
+    *sorted(name for name, one in REGULARISERS.items() if one.kind == "constraint"),
+)
+"""Regularisers that keep the critic of a Wasserstein loss Lipschitz."""
+
+MAY_CHANGE = {  # "data" because folders move, learning rates because a run diverges if they are too high
     "data",
     "optimiser.generator_lr",
     "optimiser.discriminator_lr",
@@ -41,18 +55,16 @@ MAY_CHANGE = {  # "data" because folders move, learning rates because too high o
     "tensorboard",
     "wandb",
 }
-"""Keys that a resumed run may set anew; the others decide what the weights become."""
-
-Augmentation = Literal["colour", "translation", "cutout"]
+"""Keys that may be changed when a run is resumed; the others determine the weights."""
 
 
 class OptimiserConfig(Config):
-    """Two optimisers of one kind, each with its own learning rate (TTUR, Heusel et al. 2017).
+    """Two optimisers of the same kind, each with its own learning rate (TTUR, Heusel et al. 2017).
 
     Attributes:
-        betas: of Adam; for RMSprop the second is its smoothing.
-        schedule: "linear" and "cosine" go to zero over `steps`, which must then be set.
-        gradient_clip: largest norm of a network's gradient; not clipped without it.
+        betas: of Adam; for RMSprop the second is its smoothing constant.
+        schedule: of the learning rates; "linear" and "cosine" reach zero after `steps`, which must be set.
+        gradient_clip: maximal norm of a network's gradient; by default it is not clipped.
     """
 
     kind: Literal["adam", "rmsprop"] = "adam"
@@ -65,12 +77,12 @@ class OptimiserConfig(Config):
 
 
 class EmaConfig(Config):
-    """Moving average of the generator's weights, whose clips are what gets sampled and scored.
+    """Moving average of the generator's weights, which is what is sampled and scored.
 
     Attributes:
-        half_life_clips: training clips after which old weights count half.
-        ramp_up: the half-life is at most this share of the clips seen so far, so that a short run's average
-            does not lag behind the whole run.
+        half_life_clips: number of training clips after which the influence of old weights is halved.
+        ramp_up: the half-life is at most this share of the clips seen so far, so that the average of a short
+            run does not lag behind.
     """
 
     half_life_clips: PositiveFloat = 2000
@@ -78,37 +90,39 @@ class EmaConfig(Config):
 
 
 class TrainConfig(ModelConfig):
-    """One training run: the model (see `ModelConfig`), the data and how to train.
+    """One training run: the model (see `ModelConfig`), the data and the training.
 
     Attributes:
-        data: what `vgbench.clips.open_source` takes: folder, archive, URL, `builtin:NAME`.
-        labels: condition on the data's classes; `classes` is then filled from the data.
+        data: folder, archive, URL or `builtin:NAME`, see `vgbench.clips.open_source`.
+        labels: condition on the classes of the data; `classes` is then filled in from the data.
         stride: frames of the data from one training frame to the next.
         flip: mirror half of the clips.
         batch: clips per step, over all processes and micro-batches.
-        micro_batch: clips per process computed at once; smaller values accumulate gradients.
-        steps: generator steps; None for no limit.
-        minutes: of training, summed over resumed runs; None for no limit. One of the two must be set.
-        seed: decides initial weights and every draw of every step.
-        discriminators: one or several; a clip's adversarial loss is their weighted sum.
-        discriminator_steps: of the discriminators before each step of the generator.
-        augment: differentiable augmentation of what discriminators see, real and fake alike (Zhao et al.
-            2020); every frame of a clip gets the same change.
-        precision: "bf16" runs convolutions in bfloat16; gradient penalties stay in float32.
-        device: where networks are trained, see `device_of`; "auto" takes a GPU where there is one.
-        threads: of the CPU; PyTorch's own choice (all cores this process may use) without it. Threads wait
-            for each other busily, so beside another busy process fewer are faster.
-        channels_last: keep convolution weights in the layout that vector units like; only rounding differs.
+        micro_batch: clips per process computed at once; gradients of the parts of a batch are accumulated.
+        steps: maximal number of generator steps; None for no limit.
+        minutes: maximal training time, over all parts of a resumed run; None for no limit. One of the two
+            must be set.
+        seed: determines the initial weights and all random draws of every step.
+        discriminators: one or more; the adversarial loss of a clip is their weighted sum.
+        discriminator_steps: steps of the discriminators before each step of the generator.
+        augment: differentiable augmentation of what discriminators see, for real and generated clips alike
+            (Zhao et al. 2020); all frames of a clip are changed in the same way.
+        precision: "bf16" computes convolutions in bfloat16; gradient penalties stay in float32.
+        device: device that trains the networks, see `device_of`; "auto" uses a GPU if there is one.
+        threads: CPU threads; by default PyTorch chooses (all cores that this process may use). Threads wait
+            for each other actively, so beside another busy process fewer threads are faster.
+        channels_last: keep convolution weights in a layout that suits vector units; this only changes
+            rounding.
         compile: run decoder and discriminators through `torch.compile`, which needs a C++ compiler and a
-            minute at the start. Discriminators under a gradient penalty stay as they are: it has no second
-            derivatives.
-        cache_gigabytes: decoded clips kept in memory; others are decoded again at every use.
+            minute at the start. Discriminators with a gradient penalty are not compiled, because compiled
+            networks have no second derivatives.
+        cache_gigabytes: decoded clips kept in memory; other clips are decoded each time they are used.
         log_steps: steps between two lines of log.jsonl.
-        checkpoint_minutes: between two checkpoints.
-        sample_minutes: between two grids of samples.
-        score_minutes: between two calls of the score function, where one is given.
-        tensorboard: write the log and the samples for TensorBoard too.
-        wandb: name of a Weights & Biases project to send the log and the samples to.
+        checkpoint_minutes: time between two checkpoints.
+        sample_minutes: time between two grids of samples.
+        score_minutes: time between two scores, if there is a score function.
+        tensorboard: also write the log and the samples for TensorBoard.
+        wandb: name of a Weights & Biases project that the log and the samples are sent to.
     """
 
     data: str = "builtin:moving-shapes"
@@ -140,12 +154,18 @@ class TrainConfig(ModelConfig):
     tensorboard: bool = False
     wandb: str | None = None
 
-    def regularised_by(self, *names: str) -> bool:
-        return any(one.name in names for one in self.regularisers)
+    def is_regularised_by(self, name: str) -> bool:
+        """Whether the regulariser of this name is used."""
+        return any(one.name == name for one in self.regularisers)
+
+    @property
+    def gradient_penalties(self) -> list[str]:
+        """Names of the regularisers that differentiate scores with respect to clips."""
+        return sorted(one.name for one in self.regularisers if one.kind == "penalty")
 
     @property
     def noise_frames(self) -> int:
-        """Frames that motion noise is drawn for: the longest clip whose codes a regulariser looks at."""
+        """Frames that motion noise is drawn for: those of the longest clip that a regulariser looks at."""
         lengths: list[int | None] = [
             one.options.get("length") for one in self.regularisers if one.name == "code-periodicity"
         ]
@@ -159,21 +179,21 @@ class TrainConfig(ModelConfig):
             raise ValueError("discriminators: at least one is needed")
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"regularisers: {', '.join(repeated)} is given twice")
-        if (penalty := GRADIENT_PENALTIES.intersection(names)) and "batch" in norms:
+        if self.gradient_penalties and "batch" in norms:
             raise ValueError(
-                f"regularisers.name = {sorted(penalty)[0]} with discriminators.norm = batch: batch norm "
-                "makes a clip's score depend on other clips, so its gradient means nothing; "
-                "use layer, group or none"
+                f"regularisers.name = {self.gradient_penalties[0]} with discriminators.norm = batch: "
+                "batch norm makes the score of a clip depend on other clips, so its gradient with respect to "
+                "one clip has no meaning; use layer, group or none"
             )
         if "singular-value-clipping" in names and "spectral" in norms:
             raise ValueError(
-                "regularisers.name = singular-value-clipping with discriminators.norm = spectral: the norm "
-                "computes weights anew, so nothing is left to clip; use one of them"
+                "regularisers.name = singular-value-clipping with discriminators.norm = spectral: spectral "
+                "norm recomputes the weights, so clipping has no effect; use one of them"
             )
         if self.loss.name == "wgan":
             self._check_wasserstein(names, norms)
         if (schedule := self.optimiser.schedule) != "constant" and self.steps is None:
-            raise ValueError(f"optimiser.schedule = {schedule} needs steps, since it ends at the last one")
+            raise ValueError(f"optimiser.schedule = {schedule} needs steps, because it ends at the last step")
         if self.micro_batch and self.batch % self.micro_batch:
             raise ValueError(f"batch = {self.batch} is not a multiple of micro_batch = {self.micro_batch}")
         if "mode-seeking" in names and (self.micro_batch or self.batch) < 2:
@@ -181,24 +201,24 @@ class TrainConfig(ModelConfig):
         if self.classes and not self.labels:
             raise ValueError("classes are named, but labels = false")
         if self.labels and self.generator.categories:
-            raise ValueError("labels = true and generator.categories > 0: the labels are the categories then")
+            raise ValueError(
+                "labels = true and generator.categories > 0: with labels, the classes are the categories"
+            )
         if "categorical-information" in names and not (self.labels or self.generator.categories):
             raise ValueError(
                 "regularisers.name = categorical-information needs labels = true or generator.categories > 0"
             )
         if ("first-frame" in names) != self.generator.first_frame:
-            raise ValueError("generator.first_frame = true and the regulariser first-frame belong together")
+            raise ValueError("generator.first_frame = true and the regulariser first-frame need each other")
         return self
 
     def _check_wasserstein(self, names: Sequence[str], norms: Sequence[str]) -> None:
         spectral = bool(norms) and all(norm == "spectral" for norm in norms)
-        found = [name for name in ("gradient-penalty", *sorted(CONSTRAINT_NAMES)) if name in names]
-        found += ["norm: spectral"] if spectral else []
+        found = [name for name in LIPSCHITZ if name in names] + ["norm: spectral"] * spectral
         if len(found) != 1:
             raise ValueError(
-                "loss.name = wgan needs exactly one way to keep every critic Lipschitz: one of the "
-                "regularisers gradient-penalty, weight-clipping, singular-value-clipping, "
-                "or discriminators.norm = spectral; "
+                "loss.name = wgan needs exactly one way to keep each discriminator Lipschitz: one of the "
+                f"regularisers {', '.join(LIPSCHITZ)}, or discriminators.norm = spectral; "
                 f"found {', '.join(found) or 'none'}"
             )
 
@@ -209,7 +229,7 @@ class TrainConfig(ModelConfig):
 
 
 def fixed_differences(before: TrainConfig, now: TrainConfig) -> list[str]:
-    """Keys, such as `generator.channels`, that differ although they are none of `MAY_CHANGE`."""
+    """Return the keys that differ and are not in `MAY_CHANGE`, such as `generator.channels`."""
     found = _differences(before.model_dump(mode="json"), now.model_dump(mode="json"))
     return [key for key in found if key not in MAY_CHANGE]
 

@@ -1,4 +1,4 @@
-"""Windows of clips for training: which clip and which frames is a function of (seed, position) alone."""
+"""Training clips: windows of the data, which depend only on (seed, position)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, Frames, blocks
 from vgbench.distributed import World
 from vgbench.errors import BadClip, NotEnoughClips, VgbenchError
 from vgbench.protocol.pixels import Resize, resize
+from vgbench.reference_models.generator import from_uint8
 from vgbench.training.config import TrainConfig
 
 ORDER_STREAM, WINDOW_STREAM = 1, 2
@@ -24,22 +27,43 @@ ORDER_STREAM, WINDOW_STREAM = 1, 2
 
 @dataclass(frozen=True)
 class Batch:
-    """Attributes: clips uint8 [B, T, S, S, 3]; labels int64 [B], zeros without classes."""
+    """Real clips of one phase of training.
+
+    Attributes:
+        clips: uint8 [B, T, S, S, 3].
+        labels: index of the class, int64 [B]; zeros without classes.
+    """
 
     clips: Frames
     labels: npt.NDArray[np.int64]
+
+    @cached_property
+    def video(self) -> torch.Tensor:
+        """The clips as networks see them, float32 [B, 3, T, S, S] in [−1, 1]; converted once."""
+        return from_uint8(self.clips)
 
 
 @dataclass
 class Windows:
     """An endless, reproducible stream of training clips.
 
-    Position p belongs to epoch p // N; each epoch is a new permutation of all N clips, and the first frame is
-    uniform over the clip. A clip that is damaged or too short is passed over for another one, which again
-    depends on (seed, p) alone, so that processes need not agree on anything but the seed.
+    Position p belongs to epoch p // N. Each epoch is a new permutation of all N clips, and the first frame of
+    a window is uniform over its clip. A clip that is damaged or too short is replaced by another one, which
+    again depends only on (seed, p), so processes need not agree on anything but the seed.
 
-    Decoded, resized clips stay in memory up to `cache_gigabytes`; a clip that does not fit any more is
-    decoded again at each use, and then only the frames that its window needs.
+    Decoded and resized clips are kept in memory up to `cache_gigabytes`. Of a clip that no longer fits, the
+    frames of a window are decoded each time.
+
+    Attributes:
+        source: of the clips.
+        size: side length of the windows in pixels.
+        frames: of a window.
+        stride: frames of the clip from one frame of a window to the next.
+        seed: of the order of clips and of the first frames.
+        flip: mirror half of the windows.
+        classes: names of the labels, in the order of their indices; empty without labels.
+        cache_gigabytes: decoded clips kept in memory.
+        skipped: clip id -> reason, for clips that turned out to be unusable.
     """
 
     source: ClipSource
@@ -65,10 +89,15 @@ class Windows:
         self._ahead: dict[int, Future[tuple[Frames, int]]] = {}
 
     def close(self) -> None:
+        """Stop decoding."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def batch(self, positions: Sequence[int], then: Sequence[int] = ()) -> Batch:
-        """Clips at `positions` of the stream, with a head start on the batch at `then`."""
+        """Return the windows at `positions` of the stream, and start to decode those at `then`.
+
+        Raises:
+            NotEnoughClips: no clip can be used.
+        """
         waiting = [
             self._ahead.pop(one) if one in self._ahead else self._pool.submit(self._window, one)
             for one in positions
@@ -87,23 +116,25 @@ class Windows:
                 return frames, self._label(index)
         raise NotEnoughClips(
             f"{self.source.name}: none of the clips can be used "
-            f"({next(iter(self.skipped.values()), 'no reason known')})",
-            f"clips need {self._span} frames or more; lower frames or stride",
+            f"({next(iter(self.skipped.values()), 'unknown reason')})",
+            f"clips need at least {self._span} frames; decrease frames or stride",
         )
 
     def _candidates(self, position: int, random: np.random.Generator) -> Iterator[int]:
-        """The clip at a position; after it, for where it cannot be used, others: by luck, and then all."""
+        """Yield the clip at a position, and others in case it cannot be used: random ones, and then all."""
         count = len(self.source.clips)
-        yield self._clip_at(position)
+        yield self.clip_at(position)
         for _ in range(count - 1):
             yield int(random.integers(count))
         yield from map(int, random.permutation(count))
 
     @property
     def _span(self) -> int:
+        """Number of frames from the first to the last frame of a window."""
         return (self.frames - 1) * self.stride + 1
 
-    def _clip_at(self, position: int) -> int:
+    def clip_at(self, position: int) -> int:
+        """Return the index of the clip at a position of the stream."""
         epoch, row = divmod(position, len(self.source.clips))
         with self._lock:
             if epoch not in self._orders:
@@ -112,7 +143,7 @@ class Windows:
             return int(self._orders[epoch][row])
 
     def _try(self, index: int, place: float) -> Frames | None:
-        """The window of one clip; None, once and for all, when the clip cannot be used."""
+        """Return a window of one clip; None if the clip cannot be used, which is not tried again."""
         clip = self.source.clips[index]
         if clip.id in self.skipped:
             return None
@@ -138,7 +169,7 @@ class Windows:
         return self._lengths[index]
 
     def _keep(self, index: int, length: int) -> Frames | None:
-        """Decode and keep a whole clip, if there is room."""
+        """Decode and keep a whole clip if there is room."""
         shape = (length, self.size, self.size, 3)
         needed = math.prod(shape)
         with self._lock:
@@ -146,7 +177,7 @@ class Windows:
                 return None
             self._room -= needed
         try:
-            # A clip that is small once resized may be huge as it is: it is never whole in memory.
+            # A clip may be very large before it is resized, so it is decoded and resized in blocks.
             whole, done = np.empty(shape, np.uint8), 0
             for block in blocks(self.source.clips[index], length):
                 whole[done : done + len(block)] = resize(block, self._policy)
@@ -166,29 +197,29 @@ class Windows:
 
 
 def positions(config: TrainConfig, world: World, step: int, phase: int = 0) -> range:
-    """Where in the stream this process's real clips of a discriminators' phase are."""
+    """Return the positions in the stream of this process's real clips for one phase of the discriminators."""
     share = config.batch // world.size
     first = (step * config.discriminator_steps + phase) * config.batch + world.rank * share
     return range(first, first + share)
 
 
 def random_clips(config: TrainConfig) -> ClipSource:
-    """Two clips of noise, one window long, with a label where there are classes: to measure a step on."""
+    """Make two clips of noise to measure a step with, one window long, with a label if there are classes."""
     length = (config.frames - 1) * config.stride + 1
     pixels = np.random.default_rng(0).integers(0, 256, (2, length, config.size, config.size, 3), np.uint8)
     return open_source([(clip, config.classes[0]) for clip in pixels] if config.classes else pixels)
 
 
 def class_names(source: ClipSource) -> tuple[str, ...]:
-    """All labels of a source, sorted.
+    """Return all labels of a source, sorted.
 
     Raises:
-        VgbenchError: a clip without a label.
+        VgbenchError: a clip has no label.
     """
     labels = {clip.label for clip in source.clips}
     if None in labels:
         raise VgbenchError(
-            f"{source.name}: labels = true, but clips without a label are among them",
+            f"{source.name}: labels = true, but the data contain clips without a label",
             "put the clips of each class into a folder of its own",
         )
     return tuple(sorted(label for label in labels if label is not None))

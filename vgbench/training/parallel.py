@@ -1,8 +1,8 @@
-"""Gradients across processes: one flat all-reduce after each backward pass, as StyleGAN3 does.
+"""Means over processes. Gradients are averaged by one flat all-reduce per backward pass, as in StyleGAN3.
 
-No DistributedDataParallel: its hooks do not see double backward, stumble over parameters that a phase leaves
-out, and broadcast batch norm buffers in the middle of a step with two forwards. One flat mean has none of
-these cases and is the same code for one process, for gloo and for NCCL.
+DistributedDataParallel is not used, because its hooks do not see double backward passes, fail on parameters
+that a phase does not use, and broadcast batch norm buffers in the middle of a step with two forward passes. A
+flat mean has no such special cases, and is the same code for one process, for gloo and for NCCL.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from vgbench.distributed import World
+from vgbench.reference_models.layers import AnyBatchNorm
 
 
 def share_weights(modules: Iterable[nn.Module], world: World) -> None:
@@ -27,10 +28,10 @@ def share_weights(modules: Iterable[nn.Module], world: World) -> None:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
-    """Replace each gradient by its mean over all processes; where one lacks it, it counts as zero.
+    """Replace each gradient by its mean over all processes; a gradient that a process lacks counts as zero.
 
-    What no process has a gradient of gets none, as in one process: an optimiser's momentum and weight decay
-    would move it.
+    A parameter without gradient in all processes keeps none, as with one process; otherwise momentum and
+    weight decay of the optimiser would change it.
     """
     if world.size == 1:
         return
@@ -63,14 +64,14 @@ def average_statistics(modules: Iterable[nn.Module], world: World) -> None:
         return
     for module in modules:
         for part in module.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_var is not None:
+            if isinstance(part, AnyBatchNorm) and part.running_var is not None:
                 assert part.running_mean is not None
                 for statistic in (part.running_mean, part.running_var):
                     statistic.copy_(mean_over_processes(statistic, world))
 
 
 def mean_over_processes(value: torch.Tensor, world: World) -> torch.Tensor:
-    """Mean of a tensor over all processes."""
+    """Return the mean of a tensor over all processes."""
     if world.size == 1:
         return value
     import torch.distributed as dist
@@ -81,7 +82,7 @@ def mean_over_processes(value: torch.Tensor, world: World) -> torch.Tensor:
 
 
 def largest_over_processes(value: int, world: World) -> int:
-    """Largest of all processes' numbers."""
+    """Return the largest of the numbers of all processes."""
     if world.size == 1:
         return value
     import torch.distributed as dist
@@ -92,7 +93,7 @@ def largest_over_processes(value: int, world: World) -> int:
 
 
 def _reachable(value: torch.Tensor) -> torch.Tensor:
-    """A copy where the process group can reach it: NCCL wants tensors on the GPU."""
+    """Copy a tensor to a device that the process group can use: NCCL needs it on the GPU."""
     import torch.distributed as dist
 
     return value.to("cuda") if dist.get_backend() == "nccl" else value.clone()

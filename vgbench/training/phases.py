@@ -1,288 +1,180 @@
-"""The two halves of a training step: the discriminators' phase and the generator's phase."""
+"""The two phases of a training step: the discriminators' and the generator's."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import nn
 
 from vgbench.distributed import World
 from vgbench.errors import ConfigError
-from vgbench.named import lookup
-from vgbench.reference_models.constraints import CONSTRAINTS
-from vgbench.reference_models.discriminators import Discriminator, needed_times
-from vgbench.reference_models.generator import Latents, from_uint8
-from vgbench.reference_models.layers import gather_frames
-from vgbench.reference_models.losses import LOSSES, Loss
-from vgbench.reference_models.penalties import (
-    DISCRIMINATOR_PENALTIES,
-    GENERATOR_TERMS,
-    NEED_NO_CLIP,
-    GeneratorView,
-    View,
-    autocorrelation,
-    class_loss,
-    frame_features,
-)
+from vgbench.named import load_target
+from vgbench.reference_models.discriminators import Discriminator, View
+from vgbench.reference_models.generator_terms import GeneratorView, class_loss
+from vgbench.reference_models.layers import AnyBatchNorm
+from vgbench.reference_models.losses import Loss
+from vgbench.reference_models.parts import LOSSES, REGULARISERS, load_part
+from vgbench.reference_models.periodicity import autocorrelation, frame_features
 from vgbench.training import augment
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Batch
+from vgbench.training.inputs import Draws, MicroBatch, choose_rendering, micro_batches
+from vgbench.training.networks import Networks
 from vgbench.training.parallel import average_gradients, average_statistics, mean_over_processes
-from vgbench.training.players import Players
 
 AUTOCORRELATION_MEMORY = 0.98
 """Share of the running mean of real autocorrelation that one step keeps."""
 
 
-@dataclass(frozen=True)
-class Draws:
-    """All random choices of one phase, for the rows that this process (or micro-batch) owns.
-
-    Attributes:
-        latents: of the fakes.
-        times: for each discriminator the frames that it looks at, int64 [B, K]; None for all.
-        augmentation: see `augment.draw`.
-        mixing: α of the gradient penalty, [B].
-    """
-
-    latents: Latents
-    times: tuple[torch.Tensor | None, ...]
-    augmentation: torch.Tensor
-    mixing: torch.Tensor
-
-    def __getitem__(self, rows: slice) -> Draws:
-        times = tuple(None if one is None else one[rows] for one in self.times)
-        return Draws(self.latents[rows], times, self.augmentation[rows], self.mixing[rows])
-
-
-def draw(config: TrainConfig, players: Players, step: int, phase: int) -> Draws:
-    """Draw for the whole global batch from (seed, step, phase) alone.
-
-    Every process draws the same numbers and takes its rows, so that one process and many train alike, and a
-    resumed run needs no random state.
-    """
-    sequence = np.random.SeedSequence([config.seed, step, phase])
-    random = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
-    return Draws(
-        latents=players.generator.draw(config.batch, config.noise_frames, random),
-        times=tuple(one.choose_times(config.batch, config.frames, random) for one in players.discriminators),
-        augmentation=augment.draw(config.batch, random),
-        mixing=torch.rand(config.batch, generator=random),
-    )
-
-
-def micro_batches(
-    config: TrainConfig, world: World, device: torch.device, batch: Batch, draws: Draws
-) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, Draws]]:
-    """Cut this process's share into (real video, real label, draws), each of `micro_batch` clips or fewer.
-
-    `batch` holds this process's clips only, `draws` the whole global batch. The last part is smaller where
-    the share does not divide; `weight_of` tells what each counts.
-    """
-    share = config.batch // world.size
-    own = draws[world.rank * share : (world.rank + 1) * share]
-    size = min(config.micro_batch or share, share)
-    for start in range(0, share, size):
-        rows = slice(start, start + size)
-        real = from_uint8(batch.clips[rows]).to(device)
-        labels = torch.from_numpy(batch.labels[rows]).to(device) if config.classes else None
-        part = own[rows]
-        latents = dataclasses.replace(
-            part.latents,
-            # A fake takes its label and its first frame from the real clip in the same row.
-            label=part.latents.label if labels is None else labels,
-            first_frame=real[:, :, 0] if config.generator.first_frame else None,
-        ).to(device)
-        yield real, labels, dataclasses.replace(part, latents=latents)
-
-
-def weight_of(real: torch.Tensor, batch: Batch) -> float:
-    """Share of this process's clips in one micro-batch, so that every clip counts alike in the gradient."""
-    return len(real) / len(batch.clips)
-
-
-@dataclass(frozen=True)
-class Looks:
-    """What to render and how each discriminator's view is cut from it.
-
-    Attributes:
-        rendered: float [B, K], the times to render.
-        partial: only the frames that some discriminator looks at are rendered.
-        chosen: for each discriminator its times, None for all.
-    """
-
-    rendered: torch.Tensor
-    partial: bool
-    chosen: tuple[torch.Tensor | None, ...]
-
-    def cut(self, video: torch.Tensor, labels: torch.Tensor | None) -> list[View]:
-        """One view per discriminator from video [B, 3, K, H, W] at the times `rendered`."""
-        views, start = [], 0
-        for times in self.chosen:
-            if times is None:
-                views.append(View(video, self.rendered, labels))
-            elif self.partial:
-                stop = start + times.shape[1]
-                views.append(View(video[:, :, start:stop], times.float(), labels))
-                start = stop
-            else:
-                views.append(View(gather_frames(video, times), times.float(), labels))
-        return views
-
-    def of_real(self, video: torch.Tensor) -> torch.Tensor:
-        """The rendered times of real clips, which come with all frames."""
-        return gather_frames(video, self.rendered) if self.partial else video
-
-
-def look(config: TrainConfig, players: Players, draws: Draws, whole: bool, device: torch.device) -> Looks:
-    """Decide what to render; `whole` when something needs every frame."""
-    chosen = tuple(None if one is None else one.to(device) for one in draws.times)
-    partial = not whole and players.generator.renders_single_frames and all(one is not None for one in chosen)
-    if partial:
-        rendered = torch.cat([one for one in chosen if one is not None], 1).float()
-    else:
-        rendered = needed_times(config.frames, len(draws.latents), device)
-    return Looks(rendered, partial, chosen)
-
-
 def discriminator_phase(
-    config: TrainConfig, players: Players, world: World, step: int, batch: Batch, draws: Draws
+    config: TrainConfig, networks: Networks, world: World, step: int, batch: Batch, draws: Draws
 ) -> dict[str, float]:
-    """One step of all discriminators on real clips and on fakes made without gradients."""
-    loss_functions = adversarial_loss(config)
-    device = players.generator.device
-    facts = Facts()
-    players.discriminator_optimiser.zero_grad(set_to_none=True)
-    for real, labels, own in micro_batches(config, world, device, batch, draws):
-        real_views, fake_views = views_of(config, players, real, labels, own)
+    """Update all discriminators on real clips and on clips that are generated without gradients.
+
+    Returns:
+        what was measured, by name.
+    """
+    adversarial = adversarial_loss(config)
+    device = networks.generator.device
+    log = StepLog()
+    networks.discriminator_optimiser.zero_grad(set_to_none=True)
+    for part in micro_batches(config, world, device, batch, draws):
+        real_views, fake_views = views_of(config, networks, part)
         total = torch.zeros((), device=device)
-        for index, (critic, real_view, fake_view) in enumerate(
-            zip(players.discriminators, real_views, fake_views, strict=True)
+        for index, (discriminator, real_view, fake_view) in enumerate(
+            zip(networks.discriminators, real_views, fake_views, strict=True)
         ):
             with mixed_precision(config, device):
-                real_scores, fake_scores = scores_of(critic, real_view, fake_view)
-            loss = loss_functions.discriminator(real_scores.float(), fake_scores.float())
-            facts.add_scores(index, real_scores, fake_scores)
-            facts.add("discriminator_loss", loss)
-            mixing = own.mixing.to(device)
-            total = total + loss + penalties(config, step, critic, real_view, fake_view, mixing, facts)
-        torch.autograd.backward(total * weight_of(real, batch))
-    parameters = players.critic_parameters()
-    average_gradients(parameters, world)
-    facts.add("discriminator_gradient", limit_gradients(config, players.discriminators))
-    measured = facts.means(world)
-    if is_finite(measured):
-        players.discriminator_optimiser.step()
-        constrain(config, step, players.discriminators, world)
-    return measured
+                real_scores, fake_scores = scores_of(discriminator, real_view, fake_view)
+            loss = adversarial.discriminator(real_scores.float(), fake_scores.float())
+            log.add_scores(index, real_scores, fake_scores)
+            log.add("discriminator_loss", loss)
+            mixing = part.draws.mixing.to(device)
+            penalty = penalties(config, step, discriminator, real_view, fake_view, mixing, log)
+            total = total + loss + penalty
+        torch.autograd.backward(total * part.weight)
+    average_gradients(networks.discriminator_parameters(), world)
+    log.add("discriminator_gradient", limit_gradients(config, networks.discriminators))
+    means = log.means(world)
+    if is_finite(means):
+        networks.discriminator_optimiser.step()
+        constrain(config, step, networks.discriminators, world)
+    return means
 
 
-def views_of(
-    config: TrainConfig, players: Players, real: torch.Tensor, labels: torch.Tensor | None, draws: Draws
-) -> tuple[list[View], list[View]]:
-    """What each discriminator sees of real clips, and of fakes made without gradients."""
-    device = players.generator.device
-    looks = look(config, players, draws, whole=False, device=device)
-    with torch.no_grad(), frozen_statistics(players.generator), mixed_precision(config, device):
-        fake = players.generator(draws.latents, looks.rendered)
+def views_of(config: TrainConfig, networks: Networks, part: MicroBatch) -> tuple[list[View], list[View]]:
+    """Return what each discriminator sees of real clips, and of clips generated without gradients."""
+    device = networks.generator.device
+    rendering = choose_rendering(config, networks, part.draws, whole_clips=False, device=device)
+    with torch.no_grad(), frozen_statistics(networks.generator), mixed_precision(config, device):
+        fake = networks.generator(part.draws.latents, rendering.times)
     return (
-        looks.cut(augmented(config, looks.of_real(real), draws), labels),
-        looks.cut(augmented(config, fake.float(), draws), draws.latents.label),
+        rendering.views(augmented(config, rendering.of_real(part.real), part.draws), part.labels),
+        rendering.views(augmented(config, fake.float(), part.draws), part.draws.latents.label),
     )
 
 
 def penalties(
     config: TrainConfig,
     step: int,
-    critic: Discriminator,
+    discriminator: Discriminator,
     real: View,
     fake: View,
     mixing: torch.Tensor,
-    facts: Facts,
+    log: StepLog,
 ) -> torch.Tensor:
-    """The discriminator's regularisers that are due at this step, weighted."""
+    """Return the weighted sum of the discriminator's regularisers that are due at this step."""
     total = torch.zeros((), device=mixing.device)
     for one in config.regularisers:
-        if step % one.interval:
+        if not one.is_due(step):
             continue
-        if one.name in DISCRIMINATOR_PENALTIES:
-            value = DISCRIMINATOR_PENALTIES[one.name](critic, real, fake, mixing, **one.options)
+        if one.kind == "penalty":
+            penalty = load_target(REGULARISERS[one.name].target)
+            value = penalty(discriminator, real, fake, mixing, **one.options)
         elif one.name == "categorical-information":
             known = [view for view in (real, fake) if view.label is not None]
-            value = torch.stack([class_loss(critic, view) for view in known]).sum()
+            value = torch.stack([class_loss(discriminator, view) for view in known]).sum()
         else:
             continue
-        facts.add(one.name, value)
+        log.add(one.name, value)
         total = total + one.weight * one.interval * value
     return total
 
 
 def generator_phase(
-    config: TrainConfig, players: Players, world: World, step: int, batch: Batch, draws: Draws
+    config: TrainConfig, networks: Networks, world: World, step: int, batch: Batch, draws: Draws
 ) -> dict[str, float]:
-    """One step of the generator against discriminators that stand still."""
-    loss_functions = adversarial_loss(config)
-    device = players.generator.device
-    due = [one for one in config.regularisers if one.name in GENERATOR_TERMS and step % one.interval == 0]
-    whole = any(one.name not in NEED_NO_CLIP for one in due)
-    facts = Facts()
-    players.generator_optimiser.zero_grad(set_to_none=True)
-    if config.regularised_by("periodicity"):
-        remember_autocorrelation(players, batch, world)
-    with standing_still(players.discriminators):
-        for real, labels, own in micro_batches(config, world, device, batch, draws):
-            looks = look(config, players, own, whole=whole, device=device)
+    """Update the generator against discriminators that do not change.
+
+    Returns:
+        what was measured, by name.
+    """
+    adversarial = adversarial_loss(config)
+    device = networks.generator.device
+    due = [one for one in config.regularisers if one.kind == "term" and one.is_due(step)]
+    whole_clips = any(REGULARISERS[one.name].whole_clips for one in due)
+    log = StepLog()
+    networks.generator_optimiser.zero_grad(set_to_none=True)
+    if config.is_regularised_by("periodicity"):
+        remember_autocorrelation(networks, batch, world)
+    with frozen(networks.discriminators):
+        for part in micro_batches(config, world, device, batch, draws):
+            rendering = choose_rendering(config, networks, part.draws, whole_clips, device)
             with mixed_precision(config, device):
-                fake = players.generator(own.latents, looks.rendered).float()
-            views = looks.cut(augmented(config, fake, own), own.latents.label)
+                fake = networks.generator(part.draws.latents, rendering.times).float()
+            views = rendering.views(augmented(config, fake, part.draws), part.draws.latents.label)
             real_views = views
-            if due or loss_functions.needs_real:
-                real_views = looks.cut(augmented(config, looks.of_real(real), own), labels)
+            if due or adversarial.needs_real:
+                real = augmented(config, rendering.of_real(part.real), part.draws)
+                real_views = rendering.views(real, part.labels)
             total = torch.zeros((), device=device)
-            for critic, real_view, view in zip(players.discriminators, real_views, views, strict=True):
+            for discriminator, real_view, view in zip(
+                networks.discriminators, real_views, views, strict=True
+            ):
                 with mixed_precision(config, device):
-                    scores = view.scores(critic)
+                    scores = view.scores(discriminator)
                     real_scores = scores
-                    if loss_functions.needs_real:
+                    if adversarial.needs_real:
                         with torch.no_grad():
-                            real_scores = real_view.scores(critic)
-                loss = loss_functions.generator(real_scores.detach().float(), scores.float())
-                facts.add("generator_loss", loss)
-                total = total + critic.config.weight * loss
+                            real_scores = real_view.scores(discriminator)
+                loss = adversarial.generator(real_scores.detach().float(), scores.float())
+                log.add("generator_loss", loss)
+                total = total + discriminator.config.weight * loss
             seen = GeneratorView(
-                real=real,
+                real=part.real,
                 fake=fake,
-                latents=own.latents,
-                motion=players.generator.motion,
-                terms=players.generator.decoder.terms,
-                discriminators=tuple(zip(players.discriminators, real_views, views, strict=True)),
-                real_autocorrelation=players.memory.get("real_autocorrelation"),
+                latents=part.draws.latents,
+                motion=networks.generator.motion,
+                terms=networks.generator.decoder.terms,
+                discriminators=tuple(zip(networks.discriminators, real_views, views, strict=True)),
+                real_autocorrelation=networks.memory.get("real_autocorrelation"),
             )
             for one in due:
-                value = GENERATOR_TERMS[one.name](seen, **one.options)
-                facts.add(one.name, value)
+                value = load_target(REGULARISERS[one.name].target)(seen, **one.options)
+                log.add(one.name, value)
                 total = total + one.weight * one.interval * value
-            torch.autograd.backward(total * weight_of(real, batch))
-            if not looks.partial:
-                facts.add("motion_ratio", motion_energy(fake) / (motion_energy(real) + 1e-8))
-    parameters = players.generator_parameters()
-    average_gradients(parameters, world)
-    facts.add("generator_gradient", limit_gradients(config, [players.generator]))
-    measured = facts.means(world)
-    if is_finite(measured):
-        players.generator_optimiser.step()
-    return measured
+            torch.autograd.backward(total * part.weight)
+            if not rendering.partial:
+                log.add("motion_ratio", motion_energy(fake) / (motion_energy(part.real) + 1e-8))
+    average_gradients(networks.generator_parameters(), world)
+    log.add("generator_gradient", limit_gradients(config, [networks.generator]))
+    means = log.means(world)
+    if is_finite(means):
+        networks.generator_optimiser.step()
+    return means
 
 
 def adversarial_loss(config: TrainConfig) -> Loss:
-    """The pair of loss functions that the config names."""
-    loss = lookup("loss", config.loss.name, LOSSES)
+    """Return the loss that the config names.
+
+    Raises:
+        ConfigError: the user's object cannot be imported, or is not a `Loss`.
+    """
+    loss = load_part("loss", config.loss.name, LOSSES)
     if not isinstance(loss, Loss):
         raise ConfigError(
             f"loss.name = '{config.loss.name}' is not a loss",
@@ -291,53 +183,55 @@ def adversarial_loss(config: TrainConfig) -> Loss:
     return loss
 
 
-def scores_of(critic: Discriminator, real: View, fake: View) -> tuple[torch.Tensor, torch.Tensor]:
-    """Raw scores of both views; in one forward pass unless batch norm would mix them."""
-    if critic.mixes_samples or (real.label is None) != (fake.label is None):
-        return real.scores(critic), fake.scores(critic)
+def scores_of(discriminator: Discriminator, real: View, fake: View) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute the raw scores of both views, in one forward pass unless clips influence each other."""
+    if discriminator.mixes_samples or (real.label is None) != (fake.label is None):
+        return real.scores(discriminator), fake.scores(discriminator)
     label = None if real.label is None or fake.label is None else torch.cat([real.label, fake.label])
     both = View(torch.cat([real.video, fake.video]), torch.cat([real.times, fake.times]), label)
-    real_scores, fake_scores = both.scores(critic).chunk(2)
+    real_scores, fake_scores = both.scores(discriminator).chunk(2)
     return real_scores, fake_scores
 
 
 def augmented(config: TrainConfig, video: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Augment clips if the config asks for it."""
     return augment.augment(video, config.augment, draws.augmentation) if config.augment else video
 
 
-def constrain(config: TrainConfig, step: int, critics: Sequence[Discriminator], world: World) -> None:
-    """Apply the weight constraints that are due, after the optimiser's step."""
+def constrain(config: TrainConfig, step: int, discriminators: Sequence[Discriminator], world: World) -> None:
+    """Apply the constraints on weights that are due, after the optimiser's step."""
     for one in config.regularisers:
-        if one.name in CONSTRAINTS and step % one.interval == 0:
-            # Singular value clipping reads them, and each process has its own: weights would drift apart.
-            average_statistics(critics, world)
-            for critic in critics:
-                CONSTRAINTS[one.name](critic, one.weight)
+        if one.kind == "constraint" and one.is_due(step):
+            # Singular value clipping depends on running statistics, and each process has its own: without
+            # their mean, the weights of the processes would become different.
+            average_statistics(discriminators, world)
+            for discriminator in discriminators:
+                load_target(REGULARISERS[one.name].target)(discriminator, one.weight)
 
 
 def limit_gradients(config: TrainConfig, networks: Sequence[nn.Module]) -> torch.Tensor:
-    """Norm of the gradient of all networks, before each one's is clipped where the config says so."""
+    """Clip the gradient of each network if the config says so; return the norm of all of them before it."""
     limit = config.optimiser.gradient_clip or float("inf")
     norms = [nn.utils.clip_grad_norm_(one.parameters(), limit) for one in networks]
     return torch.stack(norms).square().sum().sqrt()
 
 
-def remember_autocorrelation(players: Players, batch: Batch, world: World) -> None:
+def remember_autocorrelation(networks: Networks, batch: Batch, world: World) -> None:
     """Update the running mean of the frames' `autocorrelation` over the real clips of all processes."""
-    now = mean_over_processes(autocorrelation(frame_features(from_uint8(batch.clips))).mean(0), world)
-    before = players.memory.get("real_autocorrelation", now)
-    players.memory["real_autocorrelation"] = torch.lerp(now, before, AUTOCORRELATION_MEMORY)
+    now = mean_over_processes(autocorrelation(frame_features(batch.video)).mean(0), world)
+    before = networks.memory.get("real_autocorrelation", now)
+    networks.memory["real_autocorrelation"] = torch.lerp(now, before, AUTOCORRELATION_MEMORY)
 
 
 def motion_energy(video: torch.Tensor) -> torch.Tensor:
-    """Mean |x_{t+1} − x_t|."""
+    """Return the mean of |x_{t+1} − x_t|."""
     return video.detach().diff(dim=2).abs().mean()
 
 
 @contextmanager
-def standing_still(critics: Sequence[nn.Module]) -> Iterator[None]:
-    """Discriminators take part in the graph and gather no gradients; frozen parts of them stay frozen."""
-    trained = [one for critic in critics for one in critic.parameters() if one.requires_grad]
+def frozen(networks: Sequence[nn.Module]) -> Iterator[None]:
+    """Let gradients pass through networks without adding to their own; what was frozen stays frozen."""
+    trained = [one for network in networks for one in network.parameters() if one.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
     try:
@@ -349,8 +243,8 @@ def standing_still(critics: Sequence[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Batch norms keep using the batch, and leave their running statistics as they are."""
-    layers = [one for one in module.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    """Let batch norms use the statistics of the batch without updating their running statistics."""
+    layers = [one for one in module.modules() if isinstance(one, AnyBatchNorm)]
     before = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
@@ -362,31 +256,37 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
 
 
 def mixed_precision(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """Return a context that computes in bfloat16 if the config says so."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
 @dataclass
-class Facts:
-    """Sums of what a phase measured; tensors stay tensors until the end of the phase."""
+class StepLog:
+    """Sums of what a phase measures by name; they stay tensors until the end of the phase."""
 
     sums: dict[str, torch.Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, value: torch.Tensor) -> None:
+        """Add one value, a scalar."""
         self.sums[name] = self.sums.get(name, torch.zeros(())) + value.detach().float().cpu()
         self.counts[name] = self.counts.get(name, 0) + 1
 
     def add_scores(self, index: int, real: torch.Tensor, fake: torch.Tensor) -> None:
+        """Add the mean scores of a discriminator, and the share of pairs of clips that it orders correctly.
+
+        Unlike a threshold at zero, this accuracy has the same meaning for all losses.
+        """
         self.add(f"real_score_{index}", real.mean())
         self.add(f"fake_score_{index}", fake.mean())
-        # Share of pairs told apart; unlike a threshold at zero it means the same for every loss.
         self.add(f"accuracy_{index}", (real > fake).float().mean())
 
     def means(self, world: World) -> dict[str, float]:
-        """Means over micro-batches and processes; all processes get the same numbers."""
+        """Return the means over micro-batches and processes, which are the same in all processes."""
         means = torch.stack([total / self.counts[name] for name, total in self.sums.items()])
         return dict(zip(self.sums, mean_over_processes(means, world).tolist(), strict=True))
 
 
 def is_finite(measured: Mapping[str, float]) -> bool:
+    """Whether all numbers are finite."""
     return all(math.isfinite(value) for value in measured.values())

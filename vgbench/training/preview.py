@@ -1,4 +1,4 @@
-"""What a config will build: shapes and parameters of every part, cost, and memory (`train --dry-run`)."""
+"""What training would build: shapes, parameters, cost and memory of its networks (`train --dry-run`)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from torch import nn
 
 from vgbench.distributed import World
 from vgbench.reference_models.cost import parameters_of
-from vgbench.reference_models.discriminators import Discriminator, needed_times
-from vgbench.training.catalogue import ASSUMED_CLASSES, PresetFacts, describe_config, with_classes
+from vgbench.reference_models.discriminators import Discriminator
+from vgbench.reference_models.layers import frame_times
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import random_clips
-from vgbench.training.players import build_players
+from vgbench.training.model_costs import ASSUMED_CLASSES, ModelCosts, costs_of, with_classes
+from vgbench.training.networks import build_networks
 from vgbench.training.trainer import opened_windows, training_step
 
 MEASURED = (2, 4)
-"""Clips of the two small steps whose memory foretells that of the whole one: each clip adds the same."""
+"""Clips of the two small steps from which the memory of a whole step is extrapolated linearly."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Part:
     Attributes:
         name: such as "decoder FrameDecoder".
         takes: shapes of its inputs for one micro-batch.
-        gives: shapes of its outputs; for a discriminator its feature maps and then its scores.
-        parameters: trainable numbers.
+        gives: shapes of its outputs; for a discriminator those of its feature maps, and then of its scores.
+        parameters: number of its parameters.
     """
 
     name: str
@@ -48,18 +49,18 @@ class Part:
 
 @dataclass(frozen=True)
 class TrainingPreview:
-    """What training a config would build and hold.
+    """What training a config would build.
 
     Attributes:
-        config: with the classes of its data, where the data are known.
-        parts: every network.
-        facts: sizes and cost of the networks.
-        step_bytes: of tensors at the peak of a training step, see `step_memory`.
+        config: with the classes of its data, if the data are known.
+        parts: all networks.
+        costs: size and cost of the model.
+        step_bytes: peak memory of a training step, see `step_memory`.
     """
 
     config: TrainConfig
     parts: tuple[Part, ...]
-    facts: PresetFacts
+    costs: ModelCosts
     step_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,73 +68,73 @@ class TrainingPreview:
         return {
             "config": self.config.model_dump(mode="json"),
             "parts": [asdict(part) for part in self.parts],
-            "facts": asdict(self.facts),
+            "facts": asdict(self.costs),
             "step_bytes": self.step_bytes,
         }
 
 
 def preview(config: TrainConfig, name: str) -> TrainingPreview:
-    """Build the networks of a config on the CPU, describe them, and measure a training step; trains nothing.
+    """Build the networks of a config on the CPU, and measure a training step; nothing is written.
 
     Args:
         config: of the run.
-        name: of the run, for the facts.
+        name: of the run.
 
     Raises:
-        VgbenchError: classes cannot be found, see `with_classes`.
+        VgbenchError: the classes of the data cannot be found, see `with_classes`.
     """
     counted = with_classes(config)
     return TrainingPreview(
         config=config if counted.classes == ASSUMED_CLASSES else counted,
         parts=tuple(describe_parts(counted)),
-        facts=describe_config(counted, name),
+        costs=costs_of(counted, name),
         step_bytes=step_memory(counted),
     )
 
 
 def describe_parts(config: TrainConfig) -> list[Part]:
-    """Pass one micro-batch through every network, on the CPU, and note what goes in and comes out."""
-    players = build_players(config.model_copy(update={"device": "cpu", "compile": False}))
+    """Pass one micro-batch through all networks, on the CPU, and return the shapes of inputs and outputs."""
+    networks = build_networks(config.model_copy(update={"device": "cpu", "compile": False}))
     clips = config.micro_batch or config.batch
     random = torch.Generator().manual_seed(0)
-    generator = players.generator
-    still = torch.zeros(clips, 3, config.size, config.size) if config.generator.first_frame else None
-    latents = generator.draw(clips, config.frames, random, first_frame=still)
-    times = needed_times(config.frames, clips)
-    parts = []
+    generator = networks.generator
+    first_frame = torch.zeros(clips, 3, config.size, config.size) if config.generator.first_frame else None
+    latents = generator.draw(clips, config.frames, random, first_frame=first_frame)
+    times = frame_times(config.frames, clips)
     with torch.no_grad():
         content = generator.conditioned(latents)
         codes = generator.motion(latents.motion, times)
         video = generator.decoder(content, codes)
-        taken = [part for part in (latents.content, latents.label, latents.first_frame) if part is not None]
-        outside = (
-            parameters_of(generator) - parameters_of(generator.motion) - parameters_of(generator.decoder)
-        )
-        parts += [
+        inputs = [part for part in (latents.content, latents.label, latents.first_frame) if part is not None]
+        parts = [
             Part(
-                "content latent, with what it is conditioned on", _shapes(taken), _shapes([content]), outside
+                "content latent, and what it is conditioned on",
+                _shapes(inputs),
+                _shapes([content]),
+                parameters_of(generator) - parameters_of(generator.motion) - parameters_of(generator.decoder),
             ),
             _part("motion module", generator.motion, [latents.motion, times], [codes]),
             _part("decoder", generator.decoder, [content, codes], [video]),
         ]
-        for critic in players.discriminators:
-            chosen = critic.choose_times(clips, config.frames, random)
-            seen = needed_times(config.frames, clips) if chosen is None else chosen.float()
-            looked_at = video[:, :, : seen.shape[1]]
-            label = latents.label if critic.embedding is not None else None
-            taken = [looked_at] if label is None else [looked_at, label]
-            parts.append(_part("discriminator", critic, taken, _given(critic, looked_at, seen, label)))
+        for one in networks.discriminators:
+            chosen = one.choose_times(clips, config.frames, random)
+            times = frame_times(config.frames, clips) if chosen is None else chosen.float()
+            seen = video[:, :, : times.shape[1]]
+            label = latents.label if one.embedding is not None else None
+            inputs = [seen] if label is None else [seen, label]
+            parts.append(_part("discriminator", one, inputs, _outputs(one, seen, times, label)))
     return parts
 
 
-def _given(
-    critic: Discriminator, video: torch.Tensor, times: torch.Tensor, label: torch.Tensor | None
+def _outputs(
+    discriminator: Discriminator, video: torch.Tensor, times: torch.Tensor, label: torch.Tensor | None
 ) -> list[torch.Tensor]:
+    """Compute the feature maps and the scores of a discriminator."""
     try:
-        maps = critic.trunk(video, times)
-    except NotImplementedError:  # a user's own, whose forward is all there is
+        maps = discriminator.trunk(video, times)
+    except NotImplementedError:  # a user's discriminator may have nothing but `forward`
         maps = []
-    return [*maps, critic(video, times) if label is None else critic(video, times, label)]
+    return [*maps, discriminator(video, times) if label is None else discriminator(video, times, label)]
 
 
 def _part(kind: str, network: nn.Module, takes: list[torch.Tensor], gives: list[torch.Tensor]) -> Part:
@@ -146,11 +147,12 @@ def _shapes(tensors: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], ...]:
 
 
 def step_memory(config: TrainConfig) -> int:
-    """Bytes of tensors that a training step holds at its peak, in one process.
+    """Return the bytes of tensors at the peak of a training step, in one process.
 
-    Weights, gradients, moments of the optimiser, moving average and everything kept for the backward pass,
-    with all regularisers. Measured on the CPU with a few clips and extended to the whole micro-batch; a GPU
-    adds the workspace of its convolutions, the process its libraries and its cache of decoded clips.
+    These are weights, gradients, moments of the optimiser, moving average and everything kept for the
+    backward pass, with all regularisers. They are measured on the CPU with a few clips, and extrapolated to
+    the whole micro-batch. The workspace of a GPU's convolutions, libraries and the cache of decoded clips are
+    not included.
     """
     clips = config.micro_batch or config.batch
     if clips <= MEASURED[1]:
@@ -160,17 +162,17 @@ def step_memory(config: TrainConfig) -> int:
 
 
 def measured_memory(config: TrainConfig, clips: int) -> int:
-    """Peak of two steps on that many random clips, by PyTorch's own record of what it allocates."""
+    """Measure the peak of two steps on that many random clips, as PyTorch records its allocations."""
     small = config.model_copy(update={"batch": clips, "micro_batch": None, "device": "cpu", "compile": False})
     gc.collect()
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # its recorder reports its own stages to stderr otherwise
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise it writes its own progress to stderr
     with (
         opened_windows(small, random_clips(small)) as windows,
         torch.autograd.profiler.profile(profile_memory=True, use_cpu=True) as record,
     ):
-        players = build_players(small)
-        for _ in range(2):  # moments are there from the second on; at step 0 all regularisers are due
-            training_step(small, players, World(), windows, 0)
+        networks = build_networks(small)
+        for _ in range(2):  # the second has moments of the optimiser; at step 0 all regularisers are due
+            training_step(small, networks, World(), windows, 0)
     events = [event for event in record.kineto_results.events() if event.name() == "[memory]"]
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return int(np.cumsum(changes).max())

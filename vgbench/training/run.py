@@ -1,4 +1,4 @@
-"""A run folder: what is written there, when it is due, and the counters of the run in it."""
+"""A training run: its counters, and what is written into its folder at which time."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from vgbench.errors import VgbenchError
 from vgbench.reference_models.checkpoint import save_generator
 from vgbench.reference_models.generator import Generator
 from vgbench.storage import atomic
-from vgbench.training.boards import Board, TensorBoard, WeightsAndBiases
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Windows
+from vgbench.training.divergence import look_ahead, require_usable
+from vgbench.training.networks import Networks
 from vgbench.training.parallel import largest_over_processes
-from vgbench.training.players import Players
-from vgbench.training.soundness import foreseen, require_sound
 from vgbench.training.state import save_state
+from vgbench.training.trackers import TensorBoard, Tracker, WeightsAndBiases
 
 Stopped = Literal["steps", "minutes", "interrupted"]
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where a run is; what the progress callback receives at every log step.
+    """How far a run is; given to the progress callback at every log step.
 
     Attributes:
         step: generator steps done.
-        clips: real clips seen by the generator's steps.
-        seconds: of training so far, over all resumed parts.
-        seconds_per_step: since the last report.
+        clips: real clips seen, `batch` per generator step.
+        seconds: training time so far, over all parts of a resumed run.
+        seconds_per_step: mean since the last report.
         steps: limit, or None.
         minutes: limit, or None.
-        facts: losses, scores, gradients by name.
-        best_score: lowest score so far, None before the first.
-        sample: path of the newest grid, None before the first.
+        measured: losses, scores and gradient norms by name.
+        best_score: lowest score so far; None before the first.
+        sample: path of the newest grid of samples; None before the first.
     """
 
     step: int
@@ -53,20 +53,27 @@ class TrainingProgress:
     seconds_per_step: float
     steps: int | None
     minutes: float | None
-    facts: Mapping[str, float]
+    measured: Mapping[str, float]
     best_score: float | None
     sample: Path | None
 
 
 @dataclass
-class Run:
-    """A run folder and the counters of the run in it. Only the main process writes.
+class TrainingRun:
+    """The counters of a run, and its folder, which only the main process writes to.
 
     Attributes:
+        folder: of the run.
+        config: resolved.
+        world: of the processes.
+        progress: called at every log step.
+        score: of the moving average; lower is better. None if the run has no score, or if it could not be
+            computed.
         step: generator steps done.
-        seconds: of training, over all resumed parts.
+        seconds: training time, over all parts of a resumed run.
         best_score: lowest score so far.
-        unscored: why no score could be taken, and none is tried again.
+        unscored: why no score could be computed; it is not tried again.
+        sample: path of the newest grid of samples.
     """
 
     folder: Path
@@ -83,82 +90,88 @@ class Run:
     _earlier: float = 0.0
     _reported: tuple[int, float] = (0, 0.0)
     _due: dict[str, float] = field(default_factory=dict)
-    _stills: Frames | None = None
+    _first_frames: Frames | None = None
     _labels: list[int] | None = None
-    _boards: list[Board] = field(default_factory=list)
+    _trackers: list[Tracker] = field(default_factory=list)
 
     @property
     def clips(self) -> int:
+        """Real clips seen, `batch` per generator step."""
         return self.step * self.config.batch
 
     @property
     def last(self) -> Path:
+        """The checkpoint that the run is resumed from."""
         return self.folder / "checkpoints" / "last.safetensors"
 
     @property
     def best(self) -> Path:
+        """The generator with the best score."""
         return self.folder / "checkpoints" / "best.safetensors"
 
-    def start_clock(self) -> None:
-        """Training time counts from here; earlier parts of a resumed run are in `seconds`."""
+    def start(self) -> None:
+        """Open the trackers, and start to measure training time, which is added to that of earlier parts."""
         self._started, self._earlier = time.monotonic(), self.seconds
         self._reported = (self.step, self.seconds)
         if self.config.tensorboard and self.world.is_main:
-            self._boards.append(TensorBoard(self.folder / "tensorboard"))
+            self._trackers.append(TensorBoard(self.folder / "tensorboard"))
         if self.config.wandb and self.world.is_main:
-            self._boards.append(WeightsAndBiases(self.folder, self.config))
+            self._trackers.append(WeightsAndBiases(self.folder, self.config))
         for name in ("checkpoint", "sample", "score"):
             self._due[name] = self.seconds + 60 * getattr(self.config, f"{name}_minutes")
 
-    def after_step(self, players: Players, windows: Windows, facts: Mapping[str, float]) -> None:
-        """Count the step; log, show, save and score what is due."""
+    def after_step(self, networks: Networks, windows: Windows, measured: Mapping[str, float]) -> None:
+        """Count a step; log, sample, save and score if it is time."""
         self.step += 1
         self.seconds = self._earlier + time.monotonic() - self._started
         if not self.world.is_main:
             return
         if self.step % self.config.log_steps == 0 or self.step == 1:
-            self.report(facts)
+            self.report(measured)
         if self.is_due("sample"):
-            self.write_samples(players)
+            self.write_samples(networks)
         if self.is_due("checkpoint"):
-            self.write_checkpoint(players, windows)
+            self.write_checkpoint(networks, windows)
         if self.score and self.is_due("score"):
-            self.take_score(players)
+            self.take_score(networks)
 
     def is_due(self, name: str) -> bool:
+        """Whether it is time for a "checkpoint", "sample" or "score"; if so, set the time of the next one."""
         if self.seconds < self._due[name]:
             return False
         self._due[name] = self.seconds + 60 * getattr(self.config, f"{name}_minutes")
         return True
 
     def finished(self, interrupted: threading.Event) -> Stopped | None:
-        """Why to stop now, or None. All processes answer alike; here they wait for one that writes or scores.
+        """Return why to stop now, or None; all processes return the same.
 
-        The main process alone keeps the time: on the clocks of the others its scoring is training.
+        They wait here while the main process writes or scores. Only the main process measures time, because
+        the others do not know how long it scored.
         """
         config = self.config
         if config.steps is not None and self.step >= config.steps:
             return "steps"
         out_of_time = config.minutes is not None and self.seconds >= 60 * config.minutes
-        verdict = 2 if interrupted.is_set() else int(out_of_time and self.world.is_main)
-        answers: dict[int, Stopped | None] = {0: None, 1: "minutes", 2: "interrupted"}
-        return answers[largest_over_processes(verdict, self.world)]
+        reason = 2 if interrupted.is_set() else int(out_of_time and self.world.is_main)
+        reasons: dict[int, Stopped | None] = {0: None, 1: "minutes", 2: "interrupted"}
+        return reasons[largest_over_processes(reason, self.world)]
 
-    def close(self, players: Players, windows: Windows, stopped: Stopped) -> None:
-        """Last checkpoint and samples; the last score too, unless somebody is waiting for the end."""
+    def close(self, networks: Networks, windows: Windows, stopped: Stopped) -> None:
+        """Write the last checkpoint and samples; compute the last score unless the run was interrupted."""
         if self.world.is_main:
-            self.write_checkpoint(players, windows)
-            self.write_samples(players)
+            self.write_checkpoint(networks, windows)
+            self.write_samples(networks)
             if self.score and stopped != "interrupted":
-                self.take_score(players)
+                self.take_score(networks)
         self.best_score, self.unscored = from_main((self.best_score, self.unscored), self.world)
 
-    def close_boards(self) -> None:
-        for board in self._boards:
-            board.close()
+    def close_trackers(self) -> None:
+        """Finish what the trackers write or send."""
+        for tracker in self._trackers:
+            tracker.close()
 
-    def report(self, facts: Mapping[str, float]) -> None:
-        """One line in log.jsonl, one call of the progress callback."""
+    def report(self, measured: Mapping[str, float]) -> None:
+        """Write a line to log.jsonl, tell the trackers, and call the progress callback."""
         steps_before, seconds_before = self._reported
         pace = (self.seconds - seconds_before) / max(1, self.step - steps_before)
         self._reported = (self.step, self.seconds)
@@ -168,11 +181,11 @@ class Run:
             "seconds": round(self.seconds, 3),
             "seconds_per_step": round(pace, 5),
             "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-            **{name: float(f"{value:.6g}") for name, value in facts.items()},
+            **{name: float(f"{value:.6g}") for name, value in measured.items()},
         }
         append_line(self.folder / "log.jsonl", line)
-        for board in self._boards:
-            board.scalars(facts, self.step)
+        for tracker in self._trackers:
+            tracker.scalars(measured, self.step)
         if self.progress:
             self.progress(
                 TrainingProgress(
@@ -182,79 +195,78 @@ class Run:
                     seconds_per_step=pace,
                     steps=self.config.steps,
                     minutes=self.config.minutes,
-                    facts=facts,
+                    measured=measured,
                     best_score=self.best_score,
                     sample=self.sample,
                 )
             )
 
-    def write_samples(self, players: Players) -> None:
-        """samples/STEP.gif: the same sixteen latents every time."""
-        clips = players.average.sample(16, seed=0, label=self._labels, first_frame=self._stills)
+    def write_samples(self, networks: Networks) -> None:
+        """Write samples/STEP.gif, always of the same sixteen latents."""
+        clips = networks.average.sample(16, seed=0, label=self._labels, first_frame=self._first_frames)
         self.sample = self.folder / "samples" / f"{self.step:07d}.gif"
         write_gif(self.sample, clips, columns=4, scale=max(1, 96 // self.config.size))
-        for board in self._boards:
-            board.clips(clips, self.sample, self.step)
+        for tracker in self._trackers:
+            tracker.clips(clips, self.sample, self.step)
 
     def show_real(self, windows: Windows) -> None:
-        """samples/real.gif: what samples should come to look like; conditional ones begin with its frames."""
+        """Write samples/real.gif, of real clips; samples that continue a first frame continue theirs."""
         if not self.world.is_main:
             return
         real = windows.batch(range(16))
         if self.config.generator.first_frame:
-            self._stills = real.clips[:, 0]
+            self._first_frames = real.clips[:, 0]
             self._labels = real.labels.tolist() if self.config.classes else None
         write_gif(
             self.folder / "samples" / "real.gif", real.clips, columns=4, scale=max(1, 96 // self.config.size)
         )
 
-    def write_checkpoint(self, players: Players, windows: Windows) -> None:
-        """checkpoints/last.safetensors and generator.safetensors.
+    def write_checkpoint(self, networks: Networks, windows: Windows) -> None:
+        """Write checkpoints/last.safetensors and generator.safetensors.
 
         Raises:
-            Diverged: the last step ruined the weights; the files stay as they are.
+            Diverged: the weights after the last step are not usable; the files stay as they are.
         """
-        require_sound(foreseen(self.config, players, self.world, windows, self.step), self.step)
+        require_usable(look_ahead(self.config, networks, self.world, windows, self.step), self.step)
         counters = {"step": self.step, "seconds": self.seconds}
-        save_state(self.last, players.parts(), counters)
-        self.share(players, self.folder / "generator.safetensors")
+        save_state(self.last, networks.parts(), counters)
+        self.share(networks, self.folder / "generator.safetensors")
 
-    def share(self, players: Players, path: Path, **facts: Any) -> None:
-        save_generator(
-            path,
-            players.average,
-            facts={"steps": self.step, "clips": self.clips, "data": self.config.data} | facts,
-        )
+    def share(self, networks: Networks, path: Path, **details: Any) -> None:
+        """Write the moving average of the generator, with details of the training in the file's metadata."""
+        details = {"steps": self.step, "clips": self.clips, "data": self.config.data} | details
+        save_generator(path, networks.average, details=details)
 
-    def take_score(self, players: Players) -> None:
-        """Score the moving average; keep it if it is the best so far.
+    def take_score(self, networks: Networks) -> None:
+        """Score the moving average, and save it if the score is the best so far.
 
-        Training goes on without scores where none can be taken.
+        If the score cannot be computed, training continues without scores.
         """
         assert self.score is not None
         before = time.monotonic()
         try:
-            with alone():  # the other processes wait in `finished` and cannot share the work
-                value = float(self.score(players.average))
+            with alone():  # the other processes wait in `finished`, so they cannot share the work
+                value = float(self.score(networks.average))
         except VgbenchError as error:  # too few clips, or too short ones
             self.score, self.unscored = None, error.message
             return
         self._started += time.monotonic() - before  # scoring is not training time
         append_line(self.folder / "scores.jsonl", {"step": self.step, "clips": self.clips, "score": value})
-        for board in self._boards:
-            board.scalars({"score": value}, self.step)
+        for tracker in self._trackers:
+            tracker.scalars({"score": value}, self.step)
         if math.isfinite(value) and (self.best_score is None or value < self.best_score):
             self.best_score = value
-            self.share(players, self.best, score=value)
+            self.share(networks, self.best, score=value)
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
+    """Append a JSON object to a file of lines."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(values) + "\n")
 
 
 def keep_lines(path: Path, last_step: int) -> None:
-    """Drop lines of steps after the checkpoint, which will be made again, and a line cut off by a crash."""
+    """Remove lines of steps after the checkpoint, which are repeated, and a line that is incomplete."""
     if not path.exists():
         return
     kept = []

@@ -1,4 +1,4 @@
-"""Clips from a generator: ours from a run folder or file, or a user's own sampler."""
+"""Sampling clips from a trained generator, or from a sampler of the user's own."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from vgbench.progress import Progress, no_progress
 from vgbench.records import sample_card
 from vgbench.reference_models import load
 from vgbench.reference_models.cost import generator_cost
-from vgbench.reference_models.foreign import ForeignGenerator
 from vgbench.reference_models.generator import Generator
+from vgbench.reference_models.user_sampler import UserSampler
 from vgbench.storage.atomic import replacing
 
 CHUNK = 256
-"""Clips held in memory at once."""
+"""Number of clips that are in memory at once."""
 
 GRID = (4, 8)
 """Rows and columns of `write_grid`."""
@@ -44,27 +44,28 @@ def sample_clips(
     progress: Progress = no_progress,
     **options: Any,
 ) -> Iterator[Frames]:
-    """Give clips of a generator one by one, a chunk in memory at a time.
+    """Yield clips of a generator one by one, with at most `CHUNK` clips in memory.
 
     Args:
         run: run folder, `generator.safetensors`, or `package.module:sample` with
             `sample(n, seed, device) -> uint8 [n, T, H, W, 3]`.
         count: number of clips.
-        seed: clip i depends on (seed, i) alone, so a longer run begins with the same clips. A sampler of the
-            user's own, which has no index, makes `CHUNK` clips a call: the first call gets the seed itself,
-            later ones seeds drawn from it, so that two seeds have no clip in common.
-        first_frame: picture to go on from, for models conditioned on it.
-        checkpoint: of a run folder: the best by score (the last without scores), the last, the first.
-        device: where the generator runs, see `device_of`; another one changes rounding only.
-        progress: called as (stage, done, total).
-        options: frames, frame_step, label, fix, as `Generator.sample` takes them; None is left out.
+        seed: clip i depends only on (seed, i), so more clips begin with the same ones. A sampler of the
+            user's own knows no index, and makes at most `CHUNK` clips per call: the first call gets the seed,
+            and later calls get seeds drawn from it, so that two seeds have no clips in common.
+        first_frame: image file of the first frame, for models that continue it.
+        checkpoint: generator of a run folder: the one with the best score (the last one if there are no
+            scores), the last one, or the first one.
+        device: of the generator, see `device_of`; it only changes rounding.
+        progress: called after each clip.
+        options: frames, frame_step, label and fix, as for `Generator.sample`; None is ignored.
 
     Yields:
         uint8 [T, H, W, 3].
 
     Raises:
-        ConfigError: a device that is not there.
-        VgbenchError: no such run or checkpoint, or a request that the model cannot serve.
+        ConfigError: the device does not exist.
+        VgbenchError: there is no such run or checkpoint, or the model cannot make such clips.
     """
     generator = _load(run, checkpoint, device)
     return _sample(generator, count, seed, first_frame, progress, options)
@@ -84,28 +85,34 @@ def write_samples(
     progress: Progress = no_progress,
     **options: Any,
 ) -> list[Path]:
-    """Sample clips into a folder, with a card of what that cost and how the model was trained.
+    """Sample clips into a folder, with a `SampleCard` about their cost and the training of the model.
 
-    Arguments as for `sample_clips` and `clips.write.write_clips`; the card is `sample_card.SampleCard`. The
-    folder appears whole or not at all, and takes the place of an earlier one. Clips of a model with classes
-    lie in sub-folders named after them, which readers take for labels.
+    The arguments are those of `sample_clips` and `clips.write.write_clips`. The folder appears whole or not
+    at all, and replaces an earlier one. Clips of a model with classes are in sub-folders named after their
+    class, from which readers take the labels.
+
+    Returns:
+        the files of the clips.
 
     Raises:
-        VgbenchError: as `sample_clips`, or the folder holds files and no card, so they are of another origin.
+        VgbenchError: see `sample_clips`; or the folder contains files but no card, so something else wrote
+            them.
     """
     out = Path(out)
     if out.exists() and not (out / sample_card.NAME).exists() and any(out.iterdir()):
-        raise VgbenchError(f"{out}: holds files that vgbench sample did not write", "choose another folder")
+        raise VgbenchError(
+            f"{out}: contains files that vgbench sample did not write", "choose another folder"
+        )
     generator = _load(run, checkpoint, device)
     seconds = [0.0]
     clips = _timed(_sample(generator, count, seed, first_frame, progress, options), seconds)
-    with replacing(out.resolve()) as temporary:  # a link to a folder on another disk stays one
+    with replacing(out.resolve()) as temporary:  # a link to a folder on another disk stays a link
         written = write_clips(
             clips, temporary, clip_format, fps=fps, labels=_folders(generator, count, seed, options)
         )
         cost = generator_cost(generator) if isinstance(generator, Generator) else None
         frames = generator.config.frames if isinstance(generator, Generator) else None
-        counted = options.get("frames") in (None, frames)  # macs are of the training length
+        counted = options.get("frames") in (None, frames)  # `cost` is that of the training length
         folder, ran_on = Path(run), str(generator.device)
         card = sample_card.SampleCard(
             command=_command(
@@ -135,10 +142,13 @@ def write_grid(
     device: str = "cpu",
     **options: Any,
 ) -> None:
-    """Write an animated grid (GIF) of clips to look at, `GRID` rows and columns.
+    """Write an animated grid (GIF) of clips to look at, with `GRID` rows and columns.
 
-    With `fix="content"` each row has one content and a motion of its own in every column: how far the two
-    come apart is what one sees. With `fix="motion"` the other way round. Arguments as for `sample_clips`.
+    With `fix="content"`, each row has one content, and each column its own motion; `fix="motion"` exchanges
+    the two. The other arguments are those of `sample_clips`.
+
+    Raises:
+        VgbenchError: see `sample_clips`.
     """
     generator = _load(run, checkpoint, device)
     rows, columns = GRID
@@ -151,9 +161,7 @@ def write_grid(
     write_gif(path, np.stack(clips), columns, fps=fps)
 
 
-def _load(
-    run: str, checkpoint: Literal["best", "last", "first"], device: str
-) -> Generator | ForeignGenerator:
+def _load(run: str, checkpoint: Literal["best", "last", "first"], device: str) -> Generator | UserSampler:
     if checkpoint not in ("best", "last", "first"):
         raise unknown_name("checkpoint", checkpoint, ("best", "last", "first"))
     found = str(device_of(device))  # before weights are read
@@ -161,7 +169,7 @@ def _load(
 
 
 def _sample(
-    generator: Generator | ForeignGenerator,
+    generator: Generator | UserSampler,
     count: int,
     seed: int,
     first_frame: Path | None,
@@ -172,7 +180,7 @@ def _sample(
         key: value for key, value in options.items() if value is not None and value != _NEUTRAL.get(key)
     }
     if first_frame is not None:
-        wanted["first_frame"] = _picture(first_frame, generator)
+        wanted["first_frame"] = _read_image(first_frame, generator)
     label = wanted.get("label")
     if isinstance(label, list | tuple) and len(label) != count:
         raise VgbenchError(f"{len(label)} labels for {count} clips")
@@ -193,12 +201,12 @@ _NEUTRAL = {"frame_step": 1.0}
 
 
 def _seed_of_call(seed: int, number: int) -> int:
-    """Seed for the user's own sampler: below 2³¹, which every library takes, after the first call."""
+    """Return the seed for a call of the user's sampler; after the first below 2³¹, for all libraries."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1) if number else seed
 
 
 def _timed(clips: Iterator[Frames], seconds: list[float]) -> Iterator[Frames]:
-    """Pass clips on and add up in `seconds[0]` how long each was waited for."""
+    """Pass clips on, and add the time until each is ready to `seconds[0]`."""
     while True:
         start = time.perf_counter()
         clip = next(clips, None)
@@ -209,9 +217,9 @@ def _timed(clips: Iterator[Frames], seconds: list[float]) -> Iterator[Frames]:
 
 
 def _folders(
-    generator: Generator | ForeignGenerator, count: int, seed: int, options: dict[str, Any]
+    generator: Generator | UserSampler, count: int, seed: int, options: dict[str, Any]
 ) -> Iterable[str | None] | None:
-    """Class of every clip, where all classes can be names of folders."""
+    """Return the class of every clip, if all classes can be names of folders."""
     if not isinstance(generator, Generator):
         return None
     classes = generator.config.classes
@@ -233,7 +241,7 @@ def _command(
     first_frame: Path | None,
     options: dict[str, Any],
 ) -> str:
-    """Spell `vgbench sample …`, quoted for a POSIX shell; what is the default is left out."""
+    """Return the command `vgbench sample …` for a POSIX shell, without options that have their defaults."""
     words = ["vgbench", "sample", run, "--out", str(out), "--count", str(count), "--seed", str(seed)]
     flags = {
         "--format": None if clip_format == "mkv" else clip_format,
@@ -250,18 +258,20 @@ def _command(
     return shlex.join(words)
 
 
-def _picture(path: Path, generator: Generator | ForeignGenerator) -> npt.NDArray[np.uint8]:
-    """Read a picture at the model's size: uint8 [H, W, 3]."""
+def _read_image(path: Path, generator: Generator | UserSampler) -> npt.NDArray[np.uint8]:
+    """Read an image at the model's size: uint8 [H, W, 3]."""
     from PIL import Image, UnidentifiedImageError
 
     from vgbench.protocol.pixels import Resize, resize
 
     try:
-        with Image.open(path) as picture:
-            pixels = np.array(picture.convert("RGB"))[None]
+        with Image.open(path) as image:
+            pixels = np.array(image.convert("RGB"))[None]
     except (OSError, UnidentifiedImageError) as error:
-        raise VgbenchError(f"{path}: not a picture that can be read", "give a PNG or JPEG file") from error
-    if isinstance(generator, ForeignGenerator):
-        raise VgbenchError("--first-frame goes with models of vgbench only", "give it in your own sampler")
+        raise VgbenchError(f"{path}: not an image that can be read", "give a PNG or JPEG file") from error
+    if isinstance(generator, UserSampler):
+        raise VgbenchError(
+            "--first-frame is only for models of vgbench", "read the first frame in your own sampler"
+        )
     first: npt.NDArray[np.uint8] = resize(pixels, Resize(size=generator.config.size))[0]
     return first

@@ -1,4 +1,4 @@
-"""The score that a training run takes of its generator now and then, and chooses its best checkpoint by."""
+"""The score of the generator during training, which decides which checkpoint is the best."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vgbench.training.data import Windows
 
 
 class Sampler(typing.Protocol):
-    """Anything that samples clips, such as a generator of `vgbench.reference_models`."""
+    """Anything that samples clips, such as `Generator` and `UserSampler`."""
 
     def sample(self, n: int, seed: int = 0) -> npt.NDArray[np.uint8]: ...
 
@@ -32,21 +32,21 @@ def generator_score(
 ) -> Callable[[Sampler], float]:
     """Return a function that scores a generator during training; lower is better.
 
-    It always scores the same latents against the same real windows, whose features are computed once. A
-    generator that continues a first frame gets those of real clips. Clips shorter than the protocol's windows
-    are scored whole, against real windows of their length.
+    It always scores clips of the same latents against the same real windows, whose features are computed
+    once. A generator that continues a first frame gets first frames of real clips. Clips that are shorter
+    than the windows of the protocol are scored as a whole, against real windows of the same length.
 
     Args:
-        real: what `evaluate` takes.
-        metric: a metric for which lower is better.
-        clips: windows a side; fewer real ones where there are no more. A Fréchet distance needs about twice
-            as many as features, of which the embedded extractor has 256.
-        protocol: what else is fixed.
+        real: real clips, as for `evaluate`.
+        metric: a metric of which lower values are better.
+        clips: number of generated and of real windows; fewer real ones if there are not enough. A Fréchet
+            distance needs about twice as many windows as features, of which the embedded extractor has 256.
+        protocol: determines everything else.
     """
     settings = [f"clips.generated={clips}", f"clips.real={clips}", "clips.least=2"]
     longest = load(protocol).windows.frames
     source = open_source(real)
-    folder = tempfile.TemporaryDirectory(prefix="vgbench-")  # a checkpoint's clips are never seen again
+    folder = tempfile.TemporaryDirectory(prefix="vgbench-")  # clips of a checkpoint are scored only once
     store = FeatureStore(Path(folder.name))
 
     def score(generator: Sampler, _keep: object = folder) -> float:
@@ -59,16 +59,16 @@ def generator_score(
 
 
 def score_samples(generator: Sampler, real: ClipSource, count: int) -> Frames:
-    """Sample the clips that a score during training looks at: the same latents every time.
+    """Sample the clips for a score during training, always of the same latents.
 
-    A generator that continues a first frame gets those of real windows, and their classes where it has them,
-    as in training.
+    A generator that continues a first frame gets first frames of real windows, and their classes if it has
+    the same, as in training.
 
     Returns:
         uint8 [count, T, H, W, 3].
 
     Raises:
-        NotEnoughClips: no real clip is as long as the generator's.
+        NotEnoughClips: no real clip is as long as those of the generator.
     """
     if not isinstance(generator, Generator) or generator.encoder is None:
         return generator.sample(count, seed=0)

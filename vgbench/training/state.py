@@ -1,7 +1,7 @@
-"""The trainer's checkpoint: one safetensors file with every tensor, its counters as JSON in the metadata.
+"""The checkpoint of a run: one safetensors file with all tensors, and the counters as JSON in its metadata.
 
-One file and one rename: after a power cut there is the old state or the new one, never half of each. No
-random state is in it, because every draw of step s depends on (seed, s) alone.
+Because it is one file that is replaced at once, it is either the old or the new one after a crash, and never
+half of each. It contains no random state, because all draws of step s depend only on (seed, s).
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ Parts = Mapping[str, "nn.Module | torch.optim.Optimizer | dict[str, torch.Tensor
 
 
 def save_state(path: Path, parts: Parts, counters: Mapping[str, Any]) -> None:
-    """Write the state of modules, optimisers and loose tensors under their names, whole or not at all."""
+    """Write the state of modules, optimisers and tensors under their names, whole or not at all.
+
+    Raises:
+        VgbenchError: the file cannot be written.
+    """
     tensors: dict[str, torch.Tensor] = {}
     for name, part in parts.items():
         for key, tensor in _tensors(part).items():
@@ -37,14 +41,15 @@ def save_state(path: Path, parts: Parts, counters: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path, parts: Parts) -> dict[str, Any]:
-    """Load what `save_state` wrote into the same parts; returns the counters.
+    """Load what `save_state` wrote into the same parts, and return the counters.
 
     Raises:
-        VgbenchError: not such a file, damaged, or its parts are of another shape than these.
+        VgbenchError: the file is of another kind, is damaged, has a newer schema, or belongs to another
+            model.
     """
     tensors, metadata = load_tensors(path)
     if metadata.get("format") != "vgbench-training-state":
-        raise VgbenchError(f"{path}: not a training state of vgbench")
+        raise VgbenchError(f"{path}: not a checkpoint of vgbench train")
     if int(metadata["schema"]) > SCHEMA:
         raise VgbenchError(f"{path}: made by a newer vgbench (schema {metadata['schema']})", "update vgbench")
     for name, part in parts.items():
@@ -57,23 +62,23 @@ def load_state(path: Path, parts: Parts) -> dict[str, Any]:
             _restore(part, own)
         except (RuntimeError, ValueError, KeyError) as error:
             raise VgbenchError(
-                f"{path}: its {name} is of another model: {error}",
-                "resume with the config that the run began with (config.yaml in the run folder)",
+                f"{path}: its {name} belongs to another model: {error}",
+                "resume with the config of the run (config.yaml in the run folder)",
             ) from error
     counters: dict[str, Any] = json.loads(metadata["counters"])
     return counters
 
 
 def read_counters(path: Path) -> dict[str, Any]:
-    """The counters of a training state alone: steps, seconds.
+    """Read only the counters of a checkpoint: steps and seconds.
 
     Raises:
-        VgbenchError: not there, or not such a file.
+        VgbenchError: the file does not exist, or is of another kind.
     """
     try:
         counters: dict[str, Any] = json.loads(load_metadata(path)["counters"])
     except (KeyError, ValueError) as error:
-        raise VgbenchError(f"{path}: not a training state of vgbench ({error})") from error
+        raise VgbenchError(f"{path}: not a checkpoint of vgbench train ({error})") from error
     return counters
 
 
@@ -108,7 +113,7 @@ def _restore(
 
 
 def _follow_layout(optimiser: torch.optim.Optimizer) -> None:
-    """Lay the moments out like their parameters: fused kernels walk both as flat memory."""
+    """Give the moments the memory layout of their parameters: fused kernels treat both as flat memory."""
     for parameter, values in optimiser.state.items():
         for key, value in values.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:

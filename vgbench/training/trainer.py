@@ -1,8 +1,8 @@
 """`train`: from a config to a run folder.
 
-One step, in order: real clips are drawn; each discriminator steps (`discriminator_steps` times, fresh latents
-each time) on real clips and on fakes made without gradients; the generator steps against the discriminators
-as they then are; the moving average follows. `phases` holds the two halves.
+A step has two phases, see `phases`. The discriminators are updated `discriminator_steps` times, each time
+with new real clips and new latents. Then the generator is updated against the discriminators as they are now,
+and after it the moving average.
 """
 
 from __future__ import annotations
@@ -27,29 +27,30 @@ from vgbench.storage import atomic
 from vgbench.storage.lock import locked
 from vgbench.training import ema
 from vgbench.training.config import TrainConfig, fixed_differences
+from vgbench.training.config_files import resume_command
 from vgbench.training.data import Windows, class_names, positions
+from vgbench.training.divergence import Diverged, require_usable
+from vgbench.training.inputs import draw
+from vgbench.training.networks import Networks, build_networks, set_learning_rates
 from vgbench.training.parallel import share_weights
-from vgbench.training.phases import discriminator_phase, draw, generator_phase
-from vgbench.training.players import Players, build_players, set_learning_rates
-from vgbench.training.reading import resume_command
-from vgbench.training.run import Run, Stopped, TrainingProgress, keep_lines
-from vgbench.training.soundness import Diverged, require_sound
+from vgbench.training.phases import discriminator_phase, generator_phase
+from vgbench.training.run import Stopped, TrainingProgress, TrainingRun, keep_lines
 from vgbench.training.state import load_state, read_counters
 
 
 @dataclass(frozen=True)
-class Summary:
+class TrainingSummary:
     """How a run ended.
 
     Attributes:
-        run_folder: where everything is.
-        steps: generator steps done in all.
-        clips: real clips seen.
-        seconds: of training, over all resumed parts.
-        stopped: by the limit of steps or of minutes, or by a signal.
-        best_score: lowest score, None without a score function.
+        run_folder: contains everything.
+        steps: generator steps done, over all parts of a resumed run.
+        clips: real clips seen, `batch` per generator step.
+        seconds: training time, over all parts of a resumed run.
+        stopped: by the limit of steps or minutes, or by a signal.
+        best_score: lowest score; None if there is none.
         skipped: clip id -> reason, for clips that could not be used.
-        unscored: why no score could be taken, None where all were.
+        unscored: why no score could be computed; None otherwise.
     """
 
     run_folder: Path
@@ -72,30 +73,31 @@ def train(
     progress: Callable[[TrainingProgress], None] | None = None,
     score: Callable[[Generator], float] | None = None,
     source: ClipSource | None = None,
-) -> Summary:
-    """Train a generator. Under `torchrun` all processes share the batch.
+) -> TrainingSummary:
+    """Train a generator. Under `torchrun`, all processes share the batch.
 
     The run folder gets config.yaml (resolved), log.jsonl, samples/ (animated grids from fixed latents),
-    checkpoints/ (last.safetensors to resume from; first, best) and generator.safetensors (the moving average,
-    to share and to load).
+    checkpoints/ (last.safetensors, from which a run is resumed; first and best) and generator.safetensors
+    (the moving average, to share and to load).
 
     Args:
         config: what to train.
-        run_folder: created if need be.
-        minutes: limit of training time over all resumed parts.
-        steps: limit of generator steps in all. These two, where one is given, replace the config's limits.
-        resume: go on from the last checkpoint; weights become what they would without the interruption, to
-            the last bit on a CPU.
-        progress: called on the main process every `log_steps` steps.
-        score: called with the moving average every `score_minutes` and at the end, on the main process while
-            the others wait; lower is better, and the best is kept as checkpoints/best.safetensors.
-        source: clips, where they are not to be opened from `config.data`.
+        run_folder: created if it does not exist.
+        minutes: maximal training time, over all parts of a resumed run.
+        steps: maximal number of generator steps, over all parts of a resumed run. If one of these two is
+            given, both replace the limits in the config.
+        resume: continue from the last checkpoint; the weights become those of an uninterrupted run, on a CPU
+            with one thread to the last bit.
+        progress: called in the main process every `log_steps` steps.
+        score: called with the moving average every `score_minutes` and at the end, in the main process while
+            the others wait. Lower is better, and the best generator is kept as checkpoints/best.safetensors.
+        source: clips to use instead of `config.data`.
 
     Raises:
-        ConfigError: an option that no part knows.
+        ConfigError: a part does not have an option, parts do not fit together, or the device does not exist.
         NotEnoughClips: no clip is long enough.
-        Diverged: training broke down; the last checkpoint is from before.
-        VgbenchError: the folder holds another run, or belongs to another trainer now.
+        Diverged: training diverged; the last checkpoint is from before.
+        VgbenchError: the folder contains another run, or another process trains there.
     """
     folder = Path(run_folder)
     with ExitStack() as stack:
@@ -105,21 +107,21 @@ def train(
         config = resolved(config, minutes, steps, source := source or open_data(config))
         check(config, world)
         stack.enter_context(limited_threads(config.threads))
-        run = Run(folder, config, world, progress, score)
-        stack.callback(run.close_boards)
-        players = build_players(config)
-        begin(run, players, resume)
+        run = TrainingRun(folder, config, world, progress, score)
+        stack.callback(run.close_trackers)
+        networks = build_networks(config)
+        begin(run, networks, resume)
         windows = stack.enter_context(opened_windows(config, source))
         interrupted = stack.enter_context(signals())
         run.show_real(windows)
         with reported_divergence(run):
             stopped: Stopped | None = run.finished(interrupted)
             while stopped is None:
-                facts = training_step(config, players, world, windows, run.step)
-                run.after_step(players, windows, facts)
+                measured = training_step(config, networks, world, windows, run.step)
+                run.after_step(networks, windows, measured)
                 stopped = run.finished(interrupted)
-            run.close(players, windows, stopped)
-        return Summary(
+            run.close(networks, windows, stopped)
+        return TrainingSummary(
             run_folder=folder,
             steps=run.step,
             clips=run.clips,
@@ -132,27 +134,38 @@ def train(
 
 
 def training_step(
-    config: TrainConfig, players: Players, world: World, windows: Windows, step: int
+    config: TrainConfig, networks: Networks, world: World, windows: Windows, step: int
 ) -> dict[str, float]:
-    """One step of everything; the draws depend on (seed, step) alone."""
-    set_learning_rates(config, players, step)
-    facts: dict[str, float] = {}
+    """Update all networks; the random draws depend only on (seed, step).
+
+    Returns:
+        losses, scores, gradient norms and regularisers by name.
+
+    Raises:
+        Diverged: one of these numbers is not usable.
+    """
+    set_learning_rates(config, networks, step)
+    measured: dict[str, float] = {}
     for phase in range(config.discriminator_steps):
         batch = windows.batch(
             positions(config, world, step, phase), then=positions(config, world, step, phase + 1)
         )
-        draws = draw(config, players, step, phase)
-        facts |= discriminator_phase(config, players, world, step, batch, draws)
-    draws = draw(config, players, step, config.discriminator_steps)
-    facts |= generator_phase(config, players, world, step, batch, draws)
-    require_sound(facts, step + 1)
+        draws = draw(config, networks, step, phase)
+        measured |= discriminator_phase(config, networks, world, step, batch, draws)
+    draws = draw(config, networks, step, config.discriminator_steps)
+    measured |= generator_phase(config, networks, world, step, batch, draws)
+    require_usable(measured, step + 1)
     keep = ema.decay(config.batch, (step + 1) * config.batch, config.ema.half_life_clips, config.ema.ramp_up)
-    ema.update(players.average, players.generator, keep)
-    return facts
+    ema.update(networks.average, networks.generator, keep)
+    return measured
 
 
 def owned(folder: Path) -> AbstractContextManager[None]:
-    """Keep every other trainer out of a run folder while inside."""
+    """Keep other processes from training in a run folder while inside.
+
+    Raises:
+        VgbenchError: another process trains there.
+    """
     return locked(
         folder / "train.lock",
         lambda owner: VgbenchError(
@@ -162,29 +175,29 @@ def owned(folder: Path) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def reported_divergence(run: Run) -> Iterator[None]:
-    """Log the numbers of the step that diverged, and say what can be done in this folder."""
+def reported_divergence(run: TrainingRun) -> Iterator[None]:
+    """Log the numbers of a step that diverged, and tell the user what to do with this folder."""
     try:
         yield
     except Diverged as problem:
         run.step = problem.step
         if run.world.is_main:
-            run.report(problem.facts)
-        problem.remedy = way_out(run)
+            run.report(problem.measured)
+        problem.remedy = remedy_for_divergence(run)
         raise
 
 
-def way_out(run: Run) -> str:
-    """What to do about divergence. Draws depend on (seed, step) alone: the same again diverges again."""
+def remedy_for_divergence(run: TrainingRun) -> str:
+    """Tell the user what to do; since draws depend only on (seed, step), an identical run diverges again."""
     if not run.last.exists():
-        return "there is no checkpoint yet: begin again with lower learning rates, r1 or spectral norm"
+        return "there is no checkpoint yet: start again with lower learning rates, r1 or spectral norm"
     rates = run.config.optimiser
     return (
-        f"go on from step {read_counters(run.last)['step']} with lower learning rates: "
+        f"continue from step {read_counters(run.last)['step']} with lower learning rates: "
         f"{resume_command(run.folder)} "
         f"--set optimiser.generator_lr={rates.generator_lr / 2:g} "
         f"--set optimiser.discriminator_lr={rates.discriminator_lr / 2:g}; "
-        "or begin again with r1 or spectral norm"
+        "or start again with r1 or spectral norm"
     )
 
 
@@ -198,10 +211,10 @@ def open_data(config: TrainConfig) -> ClipSource:
 def resolved(
     config: TrainConfig, minutes: float | None, steps: int | None, source: ClipSource
 ) -> TrainConfig:
-    """Fill in the limits that were given as arguments and the class names of the data.
+    """Fill in the limits that were given as arguments, and the class names of the data.
 
     Raises:
-        VgbenchError: the data has a class that the config does not name.
+        VgbenchError: the data have no labels, or have a class that the config does not name.
     """
     values = config.model_dump()
     if minutes is not None or steps is not None:
@@ -217,21 +230,21 @@ def resolved(
 
 
 def check(config: TrainConfig, world: World) -> None:
-    """Raise `VgbenchError` on what the config alone cannot know."""
+    """Raise `VgbenchError` if the run has no limit, or the batch cannot be divided among the processes."""
     if config.steps is None and config.minutes is None:
         raise VgbenchError(
-            "neither steps nor minutes limit this run", "set one of them, for example --minutes 2"
+            "neither steps nor minutes limits this run", "set one of them, for example --minutes 2"
         )
     if config.batch % world.size:
         raise VgbenchError(
-            f"batch = {config.batch} does not divide over {world.size} processes",
+            f"batch = {config.batch} cannot be divided among {world.size} processes",
             "use a multiple of the number of processes",
         )
 
 
 @contextmanager
 def limited_threads(threads: int | None) -> Iterator[None]:
-    """PyTorch uses that many CPU threads while inside; its own choice for None."""
+    """Let PyTorch use this many CPU threads inside; None for as many as it uses already."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -242,6 +255,7 @@ def limited_threads(threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def opened_windows(config: TrainConfig, source: ClipSource) -> Iterator[Windows]:
+    """Open the stream of training clips that the config describes."""
     windows = Windows(
         source,
         config.size,
@@ -260,62 +274,66 @@ def opened_windows(config: TrainConfig, source: ClipSource) -> Iterator[Windows]
 
 @contextmanager
 def signals() -> Iterator[threading.Event]:
-    """The event is set by the first SIGINT or SIGTERM; a second one acts as it always does."""
-    asked = threading.Event()
+    """Yield an event that the first SIGINT or SIGTERM sets; a second signal has its usual effect."""
+    interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield interrupted
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def note(number: int, _: Any) -> None:
-        asked.set()
+    def on_signal(number: int, _: Any) -> None:
+        interrupted.set()
         signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
-        signal.signal(number, note)
+        signal.signal(number, on_signal)
     try:
-        yield asked
+        yield interrupted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def begin(run: Run, players: Players, resume: bool) -> None:
-    """Start a fresh run in the folder, or take up the one that is there."""
-    if run.world.is_main:  # the folder is locked: whatever is half written belongs to nobody
+def begin(run: TrainingRun, networks: Networks, resume: bool) -> None:
+    """Start a new run in the folder, or resume the one that is there.
+
+    Raises:
+        VgbenchError: there is a run that must be resumed, or that was started with another config.
+    """
+    if run.world.is_main:  # the folder is locked, so no process is writing the temporary files
         for folder in (run.folder, run.last.parent, run.folder / "samples"):
             atomic.remove_leftovers(folder)
     if run.last.exists():
         if not resume:
             raise VgbenchError(
-                f"{run.folder}: already holds a run", "resume it (--resume), or choose another folder"
+                f"{run.folder}: already contains a run", "resume it (--resume), or choose another folder"
             )
         require_same_run(run)
-        counters = load_state(run.last, players.parts())
+        counters = load_state(run.last, networks.parts())
         run.step, run.seconds = int(counters["step"]), float(counters["seconds"])
-        # A score may be younger than the checkpoint: the file that it left is what knows of it.
+        # The best score may be newer than the checkpoint, so it is read from its own file.
         run.best_score = read_metadata(run.best)[1].get("score") if run.best.exists() else None
         if run.world.is_main:
             keep_lines(run.folder / "log.jsonl", run.step)
             keep_lines(run.folder / "scores.jsonl", run.step)
     else:
-        share_weights([players.generator, players.average, *players.discriminators], run.world)
+        share_weights([networks.generator, networks.average, *networks.discriminators], run.world)
         if run.world.is_main:
             (run.folder / "log.jsonl").unlink(missing_ok=True)
             (run.folder / "scores.jsonl").unlink(missing_ok=True)
             run.best.unlink(missing_ok=True)
-            run.share(players, run.folder / "checkpoints" / "first.safetensors")
+            run.share(networks, run.folder / "checkpoints" / "first.safetensors")
     if run.world.is_main:
         atomic.write_text(run.folder / "config.yaml", to_yaml(run.config))
-    run.start_clock()
+    run.start()
 
 
-def require_same_run(run: Run) -> None:
-    """Raise unless the config is that of the run in the folder, but for `MAY_CHANGE`."""
+def require_same_run(run: TrainingRun) -> None:
+    """Raise `VgbenchError` if the config differs from that of the run by more than `MAY_CHANGE` allows."""
     path = run.folder / "config.yaml"
     changed = fixed_differences(parse(TrainConfig, read_yaml(path), str(path)), run.config)
     if changed:
         raise VgbenchError(
-            f"{run.folder}: this run was begun with another {', '.join(changed)}",
+            f"{run.folder}: this run was started with another {', '.join(changed)}",
             f"resume it with its own config: {resume_command(run.folder)}",
         )

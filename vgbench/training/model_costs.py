@@ -1,4 +1,4 @@
-"""What each preset is and costs, for `vgbench list models`: counted or measured, never estimated."""
+"""Size and cost of the model in each preset, for `vgbench list models`, which are counted or measured."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from dataclasses import dataclass
 from vgbench.presets import describe, preset_names
 from vgbench.progress import Progress, no_progress
 from vgbench.training.config import TrainConfig
-from vgbench.training.reading import read_config
+from vgbench.training.config_files import read_config
 
 NO_DATA = "path/to/clips"
-"""The data of presets that leave the choice of clips to the user."""
+"""The data of presets for which the user chooses the clips."""
 
 ASSUMED_CLASSES = tuple(f"class {number}" for number in range(101))
-"""What a labelled preset without data is counted with: as many classes as UCF-101 has."""
+"""Classes that are counted for a preset with labels but without data: as many as UCF-101 has."""
 
 
 @dataclass(frozen=True)
-class PresetFacts:
-    """One preset.
+class ModelCosts:
+    """Size and cost of one model.
 
     Attributes:
-        name: of the preset.
+        name: of the preset or run.
         description: one sentence.
-        size: side in pixels.
+        size: side length in pixels.
         frames: length of a clip.
-        generator_parameters: trainable numbers.
-        generator_macs: multiply-accumulates for one clip, forward.
-        discriminator_parameters: trainable numbers of all discriminators.
-        discriminator_macs: multiply-accumulates of all discriminators for what they see of one clip, forward.
-        seconds_per_step: of training on this machine; None when not measured.
-        estimated: the seconds are those of two clips, scaled to the batch, as a whole step takes too long.
-        classes: that the networks are conditioned on, 0 without labels.
-        assumed: the preset's data are not known, and `ASSUMED_CLASSES` stand for theirs.
+        generator_parameters: number of the generator's parameters.
+        generator_macs: multiply-accumulates of one forward pass for one clip.
+        discriminator_parameters: number of the parameters of all discriminators.
+        discriminator_macs: multiply-accumulates of one forward pass of all discriminators, for the frames
+            that they see of one clip.
+        seconds_per_step: time of a training step on this machine; None if it was not measured.
+        estimated: the time is that of a step with `MEASURED_CLIPS`, scaled to the batch, because a whole step
+            would take too long.
+        classes: number of classes that the networks are conditioned on; 0 without labels.
+        assumed: the data are unknown, and `ASSUMED_CLASSES` were counted.
     """
 
     name: str
@@ -59,8 +61,8 @@ class PresetFacts:
             _size("discriminators", self.discriminator_parameters, self.discriminator_macs),
         ]
         if self.seconds_per_step is not None:
-            scaled = " (estimated from two clips)" if self.estimated else ""
-            parts.append(f"{self.seconds_per_step:.2f} s per step{scaled}")
+            how = f" (extrapolated from {MEASURED_CLIPS} clips)" if self.estimated else ""
+            parts.append(f"{self.seconds_per_step:.2f} s per step{how}")
         return "; ".join(parts)
 
 
@@ -69,7 +71,7 @@ def _size(network: str, parameters: int, macs: int) -> str:
 
 
 MEASURED_CLIPS = 2
-"""Clips of the small step from which the time of a whole one is foreseen."""
+"""Clips of the small step from which the time of a whole step is extrapolated."""
 
 
 def list_models(
@@ -78,60 +80,60 @@ def list_models(
     *,
     seconds_limit: float = 20.0,
     progress: Progress = no_progress,
-) -> list[PresetFacts]:
-    """Describe presets.
+) -> list[ModelCosts]:
+    """Count, and measure if asked to, the models of presets.
 
     Args:
-        names: which ones; all unless given.
-        measured_steps: time that many training steps of each kind on random clips, after one to warm up.
-        seconds_limit: per preset. Where whole steps are foreseen to take longer, a step of two clips is timed
-            and scaled to the batch, and the facts say so.
-        progress: called as (stage, done, total) before each preset.
+        names: of the presets; all by default.
+        measured_steps: number of training steps of each kind to time, on random clips, after one to warm up.
+        seconds_limit: per preset. If whole steps are expected to take longer, the time of a step with
+            `MEASURED_CLIPS` is scaled to the batch.
+        progress: called before each preset.
 
     Raises:
         ConfigError: unknown preset.
-        VgbenchError: classes cannot be found, see `with_classes`.
+        VgbenchError: the classes of the data cannot be found, see `with_classes`.
     """
     wanted = preset_names() if names is None else list(names)
-    configs = [read_config(name) for name in wanted]  # an unknown name is an error before any work
-    facts = []
+    configs = [read_config(name) for name in wanted]  # so that an unknown name is an error before any work
+    costs = []
     for done, (name, config) in enumerate(zip(wanted, configs, strict=True)):
         progress(f"timing {name}" if measured_steps else f"counting {name}", done, len(wanted))
-        facts.append(describe_config(config, name, describe(name), measured_steps, seconds_limit))
-    return facts
+        costs.append(costs_of(config, name, describe(name), measured_steps, seconds_limit))
+    return costs
 
 
-def describe_config(
+def costs_of(
     config: TrainConfig,
     name: str,
     description: str = "",
     measured_steps: int = 0,
     seconds_limit: float = 20.0,
-) -> PresetFacts:
-    """Count a config's networks, and time its training step if asked to.
+) -> ModelCosts:
+    """Count the networks of a config, and time its training step if `measured_steps` is not 0.
 
     Raises:
-        VgbenchError: classes cannot be found, see `with_classes`.
+        VgbenchError: the classes of the data cannot be found, see `with_classes`.
     """
     from vgbench.reference_models.cost import discriminator_cost, generator_cost
-    from vgbench.training.players import build_players
+    from vgbench.training.networks import build_networks
 
     config = with_classes(config)
-    players = build_players(config.model_copy(update={"device": "cpu"}))
-    generator = generator_cost(players.generator)
-    critics = [discriminator_cost(one, config.size, config.frames) for one in players.discriminators]
+    networks = build_networks(config.model_copy(update={"device": "cpu"}))
+    generator = generator_cost(networks.generator)
+    discriminators = [discriminator_cost(one, config.size, config.frames) for one in networks.discriminators]
     seconds, estimated = None, False
     if measured_steps:
         seconds, estimated = bounded_seconds_per_step(config, measured_steps, seconds_limit)
-    return PresetFacts(
+    return ModelCosts(
         name=name,
         description=description,
         size=config.size,
         frames=config.frames,
         generator_parameters=generator.parameters,
         generator_macs=generator.macs,
-        discriminator_parameters=sum(cost.parameters for cost in critics),
-        discriminator_macs=sum(cost.macs for cost in critics),
+        discriminator_parameters=sum(cost.parameters for cost in discriminators),
+        discriminator_macs=sum(cost.macs for cost in discriminators),
         seconds_per_step=seconds,
         estimated=estimated,
         classes=len(config.classes),
@@ -140,12 +142,12 @@ def describe_config(
 
 
 def with_classes(config: TrainConfig) -> TrainConfig:
-    """Fill in the classes that training finds in the data: embeddings and projections have a row for each.
+    """Fill in the classes of the data, as training does: the networks have parameters for each class.
 
-    A preset that leaves its data to the user gets `ASSUMED_CLASSES`.
+    A preset for which the user chooses the data gets `ASSUMED_CLASSES`.
 
     Raises:
-        VgbenchError: the data are not there, or are clips without labels.
+        VgbenchError: the data do not exist, or have no labels.
     """
     if not config.labels or config.classes:
         return config
@@ -159,42 +161,48 @@ def with_classes(config: TrainConfig) -> TrainConfig:
 def bounded_seconds_per_step(
     config: TrainConfig, steps: int, seconds_limit: float = 20.0
 ) -> tuple[float, bool]:
-    """Time of a training step, and whether it was scaled up from two clips to stay under the limit."""
+    """Return the time of a training step, and whether it was extrapolated to stay below the limit."""
     if config.batch <= MEASURED_CLIPS:
         return seconds_per_step(config, steps), False
     small = config.model_copy(update={"batch": MEASURED_CLIPS, "micro_batch": None})
-    foreseen = seconds_per_step(small, 1) * config.batch / MEASURED_CLIPS
-    if foreseen * (steps + 1) * len(kinds_of_steps(config)) > seconds_limit:
-        return foreseen, True
+    expected = seconds_per_step(small, 1) * config.batch / MEASURED_CLIPS
+    if expected * (steps + 1) * len(kinds_of_steps(config)) > seconds_limit:
+        return expected, True
     return seconds_per_step(config, steps), False
 
 
 def seconds_per_step(
     config: TrainConfig, steps: int, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Mean time of a training step on random clips, data loading included, by any clock.
+    """Measure the mean time of a training step on random clips, including data loading.
 
-    Regularisers that come every so many steps count by their share: `steps` of each kind of step are timed.
+    If regularisers are only due at some steps, `steps` of each kind of step are timed, and weighted by the
+    share of their kind.
+
+    Args:
+        config: of the run.
+        steps: of each kind to time, after one to warm up.
+        clock: returns seconds.
     """
     from vgbench.distributed import World
     from vgbench.training.data import random_clips
-    from vgbench.training.players import build_players
+    from vgbench.training.networks import build_networks
     from vgbench.training.trainer import opened_windows, training_step
 
-    players = build_players(config)
+    networks = build_networks(config)
     with opened_windows(config, random_clips(config)) as windows:
         mean = 0.0
         for step, share in kinds_of_steps(config):
-            training_step(config, players, World(), windows, step)  # every kind has first times of its own
+            training_step(config, networks, World(), windows, step)  # the first step of a kind takes longer
             before = clock()
             for _ in range(steps):
-                training_step(config, players, World(), windows, step)
+                training_step(config, networks, World(), windows, step)
             mean += share * (clock() - before) / steps
         return mean
 
 
 def kinds_of_steps(config: TrainConfig) -> list[tuple[int, float]]:
-    """Kinds of steps by what is due in them: the first step of each, and its kind's share of all steps."""
+    """Group steps by the regularisers that are due; return the first of each kind, and the kind's share."""
     intervals = sorted({one.interval for one in config.regularisers})
     cycle = min(math.lcm(*intervals), 10_000)
     due = [tuple(step % interval == 0 for interval in intervals) for step in range(cycle)]

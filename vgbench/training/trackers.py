@@ -1,4 +1,4 @@
-"""Where a run's numbers and clips are shown while it trains: TensorBoard, Weights & Biases."""
+"""Experiment trackers, which show numbers and clips during training: TensorBoard, Weights & Biases."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from vgbench.errors import VgbenchError
 from vgbench.training.config import TrainConfig
 
 
-class Board(Protocol):
-    """What a run tells a board."""
+class Tracker(Protocol):
+    """Interface of all experiment trackers."""
 
-    def scalars(self, facts: Mapping[str, float], step: int) -> None:
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Show numbers by name."""
 
     def clips(self, clips: npt.NDArray[np.uint8], grid: Path, step: int) -> None:
-        """Show samples: uint8 [n, T, H, W, 3], and the animated grid that was written of them."""
+        """Show samples: clips uint8 [n, T, H, W, 3], and the file with their animated grid."""
 
     def close(self) -> None:
-        """The run ends."""
+        """Finish at the end of the run."""
 
 
 class TensorBoard:
-    """Event files in the run folder.
+    """Writes event files into a folder.
 
     Raises:
         VgbenchError: TensorBoard is not installed.
@@ -38,16 +38,16 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise VgbenchError(
-                "tensorboard = true, and TensorBoard is not installed", "pip install tensorboard"
+                "tensorboard = true, but TensorBoard is not installed", "pip install tensorboard"
             ) from error
         self._writer: Any = SummaryWriter(folder)
 
-    def scalars(self, facts: Mapping[str, float], step: int) -> None:
-        for name, value in facts.items():
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def clips(self, clips: npt.NDArray[np.uint8], grid: Path, step: int) -> None:  # noqa: ARG002
-        # Rows of frames in place of add_video, which needs moviepy.
+        # Strips of frames, because add_video needs moviepy.
         self._writer.add_image("samples", strips(clips), step, dataformats="HWC")
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A run of the project `config.wandb`.
+    """Sends a run to the project `config.wandb`.
 
     Raises:
         VgbenchError: wandb is not installed.
@@ -66,18 +66,18 @@ class WeightsAndBiases:
             import wandb
         except ImportError as error:
             raise VgbenchError(
-                f"wandb = {config.wandb}, and wandb is not installed", "pip install wandb"
+                f"wandb = {config.wandb}, but wandb is not installed", "pip install wandb"
             ) from error
         self._wandb: Any = wandb
         self._run: Any = wandb.init(
             project=config.wandb, dir=str(folder), name=folder.name, config=config.model_dump(mode="json")
         )
 
-    def scalars(self, facts: Mapping[str, float], step: int) -> None:
-        self._run.log(dict(facts), step=step)
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
 
     def clips(self, clips: npt.NDArray[np.uint8], grid: Path, step: int) -> None:  # noqa: ARG002
-        # The file in place of the pixels, which need moviepy.
+        # The file, because wandb needs moviepy to encode pixels.
         self._run.log({"samples": self._wandb.Video(str(grid), format="gif")}, step=step)
 
     def close(self) -> None:
@@ -85,6 +85,6 @@ class WeightsAndBiases:
 
 
 def strips(clips: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """One clip a row, its frames side by side: uint8 [n, T, H, W, 3] -> [n*H, T*W, 3]."""
+    """Put each clip into one row, with its frames side by side: uint8 [n, T, H, W, 3] -> [n*H, T*W, 3]."""
     n, frames, height, width, _ = clips.shape
     return clips.transpose(0, 2, 1, 3, 4).reshape(n * height, frames * width, 3)
