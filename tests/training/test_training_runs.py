@@ -321,7 +321,7 @@ def test_interrupted_command_says_how_to_go_on_with_all_that_was_asked_for(tmp_p
         )
         stopped = CliRunner().invoke(app, ["train", str(preset), "-o", str(run_folder), *options])
     assert stopped.exit_code == 130
-    _, _, command = stopped.stderr.partition("to continue: ")
+    _, _, command = stopped.stderr.partition("continue with: ")
     program, *arguments = shlex.split(command)
     assert program == "vgbench"
     resumed = CliRunner().invoke(app, [*arguments, "--steps", "2", "--no-score"])
