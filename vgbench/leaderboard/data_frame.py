@@ -60,9 +60,7 @@ def data_frame(groups: Sequence[Group]) -> pd.DataFrame:
     scores = score_frame(groups).set_index(["row", "metric"])[list(PARTS)]
     metrics = dict.fromkeys(column.name for group in groups for column in group.columns)
     columns = {
-        f"{metric}.{part}": scores[part].xs(metric, level="metric").reindex(about.index)
-        for metric in metrics
-        for part in PARTS
+        f"{metric}.{part}": scores[part].xs(metric, level="metric") for metric in metrics for part in PARTS
     }
     return pd.concat([about, pd.DataFrame(columns)], axis="columns")
 
