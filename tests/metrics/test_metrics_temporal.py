@@ -244,6 +244,21 @@ def test_statistics_tell_translation_from_noise():
     assert steady.occluded < wild.occluded
 
 
+def test_statistics_of_a_known_field_written_out(monkeypatch):
+    fields = 3 * np.random.default_rng(0).standard_normal((4, 2, 10, 20, 2)).astype(np.float32)
+    monkeypatch.setattr(flow, "pairs", lambda clip: iter(fields))
+    found = flow_statistics(np.zeros((5, 10, 20, 3), np.uint8))
+    ahead = fields[:, 0].astype(np.float64) / 10
+    lengths = np.hypot(ahead[..., 0], ahead[..., 1])
+    changes = np.hypot(*np.moveaxis(ahead[1:] - ahead[:-1], -1, 0))
+    fastest = [np.sort(pair.ravel())[-10:].mean() for pair in lengths]  # of 200 pixels, 5 %
+    hidden = [flow.occluded(*both).mean() for both in fields]
+    expected = lengths.mean(), np.mean(fastest), lengths.std(), changes.mean(), np.mean(hidden)
+    assert found == pytest.approx(expected, rel=1e-6)
+    monkeypatch.setattr(flow, "pairs", lambda clip: iter(fields[:1]))
+    assert flow_statistics(np.zeros((2, 10, 20, 3), np.uint8)).acceleration == 0
+
+
 def test_uncovered_background_is_occluded():
     height = width = 64
     forward, back = np.zeros((2, height, width, 2), dtype=np.float32)
@@ -308,6 +323,31 @@ def test_small_and_narrow_frames_are_measured(shape):
     clip = noise(frames=5, side=200)[:, : shape[0], : shape[1]]
     for measure in ALL:
         assert np.isfinite(measure(clip)).all()
+
+
+@pytest.mark.parametrize(("height", "width", "factor"), [(16, 16, 1), (15, 40, 2), (40, 8, 2), (7, 9, 3)])
+def test_small_frames_are_enlarged_by_a_whole_factor_for_the_flow(height, width, factor):
+    clip = pan(dx=1, dy=-1, frames=5, side=40)[:, :height, :width]
+    solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    size = width * factor, height * factor
+    grays = [
+        cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_CUBIC)
+        for frame in clip
+    ]
+
+    def between(first, second):
+        field = solver.calc(grays[first], grays[second], None).reshape(height, factor, width, factor, 2)
+        return field.mean(axis=(1, 3)) / factor
+
+    found = list(flow.pairs(clip, step=2))
+    assert len(found) == 2
+    for pair, (ahead, back) in enumerate(found):
+        np.testing.assert_allclose(ahead, between(2 * pair, 2 * pair + 2), atol=1e-4)
+        np.testing.assert_allclose(back, between(2 * pair + 2, 2 * pair), atol=1e-4)
+    onward = list(flow.forward(clip))
+    assert len(onward) == 4
+    for first, field in enumerate(onward):
+        np.testing.assert_allclose(field, between(first, first + 1), atol=1e-4)
 
 
 def test_enlarged_flow_is_scaled_back():
