@@ -96,8 +96,10 @@ def test_properties(seed, scale):
     assert all(0 <= v <= 1 for v in (value.precision, value.recall, value.coverage))
 
 
+@pytest.mark.parametrize("chunk", [1024, 7])
 @pytest.mark.parametrize("clustered", [False, True])
-def test_replicates_are_the_measures_without_each_block(clustered):
+def test_replicates_are_the_measures_without_each_block(clustered, chunk, monkeypatch):
+    monkeypatch.setattr(prdc, "_CHUNK", chunk)
     real, generated = sets(n=90, m=80)
     groups_r, groups_g = np.arange(90) // 2, np.arange(80)
     if clustered:  # windows of one clip are each other's neighbours, so a block takes a whole list along

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 
 import numpy as np
@@ -123,3 +124,24 @@ def test_windows_take_every_stride_th_frame():
     assert windows.span == 9
     (window,) = choose_windows([5], {5: [10]}, 1, windows)
     assert (window.clip, window.frames) == (5, (10, 14, 18))
+
+
+def test_draws_are_those_of_every_release_before():
+    """Scores of other days were made on these; the order is that of sha256("SEED\\nID")."""
+    ids = ["a.mp4", "b/c.mp4", "d.npy#000001", "e", "ü.webm"]
+    for seed in (0, 1, 12):
+        hashed = [hashlib.sha256(f"{seed}\n{clip_id}".encode()).hexdigest() for clip_id in ids]
+        assert clip_order(ids, seed) == sorted(range(5), key=hashed.__getitem__)
+    windows = Windows(frames=4, stride=2, per_clip=3)
+    assert [window_starts(100, windows, "uniform", 0, clip_id) for clip_id in ids[:3]] == [
+        [27, 38, 5],
+        [93, 2, 58],
+        [66, 15, 50],
+    ]
+    assert window_starts(100, windows, "uniform", 7, "a.mp4") == [88, 59, 36]
+
+
+def test_ids_that_are_no_text_can_be_drawn():
+    odd = "clip\udcff.mp4"  # a file name of bytes that are not UTF-8
+    assert clip_order([odd], 0) == [0]
+    assert len(window_starts(20, Windows(frames=4), "uniform", 0, odd)) == 1
