@@ -14,7 +14,8 @@ from stub_extractor import StubExtractor
 
 from vgbench import evaluate
 from vgbench.clips import open_source
-from vgbench.errors import BadClip, VgbenchError
+from vgbench.environment import positive_number
+from vgbench.errors import BadClip, ConfigError, VgbenchError
 from vgbench.records.record import load_record
 
 SETTINGS = ["clips.least=2", "clips.generated=99", "clips.real=4", "windows.frames=4", "windows.per_clip=1"]
@@ -102,20 +103,19 @@ def test_interlaced_video_keeps_both_fields_of_a_frame(tmp_path):
     np.testing.assert_array_equal(clip.read([0, 1]), rows)
 
 
-def vgbench(*arguments, **environment):
-    import os
-
-    command = [sys.executable, "-m", "vgbench", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-    return done.returncode, done.stdout + done.stderr
+def test_an_empty_folder_exits_with_2(run, tmp_path):
+    code, _, err = run("eval", tmp_path, "--against", "builtin:moving-shapes")
+    assert (code, "nothing here looks like a clip" in err) == (2, True), err
 
 
-def test_an_empty_folder_and_a_limit_that_is_no_number_exit_with_2(tmp_path):
-    code, text = vgbench("eval", tmp_path, "--against", "builtin:moving-shapes")
-    assert (code, "nothing here looks like a clip" in text) == (2, True), text
+def test_a_limit_that_is_no_number_exits_with_2(monkeypatch):
     for value in ("many", "inf", "nan", "0"):
-        code, text = vgbench("eval", "x", "--against", "y", VGBENCH_MAX_FRAMES=value)
-        assert (code, "VGBENCH_MAX_FRAMES" in text) == (2, True), text
+        monkeypatch.setenv("VGBENCH_MAX_FRAMES", value)
+        with pytest.raises(ConfigError, match="VGBENCH_MAX_FRAMES"):
+            positive_number("VGBENCH_MAX_FRAMES", 1.0)
+    command = [sys.executable, "-m", "vgbench", "eval", "x", "--against", "y"]
+    done = subprocess.run(command, capture_output=True, text=True)  # limits are read when they are loaded
+    assert (done.returncode, "VGBENCH_MAX_FRAMES" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_folder_of_nothing_usable_names_reasons(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import vgbench
 from vgbench.clips import ClipSource, open_source
 from vgbench.errors import ConfigError, NotEnoughClips, SkippedClips, VgbenchError
 from vgbench.evaluation.feature_store import FeatureStore
+from vgbench.metrics import METRICS, Score
 from vgbench.protocol import load
 from vgbench.records.record import load_record
 
@@ -463,3 +465,22 @@ def test_settings_change_a_protocol_that_is_given_as_an_object():
     assert "frames:9/s1" in record.signature
     with pytest.raises(ConfigError, match="unknown key 'no'"):
         _evaluate(protocol=plan, settings=["no.such.key=1"])
+
+
+def test_the_record_says_how_long_each_side_and_the_metrics_took(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    class Slow(StubExtractor):
+        def forward(self, clips):
+            now[0] += len(clips)  # a second a clip
+            return super().forward(clips)
+
+    def slow(generated, real, **options):
+        now[0] += 0.25
+        return {"kvd": Score(1.0, None, None, len(generated))}
+
+    monkeypatch.setitem(METRICS, "kvd", replace(METRICS["kvd"], score=slow))
+    settings = [*SMALL, "clips.generated=20"]
+    seconds = _evaluate(extractor=Slow(), metrics=["kvd"], settings=settings).seconds
+    assert seconds == {"real": 24, "generated": 20, "metrics": 0.25, "total": 44.25}

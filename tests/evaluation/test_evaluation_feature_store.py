@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import functools
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from rights import without_rights
@@ -183,14 +184,12 @@ def _write(folder, start):
 
 
 def test_concurrent_writers_lose_nothing(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write, args=(tmp_path, start)) for start in (0, 25)]
-    for writer in writers:
-        writer.start()
+    works = [functools.partial(_write, tmp_path / "store", start) for start in (0, 25)]
+    writers = [forked.start(work, tmp_path / str(number)) for number, work in enumerate(works)]
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
-    table = FeatureStore(tmp_path).table("net@1")
+    table = FeatureStore(tmp_path / "store").table("net@1")
     assert [table.get(_key(k))["features"][0] for k in range(75)] == list(range(75))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from vgbench import cli
-from vgbench.clips import open_source, write_clips
+from vgbench.clips import ClipSource, open_source, write_clips
+from vgbench.clips.clip import Clip, Skipped
 from vgbench.errors import ConfigError, NotEnoughClips, SkippedClips, VgbenchError
 from vgbench.evaluation.paired import PairedProtocol, evaluate_pairs, match, plan_pairs
 from vgbench.leaderboard.comparison import NotComparable, compare
@@ -123,6 +125,76 @@ def test_repeated_names_are_told_apart_by_their_folders(clips, tmp_path):
     pairs, *lonely = match(open_source(tmp_path / "made"), open_source(tmp_path / "truth"))
     assert [pair.stem for pair in pairs] == ["b/00000"]
     assert {entry.reason for side in lonely for entry in side} == {"the stem 'a/00000' is not unique"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Named(Clip):
+    """A clip that is its name."""
+
+    def fingerprint(self):
+        return self.id
+
+    def count_frames(self):
+        return 2
+
+    def read(self, indices):
+        return np.zeros((len(indices), 8, 8, 3), np.uint8)
+
+
+def named(*ids, skipped=()):
+    return ClipSource("named", [Named(clip_id, None) for clip_id in ids], skipped)
+
+
+@pytest.mark.parametrize(
+    ("generated", "reference", "expected"),
+    [
+        (["b.mp4", "a.gif"], ["a.webm", "b.mp4"], {"a": "a.gif a.webm", "b": "b.mp4 b.mp4"}),
+        (["x/1.mp4", "y/2.mp4"], ["2.mp4", "1.mp4"], {"1": "x/1.mp4 1.mp4", "2": "y/2.mp4 2.mp4"}),
+        # An array is paired by position, whatever its file is called; two arrays are told apart by name.
+        (["#000000", "#000001"], ["r.npy#000001"], {"000001": "#000001 r.npy#000001"}),
+        (["x.npy#0", "y.npy#0"], ["y.npy#0", "z.npy#0"], {"y#0": "y.npy#0 y.npy#0"}),
+        # A name that one side has twice: then folders count, on both sides.
+        (["a/1.mp4"], ["a/1.mp4", "b/1.mp4"], {"a/1": "a/1.mp4 a/1.mp4"}),
+        (["a/1.mp4", "b/1.mp4"], ["c/1.mp4", "b/1.webm"], {"b/1": "b/1.mp4 b/1.webm"}),
+        (["a/1.mp4", "a/2.mp4"], ["a/1.mp4", "b/2.mp4", "b/1.mp4"], {"a/1": "a/1.mp4 a/1.mp4"}),
+    ],
+)
+def test_who_is_paired_with_whom(generated, reference, expected):
+    pairs, *lonely = match(named(*generated), named(*reference))
+    assert [pair.stem for pair in pairs] == sorted(expected)
+    assert {pair.stem: f"{pair.generated.id} {pair.reference.id}" for pair in pairs} == expected
+    paired = {clip for both in expected.values() for clip in both.split()}
+    assert [{entry.path for entry in side} for side in lonely] == [
+        set(generated) - paired,
+        set(reference) - paired,
+    ]
+    assert {entry.reason.split("'")[0] for side in lonely for entry in side} <= {"no clip of stem "}
+
+
+def test_clips_of_one_stem_are_named_on_both_sides_and_what_was_skipped_before_stays():
+    skipped = [Skipped("broken.mp4", "damaged"), Skipped("other.mp4", "empty")]
+    sides = (
+        named("1.mp4", "2.mp4", skipped=skipped[:1]),
+        named("1.mp4", "1.gif", "2.gif", skipped=skipped[1:]),
+    )
+    pairs, *lonely = match(*sides)
+    assert [pair.stem for pair in pairs] == ["2"]
+    reason = "the stem '1' is not unique"
+    assert lonely[0] == [skipped[0], Skipped("1.mp4", reason)]
+    assert lonely[1] == [skipped[1], Skipped("1.mp4", reason), Skipped("1.gif", reason)]
+    assert sides[0].skipped == skipped[:1]
+
+
+def test_the_record_says_how_long_the_pairs_took(clips, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def slow(clip, reference):
+        now[0] += 2.5
+        return 1.0
+
+    monkeypatch.setitem(PAIRED, "psnr", dataclasses.replace(PAIRED["psnr"], measure=slow))
+    assert evaluate_pairs(*clips, PairedProtocol(metrics=("psnr",))).seconds == {"total": 7.5}
 
 
 def test_nothing_to_pair_is_an_error(clips, folders, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -11,10 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import forked
+import numpy as np
 import pytest
+import torch
+from stub_extractor import StubExtractor
 
-from vgbench.distributed import joined_world, timeout_minutes
+import vgbench
+from vgbench.distributed import alone, joined_world, timeout_minutes
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.evaluation.feature_store import FeatureStore
 
 TESTS = Path(__file__).parents[1]
 COMMAND = [
@@ -164,60 +170,47 @@ def test_patience_must_be_a_number(monkeypatch, text):
         timeout_minutes()
 
 
-OWN_CLIPS = """
-import json, os, sys, numpy as np, torch.distributed as dist, vgbench
-from pathlib import Path
-from stub_extractor import StubExtractor
-from vgbench.distributed import alone
-from vgbench.errors import VgbenchError
-from vgbench.evaluation.feature_store import FeatureStore
-dist.init_process_group("gloo")
-rank, folder = dist.get_rank(), Path(sys.argv[1])
-rng = np.random.default_rng(0)
-fake, real = rng.integers(0, 256, (2, 24, 4, 16, 16, 3), dtype=np.uint8)
-fake //= 2
-network = StubExtractor()
+def _score_own_clips(folder: Path) -> None:
+    torch.distributed.init_process_group("gloo")
+    rank = torch.distributed.get_rank()
+    rng = np.random.default_rng(0)
+    fake, real = rng.integers(0, 256, (2, 24, 4, 16, 16, 3), dtype=np.uint8)
+    fake //= 2
+    network = StubExtractor()
 
-def fvd(clips, store, **more):
-    settings = ["clips.least=4", "windows.frames=4", "resize.size=16"]
-    options = dict(metrics=["fvd"], settings=settings, extractor=network, store=FeatureStore(folder / store))
-    try:
-        record = vgbench.evaluate(clips, real, **options, **more)
-    except VgbenchError as error:
-        return error.message
-    return record.scores["fvd"].value, record.clips.generated.used
+    def fvd(clips, store, **more):
+        settings = ["clips.least=4", "windows.frames=4", "resize.size=16"]
+        options = {"settings": settings, "extractor": network, "store": FeatureStore(folder / store)}
+        try:
+            record = vgbench.evaluate(clips, real, metrics=["fvd"], **options, **more)
+        except VgbenchError as error:
+            return error.message
+        return record.scores["fvd"].value, record.clips.generated.used
 
-found = {}
-with alone():
-    found["whole"] = fvd(fake, f"own{rank}")
-found["refused"] = fvd(fake[rank::2], "shared")
-found["unequal"] = fvd(fake[:23][rank::2], "shared")
-found["sharded"] = fvd(fake[rank::2], "shared", sharded=True)
-found["sharded, unequal"] = fvd(fake[:23][rank::2], "shared", sharded=True)
-with alone():
-    found["23 alone"] = fvd(fake[:23], f"own{rank}")
-    found["whole, from what the ranks stored"] = fvd(fake, "shared")
-(folder / f"{rank}.json").write_text(json.dumps(found))
-dist.destroy_process_group()
-"""
+    found = {}
+    with alone():
+        found["whole"] = fvd(fake, f"own{rank}")
+    found["refused"] = fvd(fake[rank::2], "shared")
+    found["unequal"] = fvd(fake[:23][rank::2], "shared")
+    found["sharded"] = fvd(fake[rank::2], "shared", sharded=True)
+    found["sharded, unequal"] = fvd(fake[:23][rank::2], "shared", sharded=True)
+    with alone():
+        found["23 alone"] = fvd(fake[:23], f"own{rank}")
+        found["whole, from what the ranks stored"] = fvd(fake, "shared")
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+    torch.distributed.destroy_process_group()
 
 
 def test_ranks_with_clips_of_their_own_are_told_and_scored_as_one_set_where_that_is_meant(tmp_path):
-    (tmp_path / "own_clips.py").write_text(OWN_CLIPS)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}",
-    }
-    command = [*launcher, str(tmp_path / "own_clips.py"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+    ranks = forked.start_ranks(functools.partial(_score_own_clips, tmp_path), tmp_path / "ranks")
+    for rank, process in enumerate(ranks):
+        process.join(120)
+        assert process.exitcode == 0, (tmp_path / "ranks" / str(rank) / "stderr").read_text()
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first == second
     assert "the ranks have different clips (12, 12 of them)" in first["refused"]
     assert "the ranks have different clips (12, 11 of them)" in first["unequal"]
-    for sharded, alone in (("sharded", "whole"), ("sharded, unequal", "23 alone")):
-        assert first[sharded][1] == first[alone][1]
-        assert first[sharded][0] == pytest.approx(first[alone][0], rel=1e-6)
+    for sharded, whole in (("sharded", "whole"), ("sharded, unequal", "23 alone")):
+        assert first[sharded][1] == first[whole][1]
+        assert first[sharded][0] == pytest.approx(first[whole][0], rel=1e-6)
     assert first["whole, from what the ranks stored"][0] == pytest.approx(first["whole"][0], rel=1e-6)

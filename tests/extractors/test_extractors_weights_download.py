@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -260,27 +258,22 @@ def test_an_empty_file_is_no_reason_to_ask_for_ever(published, cache):
     assert files(cache) == []
 
 
-def test_without_a_network_the_command_ends_with_the_way_by_hand(tmp_path):
+def test_without_a_network_the_command_ends_with_the_way_by_hand(run, monkeypatch):
     """The real entry, through the command; every address is beyond a proxy that is not there."""
-    nowhere = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
-    script = (
-        f"import os; os.environ.update({nowhere | {'no_proxy': ''}!r})\nfrom vgbench.cli import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, "weights", "fetch", NAME], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "no connection" in done.stderr
-    assert f"vgbench weights add {NAME} FILE" in done.stderr
-    assert registry.REGISTRY[NAME].urls[0] in done.stderr
-    assert done.stdout == ""
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    code, out, err = run("weights", "fetch", NAME)
+    assert (code, out) == (2, "")
+    assert "no connection" in err
+    assert f"vgbench weights add {NAME} FILE" in err
+    assert registry.REGISTRY[NAME].urls[0] in err
 
 
-def test_the_list_has_every_fact_of_every_entry():
-    script = "from vgbench.cli import main; main()"
-    command = [sys.executable, "-c", script, "weights", "list", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    entries = json.loads(done.stdout)
+def test_the_list_has_every_fact_of_every_entry(run):
+    code, out, _ = run("weights", "list", "--json")
+    assert code == 0
+    entries = json.loads(out)
     assert entries.keys() == registry.REGISTRY.keys()
     for name, facts in entries.items():
         assert {"path", "urls", "size", "sha256", "git_blob", "licence", "citation"} <= facts.keys()

@@ -244,3 +244,10 @@ def test_equal_distances_on_opposite_sides_are_seldom_told_apart():
         a, b = (replace(score_clips(rng.normal(mean, 1, 64)), **known) for mean in (-0.5, 0.5))
         false += score_difference(a, b, "real").significant
     assert false <= 25  # of 300: 5 % are 15; it was 72
+
+
+@pytest.mark.parametrize("code", ["dependent-sets", "collapsed-set"])
+def test_a_model_whose_clips_are_copies_has_no_rank_and_moves_no_other(code):
+    honest = [make_record("a", 100.0), make_record("b", 120.0)]
+    copied = make_record("copied", -6.0).model_copy(update={"warnings": ((code, "copies"),)})
+    assert ranks([*honest, copied]) == {**ranks(honest), "copied": None}

@@ -71,3 +71,37 @@ def test_without_frames_there_is_no_score():
     for score in (score_fid, score_stream, score_drift):
         with pytest.raises(VgbenchError, match="every frame"):
             score(whole, whole)
+
+
+@pytest.mark.parametrize(("frames", "points"), [(4, 3), (33, 32), (60, 32)])
+def test_the_curve_of_long_clips_is_thinned_out_and_keeps_its_ends(frames, points):
+    curve = score_drift(samples(1, n=5, frames=frames), samples(2, n=5, frames=frames))["drift"].details[
+        "curve"
+    ]
+    apart = [point["frames_apart"] for point in curve]
+    assert len(curve) == points
+    assert (apart[0], apart[-1]) == (1, frames - 1)
+    assert apart == sorted(set(apart))
+
+
+@pytest.mark.parametrize(("frames", "far"), [(4, [2, 3]), (5, [3, 4]), (7, [4, 5, 6])])
+def test_drift_counts_from_half_a_window_on(frames, far):
+    side = samples(1, n=5, frames=frames)
+    expected = drift_curve(side.frames.astype(np.float64))[:, np.array(far) - 1].mean()
+    assert score_drift(side, side)["drift"].value == pytest.approx(expected, rel=1e-6)
+
+
+def test_errors_of_stream_leave_out_source_clips():
+    x, y = samples(1, n=12), samples(2, n=10)
+    found = score_stream(x, y)["stream_t"]
+
+    def agreement(real, generated):
+        return stream(real, generated).temporal
+
+    sides = [
+        np.array([agreement(y.frames, np.delete(x.frames, i, axis=0)) for i in range(12)]),
+        np.array([agreement(np.delete(y.frames, i, axis=0), x.frames) for i in range(10)]),
+    ]
+    variance = sum((len(side) - 1) * np.var(side) for side in sides)
+    assert found.standard_error == pytest.approx(np.sqrt(variance), rel=1e-9)
+    assert found.debiased is None

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics import METRICS, Samples, inception_score
@@ -116,6 +117,28 @@ def test_splits_give_their_own_error():
     assert found.value == mean
     assert found.standard_error == pytest.approx(std / 3, rel=1e-12)  # std / √(splits − 1)
     assert found.method == "10 splits"
+    assert found.interval == pytest.approx(stats.t.interval(0.95, 9, mean, std / 3), rel=1e-9)
+
+
+def test_two_splits_by_hand():
+    """The mean of two numbers: error half of their gap, one degree of freedom."""
+    rows = logits(n=20)
+    first, second = written_out(rows[:10]), written_out(rows[10:])
+    found = METRICS["is"].score(samples(rows), None, splits=2)["is"]
+    assert found.value == pytest.approx((first + second) / 2, rel=1e-12)
+    assert found.standard_error == pytest.approx(abs(first - second) / 2, rel=1e-9)
+    half = stats.t.ppf(0.975, 1) * found.standard_error
+    assert found.interval == pytest.approx((found.value - half, found.value + half), rel=1e-9)
+
+
+@pytest.mark.parametrize("splits", [1, 4])
+@pytest.mark.parametrize("variant", ["tgan", "tganv2", "stylegan-v"])
+def test_variants_of_the_scored_value_are_those_of_the_function(variant, splits):
+    rows = logits(n=60) * 8
+    found = METRICS["is"].score(samples(rows), None, splits=splits, variant=variant)["is"]
+    assert found.value == pytest.approx(inception_score(rows, splits, variant=variant).mean, rel=1e-12)
+    moves = splits > 1 if variant == "stylegan-v" else variant == "tgan"  # 1e-20 is below all digits
+    assert (found.value != pytest.approx(inception_score(rows, splits).mean, rel=1e-12)) == moves
 
 
 def test_batches_add_up():

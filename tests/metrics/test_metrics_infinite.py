@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vgbench.errors import VgbenchError
-from vgbench.metrics import Samples, frechet_distance, inception_score
+from vgbench.metrics import Samples, frechet, frechet_distance, inception_score
 from vgbench.metrics.infinite import SEED, extrapolate, frechet_extrapolated, score_frechet, score_inception
 
 
@@ -75,3 +75,46 @@ def test_inception_score_at_infinity_is_nearer_to_that_of_many_clips():
 def test_refuses_too_few():
     with pytest.raises(VgbenchError, match="at least 8"):
         frechet_extrapolated(np.zeros((7, 2)), np.zeros((9, 2)))
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "dimension", "least"),
+    [(200, 90, 8, 0.25), (200, 90, 35, 0.4), (90, 200, 35, 0.4), (200, 90, 60, 0.5), (20, 20, 50, 0.5)],
+)
+def test_sets_shrink_to_a_quarter_but_not_below_their_dimension(n, m, dimension, least):
+    rng = np.random.default_rng(0)
+    fit = frechet_extrapolated(rng.standard_normal((n, dimension)), rng.standard_normal((m, dimension)))
+    assert [share for share, _ in fit.points] == pytest.approx(np.linspace(least, 1, 15))
+
+
+def test_the_error_of_the_fit_adds_to_that_of_the_clips_and_keeps_their_freedom():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(2)
+    sides = [Samples(rng.standard_normal((n, 2)), None, np.arange(n)) for n in (9, 20)]
+    plain, found = frechet.score(*sides)["fvd"], score_frechet(*sides)["fvd_infinite"]
+    error = found.details["error_of_fit"]
+    assert found.standard_error == pytest.approx(np.hypot(plain.standard_error, error), rel=1e-9)
+    half = stats.t.ppf(0.975, 8) * found.standard_error
+    assert found.interval == pytest.approx((found.value - half, found.value + half), rel=1e-9)
+    assert found.deviations[0] == pytest.approx((*plain.deviations[0], error))
+    assert found.deviations[1] == pytest.approx(plain.deviations[1])
+    assert found.n == 9
+    assert len(found.details["points"]) == 15
+
+
+def test_too_few_source_clips_leave_the_extrapolated_value_alone():
+    rows = np.random.default_rng(0).standard_normal((12, 2))
+    side = Samples(rows, rows, np.arange(12) // 4)
+    for score in (score_frechet(side, side)["fvd_infinite"], score_inception(side, side)["is_infinite"]):
+        assert (score.standard_error, score.interval, score.deviations) == (None, None, None)
+        assert len(score.details["points"]) == 15
+
+
+def test_the_inception_score_shrinks_to_a_quarter():
+    stats = pytest.importorskip("scipy.stats")
+    logits = 3 * np.random.default_rng(0).standard_normal((50, 4))
+    side = Samples(logits, logits, np.arange(50))
+    found = score_inception(side, side)["is_infinite"]
+    draw, shares = np.random.default_rng(SEED), np.linspace(0.25, 1, 15)
+    values = [inception_score(logits[draw.permutation(50)[: round(share * 50)]]).mean for share in shares]
+    assert found.value == pytest.approx(stats.linregress(1 / shares, values).intercept, rel=1e-9)

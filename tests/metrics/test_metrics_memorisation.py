@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vgbench.errors import VgbenchError
-from vgbench.metrics import Samples
+from vgbench.metrics import Samples, prdc
 from vgbench.metrics.memorisation import score_copies, score_diversity
 
 
@@ -93,3 +93,49 @@ def test_single_source_clips_are_refused():
         score_copies(samples(draws(6, 1)), one)
     with pytest.raises(VgbenchError, match="two source clips"):
         score_diversity(one, samples(draws(6, 1)))
+
+
+def test_the_ten_closest_pairs_are_shown_nearest_first():
+    real = samples(10.0 * np.arange(30)[:, None])
+    generated = samples(10.0 * np.arange(15)[:, None] + np.array([[0.1 * (k * 7 % 15)] for k in range(15)]))
+    shown = score_copies(generated, real)["copied"].details["nearest"]
+    assert len(shown) == 10
+    distances = [pair["distance"] for pair in shown]
+    assert distances == pytest.approx(0.1 * np.arange(10))
+    assert [pair["generated"] for pair in shown] == [pair["real"] for pair in shown]  # by number, unnamed
+
+
+def test_of_repeated_real_clips_only_a_copy_is_as_near_as_they_are():
+    """Two equal real clips are at distance 0 from each other: nothing but a copy can be as near."""
+    real = samples([[0.0], [0.0], [5.0], [9.0]])
+    generated = samples([[0.5], [0.0], [5.9], [9.0]])
+    shown = score_copies(generated, real)["copied"].details["nearest"]
+    # d / ρ: 9 is at 0 / 4, 5.9 at 0.9 / 4; the copy of the repeated clip counts 1, and 0.5 from it endlessly.
+    assert [pair["generated"] for pair in shown] == ["3", "2", "1", "0"]
+
+
+def test_windows_of_one_clip_are_no_pair_whatever_the_chunks(monkeypatch):
+    rows, groups = draws(60, 5), np.arange(60) // 3
+    sides = samples(rows, groups), samples(rows[::-1] * 1.1, groups)
+    whole = score_copies(*sides) | score_diversity(*sides)
+    monkeypatch.setattr(prdc, "_CHUNK", 11)
+    parts = score_copies(*sides) | score_diversity(*sides)
+    assert {name: score.value for name, score in parts.items()} == pytest.approx(
+        {name: score.value for name, score in whole.items()}, rel=1e-12
+    )
+
+
+def test_diversity_is_jackknifed_over_source_clips():
+    rows, groups = draws(12, 0), np.arange(12) // 2
+    found = score_diversity(samples(rows, groups), samples(rows, groups))["diversity"]
+
+    def mean_without(left_out):
+        kept = np.flatnonzero(groups != left_out)
+        return np.mean(
+            [np.linalg.norm(rows[i] - rows[j]) for i in kept for j in kept if groups[i] != groups[j]]
+        )
+
+    replicates = np.array([mean_without(clip) for clip in range(6)])
+    error = np.sqrt(5 / 6 * np.sum((replicates - replicates.mean()) ** 2))
+    assert found.standard_error == pytest.approx(error, rel=1e-9)
+    assert found.debiased is None

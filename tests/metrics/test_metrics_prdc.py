@@ -96,8 +96,10 @@ def test_properties(seed, scale):
     assert all(0 <= v <= 1 for v in (value.precision, value.recall, value.coverage))
 
 
+@pytest.mark.parametrize("chunk", [1024, 7])
 @pytest.mark.parametrize("clustered", [False, True])
-def test_replicates_are_the_measures_without_each_block(clustered):
+def test_replicates_are_the_measures_without_each_block(clustered, chunk, monkeypatch):
+    monkeypatch.setattr(prdc, "_CHUNK", chunk)
     real, generated = sets(n=90, m=80)
     groups_r, groups_g = np.arange(90) // 2, np.arange(80)
     if clustered:  # windows of one clip are each other's neighbours, so a block takes a whole list along
@@ -141,3 +143,25 @@ def test_intervals_end_where_the_measures_do():
         low, high = one.interval
         assert 0 <= low <= one.value <= high
         assert name == "density" or high <= 1
+
+
+@pytest.mark.parametrize(
+    ("real_clips", "generated_clips", "k", "known"),
+    [  # two windows of each clip; without one clip, more than k of them must be left on either side
+        (4, 9, 5, True),
+        (4, 9, 6, False),
+        (9, 4, 5, True),
+        (9, 4, 6, False),
+        (3, 9, 2, False),
+    ],
+)
+def test_an_error_needs_neighbours_without_each_block(real_clips, generated_clips, k, known):
+    rng = np.random.default_rng(0)
+    sides = [
+        Samples(rng.standard_normal((2 * clips, 3)), None, np.arange(2 * clips) // 2)
+        for clips in (generated_clips, real_clips)
+    ]
+    for name, score in prdc.score(*sides, k=k).items():
+        assert score.value == getattr(measure(sides[1].features, sides[0].features, k), name)
+        assert (score.standard_error is not None) == known
+        assert score.method.startswith("jackknife" if known else "none")

@@ -1,5 +1,8 @@
 """Blocks, jackknife, clusters and differences, against textbook formulas and simulation."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +12,15 @@ from scipy import stats
 from vgbench.errors import VgbenchError
 from vgbench.metrics import Samples, Score, difference, score_clips
 from vgbench.metrics.frechet import score as score_fvd
-from vgbench.metrics.uncertainty import Jackknife, Side, deal, resample, score_pairs, score_share
+from vgbench.metrics.uncertainty import (
+    Jackknife,
+    Side,
+    deal,
+    resample,
+    score_pairs,
+    score_share,
+    without_error,
+)
 
 
 def jackknife_of(statistic, x, blocks):
@@ -111,6 +122,41 @@ def test_the_effective_number_of_clips_lies_between_clips_and_windows(alike):
     assert np.diff(ours) == pytest.approx(np.diff(textbook), rel=0.1)
 
 
+def wilson(hits, n):
+    """Interval of the textbook, for a number of clips that need not be whole."""
+    z, p = stats.norm.ppf(0.975), hits / n
+    roots = np.roots([1 + z**2 / n, -(2 * p + z**2 / n), p**2])
+    return tuple(sorted(roots.real))
+
+
+def test_clips_whose_windows_differ_count_no_more_than_their_windows():
+    """A hit and a miss in every clip but two: clips are more alike than independent windows could be."""
+    hits = np.array([1, 1, 0, 0, *[1, 0] * 18], dtype=bool)
+    found = score_share(hits, np.arange(40) // 2)
+    assert 0.25 / score_clips(hits, np.arange(40) // 2).standard_error ** 2 > 40
+    assert found.interval == pytest.approx(wilson(20, 40), abs=1e-9)
+    assert found.method == "Wilson(40 effective clips)"
+
+
+def test_clips_whose_windows_agree_count_no_less_than_the_clips():
+    hits = np.repeat([True, False, False, True], 5)
+    groups = np.repeat(np.arange(4), 5)
+    assert 0.25 / score_clips(hits, groups).standard_error ** 2 == pytest.approx(3)
+    assert score_share(hits, groups).interval == pytest.approx(wilson(2, 4), abs=1e-9)
+
+
+def test_in_between_the_effective_number_follows_from_the_error():
+    hits = np.array([1, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1], dtype=bool)
+    groups = np.arange(14) // 2
+    error, p = score_clips(hits, groups).standard_error, hits.mean()
+    n = p * (1 - p) / error**2
+    assert 7 < n < 14
+    found = score_share(hits, groups)
+    low, high = wilson(p * n, n)
+    assert found.interval == pytest.approx((low, high), abs=1e-9)
+    assert found.standard_error == pytest.approx((high - low) / 2 / stats.norm.ppf(0.975), rel=1e-9)
+
+
 @pytest.mark.parametrize("p", [0.01, 0.05, 0.5])
 def test_a_share_s_interval_covers_the_truth(p):
     counts = np.random.default_rng(5).binomial(150, p, 600)
@@ -155,6 +201,122 @@ def test_pairs_are_counted_once(unequal):
     assert np.var(values) == pytest.approx(truth, rel=0.4)
     assert np.mean(plain) > 1.8 * truth
     assert np.mean(claimed) == pytest.approx(truth, rel=0.35)
+
+
+def blocks_of(*sizes):
+    edges = np.cumsum((0, *sizes))
+    return [np.arange(a, b) for a, b in itertools.pairwise(edges)]
+
+
+def from_pairs(sizes, within, between):
+    """What `resample` finds of Σ 3 / n + (1 / n) Σ l_i + (2 / n²) Σ_{i<j} q_ij + (1 / (n m)) Σ r_ij."""
+    rng = np.random.default_rng(0)
+    sizes = [np.array(side) for side in sizes]
+    single = [rng.standard_normal(len(side)) for side in sizes]
+
+    def measure(*out):
+        kept = [np.setdiff1d(np.arange(len(side)), blocks) for side, blocks in zip(sizes, out, strict=True)]
+        counts = [int(side[blocks].sum()) for side, blocks in zip(sizes, kept, strict=True)]
+        value = 5 + between[np.ix_(*kept)].sum() / math.prod(counts)
+        for alone, pairs, blocks, n in zip(single, within, kept, counts, strict=True):
+            q = np.triu(pairs[np.ix_(blocks, blocks)], 1).sum()
+            value += 3 / n + alone[blocks].sum() / n + 2 * q / n**2
+        return value
+
+    blocks = [blocks_of(*side) for side in sizes]
+    assert resample(measure, *blocks, pairs=False).from_pairs == 0
+    return resample(measure, *blocks).from_pairs
+
+
+@pytest.mark.parametrize(
+    "sizes", [((1,) * 5, (1,) * 13), ((1,) * 17, (1,) * 9), ((3, 1, 2, 5, 4), (2, 2, 7, 1, 1, 1, 3, 2, 6))]
+)
+def test_the_part_from_pairs_of_one_side_is_exact_where_all_weigh_alike(sizes):
+    (g, h), (n, m) = map(len, sizes), map(sum, sizes)
+    steps = [np.abs(np.subtract.outer(np.arange(count), np.arange(count))) for count in (g, h)]
+    around = [np.minimum(step, count - step) for step, count in zip(steps, (g, h), strict=True)]
+    signs = [np.where(step % 2 == 1, 1.0, -1.0) for step in around]
+    assert all(np.all(side.sum(axis=0) == side.diagonal()) for side in signs)  # each block: pairs sum to 0
+    expected = np.hypot(np.sqrt(2 * g * (g - 1)) / n**2, np.sqrt(2 * h * (h - 1)) / m**2)
+    assert from_pairs(sizes, signs, np.zeros((g, h))) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "sizes", [((1,) * 8, (1,) * 20), ((1,) * 14, (1,) * 4), ((3, 1, 2, 5, 4, 1), (2, 2, 7, 1, 1, 1, 3, 2))]
+)
+def test_the_part_from_pairs_between_sides_is_exact_where_all_weigh_alike(sizes):
+    (g, h), (n, m) = map(len, sizes), map(sum, sizes)
+    signs = np.outer(np.resize([1.0, -1.0], g), np.resize([1.0, 1.0, -1.0, -1.0], h))
+    assert not np.any([*signs.sum(axis=0), *signs.sum(axis=1)])
+    expected = np.sqrt(g * h) / (n * m)
+    assert from_pairs(sizes, [np.zeros((g, g)), np.zeros((h, h))], signs) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [(1,) * 6, (5, 1, 3, 2)])
+def test_a_bias_of_one_over_n_is_corrected_exactly(sizes):
+    blocks, n = blocks_of(*sizes), sum(sizes)
+    side = Side.of([7 + 3 / (n - size) for size in sizes], blocks)
+    assert side.bias(7 + 3 / n) == pytest.approx(3 / n, rel=1e-9)
+    other = Side.of([7 + 3 / n] * 4, blocks_of(1, 1, 1, 1))
+    assert Jackknife(7 + 3 / n, side, other).corrected == pytest.approx(7, rel=1e-12)
+
+
+def test_what_a_block_adds_to_the_error_of_a_mean():
+    """Leaving block j out moves the mean by θ − θ_(−j); the jackknife's sum is (g − 1) / g of the squares."""
+    x = np.random.default_rng(4).standard_normal(17)
+    blocks = blocks_of(5, 1, 3, 2, 6)
+    found = jackknife_of(np.mean, x, blocks).deviations(x.mean())
+    moved = [np.delete(x, rows).mean() - x.mean() for rows in blocks]
+    assert found == pytest.approx(-np.sqrt(4 / 5) * np.array(moved), rel=1e-9)
+
+
+def means(x, y, from_pairs=0.0):
+    sides = [jackknife_of(np.mean, side, blocks_of(*[1] * len(side))) for side in (x, y)]
+    shifted = [
+        Side(side.replicates + sign * other.mean(), side.sizes)
+        for side, sign, other in ((sides[0], -1, y), (Side(-sides[1].replicates, sides[1].sizes), 1, x))
+    ]
+    return Jackknife(x.mean() - y.mean(), *shifted, from_pairs=from_pairs)
+
+
+def test_a_difference_of_means_has_welchs_interval():
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal(6), 3 * rng.standard_normal(11)
+    found = means(x, y).score(6)
+    expected = stats.ttest_ind(x, y, equal_var=False)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()), rel=1e-9)
+    assert found.standard_error == pytest.approx(np.hypot(stats.sem(x), stats.sem(y)), rel=1e-9)
+
+
+@pytest.mark.parametrize(("part", "share"), [(0.0, 1.0), (0.5, 0.75), (0.6, 0.64), (0.9, 0.5), (3.0, 0.5)])
+def test_what_pairs_add_is_taken_off_once_and_freedom_shrinks_by_its_square(part, share):
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal(9), rng.standard_normal(14)
+    plain, freedom = means(x, y).score(9), stats.ttest_ind(x, y, equal_var=False).df
+    found = means(x, y, from_pairs=part * plain.standard_error)
+    assert found.share_counted_once == pytest.approx(share)
+    score = found.score(9)
+    assert score.standard_error == pytest.approx(np.sqrt(share) * plain.standard_error, rel=1e-9)
+    half = stats.t.ppf(0.975, share**2 * freedom) * score.standard_error
+    assert score.interval == pytest.approx((score.debiased - half, score.debiased + half), rel=1e-9)
+    assert np.linalg.norm(np.concatenate(score.deviations)) == pytest.approx(score.standard_error, rel=1e-9)
+
+
+def test_without_any_spread_there_is_nothing_to_take_off():
+    still = Side(np.zeros(5), np.ones(5, dtype=np.int64))
+    found = Jackknife(0.0, still, still, from_pairs=1.0)
+    assert found.share_counted_once == 1
+    assert found.score(5).interval == (0, 0)
+
+
+def test_intervals_end_at_the_bounds():
+    x = np.array([0.1, 0.9, 0.8, 1.0, 0.2])
+    side = jackknife_of(np.mean, x, blocks_of(1, 1, 1, 1, 1))
+    wide = Jackknife(x.mean(), side, biased=False).score(5)
+    assert wide.interval[0] < 0.2
+    assert wide.interval[1] > 0.9
+    assert Jackknife(x.mean(), side, biased=False, bounds=(0.2, 0.9)).score(5).interval == (0.2, 0.9)
+    assert wide.debiased is None
 
 
 def fvd(mean, seed, real, n=400):
@@ -232,3 +394,34 @@ def test_difference_without_errors_says_so():
     found = difference(bare, Score(0.5, 0.1, (0.3, 0.7), 5))
     assert (found.value, found.interval) == (0.5, None)
     assert found.method.startswith("none")
+
+
+def test_a_distance_to_itself_keeps_its_value_alone():
+    rng = np.random.default_rng(0)
+    both = fvd(0.5, 1, Samples(rng.standard_normal((50, 10)), None, np.arange(50)))
+    left = without_error(both)
+    assert (left.value, left.n) == (both.value, both.n)
+    assert (left.debiased, left.standard_error, left.interval, left.deviations) == (None, None, None, None)
+    assert left.method.startswith("none")
+    one_side = Jackknife(1.0, Side.of([1.0, 1.1, 0.9, 1.0], blocks_of(1, 1, 1, 1))).score(4)
+    for score in (one_side, score_clips([1.0, 2.0, 4.0])):
+        assert score.standard_error > 0
+        assert without_error(score) is score
+
+
+def test_methods_are_named():
+    rng = np.random.default_rng(0)
+    rows = [rng.standard_normal((n, 3)) for n in (40, 5)]
+    sides = [Samples(side, None, np.arange(len(side))) for side in rows]
+    jackknifed, other = score_fvd(*sides)["fvd"], score_fvd(sides[1], sides[1])["fvd"]
+    clips, pairs = score_clips(rows[0][:, 0]), score_pairs(rows[0][:, 0])
+    assert jackknifed.method == "jackknife(32+5 blocks)"
+    assert clips.method == pairs.method == "mean of clips(40 source clips)"
+    assert score_clips([1.0]).method == "none: a single source clip"
+    assert difference(clips, clips).method == "independent errors"
+    assert difference(jackknifed, jackknifed, same_real=True).method == "jackknife, real set shared"
+    assert difference(jackknifed, other).method == "jackknife, independent sets"
+    assert difference(pairs, pairs, same_real=True).method == "pairs, real set shared"
+    assert difference(pairs, pairs).method == "pairs, independent sets"
+    few = Samples(rows[1][:3], None, np.arange(3))
+    assert score_fvd(few, sides[0])["fvd"].method == "none: a jackknife needs 4 source clips on each side"

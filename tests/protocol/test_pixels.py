@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -68,3 +71,98 @@ def test_rounding(rounding, value):
 def test_right_size_is_returned_untouched():
     frames = _frames(64, 64)
     assert resize(frames, Resize(size=64)) is frames
+
+
+def test_bicubic_is_pillows_with_a_low_pass_and_opencvs_without():
+    frames = _frames(60, 60)
+    ours = resize(frames, Resize(size=24, kernel="bicubic"))
+    pillow = [np.asarray(Image.fromarray(f).resize((24, 24), Image.Resampling.BICUBIC)) for f in frames]
+    assert np.abs(ours.astype(int) - np.stack(pillow).astype(int)).max() <= 1
+    plain = resize(frames, Resize(size=24, kernel="bicubic", antialias=False))
+    opencv = [cv2.resize(f, (24, 24), interpolation=cv2.INTER_CUBIC) for f in frames]
+    assert np.abs(plain.astype(int) - np.stack(opencv).astype(int)).max() <= 1
+
+
+def test_area_averages_whole_pixels():
+    frames = _frames(24, 36)
+    ours = resize(frames, Resize(size=12, fit="squash", kernel="area"))
+    means = frames.reshape(3, 12, 2, 12, 3, 3).mean(axis=(2, 4))
+    assert np.array_equal(ours, np.rint(means).astype(np.uint8))
+
+
+def test_corners_stay_where_they_are():
+    import torch
+
+    x = torch.tensor([0.0, 10.0, 20.0, 30.0]).view(1, 1, 1, 4).expand(1, 1, 4, 4)
+    up = resize_float(x, Resize(size=7, kernel="bilinear-corners"))
+    assert up[0, 0, 3].tolist() == pytest.approx([0, 5, 10, 15, 20, 25, 30])
+    assert up[0, 0, :, 2].tolist() == pytest.approx([10] * 7)
+
+
+@pytest.mark.parametrize(
+    "kernel", ["bilinear", "bilinear-tf1", "bilinear-corners", "bicubic", "area", "nearest"]
+)
+def test_height_and_width_are_treated_alike(kernel):
+    frames = _frames(30, 47)
+    policy = Resize(size=20, kernel=kernel)
+    turned = resize(frames.transpose(0, 2, 1, 3), policy).transpose(0, 2, 1, 3)
+    assert np.abs(resize(frames, policy).astype(int) - turned.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 47), (47, 30), (20, 31), (20, 20), (33, 32), (5, 9)])
+def test_crop_rounds_the_longer_side_up_and_takes_the_middle(height, width):
+    """Nearest neighbours by their indices: pixel i of `out` is pixel ⌊i · in / out⌋."""
+    frames = _frames(height, width)
+    sides = [math.ceil(20 * side / min(height, width)) for side in (height, width)]
+    rows, columns = (
+        [i * side // new for i in range(new)][(new - 20) // 2 :][:20]
+        for side, new in zip((height, width), sides, strict=True)
+    )
+    ours = resize(frames, Resize(size=20, kernel="nearest"))
+    assert np.array_equal(ours, frames[:, rows][:, :, columns])
+    squashed = resize(frames, Resize(size=20, kernel="nearest", fit="squash"))
+    rows, columns = ([i * side // 20 for i in range(20)] for side in (height, width))
+    assert np.array_equal(squashed, frames[:, rows][:, :, columns])
+
+
+def test_keep_leaves_every_size():
+    frames = _frames(30, 47)
+    assert resize(frames, Resize(size=20, fit="keep")) is frames
+
+
+def test_values_past_the_ends_are_cut_and_do_not_wrap_around():
+    frames = np.zeros((1, 8, 8, 3), dtype=np.uint8)
+    frames[:, :, 4:] = 255
+    for antialias in (True, False):
+        up = resize(frames, Resize(size=40, kernel="bicubic", antialias=antialias))[0, 20, :, 0].astype(int)
+        assert (up[:4].max(), up[-4:].min()) == (0, 255)
+        assert (np.diff(up) >= -12).all()  # bicubic overshoots by some percent, which is cut
+
+
+def test_the_legacy_grid_by_hand_in_both_directions():
+    """TF1: output (i, j) reads (i · h / H, j · w / W), two taps each way."""
+    frames = _frames(5, 7)[:1]
+    ours = resize(frames, Resize(size=9, fit="squash", kernel="bilinear-tf1", rounding="nearest"))[0]
+    for i, j in itertools.product(range(9), range(9)):
+        y, x = i * 5 / 9, j * 7 / 9
+        top, left = int(y), int(x)
+        below, right = min(top + 1, 4), min(left + 1, 6)
+        pixels = frames[0].astype(float)
+        upper = pixels[top, left] * (1 - x % 1) + pixels[top, right] * (x % 1)
+        lower = pixels[below, left] * (1 - x % 1) + pixels[below, right] * (x % 1)
+        assert np.abs(ours[i, j] - (upper * (1 - y % 1) + lower * (y % 1))).max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "64,crop,bilinear-aa"),
+        ({"antialias": False}, "64,crop,bilinear"),
+        ({"kernel": "bicubic", "size": 128}, "128,crop,bicubic-aa"),
+        ({"kernel": "bilinear-tf1", "fit": "squash"}, "64,squash,bilinear-tf1"),
+        ({"kernel": "area", "rounding": "truncate"}, "64,crop,area,truncate"),
+        ({"fit": "keep", "rounding": "truncate", "size": 3}, "native"),
+    ],
+)
+def test_signatures_spell_a_policy_as_they_always_did(changes, text):
+    assert Resize.model_validate(changes).describe() == text

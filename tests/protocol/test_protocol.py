@@ -35,6 +35,71 @@ def test_errors_name_key_value_and_what_is_allowed(setting, words):
     assert all(word in text for word in words), text
 
 
+@pytest.mark.parametrize(
+    ("key", "least", "most", "others"),
+    [
+        ("clips.generated", 2, None, ["clips.least=2"]),
+        ("clips.real", 2, None, ["clips.least=2"]),
+        ("clips.least", 2, 256, []),
+        ("clips.least_real", 2, 256, []),
+        ("windows.frames", 2, 2**30, []),
+        ("windows.stride", 1, 2**30, []),
+        ("windows.per_clip", 1, 2**30, []),
+        ("windows.offset", 0, 2**30, ["windows.start=first"]),
+        ("resize.size", 1, 2**13, []),
+    ],
+)
+def test_numbers_end_where_they_mean_nothing_any_more(key, least, most, others):
+    for value in filter(None, (str(least), most)):
+        load("quick", [*others, f"{key}={value}"])
+    for value in (least - 1, *([most + 1] if most else [])):
+        with pytest.raises(ConfigError, match=key.split(".")[1]):
+            load("quick", [*others, f"{key}={value}"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits"),
+    [
+        (["clips.real=10", "clips.least=10"], True),
+        (["clips.real=10", "clips.least=11"], False),
+        (["clips.real=10", "clips.least=11", "clips.least_real=10"], True),
+        (["clips.real=10", "clips.least=10", "clips.least_real=11"], False),
+        (["clips.real=all", "clips.generated=10", "clips.least=10"], True),
+        (["clips.real=all", "clips.generated=10", "clips.least=11"], False),
+        (["clips.real=all", "clips.generated=10", "clips.least=9", "clips.least_real=11"], False),
+        (["windows.offset=1"], False),
+        (["windows.offset=1", "windows.start=first"], True),
+        (["windows.offset=1", "windows.start=first", "windows.generated_start=centre"], False),
+        (["windows.offset=1", "windows.start=centre", "windows.generated_start=first"], False),
+    ],
+)
+def test_what_contradicts_itself_is_refused(settings, fits):
+    if fits:
+        load("quick", settings)
+    else:
+        with pytest.raises(ConfigError):
+            load("quick", settings)
+
+
+def test_each_side_has_its_own_rules_where_the_protocol_says_so():
+    plain = load("quick", ["clips.least=5", "windows.start=centre"])
+    assert [plain.clips.least_for(side) for side in ("generated", "real")] == [5, 5]
+    assert [plain.start_for(side) for side in ("generated", "real")] == ["centre", "centre"]
+    own = load("quick", ["clips.least=5", "clips.least_real=3", "windows.generated_start=first"])
+    assert [own.clips.least_for(side) for side in ("generated", "real")] == [5, 3]
+    assert [own.start_for(side) for side in ("generated", "real")] == ["first", own.windows.start]
+
+
+def test_only_the_choices_made_are_given_to_a_network():
+    assert load("quick").extractor.options == {}
+    chosen = load("quick", ["extractor={name: i3d-k400, preprocessing: tf1, weights: random}"]).extractor
+    assert chosen.options == {"preprocessing": "tf1"}
+    assert chosen.model_copy(update={"precision": "float16"}).options == {
+        "preprocessing": "tf1",
+        "precision": "float16",
+    }
+
+
 def test_unknown_protocol_suggests_the_nearest():
     with pytest.raises(ConfigError) as error:
         load("quik")

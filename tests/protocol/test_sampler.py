@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 
 import numpy as np
@@ -69,3 +70,78 @@ def test_no_window_is_used_twice(wanted):
     windows = Windows(frames=2, per_clip=3)
     chosen = choose_windows([0, 1], {0: [0, 2, 4], 1: [1, 3, 5]}, wanted, windows)
     assert len(chosen) == min(wanted, 6) == len(set(chosen))
+
+
+def test_seeds_and_ids_draw_different_starts():
+    windows = Windows(frames=4, per_clip=2)
+    starts = [
+        [window_starts(1000, windows, "uniform", seed, clip) for clip in ("a.mp4", "b.mp4", "c.mp4")]
+        for seed in (0, 1, 2)
+    ]
+    assert len({tuple(one) for of_seed in starts for one in of_seed}) == 9
+    again = [window_starts(1000, windows, "uniform", 1, clip) for clip in ("a.mp4", "b.mp4", "c.mp4")]
+    assert again == starts[1]
+
+
+@given(st.lists(st.text(min_size=1), unique=True, max_size=30), st.integers(0, 3))
+def test_sorted_is_by_id_whatever_the_seed(ids, seed):
+    assert [ids[i] for i in clip_order(ids, seed, "sorted")] == sorted(ids)
+
+
+def test_every_clip_is_as_likely_to_be_drawn_as_any_other():
+    ids = [f"{k}.mp4" for k in range(10)]
+    first = np.bincount([clip_order(ids, seed)[0] for seed in range(4000)], minlength=10)
+    last = np.bincount([clip_order(ids, seed, "drawn")[-1] for seed in range(4000)], minlength=10)
+    for counts in (first, last):  # chi-square with 9 degrees of freedom: 27.9 is the 0.1 % point
+        assert ((counts - 400) ** 2 / 400).sum() < 27.9
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "rule", "changes", "expected"),
+    [
+        (12, "first", {"per_clip": 9}, [0, 4, 8]),
+        (11, "first", {"per_clip": 9}, [0, 4]),
+        (12, "first", {"per_clip": 9, "offset": 3}, [3, 7]),
+        (7, "first", {"offset": 3}, [3]),
+        (6, "first", {"offset": 3}, []),
+        (9, "centre", {}, [2]),
+        (10, "centre", {}, [3]),
+        (4, "centre", {}, [0]),
+        (3, "centre", {}, []),
+        (14, "centre", {"per_clip": 9}, [5, 0, 1 + 8]),  # one fits before it, one after
+        (9, "first", {"stride": 2, "per_clip": 2}, [0]),
+        (14, "first", {"stride": 2, "per_clip": 2}, [0, 7]),
+    ],
+)
+def test_starts_worked_out_by_hand(n_frames, rule, changes, expected):
+    start = {"start": "first"} if "offset" in changes else {}
+    windows = Windows.model_validate({"frames": 4, **start, **changes})
+    assert window_starts(n_frames, windows, rule, 0, "x") == expected
+
+
+def test_windows_take_every_stride_th_frame():
+    windows = Windows(frames=3, stride=4)
+    assert windows.span == 9
+    (window,) = choose_windows([5], {5: [10]}, 1, windows)
+    assert (window.clip, window.frames) == (5, (10, 14, 18))
+
+
+def test_draws_are_those_of_every_release_before():
+    """Scores of other days were made on these; the order is that of sha256("SEED\\nID")."""
+    ids = ["a.mp4", "b/c.mp4", "d.npy#000001", "e", "ü.webm"]
+    for seed in (0, 1, 12):
+        hashed = [hashlib.sha256(f"{seed}\n{clip_id}".encode()).hexdigest() for clip_id in ids]
+        assert clip_order(ids, seed) == sorted(range(5), key=hashed.__getitem__)
+    windows = Windows(frames=4, stride=2, per_clip=3)
+    assert [window_starts(100, windows, "uniform", 0, clip_id) for clip_id in ids[:3]] == [
+        [27, 38, 5],
+        [93, 2, 58],
+        [66, 15, 50],
+    ]
+    assert window_starts(100, windows, "uniform", 7, "a.mp4") == [88, 59, 36]
+
+
+def test_ids_that_are_no_text_can_be_drawn():
+    odd = "clip\udcff.mp4"  # a file name of bytes that are not UTF-8
+    assert clip_order([odd], 0) == [0]
+    assert len(window_starts(20, Windows(frames=4), "uniform", 0, odd)) == 1

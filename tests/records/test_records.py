@@ -180,7 +180,10 @@ def test_a_changed_record_is_reported_however_it_is_laid_out(record, tmp_path):
     assert path.name in sentence
     del document["sha256"]
     path.write_text(json.dumps(document))
-    assert load_record(path).warnings == (), "records without a hash are read as they are"
+    (code, sentence) = load_record(path).warnings[-1]
+    assert (code, "its sha256 is gone" in sentence) == ("changed-record", True)
+    with pytest.raises(VgbenchError, match="its sha256 is gone"):
+        require_unchanged(load_record(path))
 
 
 @pytest.mark.parametrize("text", ['{"schema": 1, "x": ' + "[" * 100_000, '{"schema": 1, "model": "\\ud800"}'])

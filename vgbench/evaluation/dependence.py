@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from vgbench.evaluation.measured import EXTRACTOR, SIDES, Measured, Side, are_identical
 from vgbench.metrics import Choice, Score
+from vgbench.records.record import COLLAPSED, DEPENDENT
 
 TOLERATED = 0.02
 """Share of the generated windows that may be windows of the real set, before the sets count as dependent.
@@ -72,7 +73,7 @@ def describe(
         count, copies = len(measured[side].windows), copies_within(measured[side])
         if is_collapsed(measured[side]):
             yield (
-                "collapsed-set",
+                COLLAPSED,
                 f"{side}: all {count} windows are the same; nothing can be said of such a set",
             )
         elif copies:
@@ -86,13 +87,13 @@ def describe(
     count = len(measured["generated"].windows)
     if are_dependent(shared, count):
         yield (
-            "dependent-sets",
+            DEPENDENT,
             f"{shared} of {count} generated windows ({shared / count:.0%}) are windows of the real set, so "
             "there is neither a corrected value nor an interval; score against clips that were not copied",
         )
     elif below := [name for name in _distances(choices) if _is_far_below_zero(scores.get(name))]:
         yield (
-            "dependent-sets",
+            DEPENDENT,
             f"{', '.join(below)}: further below 0 than independent sets can be; are generated clips made "
             "from the real ones?",
         )

@@ -88,11 +88,11 @@ def read_window(clip: Clip, window: Window, fingerprint: str, stamp: str) -> Fra
         BadClip: it does not decode, or the clip was replaced since it was inspected.
     """
     decoded = clip.read(window.frames)
-    require_unchanged(clip, fingerprint, stamp)
+    require_same_bytes(clip, fingerprint, stamp)
     return decoded
 
 
-def require_unchanged(clip: Clip, fingerprint: str, stamp: str) -> None:
+def require_same_bytes(clip: Clip, fingerprint: str, stamp: str) -> None:
     """Refuse a clip whose bytes are not those that were hashed.
 
     Raises:

@@ -216,7 +216,7 @@ def evaluate_pairs(
         )
         for side, source in enumerate(sources)
     ]
-    fields = _signature_fields(plan, network, sides[1], len(used))
+    fields = _signature_fields(plan, metrics, network, sides[1], len(used))
     record = Record(
         model=printable(name) if name else model_name(sources[0].name),
         signature=str(Signature(fields)),
@@ -257,7 +257,11 @@ def _metric(name: str) -> PairedMetric:
 
 
 def _signature_fields(
-    plan: PairedProtocol, network: lpips.Lpips | None, reference: Measured, count: int
+    plan: PairedProtocol,
+    metrics: Sequence[PairedMetric],
+    network: lpips.Lpips | None,
+    reference: Measured,
+    count: int,
 ) -> tuple[tuple[str, str], ...]:
     frames = "all" if plan.frames is None else str(plan.frames)
     fields = [
@@ -268,12 +272,15 @@ def _signature_fields(
     ]
     if network is not None:
         fields.append(("feat", network.describe()))
+    newer = [with_version(metric.name, metric.version) for metric in metrics if metric.version != "1"]
+    if newer:
+        fields.append(("options", ",".join(sorted(newer))))
     return (*fields, ("real", reference.manifest_hash[:8]), ("v", plan.version))
 
 
 def _own_fields(metric: PairedMetric, fields: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The fields of the signature on which one metric depends."""
-    unneeded = set() if metric.perceptual else {"feat"}
+    unneeded = {"options"} if metric.perceptual else {"options", "feat"}
     own = with_version(metric.name, metric.version)
     return (("metric", own), *((key, value) for key, value in fields if key not in unneeded))
 

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from vgbench.clips.clip import Clip, ClipSource, Skipped
 from vgbench.errors import BadClip, NotEnoughClips
 from vgbench.evaluation.feature_store import Table
-from vgbench.evaluation.loading import load_in_order, require_unchanged
+from vgbench.evaluation.loading import load_in_order, require_same_bytes
 from vgbench.evaluation.measured import Side
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window, choose_windows, clip_order, window_starts
@@ -168,7 +168,7 @@ class _Inspection(Dataset[Inspected | str]):
             fingerprint = clip.fingerprint()
             known = self.counts.get(_length_key(clip, fingerprint))
             frames = clip.count_frames() if known is None else int(known["frames"])
-            require_unchanged(clip, fingerprint, stamp)
+            require_same_bytes(clip, fingerprint, stamp)
         except BadClip as error:
             return error.reason
         return Inspected(fingerprint, frames, stamp)

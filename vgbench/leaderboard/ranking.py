@@ -15,7 +15,7 @@ from vgbench.leaderboard.significance import LEVEL, Difference, holm, score_diff
 from vgbench.metrics.direction import badness, direction
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
-from vgbench.records.record import Record
+from vgbench.records.record import UNRANKED, Record
 from vgbench.records.signature import Signature
 
 Role = Literal["model", "real", "control"]
@@ -205,7 +205,11 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
         scores = {
             m: record.scores[column.name] for m, record in newest.items() if column.name in record.scores
         }
-        ranked = {m: score for m, score in scores.items() if role(newest[m]) == "model" and _has_value(score)}
+        ranked = {
+            model: score
+            for model, score in scores.items()
+            if role(newest[model]) == "model" and _can_be_ranked(newest[model]) and _has_value(score)
+        }
         tests = _tests(column, ranked)
         pairs += tests
         for model, score in scores.items():
@@ -226,6 +230,11 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
     ]
     rows.sort(key=lambda row: (_order(row.record.scores.get(main.name), main.better), row.model))
     return Group(signature, main.name, columns, tuple(rows), tuple(pairs))
+
+
+def _can_be_ranked(record: Record) -> bool:
+    """Whether the scores say something about the model, and not about copies among the clips."""
+    return UNRANKED.isdisjoint(code for code, _ in record.warnings)
 
 
 def _age(entry: tuple[Record, Path | None]) -> tuple[str, ...]:

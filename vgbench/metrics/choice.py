@@ -157,4 +157,7 @@ def _as(kind: type[Any], word: str) -> Value | None:
 def _spell(value: Value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)  # signatures must tell all numbers apart
+    return str(value)

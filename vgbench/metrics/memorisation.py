@@ -34,8 +34,10 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
     `details["nearest"]` names the pairs with the smallest d(g) / ρ(r(g)).
 
     Raises:
-        VgbenchError: the real windows come from a single source clip, or bad features.
+        VgbenchError: the real windows come from a single source clip, bad features, or a quantile above 1.
     """
+    if not 0 <= quantile <= 1:
+        raise VgbenchError(f"quantile = {quantile:g} is not between 0 and 1", "give a share, such as 0.01")
     x, y = matrices(generated.features, real.features)
     if len(np.unique(real.groups)) < 2:
         raise VgbenchError("copies need at least two real source clips", "score against more clips")

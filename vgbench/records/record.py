@@ -39,6 +39,12 @@ DAMAGED_STORE = "damaged-store"
 """Warning code: stored features were damaged; no score is based on them."""
 CHANGED = "changed-record"
 """Warning code: the content of the record is not what was written."""
+COLLAPSED = "collapsed-set"
+"""Warning code: all windows of a side are the same."""
+DEPENDENT = "dependent-sets"
+"""Warning code: generated windows are windows of the real set."""
+UNRANKED = frozenset({COLLAPSED, DEPENDENT})
+"""Warning codes of records whose scores say nothing about a model; tables show them without a rank."""
 
 
 class ClipUse(Config):
@@ -275,9 +281,9 @@ def load_record(path: str | Path) -> Record:
 def parse_record(data: bytes, where: str) -> Record:
     """Make a record from its JSON.
 
-    If the content is not what was written (its `sha256` differs, because of an edit or a damaged disk), the
-    record gets the warning `CHANGED`: every command that shows the record says so, and `submit`, `verify` and
-    `gate` refuse it.
+    If the content is not what was written (its `sha256` differs or is gone, because of an edit or a damaged
+    disk), the record gets the warning `CHANGED`: every command that shows the record says so, and `submit`,
+    `verify` and `gate` refuse it.
 
     Args:
         data: the JSON, UTF-8.
@@ -307,9 +313,10 @@ def parse_record(data: bytes, where: str) -> Record:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise VgbenchError(f"{where}: damaged record: '{key}': {first['msg']}") from error
-    if HASH in values and values[HASH] != content_hash(content):
+    if values.get(HASH) != content_hash(content):
         name = PurePath(where).name  # without its folders, because the sentence is published
-        changed = (CHANGED, f"{name} was changed after it was written: its sha256 differs; evaluate again")
+        what = "its sha256 differs" if HASH in values else "its sha256 is gone"
+        changed = (CHANGED, f"{name} was changed after it was written: {what}; evaluate again")
         record = record.model_copy(update={"warnings": (*record.warnings, changed)})
     return record
 
