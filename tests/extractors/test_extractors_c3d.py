@@ -150,7 +150,7 @@ def test_an_added_mean_is_found_and_a_missing_one_says_where_to_get_it(mean_file
     assert "vgbench weights add c3d-mean FILE" in caught.value.remedy
     assert "mean2.npz" in caught.value.remedy
     registry.add("c3d-mean", mean_file)
-    assert "no whole public hash is known" in registry.verify("c3d-mean")
+    assert "no complete hash has been published" in registry.verify("c3d-mean")
     values, name = c3d.load_mean(None)
     assert np.array_equal(values.numpy(), MEAN)
     assert name == hashlib.sha256(mean_file.read_bytes()).hexdigest()[:8]

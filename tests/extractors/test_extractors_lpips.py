@@ -70,7 +70,7 @@ def test_refuses_what_alexnet_cannot_take(network, frames):
     with pytest.raises(VgbenchError, match="at least 31"):
         network.distance(*(clip[:, :30] for clip in frames))
     assert np.isfinite(network.distance(*(clip[:, :31, :31] for clip in frames))).all()
-    with pytest.raises(VgbenchError, match="one shape"):
+    with pytest.raises(VgbenchError, match="same shape"):
         network.distance(frames[0][:2], frames[1])
 
 

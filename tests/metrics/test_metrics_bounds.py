@@ -24,7 +24,7 @@ from vgbench.metrics.consistency import consistency
 from vgbench.metrics.infinite import frechet_extrapolated, score_inception
 from vgbench.metrics.memorisation import score_copies, score_diversity
 from vgbench.metrics.paired import PAIRED, ms_ssim, psnr, ssim, tof
-from vgbench.metrics.stream import stream
+from vgbench.metrics.stream import as_signals, spectrum
 from vgbench.metrics.uncertainty import deal
 
 LEAST = {
@@ -101,7 +101,7 @@ def clip(frames, height=16, width=16):
         (lambda n: value(score_accuracy(samples(6, "ababab"), samples(6, ("ab"[:n] * 6)[:6]))), 2),
         (lambda n: value(score_accuracy(samples(2, "ab"), samples(8, "abababab", np.arange(8) % n))), 4),
         (lambda n: consistency(rows(n)).mean(), 2),
-        (lambda n: stream(rows(9 * n).reshape(9, n, 2), rows(9 * n).reshape(9, n, 2)).temporal, 4),
+        (lambda n: spectrum(as_signals(rows(9 * n).reshape(9, n, 2), "rows"))[1].mean(), 4),
         (lambda n: psnr(clip(n), clip(n)[::-1]), 1),
         (lambda n: tof(clip(n), clip(n)[::-1]), 2),
         (lambda n: ssim(clip(1, n, 20), clip(1, n, 20)), 11),
