@@ -8,11 +8,8 @@ import pytest
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.metrics import (
     METRICS,
-    ClipMetric,
-    DescriptorMetric,
     FrechetMoments,
     Samples,
-    SetMetric,
     frechet_distance,
     inception_score,
     kernel_distance,
@@ -116,14 +113,14 @@ def test_just_enough_is_scored_and_one_less_refused(measure, least):
         measure(least - 1)
 
 
-@pytest.mark.parametrize("name", [name for name, m in METRICS.items() if not isinstance(m, SetMetric)])
+@pytest.mark.parametrize("name", [name for name, m in METRICS.items() if not m.needs_extractor])
 def test_clips_go_down_to_the_least_that_a_metric_declares(name):
     metric = METRICS[name]
-    side = max(metric.least_size if isinstance(metric, ClipMetric) else 1, 4)
+    side = max(metric.least_size, 4)
     assert np.all(np.isfinite(metric.measure(clip(metric.least_frames, side, side))))
     with pytest.raises(VgbenchError):
         metric.measure(clip(metric.least_frames - 1, side, side))
-    if isinstance(metric, ClipMetric) and metric.least_size > 1:
+    if metric.least_size > 1:
         with pytest.raises(VgbenchError):
             metric.measure(clip(metric.least_frames, side - 1, side - 1))
 
@@ -170,7 +167,7 @@ vary or repeat is best as in the real ones."""
 def test_scores_improve_in_the_direction_that_their_papers_say():
     found = {}
     for metric in METRICS.values():
-        found |= {metric.name: metric.better} if isinstance(metric, ClipMetric) else metric.better
+        found |= metric.directions
     assert found == {name: way for way, names in DIRECTIONS.items() for name in names.split()}
 
 
@@ -181,24 +178,23 @@ def test_pairs_improve_in_the_direction_that_their_papers_say():
 
 
 def test_what_a_metric_declares_of_itself():
-    def those(kinds, condition):
-        return {name for name, metric in METRICS.items() if isinstance(metric, kinds) and condition(metric)}
+    def those(condition):
+        return {name for name, metric in METRICS.items() if condition(metric)}
 
-    sets, pixels = SetMetric, ClipMetric | DescriptorMetric
-    assert those(sets, lambda m: m.needs == "logits") == {"is", "is_infinite"}
-    assert those(sets, lambda m: m.needs == "frames") == {"frame_fid", "stream", "drift", "frame_consistency"}
-    assert those(sets, lambda m: m.labels) == {"intra_fvd", "class_accuracy"}
-    fits = those(sets | DescriptorMetric, lambda m: m.fits_covariance)
+    assert those(lambda m: m.sees == "logits") == {"is", "is_infinite"}
+    assert those(lambda m: m.sees == "frames") == {"frame_fid", "stream", "drift", "frame_consistency"}
+    assert those(lambda m: m.labels) == {"intra_fvd", "class_accuracy"}
+    fits = those(lambda m: m.fits_covariance)
     assert fits == {"fvd", "fvd_infinite", "intra_fvd", "fvmd", "flow_distance"}
-    assert those(ClipMetric, lambda m: m.is_share) == {"dynamic_share"}
-    assert those(ClipMetric, lambda m: m.below_real) == {"dynamic_degree"}
+    assert those(lambda m: m.per_clip and m.score.keywords["is_share"]) == {"dynamic_share"}
+    assert those(lambda m: m.below_real) == {"dynamic_degree"}
     # A frozen clip wins these, so that they are read beside the amount of motion.
-    beside = those(sets | ClipMetric, lambda m: m.beside == "dynamic_degree")
-    assert beside == those(sets | ClipMetric, lambda m: m.beside)
+    beside = those(lambda m: m.companion == "dynamic_degree")
+    assert beside == those(lambda m: m.companion)
     frozen = np.repeat(clip(1, 32, 32), 16, axis=0)
     moving = clip(16, 32, 32)
-    for name in those(ClipMetric, lambda m: m.better != "real"):
-        sign = 1 if METRICS[name].better == "lower" else -1
+    for name in those(lambda m: m.per_clip and m.directions[m.name] != "real"):
+        sign = 1 if METRICS[name].directions[name] == "lower" else -1
         wins = sign * METRICS[name].measure(frozen) < sign * METRICS[name].measure(moving)
         assert wins == (name in beside)
-    assert beside - those(pixels, lambda m: True) == {"frame_consistency"}
+    assert beside - those(lambda m: not m.needs_extractor) == {"frame_consistency"}
