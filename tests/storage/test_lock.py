@@ -95,9 +95,7 @@ from pathlib import Path
 from vgbench.storage.lock import locked
 with locked(Path({str(tmp_path / "lock")!r}), ValueError):
     if os.fork() == 0:
-        sys.stdout.close()
-        time.sleep(60)
-    print("forked", flush=True)
+        print("forked", flush=True)  # it has let go of the lock by then
     time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, process_group=0) as process:
