@@ -89,6 +89,15 @@ def test_the_error_of_the_real_value_widens_the_interval_and_keeps_its_freedom()
     assert found.p_value == pytest.approx(two_sided(found.value, error, 3), rel=1e-6)
 
 
+@pytest.mark.parametrize("known", [(None, None), (None, 0.0), (0.0, None)])
+def test_without_the_real_value_its_error_does_not_count(known):
+    first, second = (
+        Score(v, 0.5, (v - 1, v + 1), 99, real=real) for v, real in zip((-1.0, 2.0), known, strict=True)
+    )
+    found = score_difference(first, second, "real")
+    assert found.standard_error == pytest.approx(math.hypot(0.5, 0.5))
+
+
 def test_a_difference_without_an_error_of_its_own_takes_the_normal_quantile():
     first, second = (Score(v, 0.0, (v, v), 9, real=0.0, real_error=0.5) for v in (-1.0, 2.0))
     found = score_difference(first, second, "real")

@@ -97,14 +97,14 @@ def test_properties(seed, scale):
 
 
 @pytest.mark.parametrize("chunk", [1024, 7])
-@pytest.mark.parametrize("clustered", [False, True])
-def test_replicates_are_the_measures_without_each_block(clustered, chunk, monkeypatch):
+@pytest.mark.parametrize("windows", [2, 9, 15])
+def test_replicates_are_the_measures_without_each_block(windows, chunk, monkeypatch):
+    """Windows of one clip are each other's neighbours: a block takes part of a list along, or all of it."""
     monkeypatch.setattr(prdc, "_CHUNK", chunk)
     real, generated = sets(n=90, m=80)
-    groups_r, groups_g = np.arange(90) // 2, np.arange(80)
-    if clustered:  # windows of one clip are each other's neighbours, so a block takes a whole list along
-        groups_r = np.arange(90) // 15
-        real = np.repeat(real[:6] * 5, 15, axis=0) + real * 0.1
+    groups_r, groups_g = np.arange(90) // windows, np.arange(80)
+    if windows > 2:
+        real = real[groups_r] * 5 + real * 0.1
     blocks_r, blocks_g = deal(groups_r), deal(groups_g)
     _, without_r, without_g = prdc._resampled(real, generated, blocks_r, blocks_g, 5)
     expected_r = [measure(np.delete(real, rows, axis=0), generated) for rows in blocks_r]
