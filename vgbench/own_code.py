@@ -1,4 +1,4 @@
-"""A hash of the user's own code that a number was computed with."""
+"""Hashes the user's own code that a number was computed with."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _INSTALLED = tuple({Path(path) for path in sysconfig.get_paths().values()})
 
 @dataclass(frozen=True)
 class Source:
-    """The source of a module, and of the modules of the same project that it imports.
+    """The source of a module and of the user's own modules that it imports.
 
     Attributes:
-        sha256: of all source files, in the order of their names.
-        is_certain: whether the files are surely what this process runs. They may not be if a file changed
-            after the process began, because the module may have been imported before.
+        sha256: hash of all source files, in the order of their names.
+        is_certain: whether it is certain that this process runs these files. It may not if a file changed
+            after the process began, because the module may have been imported before the change.
     """
 
     sha256: str
@@ -41,7 +41,7 @@ class Source:
 
     @property
     def key(self) -> str:
-        """Key for results of the code; no other process uses the key where the source is not certain."""
+        """Key under which results are stored; no other process has it if the source is not certain."""
         return self.sha256 if self.is_certain else f"{self.sha256}-{_PROCESS}"
 
 
@@ -51,7 +51,7 @@ _seen: WeakKeyDictionary[ModuleType, tuple[object, Source]] = WeakKeyDictionary(
 def source_of(module_name: str) -> Source:
     """Hash the source of a module that is imported or can be imported.
 
-    A module is read once, at the first call, because later changes of its file do not change what this
+    A module is read once, at the first call, because later changes to its file do not change what this
     process runs. A module that was reloaded is read again. For a module without a source file, such as a
     notebook, the key differs in every process.
     """
@@ -64,7 +64,7 @@ def source_of(module_name: str) -> Source:
 
 
 def combined(module_names: Iterable[str], also: str = "") -> Source | None:
-    """Hash the sources of several modules and a further text together; None where there is no module."""
+    """Hash the sources of several modules and an additional text; None if there are no modules."""
     found = [source_of(name) for name in sorted(set(module_names))]
     if not found:
         return None
@@ -105,7 +105,7 @@ def _files(module: ModuleType) -> dict[str, Path]:
 
 
 def _imported_by(module: ModuleType) -> Iterator[ModuleType]:
-    """Modules that the import statements anywhere in the source of a module name."""
+    """Yield the modules that are named by import statements anywhere in the source of a module."""
     try:
         tree = ast.parse(Path(str(module.__file__)).read_bytes())
     except (OSError, SyntaxError, ValueError):

@@ -31,7 +31,7 @@ def eval_(
             "--against",
             "-a",
             metavar="REAL",
-            help="Real clips, in any of these forms, or a file of `vgbench stats export`.",
+            help="Real clips, in any of these forms, or a file written by `vgbench stats export`.",
         ),
     ],
     protocol: options.ProtocolName = "quick",
@@ -43,7 +43,7 @@ def eval_(
     ] = None,
     role: Annotated[
         Literal["real", "control"] | None,
-        typer.Option("--role", help="Show as an unranked reference row in tables."),
+        typer.Option("--role", help="Show the record as an unranked reference row in tables."),
     ] = None,
     layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
@@ -53,7 +53,8 @@ def eval_(
             "--over-time",
             metavar="STEP",
             min=1,
-            help="Score long clips as a curve over time: one window of every clip each STEP frames.",
+            help="Score long clips as a curve over time: cut one window from every clip at each multiple "
+            "of STEP frames.",
         ),
     ] = None,
     batch_size: options.BatchSizeOption = "16",
@@ -67,7 +68,7 @@ def eval_(
         typer.Option(
             "--sharded",
             help="Under torchrun: each rank has generated clips of its own, such as its part of the samples "
-            "on its own disk. Score all of them as one set.",
+            "on its own disk; score all of them as one set.",
         ),
     ] = False,
     dry_run: Annotated[

@@ -70,8 +70,8 @@ Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 3 if a cl
 Layout = Annotated[
     Literal["auto", "strips", "frames"],
     typer.Option(
-        help="What the images in a folder are: 'strips' of frames, one clip each; 'frames' of one clip; or "
-        "'auto', which tells them apart by their shape."
+        help="What the images in a folder are: 'strips' if each image is a strip of frames, and so one clip; "
+        "'frames' if together they are one clip; 'auto' tells these apart by the images' shape."
     ),
 ]
 ValueRange = Annotated[
@@ -91,7 +91,7 @@ Workers = Annotated[
     typer.Option(
         min=0,
         rich_help_panel=EXECUTION,
-        help="Processes that decode clips beside the main one. Does not change scores.",
+        help="Number of extra processes that decode clips. Does not change scores.",
     ),
 ]
 Device = Annotated[
@@ -103,7 +103,8 @@ Compiled = Annotated[
     typer.Option(
         "--compile",
         rich_help_panel=EXECUTION,
-        help="Compile the extractor (torch.compile): minutes at first, then faster. Does not change scores.",
+        help="Compile the extractor (torch.compile): takes minutes at first, then runs faster. Does not "
+        "change scores.",
     ),
 ]
 UseStore = Annotated[

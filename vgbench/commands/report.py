@@ -175,7 +175,7 @@ def gate(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Exit with code 3 if a model got worse, by more than is accepted and by more than chance explains.
+    """Exit with code 3 if a model got worse by more than is accepted and by more than chance explains.
 
     [bold]vgbench gate results/new.json --baseline results/old.json --max-worse 2%[/]
     """

@@ -56,7 +56,9 @@ def train(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Continue the run in the run folder; options given change its config."),
+        typer.Option(
+            "--resume", help="Continue the run in the run folder; options that you give change its config."
+        ),
     ] = False,
     score: Annotated[
         bool, typer.Option(help="Score the generator regularly against the data; keep the best checkpoint.")

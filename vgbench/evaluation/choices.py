@@ -1,4 +1,4 @@
-"""What is scored and by what: the resolved protocol, the metrics that fit it, the extractor."""
+"""What an evaluation computes: the resolved protocol, the metrics that suit it, and the extractor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Plan:
     """What one evaluation does.
 
     Attributes:
-        protocol: with the caller's changes.
+        protocol: the protocol with the caller's changes.
         choices: the metrics that can be computed under it.
         measures: what they measure on every window.
         unfit: metric, as the protocol spells it -> why it cannot be computed.
@@ -41,7 +41,7 @@ def make_plan(protocol: Protocol, extractor: str | Extractor | None, how: Execut
     """Load the extractor and find out which of the protocol's metrics can be computed.
 
     Raises:
-        ConfigError: a metric cannot be computed, unless `lenient`; or as `load_extractor`.
+        ConfigError: a metric cannot be computed, unless `lenient`; or as for `load_extractor`.
     """
     asked = parse_list(protocol.metrics)
     network = load_extractor(protocol, asked, extractor, how)
@@ -53,7 +53,7 @@ def make_plan(protocol: Protocol, extractor: str | Extractor | None, how: Execut
 
 
 def measures_for(choices: Iterable[Choice], network: Extractor | None) -> Measures:
-    """Say what chosen metrics measure on every window, and which code and weights that depends on."""
+    """Return what the chosen metrics measure on every window, and the code and weights that it depends on."""
     choices = list(choices)
     own = {choice.metric.name: choice.name for choice in choices if not choice.is_shipped}
     sources = {name: source_of(origin.partition(":")[0]) for name, origin in own.items()}
@@ -80,7 +80,7 @@ def _is_shipped(network: Extractor) -> bool:
 
 
 def _own_modules(network: Extractor) -> set[str]:
-    """Names of the modules that the code of an extractor of the user's own is in; empty for ours."""
+    """Names of the modules that hold the user's own code of an extractor; empty if it is entirely shipped."""
     parts = [part for module in network.modules() for part in (module, *vars(module).values())]
     defined_in = {getattr(part, "__module__", type(part).__module__) for part in parts}
     found = {name for name in defined_in if isinstance(name, str) and is_own(name)}
@@ -95,7 +95,7 @@ def resolve_protocol(
     *,
     companions: bool = True,
 ) -> Protocol:
-    """Apply the caller's choices to a protocol; a changed protocol keeps its name, its signature differs.
+    """Apply the caller's choices to a protocol; a changed one keeps its name, but not its signature.
 
     The companions of chosen metrics are added, unless `companions` is false or the protocol is resolved
     already.
@@ -127,11 +127,11 @@ def resolve_protocol(
 def load_extractor(
     protocol: Protocol, choices: Sequence[Choice], given: str | Extractor | None, how: Execution
 ) -> Extractor | None:
-    """Load the network only when a metric needs it, and check that it accepts the protocol's windows.
+    """Load the network if a metric needs it, and check that it accepts the protocol's windows.
 
     Raises:
-        ConfigError: unknown name, too few frames for the network, or a device that is not there.
-        VgbenchError: its weights are not there.
+        ConfigError: unknown name, too few frames for the network, or a device that this machine lacks.
+        VgbenchError: the weights of the network are missing.
     """
     if not any(choice.metric.needs_extractor for choice in choices):
         return None
@@ -151,7 +151,7 @@ def load_extractor(
 
 
 def misfit(choice: Choice, network: Extractor | None, protocol: Protocol) -> ConfigError | None:
-    """Say why a metric cannot be computed from what the network and the protocol give; None where it can."""
+    """Return why a metric cannot be computed with this network and protocol, or None if it can."""
     metric = choice.metric
     if not metric.needs_extractor:
         needs = (
@@ -177,11 +177,11 @@ def misfit(choice: Choice, network: Extractor | None, protocol: Protocol) -> Con
 def misfits(
     choices: Iterable[Choice], network: Extractor | None, protocol: Protocol
 ) -> dict[str, ConfigError]:
-    """Metric, as the protocol spells it -> why it cannot be computed; those that can be are missing."""
+    """Metric, as the protocol spells it -> why it cannot be computed; others are left out."""
     found = ((str(choice), misfit(choice, network, protocol)) for choice in choices)
     return {metric: error for metric, error in found if error is not None}
 
 
 def reason_of(metric: str, error: VgbenchError) -> str:
-    """Return the error's message without the metric's name, for places that name it already."""
+    """Return the error's message without the metric's name, for places that already show the name."""
     return error.message.removeprefix(f"metric '{metric.partition('(')[0]}' ")

@@ -1,7 +1,7 @@
-"""Are the windows that are scored independent of each other? Copies within a side, and between the sides.
+"""Finds scored windows that depend on each other: copies within a side, and between the sides.
 
-Intervals and corrected values rest on independent clips. Copies are found by their pixels after resizing, in
-whatever files they are stored, and by distances of 0 between features.
+Intervals and corrected values assume independent clips. Copies are found by equal pixels after resizing,
+whatever files they are stored in, and by distances of 0 between features.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ TOLERATED = 0.02
 """Share of the generated windows that may be windows of the real set, before the sets count as dependent.
 
 A few equal clips, such as black ones, are in many data sets."""
-_EQUAL = (
-    1e-5  # distance of two features over their length that counts as none: rounding of batches of any size
-)
+# Relative distance up to which two features count as equal; the batch size affects how they are rounded.
+_EQUAL = 1e-5
 _CHUNK = 1024
-_UNLIKELY = 4.0  # standard errors below 0 that no independent sets give
+_UNLIKELY = 4.0  # standard errors; distances of independent sets do not lie this far below 0
 
 
 def shared_windows(measured: Mapping[Side, Measured]) -> int:
@@ -50,7 +49,7 @@ def is_collapsed(side: Measured) -> bool:
 
 
 def copies_within(side: Measured) -> int:
-    """Count the windows whose pixels an earlier window of another recording has too."""
+    """Count the windows that repeat the pixels of an earlier window of another recording."""
     recordings_of: dict[str, set[int]] = {}
     for used, recording in zip(side.windows, side.recordings.tolist(), strict=True):
         if used.content:
@@ -61,12 +60,12 @@ def copies_within(side: Measured) -> int:
 def describe(
     choices: Iterable[Choice], measured: Mapping[Side, Measured], scores: Mapping[str, Score], shared: int
 ) -> Iterator[tuple[str, str]]:
-    """Say which windows depend on each other, as (warning code, sentence).
+    """Warn of windows that depend on each other, as (warning code, sentence).
 
     Args:
         choices: the metrics that were scored.
         measured: both sides.
-        scores: by name.
+        scores: score name -> score.
         shared: what `shared_windows` counted.
     """
     for side in reversed(SIDES):
@@ -74,7 +73,7 @@ def describe(
         if is_collapsed(measured[side]):
             yield (
                 COLLAPSED,
-                f"{side}: all {count} windows are the same; nothing can be said of such a set",
+                f"{side}: all {count} windows are the same; no score of such a set means anything",
             )
         elif copies:
             yield (
@@ -94,8 +93,8 @@ def describe(
     elif below := [name for name in _distances(choices) if _is_far_below_zero(scores.get(name))]:
         yield (
             DEPENDENT,
-            f"{', '.join(below)}: further below 0 than independent sets can be; are generated clips made "
-            "from the real ones?",
+            f"{', '.join(below)}: further below 0 than distances of independent sets can be; were the "
+            "generated clips made from the real ones?",
         )
 
 
@@ -112,7 +111,7 @@ def _is_far_below_zero(score: Score | None) -> bool:
 
 
 def _have_equal_rows(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Whether each row of [N, D] equals some row of [M, D] to rounding, bool [N]."""
+    """Whether each row of [N, D] equals some row of [M, D] up to rounding, bool [N]."""
     found = np.zeros(len(x), dtype=bool)
     squares = np.einsum("ij,ij->i", y, y, dtype=np.float64)
     for start in range(0, len(x), _CHUNK):

@@ -68,20 +68,21 @@ def evaluate(
         protocol: name of a shipped protocol, path of a YAML file, or a `Protocol`.
         metrics: override the protocol's metrics, such as `["fvd", "prdc(k=3)"]`.
         extractor: override the protocol's extractor: a name, `package.module:Class`, or an `Extractor`.
-        name: the model's name in tables; by default the last part of the generated source's name.
+        name: the model's name in tables; by default, the last part of the path or URL of the generated clips.
         results: folder to save the record and its thumbnails in; nothing is saved without it.
         settings: `key=value` changes to the protocol; the signature shows them.
-        strict: a skipped clip is an error, raised after the record was saved.
-        lenient: a metric that these clips or this extractor do not allow, such as one of classes where a
-            class is missing, is named with its reason in `details["unscored"]` instead of being an error.
+        strict: a skipped clip is an error, which is raised after the record has been saved.
+        lenient: a metric that cannot be computed for these clips or with this extractor, for example because
+            class labels are missing, is listed with the reason in `details["unscored"]` and raises no error.
         sharded: under `torchrun`, each rank brings generated clips of its own, and their union is scored, as
-            in the validation loop of a distributed training. Otherwise all ranks must bring the same clips.
-        details: kept in the record as they are.
+            in the validation loop of distributed training. Otherwise all ranks must bring the same clips.
+        details: further facts, which are stored in the record unchanged.
         execution: `batch_size`, `workers`, `device`, `compiled`, `store` and `progress`, which change no
             score; see `vgbench.evaluation.execution.Execution`.
 
     Returns:
-        The record; `record.scores["fvd"].value` and so on. Under `torchrun` every rank gets the same one.
+        The record, with values such as `record.scores["fvd"].value`. Under `torchrun`, every rank gets the
+            same record.
 
     Raises:
         ConfigError: unknown protocol, metric or extractor, or a bad setting.
@@ -116,7 +117,7 @@ def evaluate(
             if motion:
                 record = record.model_copy(update={"details": {"motion": motion, **record.details}})
             record = save_with_thumbnails(record, Path(results), shown, resolved)
-        record = from_main(record, world)  # with its thumbnails, and the name it was saved by
+        record = from_main(record, world)  # with its thumbnails, and the name under which it was saved
         how.store.prune()
     if strict:
         require_none_skipped(run.measured.values())
@@ -135,10 +136,10 @@ def export_statistics(
     warn: Callable[[str, str], None] | None = None,
     **execution: Unpack[ExecutionOptions],
 ) -> Path:
-    """Measure a real set and write what scores need of it to one file.
+    """Measure a real set, and write the statistics that scoring against it needs to one file.
 
-    Arguments as for `evaluate`; `warn` is called as (warning code, sentence) for each metric that `lenient`
-    left out, and for damage found in the feature store.
+    The arguments are those of `evaluate`. `warn` is called as (warning code, sentence) for each metric that
+    `lenient` left out, and for damage found in the feature store.
     """
     how = Execution.of(execution)
     resolved = resolve_protocol(protocol, metrics, extractor, settings)
@@ -161,9 +162,9 @@ class Run:
 
     Attributes:
         plan: what was measured.
-        opened: the sources that are clips, and not statistics.
+        opened: the sources that hold clips; statistics files are not among them.
         measured: what was found on each side.
-        damaged: names of damaged segments of the feature store that each rank came upon.
+        damaged: for each rank, the names of the damaged segments that it found in the feature store.
         seconds: wall time of each stage.
     """
 
@@ -175,7 +176,7 @@ class Run:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Note the wall time of what happens inside."""
+        """Record the wall time of the block under the name of the stage."""
         start = time.monotonic()
         yield
         self.seconds[stage] = round(time.monotonic() - start, 3)
@@ -184,7 +185,7 @@ class Run:
 def measure_sides(
     plan: Plan, sources: Mapping[Side, Any], how: Execution, world: World, *, sharded: bool = False
 ) -> Run:
-    """Open each source and measure it; statistics files are read.
+    """Open and measure each source of clips, and read each statistics file.
 
     Raises:
         NotEnoughClips: a side has fewer usable clips than the protocol needs.
@@ -208,21 +209,21 @@ def measure_sides(
 
 
 def require_none_skipped(sides: Iterable[Measured]) -> None:
-    """Refuse, under `--strict`, that clips were skipped.
+    """Raise an error if any clip was skipped, as `--strict` requires.
 
     Raises:
-        SkippedClips: at least one was.
+        SkippedClips: at least one clip was skipped.
     """
     skipped = sum(len(side.skipped) for side in sides)
     if skipped:
         raise SkippedClips(
-            f"{skipped} clips were skipped; the record names each with its reason",
-            "mend or remove them, or leave out --strict",
+            f"{skipped} clips were skipped; the record names each of them and the reason",
+            "repair or remove them, or leave out --strict",
         )
 
 
 def _sides_are_alike(protocol: Protocol) -> bool:
-    """Whether the same clips would give the same windows on either side."""
+    """Whether the protocol cuts the same windows from given clips on either side."""
     same_start = protocol.start_for("generated") == protocol.start_for("real")
     return same_start and protocol.clips.generated == protocol.clips.real
 
@@ -230,7 +231,7 @@ def _sides_are_alike(protocol: Protocol) -> bool:
 def _score(
     choices: Sequence[Choice], measured: Mapping[Side, Measured], lenient: bool
 ) -> tuple[dict[str, Score], dict[str, str]]:
-    """Compute every chosen metric from what was measured; metric -> reason for those that cannot be."""
+    """Return the scores of the chosen metrics, and metric -> reason for those that cannot be computed."""
     scores: dict[str, Score] = {}
     unscored: dict[str, str] = {}
     for choice in choices:
@@ -312,21 +313,21 @@ def _extractor_use(spec: ExtractorSpec) -> ExtractorUse:
 
 
 def _directions_of_own(choices: Sequence[Choice]) -> dict[str, dict[str, Better]]:
-    """Give the directions of the user's own metrics as `details["better"]`; tables know the others."""
+    """Return the directions of the user's own metrics, for `details["better"]`; tables know the others."""
     own = (choice.metric.directions for choice in choices if not choice.is_shipped)
     better = {name: direction for directions in own for name, direction in directions.items()}
     return {"better": better} if better else {}
 
 
 def _sampling_details(opened: Mapping[Side, ClipSource]) -> dict[str, Any]:
-    """What the generated clips' sample card says of their cost and training, where they have one."""
+    """Return the costs and the training that the generated clips' sample card states, if they have a card."""
     source = opened.get("generated")
     card = read_card(source.name) if source is not None and Path(source.name).is_dir() else None
     return card.details() if card else {}
 
 
 def clip_set(side: Measured) -> ClipSet:
-    """Describe one side as a record keeps it."""
+    """Describe one side in the form that a record stores."""
     return ClipSet(
         source=printable(side.source),
         used=len(side.windows),

@@ -1,4 +1,4 @@
-"""How an evaluation runs: what may differ from machine to machine and never changes a score."""
+"""How an evaluation runs: settings that may differ between machines and never change a score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vgbench.progress import Progress, no_progress
 
 
 class ExecutionOptions(TypedDict, total=False):
-    """Keyword arguments of `evaluate` and its relatives; see `Execution` for their meaning."""
+    """Keyword arguments of `evaluate` and similar functions; see `Execution` for their meaning."""
 
     batch_size: BatchSize | Batches
     workers: int
@@ -26,9 +26,9 @@ class Execution:
     """The settings of one run; none of them changes a score.
 
     Attributes:
-        batch_size: windows that the extractor is given at once, or "auto" for the fastest number.
-        workers: decoding processes; 0 decodes in the main process.
-        device: where the extractor runs: "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
+        batch_size: number of windows passed to the extractor at a time; "auto" finds the fastest number.
+        workers: number of decoding processes; 0 decodes in the main process.
+        device: where the extractor runs: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
         compiled: whether the extractor runs through `torch.compile`.
         store: the feature store; by default the one in the cache folder.
         progress: called as (stage, done, total).
@@ -43,7 +43,7 @@ class Execution:
 
     @classmethod
     def of(cls, options: ExecutionOptions) -> Execution:
-        """Fill in what the options leave out.
+        """Return the given options, completed with the defaults.
 
         Raises:
             ConfigError: the batch size is neither "auto" nor a number above 0.

@@ -1,4 +1,4 @@
-"""Windows to features: decoded windows go through the extractor in batches."""
+"""From windows to features: decoded windows go through the extractor in batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vgbench.extractors.extractor import Extracted, Extractor
 from vgbench.protocol.pixels import Resize
 from vgbench.protocol.sampler import Window
 
-_DECODED, _DECODED_FOR_TRIALS = 16, 4  # windows that a worker hands over at once, at most
+_DECODED, _DECODED_FOR_TRIALS = 16, 4  # at most so many windows are handed over together
 
 _Part = tuple[list[bytes], Extracted]
 _Batch = tuple[dict[bytes, dict[str, Row]], list[_Part]]
@@ -35,20 +35,20 @@ def extract(
 ) -> Iterator[tuple[bytes, dict[str, Row] | str]]:
     """Measure the windows that the store lacks.
 
-    The features of a batch are read when the next batch is on its way, so that a GPU never waits for this
-    process.
+    The features of a batch are read only after the next batch has been submitted, so that a GPU never waits
+    for this process.
 
     Args:
         source: the clips.
-        missing: the key of each window to measure, and what `DecodedWindows` must know of it.
+        missing: the key of each window to measure, and the window's entry for `DecodedWindows`.
         policy: how frames are resized.
         measures: what to measure.
-        tables: the store's table of each measure; a measure whose table has all keys is left out.
-        batches: how many windows the extractor is given at once.
+        tables: the store's table of each measure; a measure whose table has all keys is not computed.
+        batches: how many windows are passed to the extractor at a time.
         workers: decoding processes.
 
     Yields:
-        (key, rows by table), or (key, reason) where a window does not decode.
+        (key, rows by table), or (key, reason) if a window cannot be decoded.
     """
 
     def is_lacking(table: Table) -> bool:
@@ -77,7 +77,7 @@ def extract(
 
 
 def _run(network: Extractor, pixels: list[tuple[bytes, torch.Tensor]], batches: Batches) -> list[_Part]:
-    """Hand windows to the extractor; those of unequal size (protocols that keep the native one) apart."""
+    """Run the extractor once for each size of window; protocols that keep the native size mix sizes."""
     parts = []
     for _, same in groupby(sorted(pixels, key=_shape), key=_shape):
         keys, frames = zip(*same, strict=True)
@@ -90,7 +90,7 @@ def _shape(entry: tuple[bytes, torch.Tensor]) -> tuple[int, ...]:
 
 
 def _read(batch: _Batch) -> Iterator[tuple[bytes, dict[str, Row]]]:
-    """Wait for the features of a batch and yield all that was measured on its windows."""
+    """Wait for the features of a batch, and yield everything that was measured on its windows."""
     rows, parts = batch
     for keys, extracted in parts:
         for key, row in zip(keys, _feature_rows(extracted), strict=True):

@@ -1,4 +1,4 @@
-"""Clips to pixels: worker processes decode and resize windows, and compute the metrics on pixels."""
+"""From clips to pixels: worker processes decode and resize windows, and measure the pixels for metrics."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Decoded(NamedTuple):
     """One window after decoding.
 
     Attributes:
-        frames: uint8 [T, H, W, 3] after the protocol's resizing; empty where the clip is bad.
-        values: metric name -> float64 [D], what metrics on pixels and motion measured; and by `CONTENT` the
-            sha256 of the frames, uint8 [32].
-        reason: why the window could not be decoded; None where it could.
+        frames: uint8 [T, H, W, 3] after the protocol's resizing; empty if the clip cannot be decoded.
+        values: metric name -> float64 [D], for each metric that sees pixels or motion; and, under `CONTENT`,
+            the sha256 of the frames, uint8 [32].
+        reason: why the window could not be decoded; None if it was.
     """
 
     frames: torch.Tensor
@@ -42,9 +42,9 @@ class DecodedWindows(Dataset[Decoded]):
 
     Args:
         source: the clips.
-        windows: which windows, in order, each with the fingerprint and the stamp of its clip.
+        windows: the windows, in order, each with the fingerprint and the stamp of its clip.
         policy: how frames are resized.
-        metrics: what is measured on each window.
+        metrics: those that measure each window.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class DecodedWindows(Dataset[Decoded]):
 
 
 def read_window(clip: Clip, window: Window, fingerprint: str, stamp: str) -> Frames:
-    """Decode a window, and make sure that it is of the bytes that were hashed.
+    """Decode a window, and make sure that it comes from the bytes that were hashed.
 
     Args:
         clip: the window's clip.
         window: which frames.
-        fingerprint: `Clip.fingerprint` when the clip was inspected.
-        stamp: `Clip.stamp` from before that.
+        fingerprint: `Clip.fingerprint` from when the clip was inspected.
+        stamp: `Clip.stamp` from before the clip was hashed.
 
     Raises:
-        BadClip: it does not decode, or the clip was replaced since it was inspected.
+        BadClip: the window cannot be decoded, or the clip was replaced after it was inspected.
     """
     decoded = clip.read(window.frames)
     require_same_bytes(clip, fingerprint, stamp)
@@ -96,7 +96,7 @@ def require_same_bytes(clip: Clip, fingerprint: str, stamp: str) -> None:
     """Refuse a clip whose bytes are not those that were hashed.
 
     Raises:
-        BadClip: it was replaced since it was inspected, or another rank has another clip of that name.
+        BadClip: it was replaced after it was inspected, or another rank has a different clip of that name.
     """
     if clip.stamp() != stamp and clip.fingerprint() != fingerprint:
         raise BadClip(clip.id, "changed while it was read")
@@ -116,14 +116,14 @@ def measure_window(metric: Metric, view: ClipView) -> npt.NDArray[np.float64]:
 
 
 def load_in_order(dataset: Dataset[T], at_once: int, workers: int) -> Iterable[T]:
-    """Yield the items of a dataset in order, made by worker processes.
+    """Load the items of a dataset in worker processes, and yield them in order.
 
     Queues are bounded: at most two batches wait per worker, so memory does not grow with the number of items.
 
     Args:
         dataset: what to load.
-        at_once: items that a worker hands over at once.
-        workers: number of processes; 0 loads in this one.
+        at_once: number of items that a worker hands over together.
+        workers: number of processes; 0 loads the items in this process.
     """
     loader = DataLoader(
         dataset,
@@ -131,7 +131,7 @@ def load_in_order(dataset: Dataset[T], at_once: int, workers: int) -> Iterable[T
         num_workers=workers,
         collate_fn=_as_list,
         prefetch_factor=2 if workers else None,
-        generator=torch.Generator(),  # the default one is the caller's, whose next numbers must not move
+        generator=torch.Generator(),  # the default one is the caller's, and must not advance
     )
     return chain.from_iterable(loader)
 

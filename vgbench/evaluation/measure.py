@@ -1,7 +1,7 @@
-"""From a source of clips to what was measured on the windows that the protocol chooses from it.
+"""Measures the windows that the protocol chooses from a source of clips.
 
 Nothing is computed twice: whatever the feature store holds is taken from there, and only missing windows are
-decoded. A clip that turns out to be damaged is skipped and the next one in the protocol's order takes its
+decoded. A clip that turns out to be damaged is skipped, and the next one in the protocol's order takes its
 place, so the outcome does not depend on workers, batch size or ranks.
 """
 
@@ -46,13 +46,13 @@ def measure(
     """Measure the windows that the protocol chooses from one source.
 
     Args:
-        source: the clips; under `torchrun` as `share_source` makes them.
+        source: the clips; under `torchrun`, a source made by `share_source`.
         side: "generated" or "real"; some protocols treat them differently.
         protocol: what to choose and how to resize it.
         measures: what to compute.
         how: see `Execution`.
-        world: this process among the ranks of `torchrun`; windows are divided among the ranks, and the
-            results gathered.
+        world: this process among the ranks of `torchrun`; the windows are divided among the ranks, and
+            the results are gathered.
 
     Raises:
         NotEnoughClips: fewer windows than `protocol.clips.least`.
@@ -64,7 +64,7 @@ def measure(
     selection = Selection(shared.source, side, protocol)
     while True:
         _inspect_clips(selection, shared, counts, how, world)
-        selection.require_enough()  # before hours of extraction, and again when clips prove damaged
+        selection.require_enough()  # before hours of extraction, and again after damaged clips
         windows = selection.windows()
         keys = [window_key(selection.inspected(w).fingerprint, w.frames, protocol.resize) for w in windows]
         window_of = dict(zip(keys, windows, strict=True))
@@ -97,7 +97,7 @@ def _measure_missing(
     how: Execution,
     world: World,
 ) -> list[tuple[int, str]]:
-    """Measure what the store lacks, and make it known to all ranks.
+    """Measure what is missing from the store, and pass the results to all ranks.
 
     Returns:
         (clip, reason) of clips that turned out to be damaged; the same list on all ranks.
@@ -143,7 +143,7 @@ def _put(tables: Mapping[str, Table], key: bytes, rows: Mapping[str, Row]) -> No
 
 
 def _share_rows(computed: Iterable[bytes], tables: Mapping[str, Table], world: World) -> None:
-    """Make the rows of every rank known to all, also where ranks do not share a disk."""
+    """Give every rank the rows of all ranks, even if the ranks do not share a disk."""
     mine = {
         key: {name: row for name, table in tables.items() if (row := table.get(key)) is not None}
         for key in computed

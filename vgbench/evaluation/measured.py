@@ -22,9 +22,9 @@ Side = Literal["generated", "real"]
 SIDES: tuple[Side, ...] = ("real", "generated")
 
 EXTRACTOR = "extractor"
-"""Key of what the extractor found, beside the names of the metrics that see pixels or motion."""
+"""Key of the extractor's output; the other keys are names of metrics that see pixels or motion."""
 CONTENT = "content"
-"""Key of the hash of each window's pixels, as metrics and extractor see them."""
+"""Key of the hash of each window's pixels, as the metrics and the extractor see them."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Measures:
     """What is measured on every window.
 
     Attributes:
-        extractor: network for features, or None when no metric needs it.
-        metrics: those that measure the window itself.
-        spec: of the extractor; says so where its weights were changed since it was loaded.
+        extractor: network that computes features, or None if no metric needs it.
+        metrics: the metrics that measure the window itself.
+        spec: description of the extractor; it shows whether the weights were changed after loading.
         state: hash of the extractor's parameters and buffers.
         origins: where the user's own metrics come from: name -> "package.module:sharpness".
         sources: source code of the user's own parts, by the name of a metric or `EXTRACTOR`.
@@ -48,7 +48,7 @@ class Measures:
     sources: Mapping[str, Source] = field(default_factory=dict)
 
     def version_of(self, metric: Metric) -> str:
-        """Return the version of a metric; for a user's own with its origin, as two may share a name."""
+        """Return a metric's version; for the user's own, with its origin, because two may share a name."""
         origin = self.origins.get(metric.name)
         if origin is None:
             return metric.version
@@ -70,12 +70,12 @@ class UsedWindow:
     """One window that was measured.
 
     Attributes:
-        id: of its clip.
-        label: class of its clip; None without one.
+        id: name of its clip.
+        label: class of its clip; None if it has none.
         fingerprint: hash of the clip's bytes.
         window: which frames.
-        stamp: `Clip.stamp` when the bytes were hashed; "" where there is no clip to read again.
-        content: sha256 of the pixels after resizing, whatever file they came from; "" where it is not known.
+        stamp: `Clip.stamp` from when the bytes were hashed; "" if there is no clip to read again.
+        content: sha256 of the pixels after resizing, whatever file they came from; "" if unknown.
     """
 
     id: str
@@ -91,16 +91,16 @@ class UsedWindow:
 
 @dataclass(frozen=True)
 class Measured:
-    """One side of a comparison, measured.
+    """What was measured on one side of a comparison.
 
     Attributes:
-        source: as the user named it.
+        source: the source's name, as the user gave it.
         found: number of clips in the source.
-        windows: in the protocol's order, N of them.
-        recordings: int64 [N], number of the clip, or of the recording that several clips were cut from.
+        windows: the N windows that were measured, in the protocol's order.
+        recordings: int64 [N], number of each window's clip, or of the recording that its clip was cut from.
         groups: int64 [N], see `independent_groups`.
-        samples: what was found on the N windows: by `EXTRACTOR`, and by the name of each metric that measures
-            the window itself, whose numbers are the features.
+        samples: under `EXTRACTOR`, the extractor's output for the N windows; under the name of each metric
+            that measures the window itself, the numbers that it gave, as features.
         skipped: clips that could not be used.
     """
 
@@ -123,17 +123,18 @@ class Measured:
         return manifest_hash((used.fingerprint, used.window.frames) for used in self.windows)
 
     def samples_for(self, metric: Metric) -> Samples:
-        """Return what a metric compares of this side."""
+        """Return the samples of this side that a metric compares."""
         return self.samples[EXTRACTOR if metric.needs_extractor else metric.name]
 
 
 def independent_groups(
     recordings: npt.NDArray[np.int64], windows: Sequence[UsedWindow]
 ) -> npt.NDArray[np.int64]:
-    """Number the windows such that those of one number depend on each other, int64 [N].
+    """Number the groups of windows that depend on each other, and return the group of each, int64 [N].
 
-    Windows of one recording are not independent, and neither are copies: windows of equal pixels, from
-    whatever files. What is linked by a chain of both is one group. Groups are numbered by their first use.
+    Windows of one recording are not independent, and neither are copies, which are windows with equal pixels
+    from whatever files. Windows that are linked through a chain of such relations form one group. Groups are
+    numbered in the order in which they first occur.
     """
     group_of = {number: number for number in recordings.tolist()}
 
@@ -152,13 +153,13 @@ def independent_groups(
 
 
 def label_samples(samples: Samples, windows: Sequence[UsedWindow]) -> Samples:
-    """Add what is known of the windows: their class labels and names."""
+    """Add the class labels and the names of the windows to their samples."""
     labels = tuple(used.label for used in windows)
     return dataclasses.replace(samples, labels=labels, names=tuple(map(str, windows)))
 
 
 def are_identical(measured: Mapping[Side, Measured]) -> bool:
-    """Whether both sides are the same windows, in whatever order and by whatever names."""
+    """Whether both sides consist of the same windows, regardless of their order and names."""
     real, generated = (
         sorted((used.fingerprint, used.window.frames) for used in measured[side].windows) for side in SIDES
     )

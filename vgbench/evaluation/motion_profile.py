@@ -1,6 +1,6 @@
 """How the clips of a set move, for the plots of a report: curves over the frames, and a histogram of flow.
 
-No score depends on it. It describes the first windows of each side in the protocol's order; only a few,
+No score depends on this. Only the first windows of each side, in the protocol's order, are described,
 because optical flow is slow.
 """
 
@@ -20,21 +20,21 @@ from vgbench.metrics import ClipView, flow
 from vgbench.metrics.temporal import histogram_of
 
 WINDOWS = 32
-"""Windows of each side that are described."""
+"""Number of windows of each side that are described."""
 
 TABLE = "motion@1"
 """Table of the feature store that keeps the rows."""
 
 SCHEMA = 1
-"""Of `details["motion"]` in a record."""
+"""Version of the layout of `details["motion"]` in a record."""
 
 CURVES = {
-    "flow": "mean length of the optical flow to the next frame, in shorter sides of the frame",
-    "change": "mean absolute difference to the next frame, 0 to 1",
-    "drift": "mean absolute difference to the first frame, 0 to 1",
+    "flow": "mean length of the optical flow to the next frame, as a share of the frame's shorter side",
+    "change": "mean absolute difference from the next frame, 0 to 1",
+    "drift": "mean absolute difference from the first frame, 0 to 1",
     "sharpness": "mean absolute difference of neighbouring pixels, 0 to 1",
 }
-"""Curve -> what it shows; those to the next frame have one value less than the clip has frames."""
+"""Curve -> what it shows; curves about the next frame have one value fewer than the clip has frames."""
 
 
 def describe(clip: Frames | ClipView) -> Row:
@@ -69,11 +69,11 @@ def _mean_size(values: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class MotionRows:
-    """The first windows of one side, described.
+    """Descriptions of the first windows of one side.
 
     Attributes:
-        rows: what `describe` gives for each.
-        groups: number of the source clip of each.
+        rows: what `describe` returns for each window.
+        groups: number of each window's source clip.
     """
 
     rows: Sequence[Row]
@@ -86,7 +86,7 @@ def summarise(sides: Mapping[Side, MotionRows]) -> dict[str, Any]:
     Returns:
         "windows" and "clips" (side -> number described), "curves" (name -> side -> "mean" and "error", one
         value for each frame, the error being the standard error over source clips), "flow_histogram" (side ->
-        41 shares, bins as in `metrics.temporal.flow_histogram`). Empty where no side has a row.
+        41 shares, bins as in `metrics.temporal.flow_histogram`). Empty if no side has a row.
     """
     described = {side: one for side, one in sides.items() if one.rows}
     if not described:
@@ -111,7 +111,7 @@ def summarise(sides: Mapping[Side, MotionRows]) -> dict[str, Any]:
 def _over_clips(
     values: npt.NDArray[Any], groups: Sequence[int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-    """Mean over source clips of [N, L], windows of one clip averaged first, and its standard error if any."""
+    """Average [N, L] within source clips, then over them; return the mean and its standard error, if any."""
     numbers = np.asarray(groups)
     means = np.stack([values[numbers == group].mean(axis=0) for group in dict.fromkeys(groups)])
     error = means.std(axis=0, ddof=1) / np.sqrt(len(means)) if len(means) > 1 else None
@@ -119,5 +119,5 @@ def _over_clips(
 
 
 def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
-    """Four significant digits, which is more than a plot shows and keeps records small."""
+    """Four significant digits, which is more than a plot shows, and keeps records small."""
     return [float(f"{value:.4g}") for value in values]

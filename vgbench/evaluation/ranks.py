@@ -1,4 +1,4 @@
-"""Sources of clips under `torchrun`: the same on all ranks, or a part of the whole on each."""
+"""Sources of clips under `torchrun`: either the same on all ranks, or a part of the whole set on each."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class SharedSource:
 
     Attributes:
         source: the clips of all ranks, in the same order everywhere.
-        owners: the rank that has each clip; None where every rank has all of them.
+        owners: the rank that has each clip; None if every rank has all of them.
     """
 
     source: ClipSource
     owners: Sequence[int] | None = None
 
     def share(self, work: Sequence[T], clip_of: Callable[[T], int], world: World) -> list[T]:
-        """Choose what this rank does of the work that all ranks have; each piece is one rank's.
+        """Return this rank's share of the work; each piece goes to exactly one rank.
 
         Args:
-            work: the same on all ranks.
+            work: all pieces of work, the same on all ranks.
             clip_of: position of the clip that a piece of work needs.
             world: this process among the ranks.
         """
@@ -91,7 +91,7 @@ class _Renamed(Clip):
 
 
 def share_source(source: ClipSource, world: World, *, sharded: bool) -> SharedSource:
-    """Make one source of those of all ranks.
+    """Combine the sources of all ranks into one.
 
     Args:
         source: what this rank has.
@@ -100,7 +100,7 @@ def share_source(source: ClipSource, world: World, *, sharded: bool) -> SharedSo
             same clips.
 
     Raises:
-        VgbenchError: the ranks have different clips, and `sharded` is false; on all ranks.
+        VgbenchError: the ranks have different clips, and `sharded` is false. Every rank raises it.
     """
     if world.size == 1:
         return SharedSource(source)
@@ -150,10 +150,10 @@ def _union(source: ClipSource, world: World) -> SharedSource:
 
 
 def require_agreement(measured: Iterable[Measured], world: World) -> None:
-    """Refuse to score where ranks have measured different things.
+    """Refuse to score if the ranks have measured different things.
 
     Raises:
-        VgbenchError: such as where each rank read another statistics file; on all ranks.
+        VgbenchError: they have, for example because each read another statistics file. Every rank raises it.
     """
     if world.size == 1:
         return

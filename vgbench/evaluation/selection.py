@@ -1,4 +1,4 @@
-"""Which clips are usable, and the windows that the protocol chooses from them."""
+"""Finds the usable clips of a source, and the windows that the protocol chooses from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vgbench.protocol.sampler import Window, choose_windows, clip_order, window_
 
 FRAME_COUNTS = "frame-count@2"
 """Table of the feature store that keeps the lengths of clips."""
-_AT_ONCE = 16  # clips that a worker reports at once
+_AT_ONCE = 16  # clips that a worker reports together
 
 
 class Inspected(NamedTuple):
@@ -37,11 +37,11 @@ class Inspected(NamedTuple):
 
 
 class Selection:
-    """The clips of one source that were inspected so far, and the windows that follow from them.
+    """The clips of one source that have been inspected so far, and the windows chosen from them.
 
-    Clips are inspected in the protocol's order until as many are usable as it asks for. One that turns out to
-    be damaged later is rejected, and the next one in the order takes its place. So the outcome depends
-    neither on the number of workers nor on that of ranks.
+    Clips are inspected in the protocol's order until enough of them are usable. A clip that later turns out
+    to be damaged is rejected, and the next clip in the order takes its place. The outcome therefore depends
+    neither on the number of workers nor on the number of ranks.
 
     Args:
         source: the clips.
@@ -49,7 +49,7 @@ class Selection:
         protocol: what to choose.
 
     Attributes:
-        looked_at: number of clips that were inspected.
+        looked_at: number of clips that have been inspected.
         skipped: clips that cannot be used.
         wanted: number of windows that the protocol asks for.
     """
@@ -66,16 +66,16 @@ class Selection:
 
     @property
     def goal(self) -> int:
-        """Number of clips to inspect if none of them is bad, for progress."""
+        """Number of clips to inspect if all are usable; progress is shown against it."""
         return min(self.wanted, len(self._order))
 
     def next_clips(self) -> Sequence[int]:
-        """Return the positions of the clips to inspect next; none when enough are usable."""
+        """Return the positions of the clips to inspect next; an empty sequence if enough are usable."""
         lacking = max(self.wanted - len(self._starts), 0)
         return self._order[self.looked_at : self.looked_at + lacking]
 
     def add(self, found: Mapping[int, Inspected | str]) -> None:
-        """Take in what `inspect` found: a usable clip, or the reason why it is not."""
+        """Add results of `inspect`: what it found about usable clips, and why others are unusable."""
         windows = self.protocol.windows
         for clip, outcome in found.items():
             self.looked_at += 1
@@ -93,12 +93,12 @@ class Selection:
                 self.reject(clip, f"has {outcome.frames} frames, {needed} are needed")
 
     def reject(self, clip: int, reason: str) -> None:
-        """Leave a clip out."""
+        """Leave a clip out, and note the reason."""
         self._starts.pop(clip, None)
         self.skipped.append(Skipped(self.source.clips[clip].id, reason))
 
     def inspected(self, window: Window) -> Inspected:
-        """Return what was found out about a window's clip."""
+        """Return what `inspect` found about the clip of a window."""
         return self._inspected[window.clip]
 
     def to_read(self, window: Window) -> tuple[Window, str, str]:
@@ -133,12 +133,12 @@ class Selection:
 def inspect(
     source: ClipSource, clips: Sequence[int], counts: Table, workers: int
 ) -> Iterator[Inspected | str]:
-    """Yield what each clip is, or the reason why it is unusable.
+    """Yield the length and hash of each clip, or the reason why it is unusable.
 
     Args:
         source: the clips.
         clips: positions of those to inspect.
-        counts: lengths that are known already; new ones are added.
+        counts: table of known lengths, to which new ones are added.
         workers: processes that read the clips.
     """
     found = load_in_order(_Inspection(source, clips, counts), _AT_ONCE, workers)

@@ -1,4 +1,4 @@
-"""What the signature says: everything that moves a score, from what really happened."""
+"""What the signature states: everything that affects a score, as it was actually done."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def signature_fields(
 ) -> Fields:
     """Return the (key, value) pairs of an evaluation's signature, in the order in which they print."""
     windows = protocol.windows
-    starts = dict.fromkeys((windows.start, protocol.start_for("generated")))  # one name where both are alike
+    starts = dict.fromkeys((windows.start, protocol.start_for("generated")))  # one name if both are alike
     offset = f"+{windows.offset}frames" if windows.offset else ""
     order = ",sorted" if windows.order == "sorted" else ""
     choices = list(choices)
@@ -47,7 +47,7 @@ def signature_fields(
 
 
 def metric_signatures(choices: Iterable[Choice], measures: Measures, fields: Fields) -> dict[str, str]:
-    """Score name -> the part of the signature that the score depends on."""
+    """Return score name -> the part of the signature that the score depends on."""
     return {
         name: str(Signature((("metric", spell(choice, measures)), *_relevant(fields, choice))))
         for choice in choices
@@ -56,7 +56,7 @@ def metric_signatures(choices: Iterable[Choice], measures: Measures, fields: Fie
 
 
 def spell(choice: Choice, measures: Measures) -> str:
-    """Spell a metric with its options, its version where that is not the first, and the hash of own code."""
+    """Write a metric with its options, any version but the first, and the hash of the user's own code."""
     source = measures.sources.get(choice.metric.name)
     return with_version(str(choice), choice.metric.version) + (f"#{source.short}" if source else "")
 
@@ -67,13 +67,13 @@ def with_version(name: str, version: str) -> str:
 
 
 def _count(side: Measured) -> str:
-    """Windows used, and the number of clips that they were cut from where that is smaller."""
+    """Windows used, and the number of clips that they were cut from if that is smaller."""
     windows, clips = len(side.windows), side.clips
     return str(windows) if clips == windows else f"{windows}of{clips}"
 
 
 def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[str, str]]:
-    """Leave out what a metric cannot depend on: pixels know no network or class, options are its own name."""
+    """Leave out the fields that a metric cannot depend on; its own options are part of its name already."""
     unneeded = {"options"}
     if not choice.metric.needs_extractor:
         unneeded.add("feat")

@@ -1,6 +1,6 @@
-"""The windows that a record shows: small animated pictures, and how the clips move.
+"""The windows that a record shows: animated thumbnails, and how the clips move.
 
-Each shown window is decoded once, for both.
+Each of these windows is decoded only once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from vgbench.storage import atomic
 from vgbench.storage.writing import writing_to
 
 THUMBNAILS = 8
-"""Windows of each side that are shown, in the protocol's order."""
+"""Number of windows that are shown of each side, in the protocol's order."""
 LARGEST_SIDE = 96
-"""Longer side of a thumbnail in pixels, at most."""
+"""Maximum length of a thumbnail's longer side, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Shown:
 def show(
     source: ClipSource, side: Side, measured: Mapping[Side, Measured], protocol: Protocol, store: FeatureStore
 ) -> Shown:
-    """Decode the windows that a record shows. A window that is gone from the disk is left out."""
+    """Decode the windows that a record shows; a window whose file is gone or replaced is left out."""
     table = store.table(motion_profile.TABLE)
     picks = _picks(measured, side)
     thumbnails: dict[str, bytes] = {}
@@ -64,7 +64,7 @@ def show(
                 frames = read_window(
                     source.clips[used.window.clip], used.window, used.fingerprint, used.stamp
                 )
-            except BadClip:  # gone or replaced since its features were stored
+            except BadClip:  # gone or replaced after its features were stored
                 frames = None
             if frames is not None and lacks_row:
                 row = motion_profile.describe(resize(frames, protocol.resize))
@@ -83,8 +83,8 @@ def show(
 def _picks(measured: Mapping[Side, Measured], side: Side) -> dict[str, int]:
     """Choose the windows to show: suffix of the thumbnail -> number of the window.
 
-    Nobody picks by hand: the first ones in the protocol's order, and of the generated side the two whose
-    features are nearest to and farthest from the mean of the real ones (Euclidean distance).
+    The choice is automatic: the first windows in the protocol's order and, on the generated side, also the
+    two whose features are nearest to and farthest from the mean of the real ones (Euclidean distance).
     """
     picks = {str(number): number for number in range(min(THUMBNAILS, len(measured[side].windows)))}
     generated, real = (measured[one].samples.get(EXTRACTOR) for one in ("generated", "real"))
@@ -98,7 +98,7 @@ def _picks(measured: Mapping[Side, Measured], side: Side) -> dict[str, int]:
 def save_with_thumbnails(
     record: Record, folder: Path, shown: Mapping[Side, Shown], protocol: Protocol
 ) -> Record:
-    """Save thumbnails first, then the record that names them, so that a record never points at nothing.
+    """Save the thumbnails, then the record that names them, so that it never names missing files.
 
     Raises:
         VgbenchError: the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""What weakens the scores of an evaluation, as (warning code, sentence)."""
+"""The warnings about the scores of an evaluation, as (warning code, sentence)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Warnings = Iterator[tuple[str, str]]
 
 
 def of_evaluation(plan: Plan, choices: Sequence[Choice], measured: Mapping[Side, Measured]) -> Warnings:
-    """Say what weakens the scores of the chosen metrics: the extractor, and the number of clips."""
+    """Warn of what weakens the scores of the chosen metrics, such as the extractor or too few clips."""
     spec = plan.measures.spec
     fits_covariance = any(c.metric.fits_covariance and c.metric.needs_extractor for c in choices)
     if spec is not None and not spec.published:
@@ -45,7 +45,7 @@ def of_evaluation(plan: Plan, choices: Sequence[Choice], measured: Mapping[Side,
 
 
 def of_scores(choices: Iterable[Choice], scores: Mapping[str, Score]) -> Warnings:
-    """Say what it means that a score's interval lies below the value of the real windows."""
+    """Warn if a score's interval lies below the value of the real windows, and say what this means."""
     for choice in choices:
         for name in choice.metric.directions if choice.metric.below_real else ():
             score = scores[name]
@@ -56,10 +56,10 @@ def of_scores(choices: Iterable[Choice], scores: Mapping[str, Score]) -> Warning
 
 
 def of_store(found: Iterable[Iterable[str]]) -> Warnings:
-    """Say that the feature store was damaged; no score rests on the damage.
+    """Warn that the feature store was damaged; no score depends on the damaged segments.
 
     Args:
-        found: names of the damaged segments that each rank found.
+        found: for each rank, the names of the damaged segments that it found.
     """
     damaged = {name for names in found for name in names}
     if damaged:
@@ -68,7 +68,7 @@ def of_store(found: Iterable[Iterable[str]]) -> Warnings:
 
 
 def _meaning_of_few(windows: int, dimensions: int, fits_covariance: bool) -> str:
-    """Say what it means that windows are fewer than twice the dimensions; docs/metrics.md has the figures."""
+    """Say what fewer windows than twice the dimensions mean; docs/metrics.md has the figures."""
     if not fits_covariance:
         return "compare with scores of as many windows only"
     if windows < dimensions:
@@ -76,4 +76,4 @@ def _meaning_of_few(windows: int, dimensions: int, fits_covariance: bool) -> str
             "with fewer windows than dimensions neither the Fréchet distance, nor its corrected value, nor "
             "its interval means anything"
         )
-    return "the plain Fréchet distance is biased upwards here, read the corrected value"
+    return "the plain Fréchet distance is biased upwards here; use the corrected value"

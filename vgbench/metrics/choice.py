@@ -15,7 +15,7 @@ from vgbench.named import lookup, unknown_name
 GONE = {
     "vgbench.metrics.niqe:NIQE": "it needed scikit-video 1.2 or newer, which the package index does not have",
 }
-"""Metrics that earlier versions had, which protocols and records may still name -> why they were removed."""
+"""Metric of an earlier version, which protocols and records may still name -> why it was removed."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Choice:
 
     Attributes:
         name: name in `METRICS`, or `package.module:Object`.
-        metric: what it stands for.
-        given: (option, value) where the value is not the default, in declared order, so that two choices of
-            one meaning are equal.
+        metric: the metric that the name stands for.
+        given: (option, value) where the value is not the default, in declared order, so that two choices
+            with the same meaning are equal.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Choice:
 
     @property
     def is_shipped(self) -> bool:
-        """Whether the metric is one of vgbench's own, and not one that a user brings."""
+        """Whether the metric is part of vgbench, and not the user's own."""
         return self.name in METRICS
 
 
@@ -87,10 +87,10 @@ def parse(text: str) -> Choice:
 
 
 def parse_list(texts: str | Iterable[str]) -> list[Choice]:
-    """Read several metrics: a sequence, or one text with commas between them (`fvd,prdc(k=3,…),is`).
+    """Read several metrics: a sequence, or one text with commas between them (`fvd,prdc(k=3),is`).
 
     Raises:
-        ConfigError: as `parse`, or two entries would give scores of one name.
+        ConfigError: as for `parse`, or two metrics would give scores of the same name.
     """
     if isinstance(texts, str):
         texts = _split(texts)
@@ -108,7 +108,7 @@ def parse_list(texts: str | Iterable[str]) -> list[Choice]:
 
 
 def with_companions(choices: Iterable[Choice]) -> list[Choice]:
-    """Append the companions of the chosen metrics, each once, such as `dynamic_degree` of `warping_error`."""
+    """Append each companion of the chosen metrics once, such as `dynamic_degree` for `warping_error`."""
     found = list(choices)
     present = {choice.name for choice in found}
     for choice in tuple(found):

@@ -1,4 +1,4 @@
-"""One window as metrics on pixels see it: its frames, and the optical flow that several metrics share."""
+"""One window as metrics on pixels see it: its frames, and the optical flow, which several metrics share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Frames = npt.NDArray[np.uint8]
 
 
 class ClipView:
-    """The frames of one window and its flow, which is solved on first use and then kept.
+    """The frames of one window, and their optical flow, which is computed on first use and then kept.
 
     Args:
         clip: uint8 [T, H, W, 3].
 
     Attributes:
-        frames: the same frames.
+        frames: the frames of `clip`.
 
     Raises:
         VgbenchError: another dtype or shape.
@@ -32,7 +32,7 @@ class ClipView:
 
     @classmethod
     def of(cls, clip: npt.ArrayLike | ClipView, least_frames: int = 2) -> ClipView:
-        """Return `clip` itself if it is a view already, else a view of it.
+        """Return `clip` itself if it is a view already, and otherwise a view of it.
 
         Raises:
             VgbenchError: another dtype or shape, or fewer than `least_frames` frames.
@@ -46,11 +46,11 @@ class ClipView:
         return self._flow(step, back=False)
 
     def pairs(self, step: int = 1) -> Iterator[tuple[flow.Flow, flow.Flow]]:
-        """Flow from t to t + step and from t + step to t; see `flow.solve`."""
+        """Yield the flow from t to t + step with that from t + step to t; see `flow.solve`."""
         return zip(self.forward(step), self._flow(step, back=True), strict=True)
 
     def relative_flow(self) -> npt.NDArray[np.float64]:
-        """Flow to the next frame in shorter sides of the frame, float64 [T − 1, H, W, 2]."""
+        """Flow to the next frame as a share of the frame's shorter side, float64 [T − 1, H, W, 2]."""
         flows = np.stack(self.forward()).astype(np.float64)
         return np.asarray(flows / min(self.frames.shape[1:3]), dtype=np.float64)
 

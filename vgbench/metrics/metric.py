@@ -1,4 +1,4 @@
-"""What a metric declares of itself: what it looks at, how it scores two sets, which direction is better."""
+"""What a metric declares: what it looks at, how it scores two sets, and which direction is better."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Better = Literal["lower", "higher", "real"]
 Sees = Literal["features", "logits", "frames", "pixels", "motion"]
 """What a metric looks at.
 
-Of an extractor: "features", "logits", or "frames" (features of single frames). Of the window itself: "pixels"
+From an extractor: "features", "logits", or "frames" (features of single frames). From the window: "pixels"
 (uint8 [T, H, W, 3]), or "motion" (a `ClipView`: the same frames with their optical flow).
 """
 
@@ -33,10 +33,10 @@ class Option:
     """A parameter of a metric.
 
     Attributes:
-        default: the value without a choice; its type is the option's type.
-        meaning: one phrase for the reference.
-        allowed: the values to choose from; any value of the type if empty.
-        least: the smallest number allowed.
+        default: the value if the user gives none; its type is the option's type.
+        meaning: a short description.
+        allowed: the values that are allowed; if empty, any value of the type.
+        least: the smallest number that is allowed.
     """
 
     default: Value
@@ -56,25 +56,25 @@ class Metric:
         name: as users type it.
         title: as tables and papers print it.
         sees: what it looks at, see `Sees`.
-        score: called as score(generated, real, **options) with `Samples` of both sets; gives one `Score` for
-            each name in `directions`.
-        directions: score name -> direction.
+        score: called as score(generated, real, **options) with the `Samples` of both sets; returns one
+            `Score` for each name in `directions`.
+        directions: score name -> the direction in which it improves.
         citation: the paper that defines it, or what it derives from.
-        measure: of metrics that see pixels or motion: one window -> a number, or float64 [D] with the same D
-            for all windows of one length. None for all other metrics.
+        measure: for metrics that see pixels or motion: one window -> a number, or float64 [D] with the same D
+            for all windows of equal length. None for all other metrics.
         version: changes whenever a number that the metric gives changes; part of the signature.
         options: parameters of `score`, in the order in which they print.
-        companion: a metric that must be read beside this one, and is measured with it.
-        bounds: score name -> least and greatest possible value; a score that is not named is unbounded.
-        is_distance: whether its scores are distances of two distributions, 0 where those are equal. Estimates
-            may lie below 0 by chance, and intervals then reach up to 0.
+        companion: a metric that must be read together with this one, and is measured with it.
+        bounds: score name -> least and greatest possible value; a score that is not listed is unbounded.
+        is_distance: whether its scores are distances between two distributions, 0 if these are equal.
+            Estimates may lie below 0 by chance, and intervals then reach up to 0.
         per_clip: whether the score is a mean over windows that were measured one by one, so that it says
-            nothing of how they differ from each other.
+            nothing about how they differ from each other.
         labels: whether every window of both sets must have a class label.
-        fits_covariance: whether it fits a covariance, for which windows must outnumber features.
+        fits_covariance: whether it fits a covariance, which needs more windows than features.
         least_frames: the shortest window that `measure` accepts.
-        least_size: the smallest side of a frame that `measure` accepts, in pixels.
-        below_real: what it means when a score lies below that of the real windows, as a warning.
+        least_size: the smallest side length of a frame that `measure` accepts, in pixels.
+        below_real: text of the warning for a score below that of the real windows; says what this means.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Metric:
             )
 
     def compare(self, generated: Samples, real: Samples, **options: Any) -> dict[str, Score]:
-        """Score two sets, with intervals that end where the range of the metric ends."""
+        """Score two sets, and limit the intervals to the range of the metric."""
         return {
             name: _within(score, self.bounds.get(name, (-math.inf, math.inf)), self.is_distance)
             for name, score in self.score(generated, real, **options).items()
@@ -112,7 +112,7 @@ class Metric:
 
     @property
     def needs_extractor(self) -> bool:
-        """Whether it looks at what an extractor gives, and not at the window itself."""
+        """Whether it looks at the output of an extractor, and not at the window itself."""
         return self.measure is None
 
 
@@ -137,7 +137,7 @@ def per_clip_metric(
     bounds: tuple[float, float] = (-math.inf, math.inf),
     **declared: Any,
 ) -> Metric:
-    """Declare a metric that measures windows one by one; its score is the mean over them.
+    """Create a metric that measures windows one by one; its score is the mean over them.
 
     Args:
         name: as users type it, and the name of its only score.
@@ -167,7 +167,7 @@ def per_clip_metric(
 def mean_over_clips(
     generated: Samples, real: Samples, *, name: str, is_share: bool = False
 ) -> Mapping[str, Score]:
-    """Average one number for each window, features [N, 1], over both sets.
+    """Average one number per window, features [N, 1], over each of the two sets.
 
     The error is that of `uncertainty.score_clips`, or of `score_share`. The value of the real windows and its
     error become `real` and `real_error` of the score.

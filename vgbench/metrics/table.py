@@ -1,6 +1,6 @@
-"""`METRICS`, the one table of metrics. Whatever evaluates, lists or documents metrics reads it.
+"""`METRICS`, the one table of metrics; everything that evaluates, lists or documents metrics reads it.
 
-To add a metric, write its file, add an entry here, a test, and a section in docs/metrics.md.
+To add a metric, write its file, and add an entry here, a test, and a section in docs/metrics.md.
 """
 
 from __future__ import annotations
