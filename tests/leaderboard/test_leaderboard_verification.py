@@ -14,7 +14,7 @@ import vgbench
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.leaderboard.submission import read_submitted, write_submission
-from vgbench.leaderboard.verification import compare_scores, verify, without_scores
+from vgbench.leaderboard.verification import compare_scores, verify, what_it_says
 from vgbench.records.record import load_record
 
 SETTINGS = ["clips.generated=16", "clips.real=16", "clips.least=4", "resize.size=32"]
@@ -108,9 +108,9 @@ def test_words_about_the_scores_are_compared_too(check, record):
 
 
 def test_scores_within_a_warning_are_not_compared_as_words():
-    said = [without_scores("below-real", f"copies 0.12, real {value}: x") for value in ("0.5", "-1.2e-05")]
+    said = [what_it_says("below-real", f"copies 0.12, real {value}: x") for value in ("0.5", "-1.2e-05")]
     assert said[0] == said[1]
-    assert without_scores("few-clips", "3 of 4") != without_scores("few-clips", "2 of 4")
+    assert what_it_says("few-clips", "3 of 4") != what_it_says("few-clips", "2 of 4")
 
 
 def test_a_deviation_moved_to_the_other_side_is_found(check, record):
@@ -224,3 +224,11 @@ def test_reading_a_submission(results, record, tmp_path):
     assert read_submitted(path) == load_record(path)
     with pytest.raises(VgbenchError, match="no such file"):
         read_submitted(tmp_path / "none.zip")
+
+
+def test_a_warning_in_other_words_is_the_same_warning_and_other_numbers_or_sides_are_not():
+    before = what_it_says("small-sample", "generated: 256 windows for 256 feature dimensions; read the value")
+    assert before == what_it_says("small-sample", "generated: 256 windows for 256 dimensions: use the value")
+    for other in ("real: 256 windows for 256 dimensions", "generated: 250 windows for 256 dimensions"):
+        assert what_it_says("small-sample", other) != before
+    assert what_it_says("few-clips", "generated: 256 windows for 256 feature dimensions") != before
