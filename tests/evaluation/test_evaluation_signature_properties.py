@@ -150,6 +150,7 @@ CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "clips.least_real": ("", Change("5", NONE, NONE)),
     "windows.frames": ("frames", Change("7")),
     "windows.stride": ("frames", Change("2")),
+    "windows.real_stride": ("frames", Change("2", moved=ALL - {"is"})),
     "windows.start": ("start", Change("first"), Change("centre")),
     "windows.generated_start": (
         "start",

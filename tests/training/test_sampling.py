@@ -281,3 +281,22 @@ def test_every_clip_may_have_a_label_of_its_own(tmp_path):
     np.testing.assert_array_equal(np.stack(clips), model.sample(len(labels), label=labels))
     with pytest.raises(VgbenchError, match="3 labels for 4 clips"):
         list(sample_clips(str(tmp_path / "generator.safetensors"), 4, label=labels[:3]))
+
+
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # the score's own folder
+def test_a_score_during_training_looks_at_real_clips_with_the_stride_of_the_training():
+    real = open_source("builtin:moving-shapes/test?size=32&frames=64&clips=48")
+    other = open_source("builtin:moving-shapes/train?size=32&frames=64&clips=48").clips
+
+    class EveryFrame:
+        stride = 1
+
+        def sample(self, n, seed=0):
+            return np.stack([clip.read(range(0, 16 * self.stride, self.stride)) for clip in other[:n]])
+
+    class EveryFourthFrame(EveryFrame):
+        stride = 4
+
+    for right, wrong in ((EveryFrame, EveryFourthFrame), (EveryFourthFrame, EveryFrame)):
+        score = generator_score(real, clips=48, stride=right.stride)
+        assert score(right()) < 0.3 * score(wrong())

@@ -15,6 +15,7 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource
 from vgbench.device import device_of
 from vgbench.progress import Progress
+from vgbench.protocol import Protocol
 from vgbench.records.sample_card import read_card
 from vgbench.storage.atomic import replacing
 from vgbench.training.config import TrainConfig
@@ -102,6 +103,14 @@ def cost(clips: Path, suite: Suite) -> dict[str, Any]:
     return details
 
 
+def at_the_stride_of_training(protocol: Protocol, config: TrainConfig | None) -> Protocol:
+    """Take real windows with the stride that a model was trained with, unless the suite says otherwise."""
+    if config is None or config.stride == 1 or protocol.windows.real_stride is not None:
+        return protocol
+    windows = protocol.windows.model_copy(update={"real_stride": config.stride})
+    return protocol.model_copy(update={"windows": windows})
+
+
 def score(
     task: Task, generated: ClipSource, real: ClipSource, details: dict[str, Any], progress: Progress
 ) -> None:
@@ -119,7 +128,7 @@ def score(
         evaluate(
             generated,
             real,
-            protocol_of(evaluation),
+            at_the_stride_of_training(protocol_of(evaluation), task.cell.config),
             name=task.cell.model,
             results=task.records,
             device=task.suite.device,

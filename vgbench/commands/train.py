@@ -112,7 +112,7 @@ def train(
             folder,
             resume=resume,
             progress=progress,
-            score=generator_score(config.data) if score else None,
+            score=generator_score(config.data, stride=config.stride) if score else None,
         )
     _print_summary(summary, as_json)
     if summary.stopped == "interrupted":

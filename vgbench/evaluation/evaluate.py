@@ -225,7 +225,8 @@ def require_none_skipped(sides: Iterable[Measured]) -> None:
 def _sides_are_alike(protocol: Protocol) -> bool:
     """Whether the protocol cuts the same windows from given clips on either side."""
     same_start = protocol.start_for("generated") == protocol.start_for("real")
-    return same_start and protocol.clips.generated == protocol.clips.real
+    same_stride = protocol.windows_for("generated").stride == protocol.windows_for("real").stride
+    return same_start and same_stride and protocol.clips.generated == protocol.clips.real
 
 
 def _score(

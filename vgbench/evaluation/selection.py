@@ -76,7 +76,7 @@ class Selection:
 
     def add(self, found: Mapping[int, Inspected | str]) -> None:
         """Add results of `inspect`: what it found about usable clips, and why others are unusable."""
-        windows = self.protocol.windows
+        windows = self.protocol.windows_for(self.side)
         for clip, outcome in found.items():
             self.looked_at += 1
             if isinstance(outcome, str):
@@ -108,7 +108,7 @@ class Selection:
 
     def windows(self) -> list[Window]:
         """Return the windows that the protocol chooses from the clips that are usable so far."""
-        return choose_windows(self._order, self._starts, self.wanted, self.protocol.windows)
+        return choose_windows(self._order, self._starts, self.wanted, self.protocol.windows_for(self.side))
 
     def require_enough(self) -> None:
         """Refuse a source that gives fewer windows than the protocol needs.

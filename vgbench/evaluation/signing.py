@@ -21,6 +21,7 @@ def signature_fields(
     """Return the (key, value) pairs of an evaluation's signature, in the order in which they print."""
     windows = protocol.windows
     starts = dict.fromkeys((windows.start, protocol.start_for("generated")))  # one name if both are alike
+    strides = dict.fromkeys((windows.stride, protocol.windows_for("real").stride))
     offset = f"+{windows.offset}frames" if windows.offset else ""
     order = ",sorted" if windows.order == "sorted" else ""
     choices = list(choices)
@@ -31,7 +32,7 @@ def signature_fields(
     fields = [
         ("protocol", protocol.name),
         ("clips", f"{_count(measured['generated'])}+{_count(measured['real'])}"),
-        ("frames", f"{windows.frames}/s{windows.stride}"),
+        ("frames", f"{windows.frames}/s{'+s'.join(map(str, strides))}"),
         ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{order}"),
         ("size", protocol.resize.describe()),
     ]

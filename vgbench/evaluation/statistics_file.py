@@ -244,7 +244,7 @@ def _array(
 def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
     """Everything on the protocol's side that the numbers of the real set depend on."""
     spec = measures.spec
-    windows = plan.windows
+    windows = plan.windows_for("real")
     offset = f",+{windows.offset}" if windows.offset else ""
     chosen = f"{windows.start},{windows.order},{windows.per_clip}{offset}"
     return {

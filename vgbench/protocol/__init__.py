@@ -58,6 +58,8 @@ class Windows(Config):
     Attributes:
         frames: length of a window.
         stride: distance between its frames, in frames of the clip.
+        real_stride: the same for the real clips, if it is another one there. Of a model that was trained on
+            every fourth frame, all frames are scored, against every fourth frame of the real clips.
         start: "uniform" draws the first frame, seeded by the clip's id; "first" takes frame 0; "centre"
             the middle of the clip.
         generated_start: the same for the generated side where a protocol treats the sides differently.
@@ -71,6 +73,7 @@ class Windows(Config):
 
     frames: int = Field(ge=2, le=MOST_FRAMES)
     stride: int = Field(default=1, ge=1, le=MOST_FRAMES)
+    real_stride: int | None = Field(default=None, ge=1, le=MOST_FRAMES)
     start: Start = "uniform"
     generated_start: Start | None = None
     order: Order = "drawn"
@@ -137,6 +140,12 @@ class Protocol(Config):
     extractor: ExtractorChoice
     metrics: tuple[str, ...] = Field(min_length=1)
     seed: int = 0
+
+    def windows_for(self, side: Literal["generated", "real"]) -> Windows:
+        """Return the windows of one side, with its own stride."""
+        if side == "generated" or self.windows.real_stride is None:
+            return self.windows
+        return self.windows.model_copy(update={"stride": self.windows.real_stride})
 
     def start_for(self, side: Literal["generated", "real"]) -> Start:
         """Window start rule of one side."""

@@ -28,7 +28,7 @@ class Sampler(typing.Protocol):
 
 
 def generator_score(
-    real: Any, metric: str = "fvd", clips: int = 512, protocol: str = "quick"
+    real: Any, metric: str = "fvd", clips: int = 512, protocol: str = "quick", stride: int = 1
 ) -> Callable[[Sampler], float]:
     """Return a function that scores a generator during training; lower is better.
 
@@ -42,15 +42,18 @@ def generator_score(
         clips: number of generated and of real windows; fewer real ones if there are not enough. A Fréchet
             distance needs about twice as many windows as features, of which the embedded extractor has 256.
         protocol: determines everything else.
+        stride: of the training. The real windows have it too, so that they show as much time.
     """
     settings = [f"clips.generated={clips}", f"clips.real={clips}", "clips.least=2"]
+    if stride > 1:
+        settings.append(f"windows.real_stride={stride}")
     longest = load(protocol).windows.frames
     source = open_source(real)
     folder = tempfile.TemporaryDirectory(prefix="vgbench-")  # clips of a checkpoint are scored only once
     store = FeatureStore(Path(folder.name))
 
     def score(generator: Sampler, _keep: object = folder) -> float:
-        sampled = score_samples(generator, source, clips)
+        sampled = score_samples(generator, source, clips, stride)
         window = f"windows.frames={min(longest, sampled.shape[1])}"
         record = evaluate(sampled, source, protocol, [metric], settings=[*settings, window], store=store)
         return record.scores[metric].best_estimate
@@ -58,7 +61,7 @@ def generator_score(
     return score
 
 
-def score_samples(generator: Sampler, real: ClipSource, count: int) -> Frames:
+def score_samples(generator: Sampler, real: ClipSource, count: int, stride: int = 1) -> Frames:
     """Sample the clips for a score during training, always of the same latents.
 
     A generator that continues a first frame gets first frames of real windows, and their classes if it has
@@ -74,7 +77,7 @@ def score_samples(generator: Sampler, real: ClipSource, count: int) -> Frames:
         return generator.sample(count, seed=0)
     config = generator.config
     classes = config.classes if {clip.label for clip in real.clips} <= set(config.classes) else ()
-    windows = Windows(real, config.size, config.frames, 1, 0, classes=classes, cache_gigabytes=0)
+    windows = Windows(real, config.size, config.frames, stride, 0, classes=classes, cache_gigabytes=0)
     with closing(windows):
         batch = windows.batch(range(count))
     label = batch.labels.tolist() if classes else None
