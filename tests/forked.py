@@ -53,6 +53,14 @@ def start_ranks(work: Callable[[], object], folder: Path, **environment: str) ->
     return [start(work, folder / rank["RANK"], **meeting, **rank, **environment) for rank in ranks]
 
 
+def kill(process: BaseProcess) -> None:
+    """Kill a process that must be under way: the number of one that ended may be another's by now."""
+    assert process.is_alive(), f"it ended with {process.exitcode} before it could be killed"
+    process.kill()
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+
+
 def vgbench(*arguments: str, largest_file: int | None = None) -> Callable[[], object]:
     """The work of `vgbench ARGUMENTS`; no file may grow beyond `largest_file` bytes."""
     return functools.partial(_vgbench, arguments, largest_file)

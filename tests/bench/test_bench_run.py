@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -40,9 +39,7 @@ def test_killed_bench_goes_on_and_a_finished_one_does_nothing(tmp_path):
     limit = time.monotonic() + 90
     while time.monotonic() < limit and not list(tmp_path.glob("work/*/*/run/checkpoints/last.safetensors")):
         time.sleep(0.02)
-    victim.kill()
-    victim.join(30)
-    assert victim.exitcode == -signal.SIGKILL, "it was killed before it could end"
+    forked.kill(victim)
     begun = [path for path in tmp_path.glob("work/*/*") if steps_done(path)]
     assert begun, "some training was under way"
     before = _stamps(records)

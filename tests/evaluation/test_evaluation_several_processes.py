@@ -130,7 +130,7 @@ def test_a_rank_that_hangs_ends_the_run_with_a_message(tmp_path):
     patience = {"VGBENCH_TIMEOUT_MINUTES": "0.1"}
     waiting, hanging = forked.start_ranks(_work("HangsOnRankOne"), tmp_path, **_here(tmp_path), **patience)
     waiting.join(120)
-    hanging.kill()
+    forked.kill(hanging)
     assert waiting.exitcode not in (None, 0)
     said = (tmp_path / "0" / "stderr").read_text()
     assert "another rank died, or did not answer for 0.1 minutes" in said
