@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from vgbench.clips.clip import Clip, ClipSource, Frames
+from vgbench.clips.clip import Clip, ClipSource, DerivedClip, Frames
 from vgbench.distributed import World, gather
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.evaluation.measured import Measured
@@ -64,30 +64,14 @@ class ClipElsewhere(Clip):
 
 
 @dataclass(frozen=True)
-class _Renamed(Clip):
+class _Renamed(DerivedClip):
     """A clip of this rank under the name that it has among the clips of all ranks."""
 
-    clip: Clip
     recording: str
 
     @property
     def origin(self) -> str:
         return self.recording
-
-    def fingerprint(self) -> str:
-        return self.clip.fingerprint()
-
-    def stamp(self) -> str:
-        return self.clip.stamp()
-
-    def length_key(self, fingerprint: str) -> str:
-        return self.clip.length_key(fingerprint)
-
-    def count_frames(self) -> int:
-        return self.clip.count_frames()
-
-    def read(self, indices: Sequence[int]) -> Frames:
-        return self.clip.read(indices)
 
 
 def share_source(source: ClipSource, world: World, *, sharded: bool) -> SharedSource:
