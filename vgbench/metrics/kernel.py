@@ -7,7 +7,7 @@ MMD² = mean k(x, x') + mean k(y, y') − 2 mean k(x, y)  (Gretton et al. 2012; 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +93,8 @@ def kernel_jackknife(
     x, y = matrices(generated.features, real.features)
     blocks_x, blocks_y = deal(generated.groups), deal(real.groups)
     sums = _Sums.of(x, y, blocks_x, blocks_y, _Kernel(degree, coef0, 1 / x.shape[1]))
-    return resample(lambda i, j: scale * sums.distance(biased, i, j), blocks_x, blocks_y, biased=biased)
+    jackknife = resample(lambda i, j: scale * sums.distance(biased, i, j), blocks_x, blocks_y, biased=biased)
+    return replace(jackknife, positive=scale * sums.distance(biased=True))
 
 
 @dataclass(frozen=True)

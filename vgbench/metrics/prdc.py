@@ -11,7 +11,6 @@ Comparisons are strict, so points at radius 0 (repeated features) cover nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -71,7 +70,8 @@ def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Scor
             Side.of(without_g[:, i].tolist(), blocks_g),
             Side.of(without_r[:, i].tolist(), blocks_r),
             biased=False,
-            bounds=(0.0, math.inf if name == "density" else 1.0),
+            positive=float(value[i]) if name == "density" else None,
+            share_of={"precision": len(g), "recall": len(r), "coverage": len(r)}.get(name),
         ).score(len(g))
         for i, name in enumerate(PRDC._fields)
     }
