@@ -288,6 +288,8 @@ def audit(
             settings=settings or (),
             **options.execution(batch_size, workers, device, compiled, progress, features),
         )
+    if not launched_world().is_main:
+        return
     written = write_audit(result, output) if output is not None else []
     if as_json:
         console.print_json(result.to_json())
@@ -335,4 +337,6 @@ def export(
             warn=console.print_warning,
             **options.execution(batch_size, workers, device, compiled, progress),
         )
+    if not launched_world().is_main:
+        return
     typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")

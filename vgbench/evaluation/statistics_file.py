@@ -243,7 +243,6 @@ def _array(
 
 def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
     """Everything on the protocol's side that the numbers of the real set depend on."""
-    spec = measures.spec
     windows = plan.windows_for("real")
     offset = f",+{windows.offset}" if windows.offset else ""
     chosen = f"{windows.start},{windows.order},{windows.per_clip}{offset}"
@@ -252,8 +251,16 @@ def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
         "seed": str(plan.seed),
         "real clips": str(plan.clips.real),
         "resize": plan.resize.describe(),
-        "extractor": f"{spec.id}@{spec.weights},{spec.preprocessing}" if spec else "none",
+        "extractor": _network(measures),
     }
+
+
+def _network(measures: Measures) -> str:
+    """Identify the extractor: its weights, its preprocessing and the user's own code, if it is the user's own."""
+    if (spec := measures.spec) is None:
+        return "none"
+    code = f"#{measures.sources[EXTRACTOR].key}" if EXTRACTOR in measures.sources else ""
+    return f"{spec.id}@{spec.weights}{code},{spec.preprocessing}"
 
 
 def _require_equal(path: Path, found: dict[str, str], wanted: dict[str, str]) -> None:
