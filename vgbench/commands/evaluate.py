@@ -47,6 +47,7 @@ def eval_(
     ] = None,
     layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
+    fps: options.FramesPerSecond = None,
     over_time: Annotated[
         int | None,
         typer.Option(
@@ -101,7 +102,7 @@ def eval_(
     plan = resolve_protocol(protocol, options.metric_names(metrics), extractor, settings or ())
     span = options.value_range(value_range)
     sides = {
-        side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span)
+        side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span, fps=fps)
         for side, spec in (("generated", generated), ("real", against))
     }
     if dry_run:

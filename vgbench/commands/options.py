@@ -74,6 +74,14 @@ Layout = Annotated[
         "'frames' if together they are one clip; 'auto' tells these apart by the images' shape."
     ),
 ]
+FramesPerSecond = Annotated[
+    float | None,
+    typer.Option(
+        "--fps",
+        min=0.01,
+        help="Frame rate of clips that state none, such as arrays and folders of frames; for windows.fps.",
+    ),
+]
 ValueRange = Annotated[
     str | None,
     typer.Option(metavar="LOW,HIGH", help="Range of the values of float arrays, such as 0,1 or -1,1."),

@@ -64,6 +64,16 @@ class SampleCard(Config):
     training: dict[str, Curve] = Field(default_factory=dict)
     config: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def trained_size(self) -> int | None:
+        """Side of the training clips in pixels."""
+        return _positive(self.config.get("size"))
+
+    @property
+    def trained_stride(self) -> int | None:
+        """Frames of the data from one training frame to the next."""
+        return _positive(self.config.get("stride", 1 if self.config else None))
+
     def details(self) -> dict[str, Any]:
         """Entries for `Record.details`; a page can plot scores against each plain number as a cost."""
         numbers = {
@@ -79,6 +89,10 @@ class SampleCard(Config):
         if self.config:
             values["train_config"] = self.config
         return values
+
+
+def _positive(value: Any) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def write_card(folder: str | Path, card: SampleCard) -> Path:

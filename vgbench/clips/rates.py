@@ -1,0 +1,82 @@
+"""Frame rates: which frames a clip shows at a given rate, and the rate of clips that do not state one.
+
+Counting frames compares clips of different rates at different speeds: sixteen frames are two seconds of a
+clip with 8 frames per second, and half a second of one with 30.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.clips.clip import ClipSource, DerivedClip
+
+
+def constant_times(count: int, rate: float) -> npt.NDArray[np.float64]:
+    """Return the `Clip.frame_times` of `count` frames at a constant rate, float64 [count + 1]."""
+    return np.arange(count + 1) / rate
+
+
+def times_of_stamps(stamps: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """Turn the time stamps of two or more frames, in seconds, into `Clip.frame_times`.
+
+    The last frame is taken to last as long as the median of the others.
+
+    Returns:
+        float64 [T + 1]; None if there are fewer than two stamps, or if they do not rise.
+    """
+    starts = np.array(stamps, dtype=np.float64)
+    intervals = np.diff(starts)
+    if len(starts) < 2 or not (intervals > 0).all():
+        return None
+    return np.append(starts - starts[0], starts[-1] - starts[0] + np.median(intervals))
+
+
+def frames_at(times: npt.NDArray[np.float64], fps: float) -> npt.NDArray[np.int64]:
+    """Return the index of the frame that is shown at 0, 1 / fps, 2 / fps, … seconds until the clip ends.
+
+    A frame is shown from its time stamp on until the next one. Containers round time stamps (to 1 ms in
+    Matroska, 10 ms in GIF), so a frame counts as shown a quarter of the median frame interval earlier; a clip
+    of constant rate then gives exactly its own frames at its own rate.
+
+    Args:
+        times: `Clip.frame_times`, float64 [T + 1].
+        fps: moments per second. Above the clip's own rate, frames are repeated.
+
+    Returns:
+        int64 [K], ascending.
+    """
+    slack = float(np.median(np.diff(times))) / 4
+    count = max(math.ceil((times[-1] - slack) * fps), 1)
+    shown = np.searchsorted(times[:-1], np.arange(count) / fps + slack, side="right") - 1
+    return shown.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class RatedClip(DerivedClip):
+    """A clip whose rate was stated elsewhere, as in a manifest; its own time stamps take precedence."""
+
+    fps: float
+
+    def length_key(self, fingerprint: str) -> str:
+        return f"{self.inner.length_key(fingerprint)}|{self.fps:g} fps"
+
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        own = self.inner.frame_times()
+        return constant_times(self.inner.count_frames(), self.fps) if own is None else own
+
+    def frame_rate(self) -> float | None:
+        own = self.inner.frame_rate()
+        return self.fps if own is None else own
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        return self.inner.each_frame(count)
+
+
+def with_rate(source: ClipSource, fps: float) -> ClipSource:
+    """State the rate of those clips of a source that do not state it themselves."""
+    return replace(source, clips=[RatedClip(clip.id, clip.label, clip, fps) for clip in source.clips])
