@@ -374,8 +374,8 @@ class _Measuring(Dataset[_Outcome]):
             except BadClip as error:
                 return _Bad(side, clip.id, error.reason)
         if decoded[0].shape != decoded[1].shape:
-            sizes = [f"{frames.shape[2]} × {frames.shape[1]}" for frames in decoded]
-            return _Bad(0, pair.generated.id, f"frames are {sizes[0]}, those of its reference {sizes[1]}")
+            ours, theirs = (f"{frames.shape[2]} × {frames.shape[1]}" for frames in decoded)
+            return _Bad(0, pair.generated.id, f"frames are {ours}, those of its reference {theirs}")
         for metric in (*self.pixel_metrics, *(PAIRED[name] for name in plan.metrics)):
             if len(indices) < metric.least_frames:
                 raise ConfigError(f"{metric.name} needs {metric.least_frames} frames", "score longer clips")

@@ -58,10 +58,10 @@ class Resize(Scaling):
     def describe(self) -> str:
         """Signature text, such as `64,crop,bilinear-aa`, or `32,crop,bilinear-aa>64,…` after `first`."""
         last = super().describe()
-        if self.first is None:
+        if self.first is None or self.first.fit == "keep":
             return last
-        if self.fit == "keep" or (self.first.fit != "keep" and self.first.size == self.size):
-            return self.first.describe()  # nothing is left to do
+        if self.fit == "keep" or self.first.size == self.size:  # nothing is left to do
+            return self.first.describe()
         return f"{self.first.describe()}>{last}"
 
 

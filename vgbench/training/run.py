@@ -126,6 +126,7 @@ class TrainingRun:
         self.seconds = self._earlier + time.monotonic() - self._started
         if not self.world.is_main:
             return
+        networks.average.class_counts = windows.class_counts
         if self.step % self.config.log_steps == 0 or self.step == 1:
             self.report(measured)
         if self.is_due("sample"):

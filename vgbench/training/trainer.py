@@ -110,8 +110,13 @@ def train(
         run = TrainingRun(folder, config, world, progress, score)
         stack.callback(run.close_trackers)
         networks = build_networks(config)
-        begin(run, networks, resume)
         windows = stack.enter_context(opened_windows(config, source))
+        windows.look_at_every_class()
+        networks.average.class_counts, networks.average.frame_rate = (
+            windows.class_counts,
+            windows.frame_rate(),
+        )
+        begin(run, networks, resume)
         interrupted = stack.enter_context(signals())
         run.show_real(windows)
         with reported_divergence(run):
