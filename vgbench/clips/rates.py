@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from vgbench.clips.clip import ClipSource, DerivedClip
 
+SLACK = 0.25
+"""Share of a frame's duration by which its time stamp may be off."""
+
 
 def constant_times(count: int, rate: float) -> npt.NDArray[np.float64]:
     """Return the `Clip.frame_times` of `count` frames at a constant rate, float64 [count + 1]."""
@@ -36,12 +39,24 @@ def times_of_stamps(stamps: Sequence[float] | npt.NDArray[np.float64]) -> npt.ND
     return np.append(starts - starts[0], starts[-1] - starts[0] + np.median(intervals))
 
 
+def constant_rate(times: npt.NDArray[np.float64]) -> float | None:
+    """Return the rate of a clip, unless it varies: unless a frame is shown a quarter of a frame off the beat.
+
+    Args:
+        times: `Clip.frame_times`, float64 [T + 1].
+    """
+    count = len(times) - 1
+    rate = float(count / times[-1])
+    off_beat = np.abs(times * rate - np.arange(count + 1)).max()
+    return rate if off_beat < SLACK else None
+
+
 def frames_at(times: npt.NDArray[np.float64], fps: float) -> npt.NDArray[np.int64]:
     """Return the index of the frame that is shown at 0, 1 / fps, 2 / fps, … seconds until the clip ends.
 
     A frame is shown from its time stamp on until the next one. Containers round time stamps (to 1 ms in
-    Matroska, 10 ms in GIF), so a frame counts as shown a quarter of the median frame interval earlier; a clip
-    of constant rate then gives exactly its own frames at its own rate.
+    Matroska, 10 ms in GIF), so a frame counts as shown `SLACK` median intervals earlier; a clip of constant
+    rate then gives exactly its own frames at its own rate.
 
     Args:
         times: `Clip.frame_times`, float64 [T + 1].
@@ -50,7 +65,7 @@ def frames_at(times: npt.NDArray[np.float64], fps: float) -> npt.NDArray[np.int6
     Returns:
         int64 [K], ascending.
     """
-    slack = float(np.median(np.diff(times))) / 4
+    slack = SLACK * float(np.median(np.diff(times)))
     count = max(math.ceil((times[-1] - slack) * fps), 1)
     shown = np.searchsorted(times[:-1], np.arange(count) / fps + slack, side="right") - 1
     return shown.astype(np.int64)

@@ -62,8 +62,8 @@ def _of_rates(
     for code, sentence in found:
         yield (
             code,
-            f"{sentence}: equally many frames last unequally long; --set windows.fps=N takes both sides by "
-            "time, and --set windows.real_stride=N every N-th real frame",
+            f"{sentence}: equally many frames last unequally long; if the clips state the right rates, "
+            f"--set windows.fps={_lower_rate(windows):.4g} takes the frames of both sides by time",
         )
     trained_with = card.trained_stride if card else None
     rates_are_known = all(_median_rate(windows[side]) for side in SIDES)
@@ -76,7 +76,7 @@ def _of_rates(
         yield (
             STRIDE,
             f"the model was trained with stride {trained_with}, and real clips are taken with {factor:g}; "
-            f"--set windows.real_stride={trained_with} compares clips of equal speed",
+            f"--set windows.real_stride={trained_with * protocol.windows.stride} compares equal speeds",
         )
 
 
@@ -137,6 +137,11 @@ def _shown(sizes: Sequence[tuple[int, int]]) -> str:
     """Width × height of the middle one of several sizes."""
     height, width = sorted(sizes)[len(sizes) // 2]
     return f"{width} × {height}"
+
+
+def _lower_rate(windows: Mapping[Side, Sequence[UsedWindow]]) -> float:
+    """Return the lower one of the median rates of both sides, at which no frame is repeated."""
+    return min(rate for side in SIDES if (rate := _median_rate(windows[side])))
 
 
 def _median_rate(windows: Sequence[UsedWindow]) -> float | None:

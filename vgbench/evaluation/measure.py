@@ -30,7 +30,7 @@ from vgbench.evaluation.measured import (
     label_samples,
 )
 from vgbench.evaluation.ranks import SharedSource
-from vgbench.evaluation.selection import FRAME_COUNTS, Selection, inspect
+from vgbench.evaluation.selection import FRAME_COUNTS, FRAME_TIMES, Selection, inspect
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window
@@ -61,7 +61,7 @@ def measure(
     world = world or World()
     shared = source if isinstance(source, SharedSource) else SharedSource(source)
     tables = measures.tables(how.store)
-    counts = how.store.table(FRAME_COUNTS)
+    counts = how.store.table(FRAME_COUNTS if protocol.windows.fps is None else FRAME_TIMES)
     selection = Selection(shared.source, side, protocol)
     while True:
         _inspect_clips(selection, shared, counts, how, world)

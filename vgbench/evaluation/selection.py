@@ -11,16 +11,20 @@ import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from vgbench.clips.clip import Clip, ClipSource, Skipped
-from vgbench.clips.rates import frames_at
+from vgbench.clips.rates import constant_rate, constant_times, frames_at
 from vgbench.errors import BadClip, NotEnoughClips
-from vgbench.evaluation.feature_store import Table
+from vgbench.evaluation.feature_store import Row, Table
 from vgbench.evaluation.loading import load_in_order, require_same_bytes
 from vgbench.evaluation.measured import Side
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window, choose_windows, clip_order, window_starts
 
-FRAME_COUNTS = "frame-count@3"
-"""Table of the feature store that keeps the lengths and the mean frame rates of clips (0 if unknown)."""
+FRAME_COUNTS, FRAME_TIMES = "frame-count@3", "frame-times@1"
+"""Tables of the feature store that keep the lengths and the frame rates of clips.
+
+The first has mean rates, as headers state them, and 0 for clips that state none. The second, which serves
+`windows.fps`, has exact rates, and 0 for clips whose rate varies.
+"""
 _AT_ONCE = 16  # clips that a worker reports together
 
 
@@ -32,6 +36,7 @@ class Inspected(NamedTuple):
         frames: its length, as stored.
         stamp: `Clip.stamp` from before the bytes were hashed.
         rate: its mean number of frames per second; None if it does not state it.
+        varies: whether its rate is known to vary.
         shown: under `windows.fps`, the index of the frame that is shown at each moment, int64 [K].
     """
 
@@ -39,6 +44,7 @@ class Inspected(NamedTuple):
     frames: int
     stamp: str
     rate: float | None = None
+    varies: bool = False
     shown: npt.NDArray[np.int64] | None = None
 
     @property
@@ -167,8 +173,9 @@ def inspect(
         if isinstance(outcome, Inspected):
             key = _length_key(source.clips[position], outcome.fingerprint)
             if key not in counts:
-                frames, rate = np.array(outcome.frames, dtype=np.int64), np.array(outcome.rate or 0.0)
-                counts.put(key, {"frames": frames, "rate": rate})
+                rate = 0.0 if outcome.varies else outcome.rate or 0.0
+                frames = np.array(outcome.frames, dtype=np.int64)
+                counts.put(key, {"frames": frames, "rate": np.array(rate)})
         yield outcome
 
 
@@ -188,30 +195,43 @@ class _Inspection(Dataset[Inspected | str]):
         try:
             stamp = clip.stamp()
             fingerprint = clip.fingerprint()
-            if self.fps is None:
-                known = self.counts.get(_length_key(clip, fingerprint))
-                frames = clip.count_frames() if known is None else int(known["frames"])
-                rate = clip.frame_rate() if known is None else float(known["rate"]) or None
-                found = Inspected(fingerprint, frames, stamp, rate)
+            known = self.counts.get(_length_key(clip, fingerprint))
+            if self.fps is not None:
+                found = _inspect_times(clip, fingerprint, stamp, self.fps, known)
+            elif known is None:
+                found = Inspected(fingerprint, clip.count_frames(), stamp, clip.frame_rate())
             else:
-                found = _inspect_times(clip, fingerprint, stamp, self.fps)
+                found = Inspected(fingerprint, int(known["frames"]), stamp, float(known["rate"]) or None)
             require_same_bytes(clip, fingerprint, stamp)
         except BadClip as error:
             return error.reason
         return found
 
 
-def _inspect_times(clip: Clip, fingerprint: str, stamp: str, fps: float) -> Inspected:
+def _inspect_times(clip: Clip, fingerprint: str, stamp: str, fps: float, known: Row | None) -> Inspected:
     """Find the frames of a clip that are shown at `fps` moments a second.
+
+    Args:
+        clip: the clip.
+        fingerprint: of its bytes.
+        stamp: of its file.
+        fps: moments per second.
+        known: its entry in `FRAME_TIMES`. Only clips of varying rate are read again.
 
     Raises:
         BadClip: the clip is damaged, or does not state its speed.
     """
+    if known is not None and float(known["rate"]) > 0:
+        count, rate = int(known["frames"]), float(known["rate"])
+        return Inspected(fingerprint, count, stamp, rate, shown=frames_at(constant_times(count, rate), fps))
     times = clip.frame_times()
     if times is None:
         raise BadClip(
             clip.id,
             "states no frame rate, which windows.fps needs (give --fps, or a manifest with a column fps)",
         )
-    count = len(times) - 1
-    return Inspected(fingerprint, count, stamp, float(count / times[-1]), frames_at(times, fps))
+    count, constant = len(times) - 1, constant_rate(times)
+    if constant is not None:  # then exactly as when the entry is known
+        times = constant_times(count, constant)
+    mean = float(count / times[-1])
+    return Inspected(fingerprint, count, stamp, constant or mean, constant is None, frames_at(times, fps))

@@ -49,7 +49,7 @@ def generator_score(
     asked = load(protocol)
     settings = [f"clips.generated={clips}", f"clips.real={clips}", "clips.least=2"]
     if stride > 1:
-        settings.append(f"windows.real_stride={stride}")
+        settings.append(f"windows.real_stride={stride * asked.windows.stride}")
     source = open_source(real)
     folder = tempfile.TemporaryDirectory(prefix="vgbench-")  # clips of a checkpoint are scored only once
     store = FeatureStore(Path(folder.name))
