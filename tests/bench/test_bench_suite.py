@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -12,7 +13,7 @@ from vgbench.bench.cells import expand, model_key, protocol_of, score_key
 from vgbench.bench.run import describe, estimate, make_plan
 from vgbench.bench.sources import held_back, open_split, open_untrained
 from vgbench.bench.suite import Evaluation, Suite, SuiteData, read_suite
-from vgbench.bench.work import have_size, prepared
+from vgbench.bench.work import as_fast_as_real, have_size, prepared
 from vgbench.clips import open_source
 from vgbench.config import parse
 from vgbench.errors import ConfigError
@@ -261,9 +262,9 @@ def protocols(whole, evaluation=None):
 def test_real_clips_are_prepared_like_those_of_each_model_and_reference_rows_join_every_table():
     assert protocols(sizes_and_strides()) == {
         "shapes/frozen": (16, 1, 1),
-        "shapes/frozen,-64-pixels,-stride-3": (None, 3, 3),
+        "shapes/frozen-64-pixels-stride-3": (None, 1, 3),
         "shapes/noise": (16, 1, 1),
-        "shapes/noise,-64-pixels,-stride-3": (None, 1, 3),
+        "shapes/noise-64-pixels-stride-3": (None, 1, 3),
         "plain/frozen": (None, 1, 1),
         "plain/noise": (None, 1, 1),
         "shapes/gru": (16, 1, 1),
@@ -298,3 +299,13 @@ def test_clips_have_a_size_if_all_that_are_looked_at_have_it():
     assert have_size(same, 16)
     assert not have_size(same, 24)
     assert not have_size(replace(same, clips=[*same.clips, *other.clips]), 16)
+
+
+def test_real_clips_that_stand_in_for_a_model_skip_frames_as_its_training_did():
+    whole = sizes_and_strides()
+    source = open_source("builtin:moving-shapes/train?size=16&clips=2&frames=20")
+    for cell in expand(whole):
+        protocol = prepared(protocol_of(whole.evaluations[0]), cell, source)
+        clip = as_fast_as_real(source, cell, protocol).clips[0]
+        step = 3 if cell.name == "shapes/frozen-64-pixels-stride-3" else 1
+        np.testing.assert_array_equal(clip.read(range(5)), source.clips[0].read(range(0, 5 * step, step)))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vgbench.clips import open_source, write_clips
 from vgbench.clips.distortions import distort
-from vgbench.clips.rates import constant_rate, constant_times, frames_at
+from vgbench.clips.rates import constant_rate, constant_times, every_nth_frame, frames_at
 from vgbench.errors import VgbenchError
 
 NOISE = rolling_noise(20, 16, 16)
@@ -150,3 +150,14 @@ def test_streams_without_time_stamps_have_the_rate_of_their_header(tmp_path, mon
         pytest.skip("this PyAV does not let its frames be replaced")
     assert video_clip(path).frame_rate() == Fraction(25)
     np.testing.assert_array_equal(video_clip(path).frame_times(), constant_times(20, 25))
+
+
+def test_every_third_frame_has_a_third_of_the_rate():
+    source = open_source(NOISE, fps=12)
+    (clip,) = every_nth_frame(source, 3).clips
+    assert clip.count_frames() == len(clip.frame_times()) - 1 == 7
+    assert clip.frame_rate() == 4
+    np.testing.assert_allclose(clip.frame_times()[:-1], np.arange(7) / 4)
+    np.testing.assert_array_equal(clip.read([0, 2, 6]), NOISE[[0, 6, 18]])
+    assert clip.fingerprint() != source.clips[0].fingerprint()
+    assert every_nth_frame(open_source(NOISE), 3).clips[0].frame_rate() is None

@@ -14,6 +14,7 @@ from vgbench.bench.sources import is_split, open_split, open_untrained
 from vgbench.bench.suite import Evaluation, Suite
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource
+from vgbench.clips.rates import every_nth_frame
 from vgbench.device import device_of
 from vgbench.errors import BadClip
 from vgbench.progress import Progress
@@ -117,12 +118,18 @@ def prepared(protocol: Protocol, cell: Cell, real: ClipSource) -> Protocol:
     changes: dict[str, Any] = {}
     windows = protocol.windows
     if wanted.stride > 1 and windows.real_stride is None and windows.fps is None:
-        stride = windows.stride * wanted.stride
-        key = "stride" if cell.source is not None and is_split(cell.source) else "real_stride"
-        changes["windows"] = windows.model_copy(update={key: stride})
+        changes["windows"] = windows.model_copy(update={"real_stride": windows.stride * wanted.stride})
     if protocol.resize.first is None and not have_size(real, wanted.size):
         changes["resize"] = protocol.resize.model_copy(update={"first": Scaling(size=wanted.size)})
     return protocol.model_copy(update=changes)
+
+
+def as_fast_as_real(generated: ClipSource, cell: Cell, protocol: Protocol) -> ClipSource:
+    """Take every n-th frame of real clips that stand in for generated ones, if that is done to real clips."""
+    if cell.source is None or not is_split(cell.source):
+        return generated
+    step = protocol.windows_for("real").stride // protocol.windows.stride
+    return generated if step == 1 else every_nth_frame(generated, step)
 
 
 def have_size(source: ClipSource, size: int) -> bool:
@@ -152,10 +159,11 @@ def score(
             "steps": task.cell.steps,
             **task.cell.coordinates,
         }
+        protocol = prepared(protocol_of(evaluation), task.cell, real)
         evaluate(
-            generated,
+            as_fast_as_real(generated, task.cell, protocol),
             real,
-            prepared(protocol_of(evaluation), task.cell, real),
+            protocol,
             name=task.cell.model,
             results=task.records,
             device=task.suite.device,

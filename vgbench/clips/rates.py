@@ -6,6 +6,7 @@ clip with 8 frames per second, and half a second of one with 30.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vgbench.clips.clip import ClipSource, DerivedClip
+from vgbench.clips.clip import ClipSource, DerivedClip, Frames
 
 SLACK = 0.25
 """Share of a frame's duration by which its time stamp may be off."""
@@ -90,6 +91,35 @@ class RatedClip(DerivedClip):
 
     def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
         return self.inner.each_frame(count)
+
+
+@dataclass(frozen=True)
+class StridedClip(DerivedClip):
+    """Every `step`-th frame of a clip."""
+
+    step: int
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"{self.inner.fingerprint()}|step={self.step}".encode()).hexdigest()
+
+    def count_frames(self) -> int:
+        return -(-self.inner.count_frames() // self.step)
+
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        times = self.inner.frame_times()
+        return None if times is None else np.append(times[: -1 : self.step], times[-1])
+
+    def frame_rate(self) -> float | None:
+        rate = self.inner.frame_rate()
+        return None if rate is None else rate / self.step
+
+    def read(self, indices: Sequence[int]) -> Frames:
+        return self.inner.read([index * self.step for index in indices])
+
+
+def every_nth_frame(source: ClipSource, step: int) -> ClipSource:
+    """Keep every `step`-th frame of all clips, from the first one on."""
+    return replace(source, clips=[StridedClip(clip.id, clip.label, clip, step) for clip in source.clips])
 
 
 def with_rate(source: ClipSource, fps: float) -> ClipSource:
