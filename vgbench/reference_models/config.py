@@ -127,11 +127,12 @@ class DiscriminatorConfig(Config):
         channels: feature maps of the first layer; doubled at every layer, at most eightfold.
         norm: normalisation; "spectral" divides each weight by its largest singular value (Miyato et al.
             2018).
-        frames: number of frames that "image", "spatial" and "time-conditioned" draw from each clip.
+        frames: number of frames that "image", "spatial" and "time-conditioned" draw from each clip, and that
+            the spatial stream of "two-stream" sees.
         weight: factor of this discriminator's loss in the generator's loss.
         motion_from: from what "embedding-motion" estimates motion.
         options: further keyword arguments of the class; "video3d" and "temporal" take `time_stride`, "image"
-            and "spatial" take `patches`.
+            and "spatial" take `patches`, and "embedding-motion" takes `embedding` ("trunk" or "c3d").
     """
 
     name: str = "video3d"

@@ -54,6 +54,7 @@ DISCRIMINATORS: dict[str, str] = {
     "temporal": "vgbench.reference_models.discriminators:TemporalDiscriminator",
     "embedding-motion": "vgbench.reference_models.discriminators:EmbeddingMotionDiscriminator",
     "time-conditioned": "vgbench.reference_models.discriminators:TimeConditionedDiscriminator",
+    "two-stream": "vgbench.reference_models.two_stream:TwoStreamDiscriminator",
 }
 """Subclass of `Discriminator` for each `discriminators.name`."""
 

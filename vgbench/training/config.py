@@ -52,6 +52,7 @@ MAY_CHANGE = {  # "data" because folders move, learning rates because a run dive
     "checkpoint_minutes",
     "sample_minutes",
     "score_minutes",
+    "patience",
     "tensorboard",
     "wandb",
 }
@@ -121,6 +122,8 @@ class TrainConfig(ModelConfig):
         checkpoint_minutes: time between two checkpoints.
         sample_minutes: time between two grids of samples.
         score_minutes: time between two scores, if there is a score function.
+        patience: training ends after so many scores in a row that are not better than the best one; None for
+            no such limit. One of several equal scores counts as the best.
         tensorboard: also write the log and the samples for TensorBoard.
         wandb: name of a Weights & Biases project that the log and the samples are sent to.
     """
@@ -151,6 +154,7 @@ class TrainConfig(ModelConfig):
     checkpoint_minutes: PositiveFloat = 1.0
     sample_minutes: PositiveFloat = 0.5
     score_minutes: PositiveFloat = 5.0
+    patience: Positive | None = None
     tensorboard: bool = False
     wandb: str | None = None
 
