@@ -358,6 +358,17 @@ def test_patience_needs_a_score(tmp_path):
         train(full(patience=2), tmp_path, steps=1, source=moving_squares())
 
 
+def test_a_run_with_styles_resumes_to_the_last_bit(tmp_path):
+    one = config(
+        generator=generator(decoder={"name": "style"}),
+        discriminators=[{"name": "video3d", "channels": 4, "norm": "equalised", "blocks": "residual"}],
+    )
+    train(one, tmp_path / "once", steps=4, source=moving_squares())
+    train(one, tmp_path / "parts", steps=2, source=moving_squares())
+    train(one, tmp_path / "parts", steps=4, resume=True, source=moving_squares())
+    assert_equal_runs(tmp_path / "once", tmp_path / "parts")
+
+
 def test_a_run_that_begins_again_forgets_the_best_of_the_one_before(tmp_path):
     scored(tmp_path, 1, 1.0)
     (tmp_path / "checkpoints" / "last.safetensors").unlink()

@@ -26,6 +26,7 @@ from vgbench.reference_models.layers import (
 )
 from vgbench.reference_models.optical_flow import optical_flow
 from vgbench.reference_models.parts import DISCRIMINATORS, build_part
+from vgbench.reference_models.residual import ResidualBlock, with_deviation
 
 
 class Discriminator(nn.Module):
@@ -57,7 +58,7 @@ class Discriminator(nn.Module):
     @property
     def mixes_samples(self) -> bool:
         """Whether a clip's score depends on its batch, so that real and fake clips are scored separately."""
-        return any(isinstance(layer, AnyBatchNorm) for layer in self.modules())
+        return self.config.deviation or any(isinstance(layer, AnyBatchNorm) for layer in self.modules())
 
     def choose_times(self, clips: int, frames: int, random: torch.Generator) -> torch.Tensor | None:  # noqa: ARG002
         """Choose the frames to look at: int64 [clips, K], ascending in each row; None for all frames."""
@@ -129,7 +130,10 @@ def random_times(count: int, clips: int, frames: int, random: torch.Generator) -
 
 
 class Layers(nn.Module):
-    """Convolutions of k=4 and stride 2 with LeakyReLU 0.2; no norm after the first. Returns all feature maps.
+    """Layers that halve the side length down to 4×4. Returns all feature maps.
+
+    They are convolutions of k=4 and stride 2 with LeakyReLU 0.2 and no norm after the first or, if the config
+    says so, residual blocks after a 1×1 convolution.
 
     Attributes:
         width: feature maps of the last layer.
@@ -154,7 +158,11 @@ class Layers(nn.Module):
         levels = halvings(size)
         self.layers = nn.ModuleList()
         self.time = frames or 1
+        self.deviation = config.deviation
         now = inputs
+        if config.blocks == "residual":
+            now = self._add_blocks(config, levels, inputs, dimensions, time_stride)
+            levels = 0
         for level, out in enumerate(widths(config.channels, levels)):
             if dimensions == 2:
                 kind: type[nn.Conv2d] = nn.Conv2d if level else FirstConv2d
@@ -171,13 +179,33 @@ class Layers(nn.Module):
                 )
             )
             now = out
-        self.width = now
+        self.width = now + self.deviation
+
+    def _add_blocks(
+        self, config: DiscriminatorConfig, levels: int, inputs: int, dimensions: int, time_stride: int
+    ) -> int:
+        """Append residual blocks, the first of them after a 1×1 convolution; return their feature maps."""
+        kind: type[nn.Conv2d | nn.Conv3d] = nn.Conv2d if dimensions == 2 else nn.Conv3d
+        first: list[nn.Module] = [
+            constrained(kind(inputs, config.channels, 1), config.norm),
+            nn.LeakyReLU(0.2),
+        ]
+        now = config.channels
+        for out in widths(config.channels, levels + 1)[1:]:
+            halves_time = dimensions == 3 and time_stride == 2 and self.time > 2
+            block = ResidualBlock(now, out, config.norm, dimensions, halves_time)
+            self.layers.append(nn.Sequential(*first, block))
+            self.time = self.time // 2 if halves_time else self.time
+            now, first = out, []
+        return now
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         features = []
         for layer in self.layers:
             x = layer(x)
             features.append(x)
+        if self.deviation:
+            features[-1] = with_deviation(features[-1])
         return features
 
 

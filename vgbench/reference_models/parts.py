@@ -44,6 +44,7 @@ DECODERS: dict[str, str] = {
     "implicit": "vgbench.reference_models.decoders:ImplicitDecoder",
     "flow-warp": "vgbench.reference_models.decoders:FlowWarpDecoder",
     "temporal-shift": "vgbench.reference_models.decoders:TemporalShiftDecoder",
+    "style": "vgbench.reference_models.style:StyleDecoder",
 }
 """Subclass of `Decoder` for each `generator.decoder.name`."""
 

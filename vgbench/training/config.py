@@ -189,6 +189,17 @@ class TrainConfig(ModelConfig):
                 "batch norm makes the score of a clip depend on other clips, so its gradient with respect to "
                 "one clip has no meaning; use layer, group or none"
             )
+        if "gradient-penalty" in names and any(one.deviation for one in self.discriminators):
+            raise ValueError(
+                "regularisers.name = gradient-penalty with discriminators.deviation = true: the deviation "
+                "over the batch makes the score of a clip depend on other clips; use r1, or deviation = false"
+            )
+        clipping = sorted({"weight-clipping", "singular-value-clipping"} & set(names))
+        if clipping and "equalised" in norms:
+            raise ValueError(
+                f"regularisers.name = {clipping[0]} with discriminators.norm = equalised: the stored weights "
+                "are not those that the layers compute with; use another norm"
+            )
         if "singular-value-clipping" in names and "spectral" in norms:
             raise ValueError(
                 "regularisers.name = singular-value-clipping with discriminators.norm = spectral: spectral "

@@ -58,7 +58,7 @@ def sample_clips(
             scores), the last one, or the first one.
         device: of the generator, see `device_of`; it only changes rounding.
         progress: called after each clip.
-        options: frames, frame_step, label and fix, as for `Generator.sample`; None is ignored.
+        options: frames, frame_step, truncation, label and fix, as for `Generator.sample`; None is ignored.
 
     Yields:
         uint8 [T, H, W, 3].
@@ -197,7 +197,7 @@ def _sample(
             progress("sampling", done, count)
 
 
-_NEUTRAL = {"frame_step": 1.0}
+_NEUTRAL = {"frame_step": 1.0, "truncation": 1.0}
 
 
 def _seed_of_call(seed: int, number: int) -> int:
@@ -250,6 +250,7 @@ def _command(
         "--device": None if device == "cpu" else device,
         "--frames": options.get("frames"),
         "--rate": 1 / step if (step := options.get("frame_step", 1.0)) != 1.0 else None,
+        "--truncation": psi if (psi := options.get("truncation", 1.0)) != 1.0 else None,
         "--class": options.get("label"),
         "--fix": options.get("fix"),
         "--first-frame": first_frame,
