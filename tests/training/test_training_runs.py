@@ -362,6 +362,9 @@ def test_a_run_with_styles_resumes_to_the_last_bit(tmp_path):
     one = config(
         generator=generator(decoder={"name": "style"}),
         discriminators=[{"name": "video3d", "channels": 4, "norm": "equalised", "blocks": "residual"}],
+        augment=["translation"],
+        augment_target=0.6,
+        augment_clips=32,
     )
     train(one, tmp_path / "once", steps=4, source=moving_squares())
     train(one, tmp_path / "parts", steps=2, source=moving_squares())

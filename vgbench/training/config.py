@@ -108,6 +108,10 @@ class TrainConfig(ModelConfig):
         discriminator_steps: steps of the discriminators before each step of the generator.
         augment: differentiable augmentation of what discriminators see, for real and generated clips alike
             (Zhao et al. 2020); all frames of a clip are changed in the same way.
+        augment_target: augment each clip with a probability that adapts itself (Karras et al. 2020, arXiv
+            2006.06676): it rises while the mean sign of the real scores is above this target, and falls while
+            it is below. The paper uses 0.6. By default, every clip is augmented.
+        augment_clips: number of clips in which that probability can rise from 0 to 1.
         precision: "bf16" computes convolutions in bfloat16; gradient penalties stay in float32.
         device: device that trains the networks, see `device_of`; "auto" uses a GPU if there is one.
         threads: CPU threads; by default PyTorch chooses (all cores that this process may use). Threads wait
@@ -144,6 +148,8 @@ class TrainConfig(ModelConfig):
     optimiser: OptimiserConfig = OptimiserConfig()
     ema: EmaConfig = EmaConfig()
     augment: tuple[Augmentation, ...] = ()
+    augment_target: Annotated[float, Field(gt=0, lt=1)] | None = None
+    augment_clips: PositiveFloat = 500_000
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "auto"
     threads: Positive | None = None
@@ -211,6 +217,11 @@ class TrainConfig(ModelConfig):
             raise ValueError(f"optimiser.schedule = {schedule} needs steps, because it ends at the last step")
         if self.micro_batch and self.batch % self.micro_batch:
             raise ValueError(f"batch = {self.batch} is not a multiple of micro_batch = {self.micro_batch}")
+        if self.augment_target is not None and not self.augment:
+            raise ValueError(
+                f"augment_target = {self.augment_target:g}, but augment names no augmentation; "
+                f"use some of {', '.join(AUGMENTATIONS)}"
+            )
         if "mode-seeking" in names and (self.micro_batch or self.batch) < 2:
             raise ValueError("regularisers.name = mode-seeking compares pairs: batch must be at least 2")
         if self.classes and not self.labels:
