@@ -183,7 +183,7 @@ def test_statistics_made_before_an_edit_are_refused(own, store, tmp_path):
     export_statistics(REAL, file, **options)
     vgbench.evaluate(FAKE, file, **options)
     own("own_net", MODULE.replace("* 1.0", "* 0.1"))
-    with pytest.raises(ConfigError, match="made under another protocol .*extractor: net@random:0#"):
+    with pytest.raises(ConfigError, match=r"made under another protocol .*extractor: net@random:0#"):
         vgbench.evaluate(FAKE, file, **options)
 
 

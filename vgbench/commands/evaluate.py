@@ -45,6 +45,7 @@ def eval_(
         Literal["real", "control"] | None,
         typer.Option("--role", help="Show the record as an unranked reference row in tables."),
     ] = None,
+    meta: options.Meta = None,
     layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
     fps: options.FramesPerSecond = None,
@@ -100,6 +101,7 @@ def eval_(
     from vgbench.evaluation.statistics_file import is_statistics
 
     plan = resolve_protocol(protocol, options.metric_names(metrics), extractor, settings or ())
+    facts = options.meta(meta)
     span = options.value_range(value_range)
     sides = {
         side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span, fps=fps)
@@ -119,7 +121,7 @@ def eval_(
             strict=strict,
             lenient=metrics == options.ALL_METRICS,
             sharded=sharded,
-            details={"role": role} if role else None,
+            details=({"role": role} if role else {}) | ({"meta": facts} if facts else {}),
             **options.execution(batch_size, workers, device, compiled, progress, features),
         )
     if not launched_world().is_main:

@@ -231,6 +231,15 @@ def sample(
         Literal["content", "motion"] | None,
         typer.Option(help="Keep the content (and the class) or the motion the same, and vary the other."),
     ] = None,
+    truncation: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="How far content may be from its mean, as a share of how far it is in training; smaller "
+            "values give more typical and less varied clips.",
+        ),
+    ] = 1.0,
     checkpoint: Annotated[
         Literal["best", "last", "first"],
         typer.Option(help="Generator of the run: 'best' by score (or last without scores), 'last', 'first'."),
@@ -262,6 +271,7 @@ def sample(
         "fps": fps,
         "frames": frames,
         "frame_step": 1 / rate,
+        "truncation": truncation,
         "label": label,
         "balanced": balanced,
         "first_frame": first_frame,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Unpack
 
 import torch
@@ -38,6 +38,7 @@ from vgbench.records.record import (
     Record,
     SkippedClip,
     environment,
+    model_name,
     now,
 )
 from vgbench.records.sample_card import SampleCard, read_card
@@ -342,8 +343,3 @@ def clip_set(side: Measured) -> ClipSet:
             for used in side.windows
         ),
     )
-
-
-def model_name(source: str) -> str:
-    """Return the last part of a path or URL, without its query."""
-    return printable(PurePosixPath(source.split("?")[0].rstrip("/")).name or source)

@@ -10,8 +10,6 @@ from vgbench.protocol import Protocol
 from vgbench.protocol.pixels import Resize
 from vgbench.records.sample_card import SampleCard
 
-RATES, SHAPES, SIZES = "frame-rates", "aspect-ratios", "native-sizes"
-REPEATED, STRIDE = "repeated-frames", "training-stride"
 ALIKE = 1.1
 """Median rates and aspect ratios within this factor count as equal, such as 24 and 25 frames per second."""
 SHARP = 1.25
@@ -51,7 +49,7 @@ def of_rates(
     ours, theirs = _median_rate(generated), _median_rate(real)
     if ours and theirs and _differ(ours, theirs / factor, ALIKE):
         at = f" ({theirs / factor:.4g} with its stride)" if factor != 1 else ""
-        yield RATES, f"generated {ours:.4g} frames per second, real {theirs:.4g}{at}"
+        yield "frame-rates", f"generated {ours:.4g} frames per second, real {theirs:.4g}{at}"
 
 
 def _of_rates(
@@ -74,7 +72,7 @@ def _of_rates(
         and trained_with != factor
     ):
         yield (
-            STRIDE,
+            "training-stride",
             f"the model was trained with stride {trained_with}, and real clips are taken with {factor:g}; "
             f"--set windows.real_stride={trained_with * protocol.windows.stride} compares equal speeds",
         )
@@ -86,7 +84,7 @@ def _of_repetition(fps: float, windows: Mapping[Side, Sequence[UsedWindow]]) -> 
         repeated = sum(len(set(one)) < len(one) for one in frames)
         if repeated:
             yield (
-                REPEATED,
+                "repeated-frames",
                 f"{side}: frames occur more than once in {repeated} of {len(windows[side])} windows, because "
                 f"windows.fps = {fps:g} is more than the rate of their clips",
             )
@@ -102,7 +100,7 @@ def of_shapes(
     our_ratio, their_ratio = (median(width / height for height, width in side) for side in (ours, theirs))
     if _differ(our_ratio, their_ratio, ALIKE):
         yield (
-            SHAPES,
+            "aspect-ratios",
             f"generated frames are {_shown(ours)} pixels, real ones {_shown(theirs)}: after the protocol's "
             "resizing they show different parts of a scene, or are squeezed differently",
         )
@@ -120,7 +118,7 @@ def _of_sizes(
     if _differ(our_detail, their_detail, SHARP):
         size = trained_at or round(min(our_detail, their_detail))
         yield (
-            SIZES,
+            "native-sizes",
             f"generated frames are {_shown(ours)} pixels, real ones {_shown(theirs)}, so one side is less "
             f"sharp whatever it shows; --set resize.first.size={size} brings both to that size first",
         )

@@ -25,7 +25,7 @@ from vgbench.config import Config, parse, with_overrides
 from vgbench.device import device_of
 from vgbench.errors import BadClip, ConfigError, NotEnoughClips, VgbenchError
 from vgbench.evaluation import formats
-from vgbench.evaluation.evaluate import clip_set, model_name, require_none_skipped
+from vgbench.evaluation.evaluate import clip_set, require_none_skipped
 from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.loading import load_in_order
 from vgbench.evaluation.measured import Measured, UsedWindow
@@ -36,7 +36,7 @@ from vgbench.metrics.uncertainty import score_pairs
 from vgbench.named import unknown_name
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.protocol.sampler import Window
-from vgbench.records.record import Clips, ExtractorUse, Record, environment, now
+from vgbench.records.record import Clips, ExtractorUse, Record, environment, model_name, now
 from vgbench.records.signature import Signature
 
 DEFAULT_METRICS = ("psnr", "ssim", "tof")

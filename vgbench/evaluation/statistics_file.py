@@ -275,7 +275,7 @@ def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
 
 
 def _network(measures: Measures) -> str:
-    """Identify the extractor: its weights, its preprocessing and the user's own code, if it is the user's own."""
+    """Identify the extractor: its weights, its preprocessing, and the code of a user's own extractor."""
     if (spec := measures.spec) is None:
         return "none"
     code = f"#{measures.sources[EXTRACTOR].key}" if EXTRACTOR in measures.sources else ""

@@ -181,6 +181,18 @@ def _all_names() -> list[str]:
     return sorted(entry.name[:-5] for entry in _shipped().iterdir() if entry.name.endswith(".yaml"))
 
 
+OUR_OWN = frozenset({"fvd", "quick"})
+"""Protocols that reproduce no other code base."""
+
+
+def reproduces_code(name: str) -> bool:
+    """Whether a protocol of this name reproduces the numbers of another code base, whatever its version.
+
+    Its users compare with published numbers, so tables show them the plain value first.
+    """
+    return name in protocol_names() and name not in OUR_OWN
+
+
 def load(name_or_path: str, settings: Iterable[str] = ()) -> Protocol:
     """Load a protocol of vgbench by name, or a YAML file by path, and apply `key=value` settings.
 

@@ -68,7 +68,7 @@ def load_generator(path: Path) -> Generator:
 def _facts_of(generator: Generator) -> dict[str, Any]:
     """What a generator knows of its training clips."""
     facts: dict[str, Any] = {}
-    if generator.class_counts:
+    if any(generator.class_counts):
         facts["class_counts"] = list(generator.class_counts)
     if generator.frame_rate is not None:
         facts["frame_rate"] = generator.frame_rate

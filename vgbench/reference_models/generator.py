@@ -157,6 +157,7 @@ class Generator(nn.Module):
         fix: Literal["content", "motion"] | None = None,
         balanced: bool = False,
         frame_step: float = 1.0,
+        truncation: float = 1.0,
         start: int = 0,
         batch: int = 32,
     ) -> npt.NDArray[np.uint8]:
@@ -174,6 +175,9 @@ class Generator(nn.Module):
             balanced: draw all classes equally often.
             frame_step: time between two frames, in training frames; 0.5 doubles the frame rate. Only
                 continuous motion modules accept other values than 1.
+            truncation: ψ in [0, 1]: how far content may be from its mean, as a share of how far it is in
+                training. Smaller values give more typical and less varied clips. It acts on the style of
+                decoders with a mapping network (Karras et al. 2019), and on the content latent of others.
             start: index of the first clip, so that a set can be sampled in parts.
             batch: number of clips computed at once.
 
@@ -185,6 +189,8 @@ class Generator(nn.Module):
         """
         frames = self.config.frames if frames is None else frames
         self._check_request(n, start, frames, frame_step, fix)
+        if not 0 <= truncation <= 1:
+            raise VgbenchError(f"truncation = {truncation:g}", "use a number from 0 to 1")
         span = round((frames - 1) * frame_step + 0.5) + 1 if frame_step != 1 else frames
         rows = range(start, start + n)
         labels = torch.tensor(self.labels(rows, seed, label, fix, balanced=balanced), dtype=torch.long)
@@ -192,12 +198,14 @@ class Generator(nn.Module):
         chunks = []
         was_training = self.training
         self.eval()
+        self.decoder.truncation = truncation
+        shrink = 1.0 if self.decoder.maps_latents else truncation
         try:
             for done in range(0, n, batch):
                 part = slice(done, done + batch)
                 latents = self.draw_each(rows[part], seed, span, fix)
                 latents = Latents(
-                    latents.content,
+                    latents.content * shrink,
                     latents.motion,
                     labels[part] if len(labels) else None,
                     None if first_frames is None else first_frames[part],
@@ -207,6 +215,7 @@ class Generator(nn.Module):
                     video = self(latents, times.expand(len(latents), -1))
                 chunks.append(to_uint8(video))
         finally:
+            self.decoder.truncation = 1.0
             self.train(was_training)
         if chunks:
             return np.concatenate(chunks)
@@ -303,7 +312,7 @@ class Generator(nn.Module):
         if label is None:
             drawn = [0 if fix == "content" else row for row in rows]
             streams = [np.random.default_rng([seed, row, LABEL_STREAM]) for row in drawn]
-            if balanced or not self.class_counts:
+            if balanced or not any(self.class_counts):
                 return [int(random.integers(count)) for random in streams]
             shares = np.cumsum(self.class_counts) / sum(self.class_counts)
             return [int(np.searchsorted(shares, random.random(), side="right")) for random in streams]

@@ -61,7 +61,8 @@ def sample_clips(
             scores), the last one, or the first one.
         device: of the generator, see `device_of`; it only changes rounding.
         progress: called after each clip.
-        options: frames, frame_step, label, balanced and fix, as for `Generator.sample`; None is ignored.
+        options: frames, frame_step, truncation, label, balanced and fix, as for `Generator.sample`; None is
+            ignored.
 
     Yields:
         uint8 [T, H, W, 3].
@@ -206,7 +207,7 @@ def _sample(
             progress("sampling", done, count)
 
 
-_NEUTRAL = {"frame_step": 1.0, "balanced": False}
+_NEUTRAL = {"frame_step": 1.0, "truncation": 1.0, "balanced": False}
 
 
 def _seed_of_call(seed: int, number: int) -> int:
@@ -253,7 +254,7 @@ def _how_labels_are_drawn(
         return "given"
     if options.get("balanced"):
         return "balanced"
-    return "counts" if generator.class_counts else "uniform"
+    return "counts" if any(generator.class_counts) else "uniform"
 
 
 def _rate_of(generator: Generator | UserSampler, options: dict[str, Any]) -> float:
@@ -283,6 +284,7 @@ def _command(
         "--device": None if device == "cpu" else device,
         "--frames": options.get("frames"),
         "--rate": 1 / step if (step := options.get("frame_step", 1.0)) != 1.0 else None,
+        "--truncation": psi if (psi := options.get("truncation", 1.0)) != 1.0 else None,
         "--class": options.get("label"),
         "--fix": options.get("fix"),
         "--first-frame": first_frame,
