@@ -137,7 +137,7 @@ def row(line: str, name: str, scores: Sequence[Score], truth: float | None = Non
 def symmetric(score: Score) -> tuple[float, float]:
     """The interval of the same score before intervals had unequal arms."""
     bounded = "Wilson" in score.method
-    half = student_t(freedom(score)) * (score.standard_error or 0.0)
+    half = student_t(freedom(score) if score.deviations else score.n - 1) * (score.standard_error or 0.0)
     low, high = score.best_estimate - half, score.best_estimate + half
     return (max(low, 0.0), min(high, 1.0)) if bounded else (low, high)
 
@@ -202,7 +202,7 @@ def windows_line(metric: str, n: int) -> Line:
 
 
 def gaussian_line(name: str, n: int, shift: float) -> Line:
-    """Standard deviations that fall as 1/√k, which the other side has scaled by 1.3 to 0.7 if it is shifted."""
+    """Standard deviations that fall as 1/√k, scaled by 1.3 to 0.7 on the generated side if it is shifted."""
     scale = 1 / np.sqrt(np.arange(1, 33))
     other = scale * np.linspace(1.3, 0.7, 32) if shift else scale
 

@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from vgbench.clips.clip import Clip, ClipSource, DerivedClip, Frames
+from vgbench.clips.rates import times_of_stamps
 from vgbench.errors import ConfigError
 from vgbench.named import unknown_name
 
@@ -133,6 +135,16 @@ class FasterClip(DerivedClip):
 
     def count_frames(self) -> int:
         return int((self.inner.count_frames() - 1) / self.speed) + 1
+
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        times = self.inner.frame_times()
+        if times is None:
+            return None
+        places = np.arange(self.count_frames()) * self.speed
+        return times_of_stamps(np.interp(places, np.arange(len(times)), times) / self.speed)
+
+    def frame_rate(self) -> float | None:
+        return self.inner.frame_rate()
 
     def read(self, indices: Sequence[int]) -> Frames:
         return self.inner.read([round(index * self.speed) for index in indices])

@@ -8,6 +8,7 @@ scaler converts 10 and 12 bits to 8; the two fields of interlaced video stay wov
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices, flatten_alpha
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
+from vgbench.clips.rates import constant_times, times_of_stamps
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -65,6 +67,20 @@ ONE_PACKET_PER_FRAME = {
     "utvideo",
     "prores",
 }
+LOSSLESS = {
+    "ffv1",
+    "png",
+    "apng",
+    "gif",
+    "rawvideo",
+    "huffyuv",
+    "ffvhuff",
+    "utvideo",
+    "qtrle",
+    "magicyuv",
+    "zmbv",
+}
+"""Codecs that store pixels as they are."""
 INDEXED_CONTAINERS = {"mov", "matroska"}
 
 HDR = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
@@ -89,10 +105,37 @@ class VideoClip(FileClip):
             raise BadClip(self.file.name, "no frame can be decoded")
         return count
 
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        with _opened(self.file) as (container, stream):
+            listed = _frame_times(container, stream)
+            rate = stream.average_rate
+            unit = stream.time_base
+        stamps: list[int | None]
+        if listed is not None:
+            stamps = [stamp for stamp, _ in listed]
+        else:
+            with _opened(self.file) as (container, stream):
+                stamps = [frame.pts for frame in _decoded(self.file.name, container, stream)]
+        known = [float(stamp * unit) for stamp in stamps if stamp is not None and unit is not None]
+        times = times_of_stamps(known) if len(known) == len(stamps) else None
+        if times is None and rate:  # some streams have no usable time stamps, and state a rate only
+            return constant_times(len(stamps), float(rate))
+        return times
+
     def frame_rate(self) -> float | None:
-        """Mean frames per second according to the header, for display only."""
         with _opened(self.file) as (_, stream):
             return float(stream.average_rate) if stream.average_rate else None
+
+    def is_lossless(self) -> bool:
+        with _opened(self.file) as (_, stream):
+            return stream.codec_context.name in LOSSLESS
+
+    def first_frame_hash(self) -> str:
+        with _opened(self.file) as (container, stream):
+            if stream.codec_context.name not in LOSSLESS:
+                packet = next(container.demux(stream))  # the same bytes in every container
+                return hashlib.sha256(bytes(packet)).hexdigest()
+        return super().first_frame_hash()
 
     def read(self, indices: Sequence[int]) -> Frames:
         frames = self._read_by_seeking(indices) if indices[0] > WORTH_SEEKING else None

@@ -9,7 +9,6 @@ from typing import Any
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, blocks
-from vgbench.clips.video import VideoClip
 from vgbench.errors import BadClip
 from vgbench.progress import Progress, no_progress
 
@@ -27,7 +26,8 @@ class Inspection:
         classes: label -> number of clips; empty without classes.
         frames: (minimum, median, maximum) of the number of frames per clip; None without clips.
         sizes: "WIDTHxHEIGHT" of the first frame -> number of clips, the most frequent first.
-        rates: frames per second -> number of videos, the most frequent first; images and arrays have no rate.
+        rates: frames per second -> number of clips, the most frequent first; folders of frames, strips and
+            arrays state no rate.
         bad: clip or file -> the reason why it cannot be used.
     """
 
@@ -80,7 +80,7 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
         else:
             lengths.append(length)
             sizes[f"{width}x{height}"] += 1
-            rate = clip.frame_rate() if isinstance(clip, VideoClip) else None
+            rate = clip.frame_rate()
             rates.update([f"{rate:.5g}"] if rate else [])
             classes.update([clip.label] if clip.label is not None else [])
         progress("inspecting clips", number, len(source.clips))

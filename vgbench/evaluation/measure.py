@@ -15,12 +15,15 @@ import numpy as np
 from vgbench.clips.clip import ClipSource
 from vgbench.distributed import World, gather
 from vgbench.errors import VgbenchError
+from vgbench.evaluation.content_seeds import content_seeds
 from vgbench.evaluation.execution import Execution
 from vgbench.evaluation.extraction import extract
 from vgbench.evaluation.feature_store import Row, Table, window_key
 from vgbench.evaluation.measured import (
     CONTENT,
     EXTRACTOR,
+    PIXELS,
+    SIZE,
     Measured,
     Measures,
     Side,
@@ -29,7 +32,7 @@ from vgbench.evaluation.measured import (
     label_samples,
 )
 from vgbench.evaluation.ranks import SharedSource
-from vgbench.evaluation.selection import FRAME_COUNTS, Selection, inspect
+from vgbench.evaluation.selection import FRAME_COUNTS, FRAME_TIMES, Selection, inspect
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window
@@ -60,8 +63,11 @@ def measure(
     world = world or World()
     shared = source if isinstance(source, SharedSource) else SharedSource(source)
     tables = measures.tables(how.store)
-    counts = how.store.table(FRAME_COUNTS)
-    selection = Selection(shared.source, side, protocol)
+    counts = how.store.table(FRAME_COUNTS if protocol.windows.fps is None else FRAME_TIMES)
+    seeds = None
+    if protocol.windows.seeded_by == "content":
+        seeds = content_seeds(shared, how, world, f"{side}: reading first frames")
+    selection = Selection(shared.source, side, protocol, seeds)
     while True:
         _inspect_clips(selection, shared, counts, how, world)
         selection.require_enough()  # before hours of extraction, and again after damaged clips
@@ -83,7 +89,8 @@ def _inspect_clips(
     while chunk := selection.next_clips():
         how.progress(f"{selection.side}: reading clips", selection.looked_at, selection.goal)
         share = shared.share(chunk, lambda clip: clip, world)
-        found = dict(zip(share, inspect(selection.source, share, counts, how.workers), strict=True))
+        inspected = inspect(selection.source, share, counts, how.workers, selection.protocol.windows.fps)
+        found = dict(zip(share, inspected, strict=True))
         for part in gather(found, world):
             selection.add(part)
 
@@ -171,9 +178,26 @@ def _collect(
     recordings = np.array([number[origin] for origin in origins], dtype=np.int64)
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
     contents = [row["value"].tobytes().hex() for row in rows[CONTENT]]
+    pixels = [
+        row["value"].tobytes().hex() if selection.is_known_by_pixels(window) else ""
+        for window, row in zip(windows, rows[PIXELS], strict=True)
+    ]
+    sizes = [(int(height), int(width)) for height, width in (row["value"] for row in rows[SIZE])]
     used = tuple(
-        UsedWindow(clips[w.clip].id, clips[w.clip].label, found.fingerprint, w, found.stamp, content)
-        for w, found, content in zip(windows, map(selection.inspected, windows), contents, strict=True)
+        UsedWindow(
+            clips[w.clip].id,
+            clips[w.clip].label,
+            found.fingerprint,
+            w,
+            found.stamp,
+            content,
+            found.rate,
+            size,
+            shown,
+        )
+        for w, found, content, size, shown in zip(
+            windows, map(selection.inspected, windows), contents, sizes, pixels, strict=True
+        )
     )
     groups = independent_groups(recordings, used)
     samples = {

@@ -14,6 +14,7 @@ from vgbench.errors import EXIT_OK, ConfigError
 from vgbench.leaderboard.json_document import finite
 from vgbench.metrics.score import Score
 from vgbench.metrics.uncertainty import student_t
+from vgbench.records.consistency import contradictions
 from vgbench.records.record import (
     BELOW_REAL,
     CHANGED,
@@ -272,6 +273,7 @@ def _relative(a: float | None, b: float | None, scale: float) -> float:
 def _own_contradictions(record: Record) -> Iterator[str]:
     """Statements of the record that contradict each other."""
     yield from (sentence for code, sentence in record.warnings if code == CHANGED)
+    yield from contradictions(record.scores, record.created)
     if str(Signature(record.signature_fields)) != record.signature:
         yield "the signature line does not agree with its fields"
     for side in ("generated", "real"):
