@@ -342,9 +342,7 @@ def print_ladder(draws: int, seed: int, n: int = 256) -> None:
         firsts, seconds = ([frechet.score(model(s), against)["fvd"] for s in shares] for _ in range(2))
         for pair, (i, j) in zip(found, PAIRS, strict=True):
             pair.append((firsts[i], seconds[j]))
-    print(
-        "| true distances | spread | claimed | told apart | symmetric | oracle | held | draws |"
-    )
+    print("| true distances | spread | claimed | told apart | symmetric | oracle | held | draws |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for pair, (i, j) in zip(found, PAIRS, strict=True):
         truth = LADDER[j] - LADDER[i]

@@ -11,6 +11,7 @@ Comparisons are strict, so points at radius 0 (repeated features) cover nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrices
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import Blocks, Jackknife, Side, deal
+from vgbench.metrics.uncertainty import Blocks, Jackknife, Side, deal, neighbours, pairs_within
 
 _CHUNK = 1024  # rows of the distance matrix in memory at once
 _SPARE = 8  # a point's nearest neighbours that are kept beyond k, to find its radius without one block
@@ -53,7 +54,8 @@ def precision_recall_density_coverage(real: npt.ArrayLike, generated: npt.ArrayL
 def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
     """All four with a jackknife error.
 
-    The jackknife leaves out whole blocks of source clips, both as balls and as points. A bootstrap would not
+    The jackknife leaves out whole blocks of source clips, both as balls and as points; pairs of blocks of one
+    side are left out too, because each radius depends on several clips. A bootstrap would not
     work, because repeated points shrink radii to zero. There is no bias correction, because the four depend
     on the number of clips by definition and are comparable only at equal numbers.
     """
@@ -64,17 +66,33 @@ def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Scor
     if min((len(g) - len(b) for b in blocks_g), default=k + 1) <= k:
         blocks_g = []
     value, without_r, without_g = _resampled(r, g, blocks_r, blocks_g, k)
-    return {
-        name: Jackknife(
+    pairs_r, pairs_g = _merged(blocks_r, len(r) - k), _merged(blocks_g, len(g) - k)
+    _, without_rr, without_gg = _resampled(r, g, pairs_r, pairs_g, k)
+    scores = {}
+    for i, name in enumerate(PRDC._fields):
+        sides = Side.of(without_g[:, i].tolist(), blocks_g), Side.of(without_r[:, i].tolist(), blocks_r)
+        jackknife = Jackknife(
             float(value[i]),
-            Side.of(without_g[:, i].tolist(), blocks_g),
-            Side.of(without_r[:, i].tolist(), blocks_r),
+            *sides,
             biased=False,
+            from_pairs=math.hypot(
+                *(
+                    pairs_within(float(value[i]), side, pairs[:, i].tolist())
+                    for side, pairs in zip(sides, (without_gg, without_rr), strict=True)
+                    if len(pairs)
+                )
+            ),
             positive=float(value[i]) if name == "density" else None,
             share_of={"precision": len(g), "recall": len(r), "coverage": len(r)}.get(name),
-        ).score(len(g))
-        for i, name in enumerate(PRDC._fields)
-    }
+        )
+        scores[name] = jackknife.score(len(g))
+    return scores
+
+
+def _merged(blocks: Blocks, limit: int) -> Blocks:
+    """Each pair of neighbouring blocks as one; none if a pair has `limit` rows or more."""
+    pairs = [np.concatenate([blocks[i], blocks[j]]) for i, j in neighbours(len(blocks))]
+    return pairs if all(len(pair) < limit for pair in pairs) else []
 
 
 def _checked(real: npt.ArrayLike, generated: npt.ArrayLike, k: int) -> tuple[Matrix, Matrix]:

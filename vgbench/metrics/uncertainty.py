@@ -203,34 +203,44 @@ def resample(
     from_pairs = 0.0
     if generated and real and pairs:
         from_pairs = math.hypot(
-            _within(value, x, lambda i, j: measure((i, j), ())),
-            _within(value, y, lambda i, j: measure((), (i, j))),
+            pairs_within(value, x, [measure(pair, ()) for pair in neighbours(len(generated))]),
+            pairs_within(value, y, [measure((), pair) for pair in neighbours(len(real))]),
             _between(value, x, y, lambda i, j: measure((i,), (j,))),
         )
     return Jackknife(value, x, y, biased=biased, from_pairs=from_pairs)
 
 
-def _within(value: float, side: Side, measure: Callable[[int, int], float]) -> float:
+def neighbours(blocks: int) -> list[tuple[int, int]]:
+    """Disjoint pairs of blocks, (0, 1), (2, 3) and so on; with an odd number, the last one has no partner."""
+    return [(i, i + 1) for i in range(0, blocks - 1, 2)]
+
+
+def pairs_within(value: float, side: Side, without: Sequence[float]) -> float:
     """Standard deviation from pairs of blocks of one side.
 
     Write the metric of n rows as μ + c / n + (1 / n) Σ l_k + (2 / n²) Σ_{k<l} q_kl. Leaving out blocks i, j
     and both gives 2 q_ij = s (n θ − (n − m_i) θ_(−i) − (n − m_j) θ_(−j) + s θ_(−i−j)), s = n − m_i − m_j:
     all other terms cancel. The variance from pairs is (4 / n⁴) Σ_{i<j} E q_ij².
+
+    Args:
+        value: the metric on all rows.
+        side: its replicates without single blocks.
+        without: its replicates without the blocks of each pair of `neighbours`.
     """
     g, n = len(side.sizes), float(side.sizes.sum())
-    kept, without = n - side.sizes, side.replicates
+    kept, alone = n - side.sizes, side.replicates
     found = []
-    for i, j in zip(range(0, g - 1, 2), range(1, g, 2), strict=False):
+    for (i, j), both in zip(neighbours(g), without, strict=True):
         s = n - side.sizes[i] - side.sizes[j]
-        q = s / 2 * (n * value - kept[i] * without[i] - kept[j] * without[j] + s * measure(i, j))
-        found.append(q)
+        found.append(s / 2 * (n * value - kept[i] * alone[i] - kept[j] * alone[j] + s * both))
     return 2 / n**2 * math.sqrt(g * (g - 1) / 2 / len(found)) * math.hypot(*found)
 
 
 def _between(value: float, x: Side, y: Side, measure: Callable[[int, int], float]) -> float:
     """Standard deviation from pairs of a block of each side.
 
-    As in `_within`, with (1 / (n m)) Σ r_kl: r_ij = (n − m_i) (m − k_j) (θ − θ_(−i) − θ_(−j) + θ_(−i−j)).
+    As in `pairs_within`, with (1 / (n m)) Σ r_kl:
+    r_ij = (n − m_i) (m − k_j) (θ − θ_(−i) − θ_(−j) + θ_(−i−j)).
     """
     g, h, n, m = len(x.sizes), len(y.sizes), float(x.sizes.sum()), float(y.sizes.sum())
     found = []
@@ -406,15 +416,12 @@ def without_error(score: Score) -> Score:
 def difference(a: Score, b: Score, same_real: bool = False) -> Score:
     """Difference a − b of two models' scores, with its interval.
 
-    The interval is made of the arms of both intervals, l_a below and u_a above the estimate of a, likewise b
-    (Zou and Donner 2008), with the correlation r of the two estimates:
-
-        from a − b − √(l_a² + u_b² − 2 r l_a u_b)   to   a − b + √(u_a² + l_b² − 2 r u_a l_b)
-
-    Where all intervals are symmetric, that is the textbook's. Pairs of equal references have the interval of
-    the paired t-test. The errors of distances grow with the distances, so a root
-    of the sum of squared errors would be largest where the difference is large by chance, and a test that is
-    based on it hardly ever finds anything.
+    The interval is made of the arms of both intervals, l below and u above the estimate (Zou and Donner 2008):
+    from a − b − s √(l_a² + u_b²) to a − b + s √(u_a² + l_b²). With the same real windows, s is the error of the
+    difference over that of a difference of independent scores, and 1 otherwise. Where all intervals are
+    symmetric, that is the textbook's interval. The errors of distances grow with the distances, so a root of
+    the sum of squared errors would be largest where the difference is large by chance, and a test that is based
+    on it hardly ever finds anything. Pairs with the same references have the interval of the paired t-test.
 
     Args:
         a: score of one model.
@@ -433,29 +440,23 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
     n = min(a.n, b.n)
     if a.standard_error is None or b.standard_error is None or a.interval is None or b.interval is None:
         return Score(value, None, None, n, method="none: a score without a standard error")
-    shared, method = 0.0, "independent errors"
+    apart, method = math.hypot(a.standard_error, b.standard_error), "independent errors"
+    standard_error = apart
     if a.deviations is not None and b.deviations is not None:
         (generated_a, real_a), (generated_b, real_b) = a.deviations, b.deviations
-        is_shared = same_real and len(real_a) == len(real_b)
-        made, sets = "jackknife", "real set shared" if is_shared else "independent sets"
-        if not generated_a and not generated_b:
-            made = "pairs"
-            if is_shared:
-                apart = [tuple(one - other for one, other in zip(real_a, real_b, strict=True))]
-                standard_error, interval = error_and_interval(value, apart, len(real_a) - 1)
-                return Score(value, standard_error, interval, n, method=f"{made}, {sets}")
-        elif is_shared:
-            shared = math.fsum(one * other for one, other in zip(real_a, real_b, strict=True))
-        method = f"{made}, {sets}"
-    standard_error = math.sqrt(max(0.0, a.standard_error**2 + b.standard_error**2 - 2 * shared))
-    errors = a.standard_error * b.standard_error
-    correlation = shared / errors if errors > 0 else 0.0
+        made = "jackknife" if generated_a or generated_b else "pairs"
+        method = f"{made}, independent sets"
+        if same_real and len(real_a) == len(real_b):
+            method = f"{made}, real set shared"
+            real = tuple(one - other for one, other in zip(real_a, real_b, strict=True))
+            if made == "pairs":
+                standard_error, interval = error_and_interval(value, [real], len(real) - 1)
+                return Score(value, standard_error, interval, n, method=method)
+            standard_error = _root_of_squares([generated_a, generated_b, real])
 
-    def arm(own: float, other: float) -> float:
-        return math.sqrt(max(0.0, own**2 + other**2 - 2 * correlation * own * other))
-
+    left = standard_error / apart if apart > 0 else 1.0
     (low_a, high_a), (low_b, high_b) = _arms(a), _arms(b)
-    interval = value - arm(low_a, high_b), value + arm(high_a, low_b)
+    interval = value - left * math.hypot(low_a, high_b), value + left * math.hypot(high_a, low_b)
     return Score(value, standard_error, interval, n, method=method)
 
 
