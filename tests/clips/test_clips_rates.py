@@ -156,6 +156,12 @@ def test_a_faster_clip_has_the_rate_of_its_inner_clip():
     np.testing.assert_allclose(clip.frame_times(), constant_times(clip.count_frames(), 10))
 
 
+def test_the_rate_of_a_clock_is_not_that_of_a_clip(tmp_path):
+    for fps, stated in ((999, pytest.approx(999)), (1000, None)):
+        write_clips([NOISE], tmp_path, "mp4", fps=fps)
+        assert open_source(tmp_path).clips[0].frame_rate() == stated
+
+
 def test_streams_without_time_stamps_have_the_rate_of_their_header(tmp_path, monkeypatch):
     path = encode(tmp_path / "a.mp4", "mpeg4", "yuv420p", NOISE)
     monkeypatch.setattr(av.VideoFrame, "pts", property(lambda _: None), raising=False)
