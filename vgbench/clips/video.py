@@ -72,7 +72,7 @@ HDR = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
 """Transfer curves (ITU-T H.273, table 3) whose values are not sRGB's; there are many ways to map them."""
 
 CLOCK_RATE = 1000
-"""Headers of videos whose rate is unknown state the rate of the container's clock, 1000 or more per second."""
+"""Headers of videos whose rate is unknown state that of the container's clock, 1000 or more per second."""
 
 WORTH_SEEKING = 48
 """Frames that a seek must save to be worth it; for fewer, decoding from the start is as fast."""
