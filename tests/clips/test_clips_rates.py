@@ -180,3 +180,17 @@ def test_every_third_frame_has_a_third_of_the_rate():
     np.testing.assert_array_equal(clip.read([0, 2, 6]), NOISE[[0, 6, 18]])
     assert clip.fingerprint() != source.clips[0].fingerprint()
     assert every_nth_frame(open_source(NOISE), 3).clips[0].frame_rate() is None
+
+
+@pytest.mark.parametrize("form", ["mkv", "mp4", "frames"])
+def test_a_rate_is_no_part_of_the_content(form, tmp_path):
+    write_clips([NOISE], tmp_path / "clips", form)
+    (plain,), (rated,) = (open_source(tmp_path / "clips", fps=fps).clips for fps in (None, 8))
+    assert rated.first_frame_hash() == plain.first_frame_hash()
+    assert rated.content_hash() == plain.content_hash()
+    assert rated.fingerprint() == plain.fingerprint()
+    assert (rated.origin, rated.stamp(), rated.is_lossless()) == (
+        plain.origin,
+        plain.stamp(),
+        plain.is_lossless(),
+    )
