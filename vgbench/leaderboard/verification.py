@@ -233,9 +233,9 @@ def compare_scores(
 def _as_of(recorded: Score, computed: Score) -> Score:
     """The computed score as the version would have made it that made the recorded score.
 
-    Older records lack some numbers. Where the method has since gained a second part, such as ", log interval",
-    their intervals were symmetric, and errors of precision and its like were up to √2 times as large, because
-    the part from pairs was counted twice.
+    Older records lack some numbers. Where the method has since gained a second part, such as ", log
+    interval", their intervals were symmetric, and errors of precision and its like were up to √2 times as
+    large, because the part from pairs was counted twice.
     """
     if computed.method.startswith(f"{recorded.method}, ") and _could_be_symmetric(recorded):
         computed = _enlarged(computed, recorded.standard_error or 0.0)

@@ -65,9 +65,10 @@ def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Scor
         blocks_r = []
     if min((len(g) - len(b) for b in blocks_g), default=k + 1) <= k:
         blocks_g = []
-    value, without_r, without_g = _resampled(r, g, blocks_r, blocks_g, k)
     pairs_r, pairs_g = _merged(blocks_r, len(r) - k), _merged(blocks_g, len(g) - k)
-    _, without_rr, without_gg = _resampled(r, g, pairs_r, pairs_g, k)
+    value, without_r, without_g = _resampled(r, g, [*blocks_r, *pairs_r], [*blocks_g, *pairs_g], k)
+    without_r, without_rr = np.split(without_r, [len(blocks_r)])
+    without_g, without_gg = np.split(without_g, [len(blocks_g)])
     scores = {}
     for i, name in enumerate(PRDC._fields):
         sides = Side.of(without_g[:, i].tolist(), blocks_g), Side.of(without_r[:, i].tolist(), blocks_r)
@@ -177,9 +178,7 @@ def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
     nearest neighbours suffices for nearly all rows; where a block holds most of that list, the whole row is
     searched again.
     """
-    block_of = np.full(len(x), -1)
-    for b, block in enumerate(blocks):
-        block_of[block] = b
+    keep = _kept(len(x), blocks)
     listed = min(k + _SPARE, len(x) - 1)
     radii = np.empty((1 + len(blocks), len(x)))
     for rows, d in distance_blocks(x, x):
@@ -189,13 +188,13 @@ def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
         sorted_d = np.take_along_axis(d, near, axis=1)
         order = np.argsort(sorted_d, axis=1)
         sorted_d = np.take_along_axis(sorted_d, order, axis=1)
-        sorted_block = block_of[np.take_along_axis(near, order, axis=1)]
+        near = np.take_along_axis(near, order, axis=1)
         radii[:, rows] = sorted_d[:, k - 1]
         for b in range(len(blocks)):
-            outside = np.cumsum(sorted_block != b, axis=1)
+            outside = np.cumsum(keep[1 + b][near], axis=1)
             radii[1 + b, rows] = np.take_along_axis(sorted_d, np.argmax(outside == k, axis=1)[:, None], 1)[
                 :, 0
             ]
             for i in np.flatnonzero(outside[:, -1] < k):
-                radii[1 + b, rows.start + i] = np.partition(d[i, block_of != b], k - 1)[k - 1]
+                radii[1 + b, rows.start + i] = np.partition(d[i, keep[1 + b]], k - 1)[k - 1]
     return radii

@@ -416,12 +416,13 @@ def without_error(score: Score) -> Score:
 def difference(a: Score, b: Score, same_real: bool = False) -> Score:
     """Difference a − b of two models' scores, with its interval.
 
-    The interval is made of the arms of both intervals, l below and u above the estimate (Zou and Donner 2008):
-    from a − b − s √(l_a² + u_b²) to a − b + s √(u_a² + l_b²). With the same real windows, s is the error of the
-    difference over that of a difference of independent scores, and 1 otherwise. Where all intervals are
-    symmetric, that is the textbook's interval. The errors of distances grow with the distances, so a root of
-    the sum of squared errors would be largest where the difference is large by chance, and a test that is based
-    on it hardly ever finds anything. Pairs with the same references have the interval of the paired t-test.
+    The interval is made of the arms of both intervals, l below and u above the estimate (Zou and Donner
+    2008): from a − b − s √(l_a² + u_b²) to a − b + s √(u_a² + l_b²). With the same real windows, s is the
+    error of the difference over that of a difference of independent scores; otherwise it is 1. Where all
+    intervals are symmetric, that is the textbook's interval. The errors of distances grow with the distances,
+    so the root of the sum of squared errors is largest where the difference is large by chance, and a test
+    that is based on it hardly ever finds anything. Pairs with the same references have the interval of the
+    paired t-test.
 
     Args:
         a: score of one model.
