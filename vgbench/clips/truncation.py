@@ -98,7 +98,7 @@ def _ebml_size(stream: BinaryIO) -> int | None:
 def _boxes_end(stream: BinaryIO, file_size: int) -> int:
     """Where the last top-level box of an ISO base media file ends (ISO/IEC 14496-12, section 4.2)."""
     position = 0
-    seen = set()
+    seen: set[bytes] = set()
     while position < file_size:
         stream.seek(position)
         header = stream.read(16)
