@@ -166,9 +166,9 @@ def distort(source: ClipSource, name: str, strength: float) -> ClipSource:
         raise ConfigError(f"distortion {name} = {strength}: must lie in [0, 1]")
     clips = list(source.clips)
     if name in FRAME_DISTORTIONS:
-        clips = [DistortedClip(c.id, c.label, c, name, strength) for c in clips]
+        clips = [DistortedClip(c.id, c.label, c, name, strength, group=c.group) for c in clips]
     elif name == "speed-up":
-        clips = [FasterClip(c.id, c.label, c, 1 + strength) for c in clips]
+        clips = [FasterClip(c.id, c.label, c, 1 + strength, group=c.group) for c in clips]
     elif name == "mode-drop":
         clips = _drop_modes(clips, strength)
     else:

@@ -45,7 +45,7 @@ def are_dependent(shared: int, count: int) -> bool:
 def is_collapsed(side: Measured) -> bool:
     """Whether all windows of a side, from more than one recording, have equal pixels."""
     contents = {used.content for used in side.windows}
-    return side.clips > 1 and len(contents) == 1 and "" not in contents
+    return side.recording_count > 1 and len(contents) == 1 and "" not in contents
 
 
 def copies_within(side: Measured) -> int:

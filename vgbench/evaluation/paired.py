@@ -208,6 +208,7 @@ def evaluate_pairs(
         Measured(
             source=source.name,
             found=len(source.clips),
+            clips=len(used),
             windows=tuple(entry[side] for entry in used),
             recordings=np.arange(len(used)),
             groups=np.arange(len(used)),

@@ -70,7 +70,7 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
 
 
 def score_diversity(generated: Samples, real: Samples) -> Mapping[str, Score]:
-    """Mean Euclidean distance between two clips of one set, of different source clips.
+    """Mean Euclidean distance between two clips of one set, of different recordings.
 
     `real` is the same for the real set: below it, the generator repeats itself. With LPIPS in place of the
     distance this is the diversity of Zhu et al. 2017 (arXiv:1711.11586).
@@ -90,8 +90,9 @@ def _diversity(samples: Samples) -> Score:
 
 
 def _mean_distance(samples: Samples, blocks: list[npt.NDArray[np.int64]]) -> tuple[float, list[float]]:
-    """The mean over pairs of different groups, and the same without each block."""
-    if len(np.unique(samples.groups)) < 2:
+    """The mean over pairs of different recordings, and the same without each block."""
+    recordings = samples.drawn_together
+    if len(np.unique(recordings)) < 2:
         raise VgbenchError("diversity needs at least two source clips", "score more clips")
     block_of = np.zeros(len(samples), dtype=np.int64)
     for b, block in enumerate(blocks):
@@ -101,7 +102,7 @@ def _mean_distance(samples: Samples, blocks: list[npt.NDArray[np.int64]]) -> tup
     member = np.eye(count)[block_of]  # [N, B]
     x = samples.features.astype(np.float64)
     for rows, d in distance_blocks(x, x):
-        unlike = (samples.groups[rows][:, None] != samples.groups[None]).astype(np.float64)
+        unlike = (recordings[rows][:, None] != recordings[None]).astype(np.float64)
         sums += member[rows].T @ ((d * unlike) @ member)
         pairs += member[rows].T @ (unlike @ member)
     whole, all_pairs = sums.sum(), pairs.sum()

@@ -52,6 +52,7 @@ _TABLE = (
             "coef0": Option(1.0, "constant inside the power", least=0),
             "biased": Option(False, "keep k(x, x)"),
         },
+        version_of_several="2",
     ),
     Metric(
         "is",
@@ -82,6 +83,7 @@ _TABLE = (
         },
         citation="Kynkäänniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797",
         options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+        version_of_several="2",
     ),
     Metric(
         "jedi_mmd",
@@ -101,6 +103,7 @@ _TABLE = (
         is_distance=True,
         citation="Chong and Forsyth 2020, arXiv:1911.07023, with both sets shrunk",
         fits_covariance=True,
+        version_of_several="2",
     ),
     Metric(
         "is_infinite",
@@ -109,6 +112,7 @@ _TABLE = (
         infinite.score_inception,
         directions={"is_infinite": "higher"},
         citation="Chong and Forsyth 2020, arXiv:1911.07023",
+        version_of_several="2",
     ),
     Metric(
         "intra_fvd",
@@ -168,6 +172,7 @@ _TABLE = (
         bounds={"stream_t": (0.0, 1.0), "stream_f": (0.0, 1.0), "stream_d": (0.0, 1.0)},
         citation="Kim et al. 2024, arXiv:2403.09669",
         options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+        version_of_several="2",
     ),
     Metric(
         "drift",
