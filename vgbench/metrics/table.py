@@ -144,6 +144,7 @@ _TABLE = (
         bounds={"copied": (0.0, 1.0), "authenticity": (0.0, 1.0)},
         citation="Alaa et al. 2022, arXiv:2102.08921; Meehan et al. 2020, arXiv:2004.05675",
         options={"quantile": Option(0.01, "of the distances between real clips", least=0)},
+        version="2",
     ),
     Metric(
         "diversity",

@@ -1,0 +1,128 @@
+"""What several windows of one clip, and a real set of limited size, do to scores and to their intervals.
+
+`windows` draws pairs of sets of one distribution. Each has G clips with W windows, and a window is the sum of
+a part that the clip's windows share and of a part of its own, with variances R and 1 - R. A second run takes
+one window of each clip. For each metric the table has the mean over draws with its error in brackets: of one
+window per clip, of all windows if they are taken for clips of their own ("as clips"), and of all windows with
+their groups; the means of the first and the last column should be equal. "covered" is the share of intervals
+that hold the truth, which is 0 for KVD, and the mean of one window per clip for the others.
+
+`copies` draws a training set and a generated set, of which a share was copied from the training set with small
+changes and the others are new draws. The truth is the mean share of `copied` over draws of both sets, and that
+of `authenticity` likewise. "fixed threshold" is the coverage of Wilson's interval, which regards the
+generated set alone.
+
+    python benchmarks/several_windows.py windows            # the table of docs/metrics.md, 3 minutes
+    python benchmarks/several_windows.py copies --draws 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from vgbench.metrics import METRICS, Samples, Score
+from vgbench.metrics.memorisation import score_copies
+from vgbench.metrics.uncertainty import score_share
+
+Draw = Callable[[np.random.Generator, int, int], npt.NDArray[np.float64]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=["windows", "copies"])
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    (windows if arguments.what == "windows" else copies)(arguments.draws, arguments.seed)
+
+
+def windows(draws: int, seed: int) -> None:
+    print("clips  windows  shared  metric            one window     as clips    in groups  covered")
+    for clips, count, shared in ((12, 8, 0.95), (48, 8, 0.95), (48, 8, 0.5), (128, 8, 0.95), (128, 8, 0.0)):
+        rng = np.random.default_rng(seed)
+        found: dict[str, list[dict[str, Score]]] = {}
+        for _ in range(draws):
+            x, y = (hierarchical(rng, clips, count, shared) for _ in range(2))
+            groups = np.repeat(np.arange(clips), count)
+            for kind, (a, b) in {
+                "one": (samples(x[::count]), samples(y[::count])),
+                "as clips": (samples(x), samples(y)),
+                "groups": (samples(x, groups), samples(y, groups)),
+            }.items():
+                found.setdefault(kind, []).append(
+                    {**METRICS["kvd"].score(a, b), **METRICS["prdc"].compare(a, b)}
+                )
+        for metric in found["one"][0]:
+            one, many, grouped = ([score[metric] for score in found[kind]] for kind in found)
+            truth = 0.0 if metric == "kvd" else float(np.mean([score.value for score in one]))
+            print(
+                f"{clips:5d} {count:8d} {shared:7.2f}  {metric:12} {mean(one):>15} {mean(many):>12} "
+                f"{mean(grouped):>12} {covered(grouped, truth):6.1f} %",
+                flush=True,
+            )
+
+
+def hierarchical(
+    rng: np.random.Generator, clips: int, count: int, shared: float, dimension: int = 64
+) -> npt.NDArray[np.float64]:
+    """Windows of clips, float64 [clips * count, dimension], with variances that fall as 1 / k."""
+    common = np.repeat(rng.standard_normal((clips, dimension)), count, axis=0)
+    own = rng.standard_normal((clips * count, dimension))
+    return (np.sqrt(shared) * common + np.sqrt(1 - shared) * own) / np.sqrt(np.arange(1, dimension + 1))
+
+
+def samples(rows: npt.NDArray[np.float64], groups: npt.NDArray[np.int64] | None = None) -> Samples:
+    return Samples(rows, None, np.arange(len(rows)) if groups is None else groups)
+
+
+def mean(scores: list[Score]) -> str:
+    values = np.array([score.value for score in scores])
+    return f"{values.mean():.3f} ({values.std(ddof=1) / np.sqrt(len(values)):.3f})"
+
+
+def covered(scores: list[Score], truth: float) -> float:
+    """Percentage of the intervals that hold the truth."""
+    intervals = [score.interval for score in scores if score.interval is not None]
+    return 100 * float(np.mean([low <= truth <= high for low, high in intervals]))
+
+
+def copies(draws: int, seed: int) -> None:
+    print("generated  real  windows  copies  dimension  score          truth  spread  covered  (fixed real set)")
+    for n, m, count, share, d in (
+        (256, 256, 1, 0.0, 16),
+        (256, 256, 1, 0.1, 16),
+        (256, 256, 1, 0.5, 16),
+        (2048, 256, 1, 0.0, 16),
+        (2048, 256, 1, 0.1, 16),
+        (256, 1024, 1, 0.0, 16),
+        (1024, 512, 1, 0.0, 64),
+        (1024, 512, 1, 0.05, 4),
+        (1024, 1024, 8, 0.0, 16),
+        (256, 1024, 8, 0.1, 16),
+    ):
+        rng = np.random.default_rng(seed)
+        found: list[Mapping[str, Score]] = []
+        for _ in range(draws):
+            y = hierarchical(rng, m // count, count, 0.95 if count > 1 else 1.0, d)
+            x = hierarchical(rng, n, 1, 1.0, d)
+            copied = np.flatnonzero(rng.random(n) < share)
+            x[copied] = y[rng.integers(0, m, len(copied))] + 1e-3 * x[copied]
+            found.append(score_copies(samples(x), samples(y, np.repeat(np.arange(m // count), count))))
+        for name in ("copied", "authenticity"):
+            scores = [scores[name] for scores in found]
+            values = np.array([score.value for score in scores])
+            alone = [score_share(np.arange(n) < round(value * n)) for value in values]
+            print(
+                f"{n:9d} {m:5d} {count:8d} {share:7.2f} {d:10d}  {name:12} {values.mean():7.4f} "
+                f"{values.std(ddof=1):7.4f} {covered(scores, values.mean()):6.1f} %  "
+                f"({covered(alone, values.mean()):.1f} %)",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
