@@ -7,10 +7,10 @@ window per clip, of all windows if they are taken for clips of their own ("as cl
 their groups; the means of the first and the last column should be equal. "covered" is the share of intervals
 that hold the truth, which is 0 for KVD, and the mean of one window per clip for the others.
 
-`copies` draws a training set and a generated set, of which a share was copied from the training set with small
-changes and the others are new draws. The truth is the mean share of `copied` over draws of both sets, and that
-of `authenticity` likewise. "fixed threshold" is the coverage of Wilson's interval, which regards the
-generated set alone.
+`copies` draws a training set and a generated set, of which a share was copied from the training set with
+small changes and the others are new draws. The truth is the mean of `copied` over draws of both sets, and that
+of `authenticity` likewise. "(alone)" is the coverage of Wilson's interval, which regards the generated set
+alone.
 
     python benchmarks/several_windows.py windows            # the table of docs/metrics.md, 3 minutes
     python benchmarks/several_windows.py copies --draws 1000
@@ -91,7 +91,7 @@ def covered(scores: list[Score], truth: float) -> float:
 
 
 def copies(draws: int, seed: int) -> None:
-    print("generated  real  windows  copies  dimension  score          truth  spread  covered  (fixed real set)")
+    print("generated  real  windows  copies  dimension  score          truth  spread  covered  (alone)")
     for n, m, count, share, d in (
         (256, 256, 1, 0.0, 16),
         (256, 256, 1, 0.1, 16),

@@ -44,8 +44,7 @@ def signature_fields(
     if any(choice.metric.labels for choice in choices):
         labels = json.dumps([used.label for used in measured["real"].windows])
         fields.append(("labels", hashlib.sha256(labels.encode()).hexdigest()[:8]))
-    if measured["real"].recording_count < measured["real"].clips:
-        # Without declared groups, the windows' frames and the hashes of their clips determine the recordings.
+    if _joins_files(measured["real"]):
         recordings = json.dumps(measured["real"].recordings.tolist())
         fields.append(("groups", hashlib.sha256(recordings.encode()).hexdigest()[:8]))
     return (*fields, ("real", measured["real"].manifest_hash[:8]), ("v", protocol.version))
@@ -73,6 +72,13 @@ def spell(choice: Choice, measures: Measures, measured: Mapping[Side, Measured])
 def with_version(name: str, version: str) -> str:
     """Append a metric's version to its name, such as `acd@2`; the first version shows nothing."""
     return name if version == "1" else f"{name}@{version}"
+
+
+def _joins_files(side: Measured) -> bool:
+    """Whether a recording has windows of different bytes, so that the hash `real` does not determine it."""
+    bytes_of: dict[int, str] = {}
+    pairs = zip(side.recordings.tolist(), side.windows, strict=True)
+    return any(bytes_of.setdefault(number, used.fingerprint) != used.fingerprint for number, used in pairs)
 
 
 def _count(side: Measured) -> str:

@@ -24,8 +24,8 @@ from vgbench.evaluation.measured import (
     Measured,
     Measures,
     UsedWindow,
-    independent_groups,
     describe_samples,
+    independent_groups,
 )
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol

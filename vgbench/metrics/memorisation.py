@@ -142,12 +142,12 @@ class _Nearest:
 def _highest_level(within: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) -> float:
     """Upper limit of the share of all possible real clips that have a neighbour within the threshold.
 
-    It is that of `score_share`, but √2 times as far from the share: real clips with a small ρ come in pairs,
-    each the nearest of the other, so that half as many distances are independent.
+    It is that of `score_share`, but √1.5 times as far from the share: of points in many dimensions, about half
+    are the nearest one of their own nearest one, and both then have the same distance.
     """
     share = score_share(within, groups)
     highest = 1.0 if share.interval is None else share.interval[1]
-    return min(1.0, share.value + math.sqrt(2) * (highest - share.value))
+    return min(1.0, share.value + math.sqrt(1.5) * (highest - share.value))
 
 
 def _beyond_generated(share: Score, standard_error: float | None) -> float:
