@@ -8,9 +8,8 @@ their groups; the means of the first and the last column should be equal. "cover
 that hold the truth, which is 0 for KVD, and the mean of one window per clip for the others.
 
 `copies` draws a training set and a generated set, of which a share was copied from the training set with
-small changes and the others are new draws. The truth is the mean of `copied` over draws of both sets, and that
-of `authenticity` likewise. "(alone)" is the coverage of Wilson's interval, which regards the generated set
-alone.
+small changes and the others are new draws. The truth is the mean of the score over draws of both sets.
+"(alone)" is the coverage of Wilson's interval, which regards the generated set alone.
 
     python benchmarks/several_windows.py windows            # the table of docs/metrics.md, 3 minutes
     python benchmarks/several_windows.py copies --draws 1000

@@ -74,8 +74,8 @@ def frechet_extrapolated(
     Args:
         x: [N, D].
         y: [M, D].
-        groups: a label for each row of `x` and of `y`. Rows of one label, such as windows of one clip, are not
-            independent, and are drawn together.
+        groups: a label for each row of `x` and of `y`. Rows of one label, such as windows of one clip, are
+            not independent, and are drawn together.
 
     Raises:
         VgbenchError: as `frechet_distance`, or fewer than `LEAST` rows or labels on a side.

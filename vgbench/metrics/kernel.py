@@ -3,8 +3,8 @@
 k(x, y) = (γ ⟨x, y⟩ + c)^d with γ = 1 / D.
 MMD² = mean k(x, x') + mean k(y, y') − 2 mean k(x, y)  (Gretton et al. 2012; Bińkowski et al. 2018)
 
-The unbiased estimate leaves out the pairs of a window with itself, and with others of its own recording: a mean
-over pairs is unbiased only if each is a pair of independent windows.
+The unbiased estimate leaves out the pairs of a window with itself, and with others of its own recording: a
+mean over pairs is unbiased only if each is a pair of independent windows.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def kernel_distance(
         coef0: c.
         gamma: γ; 1 / D if None.
         biased: keep the diagonals k(x_i, x_i), which makes the estimate larger and never negative.
-        groups: a label for each row of `x` and of `y`. Rows of one label, such as windows of one clip, are not
-            independent, and the unbiased estimate leaves out their pairs.
+        groups: a label for each row of `x` and of `y`. Rows of one label, such as windows of one clip, are
+            not independent, and the unbiased estimate leaves out their pairs.
 
     Returns:
         0 for equal distributions; the unbiased estimate may be slightly negative. Computed in float64.

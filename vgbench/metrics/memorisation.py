@@ -38,8 +38,8 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
                        for fresh clips, 0 for copies; 1 also for clips that are far from all real ones.
 
     Distances up to `EQUAL` times the length of a feature count as 0, because features are rounded. The
-    intervals are for other generated clips and other real clips of the same numbers. `details["nearest"]` names
-    the pairs with the smallest d(g) / ρ(r(g)), and `details["threshold"]` is the quantile.
+    intervals are for other generated clips and other real clips of the same numbers. `details["nearest"]`
+    names the pairs with the smallest d(g) / ρ(r(g)), and `details["threshold"]` is the quantile.
 
     Raises:
         VgbenchError: there are fewer than two distinct real clips of different groups, bad features, or a
@@ -142,8 +142,8 @@ class _Nearest:
 def _highest_level(within: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) -> float:
     """Upper limit of the share of all possible real clips that have a neighbour within the threshold.
 
-    It is that of `score_share`, but √1.5 times as far from the share: of points in many dimensions, about half
-    are the nearest one of their own nearest one, and both then have the same distance.
+    It is that of `score_share`, but √1.5 times as far from the share: of points in many dimensions, about
+    half are the nearest one of their own nearest one, and both then have the same distance.
     """
     share = score_share(within, groups)
     highest = 1.0 if share.interval is None else share.interval[1]

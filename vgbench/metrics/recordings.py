@@ -55,9 +55,9 @@ def one_of_each(recordings: Sequence[Numbers]) -> list[npt.NDArray[np.intp]]:
         recordings: of each set that takes part.
 
     Returns:
-        For each set, row indices [C, R] of C choices, with R its number of recordings. C is the mean number of
-        rows of a recording, rounded up, in the set where that is greatest: the choices together cost no more
-        than all pairs of rows would.
+        For each set, row indices [C, R] of C choices, with R its number of recordings. C is the mean number
+        of rows of a recording, rounded up, in the set where that is greatest: the choices together cost no
+        more than all pairs of rows would.
     """
     rows = [rows_of_each(numbers) for numbers in recordings]
     count = max(-(-len(numbers) // len(of)) for numbers, of in zip(recordings, rows, strict=True))
