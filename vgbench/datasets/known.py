@@ -170,7 +170,7 @@ def _without_number(path: Path) -> str:
 
 
 def taichi(folder: Path, _: int) -> Split:
-    """Videos or folders of frames in train and test, named VIDEO#FIRST#LAST after the video and the frames."""
+    """Videos or folders of frames in train and test, named VIDEO#FIRST#LAST after video and frames."""
     return {
         side: [clip._replace(group=clip.path.name.partition("#")[0]) for clip in _clips_below(folder, side)]
         for side in ("train", "test")

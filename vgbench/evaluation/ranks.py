@@ -144,6 +144,7 @@ def require_agreement(measured: Iterable[Measured], world: World) -> None:
     digest = hashlib.sha256()
     for side in measured:
         digest.update(side.manifest_hash.encode())
+        digest.update(side.groups.tobytes())
         for name, samples in sorted(side.samples.items()):
             digest.update(name.encode())
             for array in (samples.features, samples.logits, samples.frames):
