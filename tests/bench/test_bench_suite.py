@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -182,6 +183,14 @@ def test_the_held_back_split_is_the_end_of_each_class():
     assert held_back(source, 0.25) == ids["test"]
     everything = SuiteData(train=source.name, test="train")
     assert len(open_split("x", everything, "test").clips) == 200
+
+
+def test_clips_of_one_group_stay_in_one_split():
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    items = [(frames, "walk", f"video {number // 3}") for number in range(12)]
+    source = open_source([*items, *((frames, "run", f"run {number}") for number in range(4))])
+    assert held_back(source, 0.25) == {"video 3", "run 3"}
+    assert held_back(source, 0.6) == {"video 2", "video 3", "run 2", "run 3"}
 
 
 def test_reference_rows_are_splits_damaged_or_not():

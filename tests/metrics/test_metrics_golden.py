@@ -104,7 +104,9 @@ def measure(text: str) -> Found:
         each = {f"clip {i}": fingerprint(vector) for i, vector in enumerate(values)}
         halves = [Samples(np.stack(half), None, np.arange(4)) for half in (values[:4], values[4:])]
         found = metric.score(*halves, **choice.options)
-    return ROUGH.get(metric.name, NEAR), {f"{choice}@{metric.version}, 8 clips": common | each | scores(found)}
+    return ROUGH.get(metric.name, NEAR), {
+        f"{choice}@{metric.version}, 8 clips": common | each | scores(found)
+    }
 
 
 def measure_paired(name: str) -> Found:

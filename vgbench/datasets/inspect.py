@@ -49,7 +49,7 @@ class Inspection:
             fewest, middle, most = self.frames
             lines.append(f"frames   {fewest} to {most}, median {middle:g}")
         if self.groups:
-            lines.append(f"groups   {self.groups} independent groups of clips")
+            lines.append(f"groups   {self.groups} independent group{'s' * (self.groups > 1)} of clips")
         for name, counts in (("sizes", self.sizes), ("fps", self.rates), ("classes", self.classes)):
             if counts:
                 shown = [f"{key} ({count})" for key, count in list(counts.items())[:MOST]]

@@ -172,9 +172,14 @@ def _without_number(path: Path) -> str:
 def taichi(folder: Path, _: int) -> Split:
     """Videos or folders of frames in train and test, named VIDEO#FIRST#LAST after video and frames."""
     return {
-        side: [clip._replace(group=clip.path.name.partition("#")[0]) for clip in _clips_below(folder, side)]
+        side: [clip._replace(group=_before_hash(clip.path.name)) for clip in _clips_below(folder, side)]
         for side in ("train", "test")
     }
+
+
+def _before_hash(name: str) -> str | None:
+    video, mark, _ = name.partition("#")
+    return video if mark else None
 
 
 SPLITS = "put the three files of dataset/splits of github.com/ondyari/FaceForensics into the folder"

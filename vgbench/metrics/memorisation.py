@@ -42,21 +42,17 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
     names the pairs with the smallest d(g) / ρ(r(g)), and `details["threshold"]` is the quantile.
 
     Raises:
-        VgbenchError: there are fewer than two distinct real clips of different groups, bad features, or a
-            quantile above 1.
+        VgbenchError: the real windows are of a single group, bad features, or a quantile above 1.
     """
     if not 0 <= quantile <= 1:
         raise VgbenchError(f"quantile = {quantile:g} is not between 0 and 1", "give a share, such as 0.01")
     x, y = matrices(generated.features, real.features)
     blocks_x, blocks_y = deal(generated.groups), deal(real.groups)
+    if len(np.unique(real.groups)) < 2:
+        raise VgbenchError("copies need at least two real source clips", "score against more clips")
     to_real = _Nearest.of(x, y, blocks_y)
     apart = _Nearest.of(y, y, blocks_y, real.groups)
     own = apart.distance()
-    if not np.isfinite(own).all():
-        raise VgbenchError(
-            "copies need at least two real source clips that are not copies of each other",
-            "score against more clips",
-        )
     distance, nearest = to_real.distance(), to_real.row()
     threshold = np.quantile(own, quantile)
 
@@ -81,6 +77,7 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
         "authenticity": _widened(authentic, _beyond_generated(authentic, spread)),
     }
     radius = own[nearest]
+    ratio = np.divide(distance, radius, out=np.full(len(x), np.inf), where=radius > 0)
     scores["copied"].details["threshold"] = float(threshold)
     scores["copied"].details["nearest"] = [
         {
@@ -89,7 +86,7 @@ def score_copies(generated: Samples, real: Samples, *, quantile: float = 0.01) -
             "distance": float(distance[i]),
             "real_to_real": float(radius[i]),
         }
-        for i in np.argsort(distance / radius, kind="stable")[:SHOWN].tolist()
+        for i in np.argsort(ratio, kind="stable")[:SHOWN].tolist()
     ]
     return scores
 
@@ -129,8 +126,9 @@ class _Nearest:
         return cls(distances, rows, zero)
 
     def distance(self, without: Sequence[int] = ()) -> npt.NDArray[np.float64]:
-        """Distance of each point to the nearest row outside these blocks, float64 [N]."""
-        return np.asarray(np.delete(self.distances, without, axis=1).min(axis=1), dtype=np.float64)
+        """Distance to the nearest row outside these blocks, float64 [N]; 0 where no row qualifies."""
+        nearest = np.delete(self.distances, without, axis=1).min(axis=1)
+        return np.where(np.isfinite(nearest), nearest, 0.0)
 
     def row(self, without: Sequence[int] = ()) -> npt.NDArray[np.int64]:
         """The row that is nearest, int64 [N]."""

@@ -263,8 +263,8 @@ def score_clips(
 def score_pairs(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Score:
     """Average a measurement of pairs (generated clip, its reference).
 
-    As `score_clips`, but keeps what each group of pairs adds to the error, which models that are scored on the
-    same references share, because some references are hard for all models. The error of a `difference` is
+    As `score_clips`, but keeps what each group of pairs adds to the error, which models that are scored on
+    the same references share, because some references are hard for all models. The error of a `difference` is
     then that of the paired t-test.
 
     Args:
