@@ -1,4 +1,4 @@
-"""Clips that the source declares to be of one group: from the manifest to the record, over ranks and files."""
+"""Clips that the source declares to be of one group: from the manifest to the record, ranks and files."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ def test_without_several_windows_of_a_recording_the_signature_is_as_before(evalu
     assert (alone.clips.real.clips, alone.clips.real.groups) == (48, 48)
     own = [str(number) for number in range(48)]
     assert evaluate(grouped(GENERATED, own), grouped(REAL, own)).signature == alone.signature
-    copied = evaluate(
-        np.concatenate([GENERATED[:40], GENERATED[:8]]), REAL
-    )  # a generator that repeats itself
+    copied = evaluate(np.concatenate([GENERATED[:40], GENERATED[:8]]), REAL)
     assert copied.signature == alone.signature
     assert copied.clips.generated.groups == 40
 

@@ -89,7 +89,8 @@ def measure(text: str) -> Found:
     if metric.needs_extractor:
         found = {}
         for case, sides in SETS.items():
-            version = metric.version_for(shares_recordings=case == "several windows per clip")
+            several = case == "several windows per clip"
+            version = metric.version_for(choice.options, shares_recordings=several)
             found[f"{choice}@{version}, {case}"] = common | scores(metric.score(*sides, **choice.options))
         return EXACT, found
     values = [metric.measure(clip) for clip in clips()]

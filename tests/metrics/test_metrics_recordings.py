@@ -220,3 +220,19 @@ def test_pairs_of_one_recording_count_as_one_in_the_error():
     assert thrice.deviations[1] == pytest.approx(single.deviations[1])
     assert np.sum(np.square(thrice.deviations[1])) == pytest.approx(thrice.standard_error**2)
     assert score_pairs(np.repeat(values, 3)).standard_error < 0.7 * single.standard_error
+
+
+def test_splits_of_the_inception_score_depend_on_each_other_if_their_windows_do():
+    rng = np.random.default_rng(4)
+    claimed, values = {"groups": [], "as clips": []}, []
+    for _ in range(40):
+        logits = np.repeat(3 * rng.standard_normal((40, 5)), 5, axis=0)
+        order = rng.permutation(200)
+        sides = {"groups": np.repeat(np.arange(40), 5)[order], "as clips": np.arange(200)}
+        for kind, groups in sides.items():
+            score = METRICS["is"].score(Samples(logits, logits[order], groups), splits=5)["is"]
+            claimed[kind].append(score.standard_error)
+        values.append(score.value)
+    spread = np.std(values, ddof=1)
+    assert 0.75 < np.mean(claimed["groups"]) / spread < 1.4
+    assert np.mean(claimed["as clips"]) < 0.75 * spread

@@ -65,7 +65,7 @@ def spell(choice: Choice, measures: Measures, measured: Mapping[Side, Measured])
     """Write a metric with its options, any version but the first, and the hash of the user's own code."""
     source = measures.sources.get(choice.metric.name)
     shares_recordings = any(side.recording_count < len(side.windows) for side in measured.values())
-    version = choice.metric.version_for(shares_recordings=shares_recordings)
+    version = choice.metric.version_for(choice.options, shares_recordings=shares_recordings)
     return with_version(str(choice), version) + (f"#{source.short}" if source else "")
 
 

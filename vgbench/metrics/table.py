@@ -53,6 +53,7 @@ _TABLE = (
             "biased": Option(False, "keep k(x, x)"),
         },
         version_of_several="2",
+        alike_if={"biased": True},
     ),
     Metric(
         "is",
@@ -68,6 +69,8 @@ _TABLE = (
                 "exact", "of published code", allowed=("exact", "tgan", "tganv2", "stylegan-v")
             ),
         },
+        version_of_several="2",
+        alike_if={"splits": 1},
     ),
     Metric(
         "prdc",
