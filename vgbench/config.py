@@ -142,7 +142,9 @@ def _assign(node: Any, parts: list[str], value: Any, setting: str) -> None:
         if isinstance(node, list) and part.isdigit() and int(part) < len(node):
             node = node[int(part)]
         elif isinstance(node, dict):
-            node = node.setdefault(part, {})
+            if node.get(part) is None:  # an optional group that is not set
+                node[part] = {}
+            node = node[part]
         else:
             raise ConfigError(f"--set {setting}: '{part}' is not a group of keys")
     if isinstance(node, list) and last.isdigit() and int(last) < len(node):

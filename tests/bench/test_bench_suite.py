@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from vgbench.bench.cells import expand, model_key, protocol_of, score_key
 from vgbench.bench.run import describe, estimate, make_plan
 from vgbench.bench.sources import held_back, open_split, open_untrained
 from vgbench.bench.suite import Evaluation, Suite, SuiteData, read_suite
+from vgbench.bench.work import as_fast_as_real, have_size, prepared
 from vgbench.clips import open_source
 from vgbench.config import parse
 from vgbench.errors import ConfigError
@@ -228,3 +230,90 @@ def test_every_shipped_suite_has_a_plan(path, tmp_path):
     assert len(plan.tasks) + sum(plan.missing.values()) == len(plan.cells)
     assert f"{len(plan.tasks)} of {len(plan.cells)} rows to do" in estimate(plan, 2)
     assert not list(tmp_path.iterdir()), "a plan writes nothing"
+
+
+def sizes_and_strides(**changes):
+    """Two models on `shapes` that are trained at different sizes and strides, and one on `plain`."""
+    data = {
+        "shapes": {"train": "builtin:moving-shapes/train?size=64&clips=80"},
+        "plain": {"train": "builtin:moving-shapes/train?size=16&clips=80"},
+    }
+    grid = {"presets": ["gru-hinge"], "motions": ["gru"], "data": ["shapes"]}
+    small, large = {"size": 16, "stride": 1}, {"size": 64, "stride": 3}
+    models = [
+        grid | {"settings": small},
+        grid | {"settings": large, "motions": ["fourier"]},
+        grid | {"settings": small, "data": ["plain"]},
+    ]
+    references = [
+        {"name": "frozen", "source": "distort:freeze=1:train"},
+        {"name": "noise", "source": "builtin:noise"},
+    ]
+    return suite(**({"data": data, "models": models, "references": references} | changes))
+
+
+def protocols(whole, evaluation=None):
+    """Name of each cell -> (size first, stride, stride of real clips) of its protocol."""
+    found = {}
+    for cell in expand(whole):
+        real = open_split(cell.data, whole.data[cell.data], "test")
+        protocol = prepared(protocol_of(evaluation or whole.evaluations[0]), cell, real)
+        first = protocol.resize.first
+        found[cell.name] = (
+            first and first.size,
+            protocol.windows.stride,
+            protocol.windows_for("real").stride,
+        )
+    return found
+
+
+def test_real_clips_are_prepared_like_those_of_each_model_and_reference_rows_join_every_table():
+    assert protocols(sizes_and_strides()) == {
+        "shapes/frozen": (16, 1, 1),
+        "shapes/frozen-64-pixels-stride-3": (None, 1, 3),
+        "shapes/noise": (16, 1, 1),
+        "shapes/noise-64-pixels-stride-3": (None, 1, 3),
+        "plain/frozen": (None, 1, 1),
+        "plain/noise": (None, 1, 1),
+        "shapes/gru": (16, 1, 1),
+        "shapes/fourier": (None, 1, 3),
+        "plain/gru": (None, 1, 1),
+    }
+
+
+def test_a_suite_may_bring_all_models_to_one_size_and_leave_sizes_alone():
+    one_size = Evaluation(settings={"resize.first.size": 16})
+    assert {size for size, *_ in protocols(sizes_and_strides(), one_size).values()} == {16}
+    native = Evaluation(settings={"resize.first.fit": "keep"})
+    for cell in expand(sizes_and_strides()):
+        protocol = prepared(protocol_of(native), cell, open_source("builtin:noise?size=64&clips=3"))
+        assert protocol.resize.describe() == protocol_of(Evaluation()).resize.describe()
+    by_time = Evaluation(settings={"windows.fps": 8})
+    found = protocols(sizes_and_strides(), by_time)
+    assert {stride for _, *strides in found.values() for stride in strides} == {1}
+
+
+def test_rows_of_one_name_have_keys_of_their_own_and_the_first_keeps_the_usual_one():
+    whole = sizes_and_strides()
+    alone = sizes_and_strides(models=SMALL["models"])
+    keys = {cell.name: score_key(whole, cell, whole.evaluations[0]) for cell in expand(whole)}
+    assert len(set(keys.values())) == len(keys)
+    (usual,) = (cell for cell in expand(alone) if cell.name == "shapes/frozen")
+    assert keys["shapes/frozen"] == score_key(alone, usual, alone.evaluations[0])
+
+
+def test_clips_have_a_size_if_all_that_are_looked_at_have_it():
+    same, other = open_source("builtin:noise?size=16&clips=40"), open_source("builtin:noise?size=24&clips=40")
+    assert have_size(same, 16)
+    assert not have_size(same, 24)
+    assert not have_size(replace(same, clips=[*same.clips, *other.clips]), 16)
+
+
+def test_real_clips_that_stand_in_for_a_model_skip_frames_as_its_training_did():
+    whole = sizes_and_strides()
+    source = open_source("builtin:moving-shapes/train?size=16&clips=2&frames=20")
+    for cell in expand(whole):
+        protocol = prepared(protocol_of(whole.evaluations[0]), cell, source)
+        clip = as_fast_as_real(source, cell, protocol).clips[0]
+        step = 3 if cell.name == "shapes/frozen-64-pixels-stride-3" else 1
+        np.testing.assert_array_equal(clip.read(range(5)), source.clips[0].read(range(0, 5 * step, step)))

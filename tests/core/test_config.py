@@ -23,6 +23,7 @@ def test_settings_reach_nested_keys_and_list_entries():
     config = parse(Outer, changed, "test")
     assert (config.inner.rate, config.items[1].name, config.on) == (2e-4, "z", True)
     assert values["items"][1]["name"] == "y", "the input is left alone"
+    assert with_overrides({"optional": None}, ["optional.rate=2"]) == {"optional": {"rate": 2}}
 
 
 def test_config_survives_yaml(tmp_path):

@@ -33,7 +33,7 @@ def test_everything_is_counted(folder):
     assert found.clips == 3
     assert found.frames == (5, 7, 9)
     assert found.sizes == {"16x16": 2, "24x16": 1}
-    assert found.rates == {"12": 2}
+    assert found.rates == {"12": 2, "8": 1}, "an animation states a rate too"
     assert found.classes == {"a": 2, "b": 1}
     assert len(found.bad) == 2
     assert any("zero bytes" in reason for reason in found.bad.values())

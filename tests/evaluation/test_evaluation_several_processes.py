@@ -126,6 +126,27 @@ def test_a_rank_that_fails_ends_the_run_with_a_message_and_the_next_run_resumes(
     assert done_now < 80, "what the living rank had stored was not extracted again"
 
 
+@pytest.mark.parametrize(
+    ("command", "written"),
+    [
+        (("audit", "--clips", "8", "--distortions", "noise", "--strengths", "1"), "audit.html"),
+        (("stats", "export"), "real.safetensors"),
+    ],
+)
+def test_one_rank_writes_and_prints_what_both_computed(command, written, tmp_path):
+    output = tmp_path / "audit" if command[0] == "audit" else tmp_path / written
+    real = ["builtin:moving-shapes/test?size=32&clips=16", "--output", str(output)]
+    settings = ["--metrics", "temporal_flicker", "--set", "clips.least=4"]
+    work = forked.vgbench(*command, *real, *settings)
+    ranks = forked.start_ranks(work, tmp_path / "ranks", **_here(tmp_path))
+    for rank, process in enumerate(ranks):
+        process.join(120)
+        assert process.exitcode == 0, (tmp_path / "ranks" / str(rank) / "stderr").read_text()
+    assert list(tmp_path.rglob(written))
+    assert (tmp_path / "ranks" / "0" / "stdout").read_text()
+    assert (tmp_path / "ranks" / "1" / "stdout").read_text() == "", "one rank speaks for all"
+
+
 def test_a_rank_that_hangs_ends_the_run_with_a_message(tmp_path):
     patience = {"VGBENCH_TIMEOUT_MINUTES": "0.1"}
     waiting, hanging = forked.start_ranks(_work("HangsOnRankOne"), tmp_path, **_here(tmp_path), **patience)

@@ -17,6 +17,7 @@ from stub_extractor import StubExtractor
 
 import vgbench
 from vgbench import config
+from vgbench.clips import open_source
 from vgbench.errors import ConfigError
 from vgbench.evaluation.evaluate import export_statistics
 from vgbench.evaluation.feature_store import FeatureStore
@@ -99,7 +100,8 @@ class Signed:
 
 @functools.cache
 def scored(*settings: str) -> Signed:
-    return Signed.of(vgbench.evaluate(clips(0), clips(1), BASE, settings=settings))
+    sides = (open_source(clips(side), fps=8) for side in (0, 1))
+    return Signed.of(vgbench.evaluate(*sides, BASE, settings=settings))
 
 
 @functools.cache
@@ -139,6 +141,8 @@ class Change:
     given: tuple[str, ...] = ()
 
 
+FIRST = ("resize.first.size=9",)
+
 CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "name": ("protocol", Change("other", moved=NONE)),
     "version": ("v", Change("next", moved=NONE)),
@@ -151,6 +155,7 @@ CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "windows.frames": ("frames", Change("7")),
     "windows.stride": ("frames", Change("2")),
     "windows.real_stride": ("frames", Change("2", moved=ALL - {"is"})),
+    "windows.fps": ("fps", Change("4"), Change("16")),
     "windows.start": ("start", Change("first"), Change("centre")),
     "windows.generated_start": (
         "start",
@@ -174,6 +179,11 @@ CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
         Change("false", NONE, NONE, given=("resize.kernel=area",)),  # which knows none
     ),
     "resize.rounding": ("size", Change("truncate")),
+    "resize.first.size": ("size", Change("12"), Change("14", NONE, NONE)),  # 14 is the size anyway
+    "resize.first.fit": ("size", Change("squash", given=FIRST), Change("keep", given=FIRST)),
+    "resize.first.kernel": ("size", Change("area", given=FIRST)),
+    "resize.first.antialias": ("size", Change("false", given=FIRST)),
+    "resize.first.rounding": ("size", Change("truncate", given=FIRST)),
     "extractor.name": ("feat", Change(f"{__name__}:other_network", FEATURES, FEATURES)),
     "extractor.preprocessing": ("feat", Change("centred", FEATURES, FEATURES)),
     "extractor.precision": ("feat", Change("bfloat16", FEATURES, FEATURES)),
@@ -190,6 +200,8 @@ CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "seed": ("start", Change("1")),
 }
 """Leaf -> the field of the signature that tells of it, and the values to try."""
+FIRST_OF_PAIRS = ("resize.first.size=36",)
+
 CHANGES_OF_PAIRS: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "name": ("",),  # there is one
     "version": ("",),
@@ -201,6 +213,11 @@ CHANGES_OF_PAIRS: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "resize.kernel": ("size", Change("area", OF_PAIRS, OF_PAIRS)),
     "resize.antialias": ("size", Change("false", OF_PAIRS, OF_PAIRS)),
     "resize.rounding": ("size", Change("truncate", OF_PAIRS, OF_PAIRS)),
+    "resize.first.size": ("size", Change("36", OF_PAIRS, OF_PAIRS)),
+    "resize.first.fit": ("size", Change("squash", OF_PAIRS, OF_PAIRS, FIRST_OF_PAIRS)),
+    "resize.first.kernel": ("size", Change("area", OF_PAIRS, OF_PAIRS, FIRST_OF_PAIRS)),
+    "resize.first.antialias": ("size", Change("false", OF_PAIRS, OF_PAIRS, FIRST_OF_PAIRS)),
+    "resize.first.rounding": ("size", Change("truncate", OF_PAIRS, OF_PAIRS, FIRST_OF_PAIRS)),
     "weights": ("feat", Change("random:2", frozenset({"lpips"}), frozenset({"lpips"}))),
 }
 RUNS = [

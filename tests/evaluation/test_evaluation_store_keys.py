@@ -14,6 +14,8 @@ import torch
 import vgbench
 from vgbench.clips.arrays import MemoryClip
 from vgbench.clips.clip import ClipSource
+from vgbench.errors import ConfigError
+from vgbench.evaluation.evaluate import export_statistics
 from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.integrations.torchmetrics import FrechetVideoDistance
 from vgbench.own_code import source_of
@@ -173,6 +175,16 @@ def test_an_edit_of_what_ones_own_module_imports_counts_too(own, store):
     after = evaluate_own(store)
     assert after.scores["sharp"].value == pytest.approx(2 * before.scores["sharp"].value)
     assert after.signatures["sharp"] != before.signatures["sharp"]
+
+
+def test_statistics_made_before_an_edit_are_refused(own, store, tmp_path):
+    file = tmp_path / "real.safetensors"
+    options = {"metrics": ["fvd"], "extractor": "own_net:Net", "settings": FEW, "store": store}
+    export_statistics(REAL, file, **options)
+    vgbench.evaluate(FAKE, file, **options)
+    own("own_net", MODULE.replace("* 1.0", "* 0.1"))
+    with pytest.raises(ConfigError, match=r"made under another protocol .*extractor: net@random:0#"):
+        vgbench.evaluate(FAKE, file, **options)
 
 
 def test_two_extractors_of_one_id_in_one_module_share_no_rows(own, store, tmp_path):

@@ -79,7 +79,8 @@ def test_the_page_on_clips_names_every_option_and_its_default(source, options):
 def test_the_page_on_records_names_every_warning():
     codes = set(
         re.findall(
-            r"(?:yield \(?\s*|(?:CHANGED|NOT_COMPARABLE|BELOW_REAL|DAMAGED_STORE|COLLAPSED|DEPENDENT) = )"
+            r"(?:yield \(?\s*|(?:CHANGED|INCONSISTENT|NOT_COMPARABLE|BELOW_REAL|DAMAGED_STORE|COLLAPSED|"
+            r"DEPENDENT) = )"
             r"\"([a-z]+-[a-z-]+)\",?",
             code(),
         )

@@ -8,7 +8,7 @@ import pickle
 import pytest
 from leaderboard_records import FIELDS, make_record, make_score
 
-from vgbench.leaderboard.comparison import NotComparable, compare
+from vgbench.leaderboard.comparison import NotComparable, compare, labels
 from vgbench.leaderboard.gate import gate
 from vgbench.leaderboard.terminal import comparison_table
 
@@ -95,3 +95,28 @@ def test_gate_knows_that_a_higher_inception_score_is_better():
     low, high = (make_record(n, {"is": make_score(v, 0.01)}) for n, v in (("low", 3.0), ("high", 4.0)))
     assert gate(low, high, metric="is").verdict == "pass"
     assert gate(high, low, metric="is").verdict == "worse"
+
+
+def test_records_of_one_name_are_told_apart_and_the_sign_is_said():
+    def of(lab=None, **others):
+        details = {"meta": {"submitter": lab}} if lab else {}
+        return make_record("gan", details=details, **others)
+
+    later = {"created": "2026-11-21T12:00:00+00:00"}
+    assert labels(of("lab A"), of("lab B")) == ("gan (lab A)", "gan (lab B)")
+    assert labels(of(), of("lab B")) == ("gan", "gan (lab B)")
+    assert labels(of(), of(**later)) == ("gan (2026-11-20 12:00)", "gan (2026-11-21 12:00)")
+    first, second = labels(of(), of(seconds={"total": 1.0}))
+    assert first != second
+    assert labels(make_record("a"), make_record("b")) == ("a", "b")
+
+    from rich.console import Console
+
+    stream = io.StringIO()
+    found = compare(of("lab A"), of("lab B", scores=90.0))
+    assert found.verdict(found.metrics[0]) == "gan (lab B) is better"
+    Console(file=stream, width=200).print(comparison_table(found))
+    header, _, row = stream.getvalue().splitlines()[:3]
+    for words in ("second − first", "first: gan (lab A)", "second: gan (lab B)"):
+        assert words in header
+    assert "−10.0" in row

@@ -20,6 +20,7 @@ from vgbench.leaderboard.comparison import compare
 from vgbench.leaderboard.data_frame import data_frame, has_parquet, render_csv, render_parquet, score_frame
 from vgbench.leaderboard.gate import gate
 from vgbench.leaderboard.history import history, row_history
+from vgbench.leaderboard.html_page import render_html
 from vgbench.leaderboard.json_document import render_json
 from vgbench.leaderboard.latex import render_latex
 from vgbench.leaderboard.ranking import rank
@@ -161,7 +162,7 @@ def markdown_tables(text: str) -> list[list[list[str]]]:
 
 def test_markdown_reads_back(groups):
     ((header, rule, *rows),) = markdown_tables(markdown.render_markdown(groups))
-    assert header == ["rank", "model", "fvd ↓", "95 % interval", "fvd, plain", "is ↑"]
+    assert header == ["rank", "model", "fvd, corrected ↓", "95 % interval", "fvd, plain", "is ↑"]
     assert {len(row) for row in [header, rule, *rows]} == {6}
     assert [row[0] for row in rows] == ["—", "1", "2", "2"]
     assert rows[1][1:3] == ["a", "**312.4 ± 8.1**"]
@@ -311,7 +312,7 @@ def test_footnotes_name_history_and_merge_a_warning_that_all_rows_have():
         make_record("b", warnings=warnings),
     ]
     text = markdown.render_markdown(rank(records))
-    assert "a: the latest record (2026-11-20) counts; 1 older one is left out" in text
+    assert "a: the latest record (2026-11-20) counts, and an older one is left out" in text
     assert "all: generated: 9 windows (few-clips)" in text
 
 
@@ -424,7 +425,7 @@ def test_terminal_keeps_every_number_at_any_width(width):
 
 def test_record_table_shows_plain_and_corrected_value():
     text = printed(record_table(make_record("a", {"fvd": make_score(340.24, 8.12, debiased=312.41)})))
-    assert re.search(r"↓ fvd +312\.4 ± 8\.1 +\[296\.5, 328\.3\] +plain 340\.2", text)
+    assert re.search(r"↓ fvd, corrected +312\.4 ± 8\.1 +\[296\.5, 328\.3\] +plain 340\.2", text)
 
 
 def test_a_record_of_six_metrics_fits_eighty_columns_unbroken():
@@ -440,9 +441,9 @@ def test_a_record_of_six_metrics_fits_eighty_columns_unbroken():
     lines = printed(record_table(make_record("a", scores)), 80).splitlines()
     assert max(map(len, lines)) <= 80
     assert len([line for line in lines if line.strip()]) == 2 + len(scores)
-    starts = [line.split()[:2] for line in lines[2:] if line.strip()]
+    starts = [line.replace(",", " ").split()[:2] for line in lines[2:] if line.strip()]
     assert starts == [[arrow, name] for arrow, name in zip("↓↓↓↓↑→", scores, strict=True)]
-    assert all(len(re.findall(rf"{name} .*\d ± \d.*\[.*, .*\]", "\n".join(lines))) == 1 for name in scores)
+    assert all(len(re.findall(rf"{name}[ ,].*\d ± \d.*\[.*, .*\]", "\n".join(lines))) == 1 for name in scores)
 
 
 def test_a_verification_fits_eighty_columns():
@@ -462,3 +463,39 @@ def test_a_verification_fits_eighty_columns():
         ["kvd", "differs", "0.99347"],
     ]
     assert rows[2][-1] == "missing"
+
+
+@pytest.mark.parametrize(("name", "order"), [("fvd-tats", ("340.2", "312.4")), ("quick", ("312.4", "340.2"))])
+def test_plain_values_come_first_where_a_protocol_reproduces_published_ones(name, order):
+    fields = tuple((key, name if key == "protocol" else value) for key, value in FIELDS)
+    score = {"fvd": make_score(340.24, 8.12, debiased=312.41)}
+    record = make_record("a", score, fields=fields, protocol={"name": name})
+    group = rank([record])
+    latex_text = render_latex(group)
+    for text in (printed(record_table(record)), markdown.render_markdown(group), latex_text):
+        first, second = (text.index(number) for number in order)
+        assert first < second
+    page = render_html(group)
+    note = re.search(r'class="under plain">(.*?)<', page)
+    assert note[1].startswith("plain 340.2") == (name == "fvd-tats")
+    assert ("plain value comes first" in latex_text) == (name == "fvd-tats")
+
+
+def test_every_table_says_which_number_it_shows():
+    corrected = make_record("a", {"fvd": make_score(340.24, 8.12, debiased=312.41)})
+    plain = make_record("a", {"fvd": make_score(340.24, 8.12)})
+    later = corrected.model_copy(update={"created": "2026-11-21T12:00:00+00:00"})
+    for record, says in ((corrected, True), (plain, False)):
+        groups = rank([record])
+        texts = [
+            printed(record_table(record)),
+            printed(leaderboard_tables(groups)),
+            printed(comparison_table(compare(record, record))),
+            markdown.render_markdown(groups).partition("Scores are")[0],
+            render_latex(groups).partition("Scores are")[0],
+            re.search(r"<thead.*?</thead>", render_html(groups), re.DOTALL)[0],
+            next(iter(badge_files(groups).values())),
+            gate(record, record).reason,
+        ]
+        assert [("corrected" in text) for text in texts] == [says] * len(texts)
+    assert "fvd, corrected ↓" in printed(history_table(history(rank([corrected, later]))))

@@ -251,3 +251,32 @@ def test_a_model_whose_clips_are_copies_has_no_rank_and_moves_no_other(code):
     honest = [make_record("a", 100.0), make_record("b", 120.0)]
     copied = make_record("copied", -6.0).model_copy(update={"warnings": ((code, "copies"),)})
     assert ranks([*honest, copied]) == {**ranks(honest), "copied": None}
+
+
+def test_models_of_one_name_are_rows_of_their_own_where_submitter_or_folder_differ():
+    def submitted(lab, value, **others):
+        return make_record("gan", value, details={"meta": {"submitter": lab}}, **others)
+
+    def unnamed(folder, value):
+        record = make_record("samples", value)
+        generated = record.clips.generated.model_copy(update={"source": f"{folder}/samples"})
+        return record.model_copy(update={"clips": record.clips.model_copy(update={"generated": generated})})
+
+    again = submitted("lab A", 120.0, created="2026-11-21T12:00:00+00:00")
+    records = [submitted("lab A", 100.0), again, submitted("lab B", 110.0), make_record("other", 105.0)]
+    (group,) = rank([*records, unnamed("step_1", 90.0), unnamed("step_2", 80.0)])
+    assert [(row.model, len(row.history)) for row in group.rows] == [
+        ("samples (step_2/samples)", 0),
+        ("samples (step_1/samples)", 0),
+        ("other", 0),
+        ("gan (lab B)", 0),
+        ("gan (lab A)", 1),
+    ]
+    (group,) = rank(records[:2])
+    assert [row.model for row in group.rows] == ["gan"], "a name that is not shared stays as it is"
+
+
+def test_no_two_rows_have_one_name():
+    submitted = [make_record("gan", details={"meta": {"submitter": lab}}) for lab in ("a", "b")]
+    (group,) = rank([*submitted, make_record("gan (a)")])
+    assert len({row.model for row in group.rows}) == 3

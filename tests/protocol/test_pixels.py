@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vgbench.protocol.pixels import Resize, resize, resize_float
+from vgbench.protocol.pixels import Resize, Scaling, resize, resize_float
 
 
 def _frames(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -166,3 +166,27 @@ def test_the_legacy_grid_by_hand_in_both_directions():
 )
 def test_signatures_spell_a_policy_as_they_always_did(changes, text):
     assert Resize.model_validate(changes).describe() == text
+
+
+@pytest.mark.parametrize("last", [{"size": 24}, {"size": 12}, {"size": 24, "fit": "squash"}, {"fit": "keep"}])
+@pytest.mark.parametrize("first", [{"size": 12}, {"size": 12, "rounding": "truncate"}, {"fit": "keep"}])
+def test_first_is_another_resizing_before(first, last):
+    frames = _frames(40, 60)
+    both = Resize(**last, first=Scaling(**first))
+    np.testing.assert_array_equal(
+        resize(frames, both), resize(resize(frames, Scaling(**first)), Resize(**last))
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        (Resize(size=64, first=Scaling(size=32)), "32,crop,bilinear-aa>64,crop,bilinear-aa"),
+        (Resize(size=64, first=Scaling(size=64, rounding="truncate")), "64,crop,bilinear-aa,truncate"),
+        (Resize(fit="keep", first=Scaling(size=32, fit="squash")), "32,squash,bilinear-aa"),
+        (Resize(size=64, first=Scaling(fit="keep")), "64,crop,bilinear-aa"),
+        (Resize(fit="keep", first=Scaling(fit="keep")), "native"),
+    ],
+)
+def test_a_signature_shows_each_resizing_that_does_something(policy, text):
+    assert policy.describe() == text

@@ -71,6 +71,8 @@ def test_numbers_end_where_they_mean_nothing_any_more(key, least, most, others):
         (["windows.offset=1", "windows.start=first"], True),
         (["windows.offset=1", "windows.start=first", "windows.generated_start=centre"], False),
         (["windows.offset=1", "windows.start=centre", "windows.generated_start=first"], False),
+        (["windows.fps=8", "windows.stride=2"], True),
+        (["windows.fps=8", "windows.real_stride=2"], False),
     ],
 )
 def test_what_contradicts_itself_is_refused(settings, fits):
@@ -88,6 +90,17 @@ def test_each_side_has_its_own_rules_where_the_protocol_says_so():
     own = load("quick", ["clips.least=5", "clips.least_real=3", "windows.generated_start=first"])
     assert [own.clips.least_for(side) for side in ("generated", "real")] == [5, 3]
     assert [own.start_for(side) for side in ("generated", "real")] == ["first", own.windows.start]
+
+
+def test_real_windows_have_a_stride_of_their_own_and_skip_as_much_time():
+    changed = load(
+        "quick", ["windows.real_stride=6", "windows.stride=2", "windows.start=first", "windows.offset=5"]
+    )
+    generated, real = changed.windows_for("generated"), changed.windows_for("real")
+    assert (generated.stride, generated.offset) == (2, 5)
+    assert (real.stride, real.offset, real.frames) == (6, 15, generated.frames)
+    plain = load("quick", ["windows.stride=2"])
+    assert plain.windows_for("real") == plain.windows_for("generated") == plain.windows
 
 
 def test_only_the_choices_made_are_given_to_a_network():

@@ -11,7 +11,7 @@ from vgbench.reference_models.checkpoint import read_metadata, save_generator
 from vgbench.reference_models.config import DiscriminatorConfig, MotionConfig
 from vgbench.reference_models.cost import discriminator_cost, generator_cost
 from vgbench.reference_models.decoders import identity_grid, shifted
-from vgbench.reference_models.discriminators import build_discriminator, optical_flow
+from vgbench.reference_models.discriminators import build_discriminator
 from vgbench.reference_models.generator import Generator, from_uint8, to_uint8
 from vgbench.reference_models.layers import (
     begin_smooth,
@@ -23,6 +23,7 @@ from vgbench.reference_models.layers import (
     unfold,
 )
 from vgbench.reference_models.motion import build_motion, with_memory
+from vgbench.reference_models.optical_flow import optical_flow
 from vgbench.reference_models.parts import DISCRIMINATORS, MOTIONS
 
 FIXED = ("none", "temporal-deconv", "conv3d", "two-stream")

@@ -13,6 +13,8 @@ from tiny import FRAMES, SIZE, config, generator, moving_squares
 from vgbench.cli import app
 from vgbench.clips import open_source
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.evaluation.evaluate import evaluate
+from vgbench.protocol.pixels import Resize, resize
 from vgbench.records.sample_card import read_card
 from vgbench.reference_models import build, load
 from vgbench.reference_models.checkpoint import save_generator
@@ -300,3 +302,114 @@ def test_a_score_during_training_looks_at_real_clips_with_the_stride_of_the_trai
     for right, wrong in ((EveryFrame, EveryFourthFrame), (EveryFourthFrame, EveryFrame)):
         score = generator_score(real, clips=48, stride=right.stride)
         assert score(right()) < 0.3 * score(wrong())
+
+
+def unequal(rare=2, common=30):
+    """Clips of two classes that occur unequally often, and of one that cannot be used."""
+    clips = moving_squares(rare + common, frames=12).clips
+    pairs = [(clip.frames, "rare" if number < rare else "common") for number, clip in enumerate(clips)]
+    return open_source([*pairs, (np.zeros((3, SIZE, SIZE, 3), np.uint8), "short")])
+
+
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # the score's own folder
+def test_classes_are_drawn_as_often_as_they_occur_in_the_data(tmp_path):
+    drawn = []
+
+    def score(model):
+        drawn.append(model.labels(range(200)))
+        return 1.0
+
+    run = tmp_path / "run"
+    train(config(labels=True, steps=2, score_minutes=1e-9), run, source=unequal(), score=score)
+    for which in ("first", "best", "last"):
+        model = load(run, which)
+        assert model.class_counts == (30, 2, 0)
+        labels = np.bincount(model.labels(range(2000)), minlength=3)
+        assert labels[2] == 0, "a class without a usable clip"
+        assert abs(labels[1] - 2000 * 2 / 32) < 3 * np.sqrt(2000 * 2 / 32)
+        assert model.labels(range(200)) == drawn[0] == drawn[-1], "as the score during training"
+        balanced = np.bincount(model.labels(range(3000), balanced=True), minlength=3)
+        assert (abs(balanced - 1000) < 3 * np.sqrt(1000)).all()
+        np.testing.assert_array_equal(model.sample(5), model.sample(5, label=model.labels(range(5))))
+    for flags, folders, how in (
+        ([], {"common", "rare"}, "counts"),
+        (["--balanced"], {"common", "rare", "short"}, "balanced"),
+        (["--class", "rare"], {"rare"}, "given"),
+    ):
+        app(["sample", str(run), "-o", str(tmp_path / how), "-n", "40", *flags], standalone_mode=False)
+        assert {path.name for path in (tmp_path / how).iterdir() if path.is_dir()} == folders
+        card = read_card(tmp_path / how)
+        assert card.labels == card.details()["sampled"]["labels"] == how
+        assert ("--balanced" in card.command) == (how == "balanced")
+
+
+def test_a_checkpoint_without_counts_is_sampled_as_before_and_says_so(tmp_path, capsys):
+    model = build(config(labels=True, classes=("a", "b")))
+    save_generator(tmp_path / "old.safetensors", model, details={"steps": 1})
+    old = load(tmp_path / "old.safetensors")
+    assert old.class_counts == ()
+    as_ever = [int(np.random.default_rng([5, row, 2]).integers(2)) for row in range(50)]
+    assert old.labels(range(50), 5) == old.labels(range(50), 5, balanced=True) == as_ever
+    app(
+        ["sample", str(tmp_path / "old.safetensors"), "-o", str(tmp_path / "out"), "-n", "2"],
+        standalone_mode=False,
+    )
+    assert read_card(tmp_path / "out").labels == "uniform"
+    assert "all classes were drawn equally often" in capsys.readouterr().err.replace("\n", " ")
+    assert read_card(tmp_path / "out").model_copy(update={"labels": None}).details()["sampled"].keys() == {
+        "command",
+        "clips",
+        "device",
+    }
+
+
+@pytest.mark.parametrize("counts", [[1], [1, -2], [0, 0], "ab", [1.5, 2], {"a": 1}])
+def test_class_counts_that_cannot_be_are_damage(counts, tmp_path):
+    model = build(config(labels=True, classes=("a", "b")))
+    save_generator(tmp_path / "a.safetensors", model, details={"class_counts": counts})
+    with pytest.raises(VgbenchError, match="its class counts do not fit its classes"):
+        load(tmp_path / "a.safetensors")
+
+
+def test_samples_have_the_frame_rate_of_the_training_clips(tmp_path):
+    source = open_source(np.stack([clip.read(range(12)) for clip in moving_squares(8).clips]), fps=24)
+    train(
+        config(frames=4, stride=2, steps=1, generator=generator("fourier")), tmp_path / "run", source=source
+    )
+    assert load(tmp_path / "run").frame_rate == 12
+
+    def rate(*flags):
+        out = tmp_path / "".join(flags).strip("-").replace(".", "_")
+        app(["sample", str(tmp_path / "run"), "-o", f"{out}x", "-n", "1", *flags], standalone_mode=False)
+        (clip,) = open_source(f"{out}x").clips
+        return clip.frame_rate()
+
+    assert rate() == 12
+    assert rate("--rate", "2") == 24
+    assert rate("--fps", "5") == 5
+    train(config(steps=1), tmp_path / "unknown", source=moving_squares())
+    write_samples(str(tmp_path / "unknown"), tmp_path / "usual", 1)
+    assert open_source(tmp_path / "usual").clips[0].frame_rate() == sampling.USUAL_FPS
+
+
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # the score's own folder
+def test_a_score_during_training_brings_real_clips_to_the_size_of_the_model():
+    """Clips of a perfect generator of 16 pixels are real ones at 16 pixels."""
+    real = open_source("builtin:moving-shapes/test?size=32&clips=16")
+
+    class Perfect:
+        size = 16
+
+        def sample(self, n, seed=0):
+            policy = Resize(size=self.size)
+            return np.stack([resize(clip.read(range(16)), policy) for clip in real.clips[:n]])
+
+    class AsSharpAsTheData(Perfect):
+        size = 32
+
+    score = generator_score(real, clips=16)
+    assert score(Perfect()) == pytest.approx(0, abs=1e-3)
+    assert score(AsSharpAsTheData()) == pytest.approx(0, abs=1e-3)
+    mixed = evaluate(Perfect().sample(16), real, metrics=["fvd"])
+    assert mixed.scores["fvd"].value > 10
+    assert "native-sizes" in dict(mixed.warnings)

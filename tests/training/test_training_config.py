@@ -33,6 +33,7 @@ def discriminator(norm="none", **rest):
         ({"discriminators": [{"name": "vid3d"}]}, "unknown discriminator 'vid3d'.*video3d"),
         ({"discriminators": []}, "discriminators: at least one"),
         ({"regularisers": [{"name": "r3"}]}, "unknown regulariser 'r3'.*r1"),
+        ({"augment_target": 0.6}, r"augment_target = 0\.6, but augment names no augmentation"),
         ({"augment": ["colour", "color"]}, r"augment\.1.*unknown augmentation 'color'.*colour"),
         (
             {"regularisers": [{"name": "r1"}, {"name": "r1"}], "discriminators": [discriminator()]},

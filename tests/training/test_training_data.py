@@ -2,7 +2,7 @@
 
 import threading
 import tracemalloc
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -330,3 +330,45 @@ def test_a_step_is_measured_on_two_clips_of_noise_as_long_as_a_window(labels):
     assert pixels.shape[2:] == (SIZE, SIZE, 3)
     assert np.bincount(pixels.ravel(), minlength=256).min() > 0
     assert not np.array_equal(*pixels)
+
+
+def labelled(clips):
+    """A source of (clip, label) pairs; a clip that is None is damaged."""
+    found = [
+        Damaged(f"{number}", label) if frames is None else replace(one, id=f"{number}", label=label)
+        for number, (frames, label) in enumerate(clips)
+        for one in open_source(np.zeros((1, 20, SIZE, SIZE, 3), np.uint8) if frames is None else frames).clips
+    ]
+    return ClipSource("labelled", found)
+
+
+def test_classes_are_counted_by_the_clips_that_can_be_used():
+    good, short = np.zeros((1, 20, SIZE, SIZE, 3), np.uint8), np.zeros((1, 3, SIZE, SIZE, 3), np.uint8)
+    clips = [(good, "a")] * 7 + [(short, "b")] * 3 + [(None, "c")] + [(short, "d"), (good, "d"), (None, "d")]
+    stream = windows(labelled(clips), classes=("a", "b", "c", "d"))
+    assert stream.class_counts == (7, 3, 1, 3), "nothing is known to be wrong yet"
+    stream.look_at_every_class()
+    assert stream.class_counts == (7, 0, 0, 2), "the third clip of d has not been looked at"
+    stream.batch(range(2 * len(clips)))
+    assert stream.class_counts == (7, 0, 0, 1)
+    stream.close()
+    without = windows(labelled(clips))
+    without.look_at_every_class()
+    assert without.class_counts == ()
+    assert not without.skipped
+
+
+def test_the_rate_of_the_windows_is_that_of_most_clips_over_the_stride():
+    pixels = np.zeros((1, 20, SIZE, SIZE, 3), np.uint8)
+    rated = [open_source(pixels, fps=fps).clips[0] for fps in (24, 24, 30)]
+    unrated = open_source(pixels).clips[0]
+
+    def rate(clips, stride=1):
+        named = [replace(clip, id=str(number)) for number, clip in enumerate(clips)]
+        return windows(ClipSource("rated", named), stride=stride).frame_rate()
+
+    assert rate(rated) == 24
+    assert rate(rated, stride=4) == 6
+    assert rate([*rated, unrated, unrated]) == 24
+    assert rate([rated[0], unrated, unrated]) is None
+    assert rate([Damaged("a", None), unrated]) is None

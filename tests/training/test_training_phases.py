@@ -247,8 +247,8 @@ def test_real_and_generated_clips_are_augmented_alike(partial, monkeypatch):
         torch.testing.assert_close(theirs.video, video)
         assert torch.equal(ours.times, times.float())
         assert torch.equal(theirs.times, times.float())
-    assert not torch.equal(phases.augmented(one, real, draws), real)
-    assert phases.augmented(config(), real, draws) is real
+    assert not torch.equal(phases.augmented(one, networks, real, draws), real)
+    assert phases.augmented(config(), networks, real, draws) is real
 
 
 def at_times(video, times):
@@ -649,3 +649,39 @@ def test_a_loss_of_one_s_own_is_taken_as_it_is():
     with pytest.raises(ConfigError, match="is not a loss") as caught:
         phases.adversarial_loss(config(loss={"name": "math:pi"}))
     assert "losses.Loss(discriminator, generator)" in caught.value.remedy
+
+
+def test_only_clips_whose_chance_is_below_the_probability_are_augmented():
+    one = config(augment=["colour"], augment_target=0.6)
+    networks = build_networks(one)
+    draws = draw(one, networks, 0, 0)
+    video = torch.rand(4, 3, FRAMES, SIZE, SIZE)
+    everywhere = phases.augment.augment(video, ["colour"], draws.augmentation)
+    assert torch.equal(phases.augmented(one, networks, video, draws), video), "the probability begins at 0"
+    for probability in (0.3, 0.7, 1.0):
+        networks.memory["augmentation"] = torch.tensor(probability)
+        found = phases.augmented(one, networks, video, draws)
+        for clip, chance in enumerate(draws.chances.tolist()):
+            assert torch.equal(found[clip], (everywhere if chance < probability else video)[clip])
+
+
+def test_the_probability_moves_towards_the_target_and_stays_a_probability():
+    one = config(augment=["colour"], augment_target=0.6, augment_clips=16)
+    networks = build_networks(one)
+    signs = [1.0, 0.7, 0.5, 0.7, 0.61, 0.9, 1.0, 1.0, 0.6, -1.0]
+    found = [phases.adapt_augmentation(one, networks, sign) for sign in signs]
+    assert found == [0.25, 0.5, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 0.75, 0.5], "4 of 16 clips a step"
+
+
+def test_a_discriminator_that_knows_all_real_clips_raises_the_probability():
+    hinge, relativistic = losses.hinge, losses.rahinge
+    real, fake = torch.tensor([[2.0], [3.0], [4.0], [-1.0]]), torch.tensor([[2.5], [2.5], [2.5], [2.5]])
+    assert phases.real_sign(hinge, real, fake) == 0.5
+    assert phases.real_sign(relativistic, real, fake) == 0, "two are above the generated clips, two below"
+    one = config(augment=["colour"], augment_target=0.6, augment_clips=8, steps=1)
+    networks = build_networks(one)
+    with torch.no_grad():
+        networks.discriminators[0].head.bias.fill_(100.0)
+    measured = discriminator_phase(one, networks, ALONE, 0, real_batch(one), draw(one, networks, 0, 0))
+    assert measured["augmentation"] == 0.5
+    assert "real_sign" not in measured

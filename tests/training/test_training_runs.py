@@ -302,6 +302,76 @@ def test_a_score_younger_than_the_checkpoint_survives(tmp_path):
     assert best_score(tmp_path) == 1.0
 
 
+def test_other_data_start_a_best_score_of_their_own(tmp_path):
+    def part(steps, score, seed, **options):
+        return train(
+            full(data=f"moved-{seed}"),
+            tmp_path,
+            steps=steps,
+            score=lambda _: score,
+            source=moving_squares(seed=seed),
+            **options,
+        ).best_score
+
+    part(1, 1.0, 0)
+    assert part(2, 5.0, 1, resume=True) == best_score(tmp_path) == 5.0
+    kept = tmp_path / "checkpoints" / "best-0000001.safetensors"
+    assert read_metadata(kept)[1]["score"] == 1.0, "nothing is lost"
+    assert [json.loads(line)["step"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()] == [2]
+    assert part(3, 6.0, 1, resume=True) == 5.0, "the same data go on"
+
+
+def test_patience_ends_a_run_after_so_many_scores_that_are_not_better(tmp_path):
+    given = [5.0, 3.0, 4.0, float("nan"), 3.0]
+
+    def part(scores, steps, **options):
+        ready = iter(scores)
+        return train(
+            full(score_minutes=1e-9, patience=3),
+            tmp_path,
+            steps=steps,
+            score=lambda _: next(ready),
+            source=moving_squares(),
+            **options,
+        )
+
+    summary = part([*given, 9.0], 20)
+    assert (summary.stopped, summary.best_score) == ("converged", 3.0)
+    lines = (tmp_path / "scores.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5, 5]
+    assert json.loads(lines[-1])["score"] == 9.0, "the last score is taken at the end"
+
+
+def test_patience_counts_the_scores_of_the_part_before(tmp_path):
+    def part(score, steps, **options):
+        one = full(patience=2)
+        return train(one, tmp_path, steps=steps, score=lambda _: score, source=moving_squares(), **options)
+
+    assert part(1.0, 1).stopped == "steps"
+    assert part(2.0, 2, resume=True).stopped == "steps"
+    assert part(3.0, 3, resume=True).stopped == "steps"
+    assert part(3.0, 9, resume=True).steps == 3, "two scores in a row were no better"
+
+
+def test_patience_needs_a_score(tmp_path):
+    with pytest.raises(VgbenchError, match="patience = 2, but the generator is not scored"):
+        train(full(patience=2), tmp_path, steps=1, source=moving_squares())
+
+
+def test_a_run_with_styles_resumes_to_the_last_bit(tmp_path):
+    one = config(
+        generator=generator(decoder={"name": "style"}),
+        discriminators=[{"name": "video3d", "channels": 4, "norm": "equalised", "blocks": "residual"}],
+        augment=["translation"],
+        augment_target=0.6,
+        augment_clips=32,
+    )
+    train(one, tmp_path / "once", steps=4, source=moving_squares())
+    train(one, tmp_path / "parts", steps=2, source=moving_squares())
+    train(one, tmp_path / "parts", steps=4, resume=True, source=moving_squares())
+    assert_equal_runs(tmp_path / "once", tmp_path / "parts")
+
+
 def test_a_run_that_begins_again_forgets_the_best_of_the_one_before(tmp_path):
     scored(tmp_path, 1, 1.0)
     (tmp_path / "checkpoints" / "last.safetensors").unlink()

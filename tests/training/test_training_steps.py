@@ -11,6 +11,7 @@ from tiny import FRAMES, SIZE, config, generator, moving_squares
 from vgbench.distributed import World
 from vgbench.errors import ConfigError
 from vgbench.reference_models.config import LossConfig
+from vgbench.reference_models.embeddings import EMBEDDINGS
 from vgbench.reference_models.layers import frame_times
 from vgbench.reference_models.parts import DISCRIMINATORS, LOSSES, MOTIONS
 from vgbench.training.data import Windows
@@ -105,6 +106,29 @@ def test_every_kind_of_motion_estimate_trains_under_a_gradient_penalty(source):
         )
     )
     assert measured["gradient-penalty"] > 0
+
+
+def test_style_residual_blocks_and_deviation_train():
+    """The parts of StyleGAN2, with its loss and penalty."""
+    discriminators = [
+        {"name": name, "channels": 4, "norm": "equalised", "blocks": "residual", "deviation": True}
+        for name in ("image", "video3d", "time-conditioned")
+    ]
+    assert_trains(
+        config(
+            generator=generator("fourier", decoder={"name": "style"}),
+            loss={"name": "non-saturating"},
+            regularisers=[{"name": "r1"}, {"name": "r2"}],
+            discriminators=discriminators,
+        )
+    )
+
+
+def test_every_embedding_trains_under_a_gradient_penalty():
+    for embedding in EMBEDDINGS:
+        options = {"embedding": embedding}
+        discriminator = {"name": "embedding-motion", "channels": 4, "norm": "none", "options": options}
+        assert_trains(config(regularisers=[{"name": "r1"}], discriminators=[discriminator]))
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def audit(
     """
     _check(distortions, strengths, clips)
     how = Execution.of(execution)
-    plan = _resize(resolve_protocol(protocol, metrics, extractor, settings, companions=False), clips)
+    resolved = resolve_protocol(protocol, metrics, extractor, settings, companions=False)
+    plan = _for_halves(resolved, clips)
     network = load_extractor(plan, parse_list(plan.metrics), extractor, how)
     unfit = misfits(parse_list(plan.metrics), network, plan)
     reasons = {metric: reason_of(metric, error) for metric, error in unfit.items()}
@@ -147,9 +148,11 @@ def _check(distortions: Sequence[str], strengths: Sequence[float], clips: int) -
         raise ConfigError(f"clips = {clips}: must be at least 2")
 
 
-def _resize(plan: Protocol, clips: int) -> Protocol:
+def _for_halves(plan: Protocol, clips: int) -> Protocol:
+    """Take equally many windows of both halves, with the stride of real clips."""
     counts = Counts(generated=clips, real=clips, least=min(plan.clips.least, clips))
-    return plan.model_copy(update={"clips": counts})
+    windows = plan.windows_for("real").model_copy(update={"real_stride": None})
+    return plan.model_copy(update={"clips": counts, "windows": windows})
 
 
 def _without(plan: Protocol, reasons: Mapping[str, str]) -> Protocol:

@@ -23,8 +23,9 @@ def audit_tables(result: AuditResult) -> RenderableType:
     parts: list[RenderableType] = []
     for metric in result.metrics:
         baseline = metric.baseline
+        corrected = " (corrected)" if baseline.debiased is not None else ""
         undamaged = f"{significant(baseline.best_estimate)} {words.interval(baseline.interval)}"
-        parts.append(safe_text(f"{_heading(metric)}   undamaged: {undamaged}", "bold"))
+        parts.append(safe_text(f"{_heading(metric)}   undamaged{corrected}: {undamaged}", "bold"))
         parts.append(TerminalTable(_metric(metric, result.strengths), front=1, words=(0,)))
     parts.append(Text(words.LEGEND + "\n", style="dim"))
     parts.append(Text("Mean increase of badness under damage, in standard errors", style="bold"))

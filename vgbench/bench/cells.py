@@ -26,6 +26,22 @@ Nested keys, that is, the learning rates, may be changed when a run is resumed, 
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """How training prepares its clips, which real clips are given too before models are scored against them.
+
+    Attributes:
+        size: side in pixels.
+        stride: frames of the data from one frame to the next.
+    """
+
+    size: int
+    stride: int
+
+    def __str__(self) -> str:
+        return f"{self.size} pixels, stride {self.stride}"
+
+
+@dataclass(frozen=True)
 class Cell:
     """One row of the table, which is trained and scored, or only scored.
 
@@ -38,6 +54,9 @@ class Cell:
         source: source of the clips; None for rows that are trained.
         coordinates: position of a trained row in the grid, for the summary: preset, loss, motion, model and
             seed.
+        preparation: of its model; of a row that is not trained, that of the models it is compared with. None
+            if there are no models on this data.
+        repeated: whether another cell is the same row, prepared for other models.
     """
 
     name: str
@@ -47,6 +66,8 @@ class Cell:
     config: TrainConfig | None
     source: str | None
     coordinates: Mapping[str, str | int]
+    preparation: Preparation | None = None
+    repeated: bool = False
 
     @property
     def steps(self) -> int:
@@ -75,7 +96,8 @@ def expand(suite: Suite) -> list[Cell]:
     for evaluation in suite.evaluations:
         protocol_of(evaluation)
     cells: dict[str, Cell] = {}
-    for cell in (*_references(suite), *sorted(_models(suite), key=lambda one: one.coordinates["seed"])):
+    models = sorted(_models(suite), key=lambda one: one.coordinates["seed"])
+    for cell in (*_references(suite, models), *models):
         if cells.setdefault(cell.name, cell) != cell:
             raise ConfigError(
                 f"suite {suite.name}: two grids contain '{cell.name}', but with different settings",
@@ -84,10 +106,22 @@ def expand(suite: Suite) -> list[Cell]:
     return list(cells.values())
 
 
-def _references(suite: Suite) -> Iterator[Cell]:
+def _references(suite: Suite, models: Iterable[Cell]) -> Iterator[Cell]:
+    """Make the rows that are not trained: one for each way in which models on the same data are prepared.
+
+    Models of different sizes are in tables apart, and each table gets its reference rows.
+    """
+    found: dict[str, dict[Preparation | None, None]] = {data: {} for data in suite.data}
+    for model in models:
+        found[model.data][model.preparation] = None
     for row in suite.references:
         for data in row.data or suite.data:
-            yield Cell(f"{data}/{_file_name(row.name)}", row.name, data, row.role, None, row.source, {})
+            for number, preparation in enumerate(found[data] or [None]):
+                name = row.name if number == 0 else f"{row.name}, {preparation}"
+                file = f"{data}/{_file_name(name)}"
+                yield Cell(
+                    file, row.name, data, row.role, None, row.source, {}, preparation, repeated=number > 0
+                )
 
 
 def _models(suite: Suite) -> Iterator[Cell]:
@@ -107,7 +141,9 @@ def _models(suite: Suite) -> Iterator[Cell]:
                 "model": model,
                 "seed": seed,
             }
-            yield Cell(f"{data}/{_file_name(row)}", row, data, grid.role, config, None, coordinates)
+            preparation = Preparation(config.size, config.stride)
+            file = f"{data}/{_file_name(row)}"
+            yield Cell(file, row, data, grid.role, config, None, coordinates, preparation)
 
 
 def _config(
@@ -176,6 +212,7 @@ def _made_from(suite: Suite, cell: Cell) -> dict[str, Any]:
         "source": cell.source,
         "training": cell.config and _training_key(cell.config, DOES_NOT_MATTER),
         "sampling": suite.sampling.model_dump(mode="json") if cell.config else None,
+        **({"preparation": str(cell.preparation)} if cell.repeated else {}),
     }
 
 

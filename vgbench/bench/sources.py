@@ -13,6 +13,7 @@ from vgbench.clips.distortions import distort, parse_distortion
 from vgbench.errors import ConfigError
 
 SplitName = Literal["train", "test"]
+SPLITS = ("train", "test")
 
 
 def open_split(name: str, data: SuiteData, split: SplitName) -> ClipSource:
@@ -49,9 +50,14 @@ def held_back(source: ClipSource, share: float) -> set[str]:
     return kept
 
 
+def is_split(spec: str) -> bool:
+    """Whether the source of an untrained row is a split of its data set, damaged or not."""
+    return is_split(parse_distortion(spec)[2]) if spec.startswith("distort:") else spec in SPLITS
+
+
 def open_untrained(spec: str, name: str, data: SuiteData) -> ClipSource:
     """Open the clips of an untrained row: a split by its name, a damaged split, or any other source."""
-    if spec in ("train", "test"):
+    if spec in SPLITS:
         return open_split(name, data, "train" if spec == "train" else "test")
     if spec.startswith("distort:"):
         distortion, strength, inner = parse_distortion(spec)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vgbench.bench.cells import Cell, folder_name, protocol_of, score_key
-from vgbench.bench.sources import open_split, open_untrained
+from vgbench.bench.sources import is_split, open_split, open_untrained
 from vgbench.bench.suite import Evaluation, Suite
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource
+from vgbench.clips.rates import every_nth_frame
 from vgbench.device import device_of
+from vgbench.errors import BadClip
 from vgbench.progress import Progress
 from vgbench.protocol import Protocol
+from vgbench.protocol.pixels import Scaling
 from vgbench.records.sample_card import read_card
 from vgbench.storage.atomic import replacing
 from vgbench.training.config import TrainConfig
@@ -103,12 +107,42 @@ def cost(clips: Path, suite: Suite) -> dict[str, Any]:
     return details
 
 
-def at_the_stride_of_training(protocol: Protocol, config: TrainConfig | None) -> Protocol:
-    """Take real windows with the stride that a model was trained with, unless the suite says otherwise."""
-    if config is None or config.stride == 1 or protocol.windows.real_stride is not None:
+def prepared(protocol: Protocol, cell: Cell, real: ClipSource) -> Protocol:
+    """Give real clips the stride and the size that models were trained with, unless the suite says otherwise.
+
+    Clips that have this size already are left as they are, and so is the signature.
+    """
+    wanted = cell.preparation
+    if wanted is None:
         return protocol
-    windows = protocol.windows.model_copy(update={"real_stride": config.stride})
-    return protocol.model_copy(update={"windows": windows})
+    changes: dict[str, Any] = {}
+    windows = protocol.windows
+    if wanted.stride > 1 and windows.real_stride is None and windows.fps is None:
+        changes["windows"] = windows.model_copy(update={"real_stride": windows.stride * wanted.stride})
+    if protocol.resize.first is None and not have_size(real, wanted.size):
+        changes["resize"] = protocol.resize.model_copy(update={"first": Scaling(size=wanted.size)})
+    return protocol.model_copy(update=changes)
+
+
+def as_fast_as_real(generated: ClipSource, cell: Cell, protocol: Protocol) -> ClipSource:
+    """Take every n-th frame of real clips that stand in for generated ones, if that is done to real clips."""
+    if cell.source is None or not is_split(cell.source):
+        return generated
+    step = protocol.windows_for("real").stride // protocol.windows.stride
+    return generated if step == 1 else every_nth_frame(generated, step)
+
+
+def have_size(source: ClipSource, size: int) -> bool:
+    """Whether clips are squares of this side, judged by `LOOKED_AT` clips evenly over the source."""
+    clips = source.clips[:: max(len(source.clips) // LOOKED_AT, 1)]
+    for clip in clips:
+        with suppress(BadClip):
+            if clip.read([0]).shape[1:3] != (size, size):
+                return False
+    return True
+
+
+LOOKED_AT = 16
 
 
 def score(
@@ -125,10 +159,11 @@ def score(
             "steps": task.cell.steps,
             **task.cell.coordinates,
         }
+        protocol = prepared(protocol_of(evaluation), task.cell, real)
         evaluate(
-            generated,
+            as_fast_as_real(generated, task.cell, protocol),
             real,
-            at_the_stride_of_training(protocol_of(evaluation), task.cell.config),
+            protocol,
             name=task.cell.model,
             results=task.records,
             device=task.suite.device,

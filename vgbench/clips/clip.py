@@ -96,9 +96,33 @@ class Clip(ABC):
             BadClip: the clip is damaged, empty, or of an unknown format.
         """
 
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        """Return when each frame is shown, in seconds from the first one, and when the last one ends.
+
+        Returns:
+            float64 [T + 1], ascending from 0; None if the clip does not state its speed.
+
+        Raises:
+            BadClip: the clip is damaged.
+        """
+        return None
+
+    def frame_rate(self) -> float | None:
+        """Return the mean number of frames per second; None if the clip does not state its speed.
+
+        Clips whose header states it do not read further.
+
+        Raises:
+            BadClip: the clip is damaged.
+        """
+        times = self.frame_times()
+        return None if times is None else float((len(times) - 1) / times[-1])
+
     @abstractmethod
     def read(self, indices: Sequence[int]) -> Frames:
         """Decode the frames at `indices` (ascending, 0-based); other frames are not kept in memory.
+
+        An index may occur several times.
 
         Returns:
             uint8 [len(indices), H, W, 3].
@@ -160,13 +184,18 @@ def blocks(clip: Clip, count: int) -> Iterator[Frames]:
 
 @dataclass(frozen=True)
 class DerivedClip(Clip):
-    """Base of clips that change or rename another clip; by default, its frames and stamps are passed on.
+    """Base of clips that change or rename another clip; by default, its frames and group are passed on.
 
     Attributes:
         inner: the other clip.
     """
 
     inner: Clip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.group is None:
+            object.__setattr__(self, "group", self.inner.group)
 
     def fingerprint(self) -> str:
         return self.inner.fingerprint()
@@ -183,6 +212,12 @@ class DerivedClip(Clip):
 
     def count_frames(self) -> int:
         return self.inner.count_frames()
+
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        return self.inner.frame_times()
+
+    def frame_rate(self) -> float | None:
+        return self.inner.frame_rate()
 
     def read(self, indices: Sequence[int]) -> Frames:
         return self.inner.read(indices)

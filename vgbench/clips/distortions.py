@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from vgbench.clips.clip import Clip, ClipSource, DerivedClip, Frames
+from vgbench.clips.rates import times_of_stamps
 from vgbench.errors import ConfigError
 from vgbench.named import unknown_name
 
@@ -134,6 +136,16 @@ class FasterClip(DerivedClip):
     def count_frames(self) -> int:
         return int((self.inner.count_frames() - 1) / self.speed) + 1
 
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        times = self.inner.frame_times()
+        if times is None:
+            return None
+        places = np.arange(self.count_frames()) * self.speed
+        return times_of_stamps(np.interp(places, np.arange(len(times)), times) / self.speed)
+
+    def frame_rate(self) -> float | None:
+        return self.inner.frame_rate()
+
     def read(self, indices: Sequence[int]) -> Frames:
         return self.inner.read([round(index * self.speed) for index in indices])
 
@@ -141,6 +153,9 @@ class FasterClip(DerivedClip):
 @dataclass(frozen=True)
 class RepeatedClip(DerivedClip):
     """The same clip under another id, which counts as a recording of its own."""
+
+    def __post_init__(self) -> None:
+        Clip.__post_init__(self)  # it is of no group, unlike other derived clips
 
     @property
     def origin(self) -> str:
@@ -166,9 +181,9 @@ def distort(source: ClipSource, name: str, strength: float) -> ClipSource:
         raise ConfigError(f"distortion {name} = {strength}: must lie in [0, 1]")
     clips = list(source.clips)
     if name in FRAME_DISTORTIONS:
-        clips = [DistortedClip(c.id, c.label, c, name, strength, group=c.group) for c in clips]
+        clips = [DistortedClip(c.id, c.label, c, name, strength) for c in clips]
     elif name == "speed-up":
-        clips = [FasterClip(c.id, c.label, c, 1 + strength, group=c.group) for c in clips]
+        clips = [FasterClip(c.id, c.label, c, 1 + strength) for c in clips]
     elif name == "mode-drop":
         clips = _drop_modes(clips, strength)
     else:

@@ -253,7 +253,21 @@ class AnimationClip(FileClip):
             for position in _positions(image, self.file.name):
                 yield from itertools.repeat(to_rgb(image), repeats[position])
 
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        durations = self._durations()
+        if min(durations) <= 0:  # the speed is left to the player
+            return None
+        repeats = repeats_of(durations)
+        each = np.repeat(np.array(durations) / np.array(repeats), repeats)
+        return np.append(0.0, np.cumsum(each)) / 1000
+
     def _repeats(self) -> list[int]:
+        repeats = repeats_of(self._durations())
+        check_frame_count(self.file.name, sum(repeats))
+        return repeats
+
+    def _durations(self) -> list[int]:
+        """Return the duration of every stored frame in milliseconds; 0 if the file states none."""
         durations = []
         with bad_clip_on_error(self.file.name), self.file.open() as data:
             if is_cut_off(data):
@@ -263,9 +277,7 @@ class AnimationClip(FileClip):
             for _ in _positions(image, self.file.name):
                 image.load()
                 durations.append(round(image.info.get("duration", 0)))
-        repeats = repeats_of(durations)
-        check_frame_count(self.file.name, sum(repeats))
-        return repeats
+        return durations
 
 
 def _positions(image: Image, name: str) -> Iterator[int]:

@@ -2,7 +2,8 @@
 
 Columns: `path` (relative to the manifest, absolute, or a URL), and optionally `start` (first frame), `frames`
 (their number), `label`, `group` (a name that clips share which are not independent, such as the video that
-they were cut from), and `fps`, which is validated but has no effect, because positions are given in frames.
+they were cut from), and `fps`, the frame rate of a clip that does not state one itself, such as a folder of
+frames.
 """
 
 from __future__ import annotations
@@ -75,6 +76,16 @@ class WindowClip(Clip):
         if left < (self.frames or 1):
             raise BadClip(self.id, f"the window ends after the last frame (the clip has {self.start + left})")
         return self.frames or left
+
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        times = self.clip.frame_times()
+        if times is None:
+            return None
+        kept = times[self.start : self.start + self.count_frames() + 1]
+        return np.asarray(kept - kept[0])
+
+    def frame_rate(self) -> float | None:
+        return self.clip.frame_rate()
 
     def read(self, indices: Sequence[int]) -> Frames:
         if self.frames is not None:

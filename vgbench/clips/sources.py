@@ -36,6 +36,7 @@ from vgbench.clips.listing import (
     list_remote,
 )
 from vgbench.clips.manifest import MANIFESTS, WindowClip, read_manifest
+from vgbench.clips.rates import RatedClip, with_rate
 from vgbench.clips.video import VIDEOS, VideoClip
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.named import import_object
@@ -57,7 +58,12 @@ LOOKED_FOR = (
 
 
 def open_source(
-    spec: Any, *, layout: Layout = "auto", default_split: str = "train", value_range: ValueRange | None = None
+    spec: Any,
+    *,
+    layout: Layout = "auto",
+    default_split: str = "train",
+    value_range: ValueRange | None = None,
+    fps: float | None = None,
 ) -> ClipSource:
     """Find all clips of what the user named, without decoding them.
 
@@ -82,12 +88,19 @@ def open_source(
             width of a strip is a whole multiple of its height, at least 4 times).
         default_split: for a `builtin:` name without a split.
         value_range: range of float arrays, such as (0, 1); without it only uint8 is accepted.
+        fps: frame rate of the clips that do not state it, such as arrays and folders of frames. It is used if
+            frames are chosen by time (`windows.fps`), and to notice that two sets differ in speed.
 
     Raises:
         VgbenchError: the path does not exist or holds nothing that looks like a clip, the protocol is
             unknown, or an array does not hold clips.
         ConfigError: unknown builtin name or option, or a manifest that cannot be read.
     """
+    if fps is not None:
+        if not 0 < fps < math.inf:
+            raise VgbenchError(f"fps = {fps}: a frame rate is a positive number")
+        source = open_source(spec, layout=layout, default_split=default_split, value_range=value_range)
+        return with_rate(source, fps)
     if layout not in LAYOUTS:
         raise VgbenchError(f"unknown layout '{layout}'", f"known: {', '.join(LAYOUTS)}")
     if value_range is not None and not value_range[0] < value_range[1]:
@@ -317,6 +330,8 @@ class _Opener:
                 continue
             group = inner.clips[0].group if row.group is None else row.group
             clip = replace(inner.clips[0], id=row.path, label=row.label, group=group)
+            if row.fps is not None:
+                clip = RatedClip(row.path, row.label, clip, row.fps)
             if row.start > 0 or row.frames is not None:
                 clip = WindowClip(row.id, row.label, clip, row.start, row.frames, group=group)
             self.clips.append(clip)

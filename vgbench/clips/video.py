@@ -24,6 +24,7 @@ from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices, flatten_alpha
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
+from vgbench.clips.rates import constant_times, times_of_stamps
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -89,8 +90,24 @@ class VideoClip(FileClip):
             raise BadClip(self.file.name, "no frame can be decoded")
         return count
 
+    def frame_times(self) -> npt.NDArray[np.float64] | None:
+        with _opened(self.file) as (container, stream):
+            listed = _frame_times(container, stream)
+            rate = stream.average_rate
+            unit = stream.time_base
+        stamps: list[int | None]
+        if listed is not None:
+            stamps = [stamp for stamp, _ in listed]
+        else:
+            with _opened(self.file) as (container, stream):
+                stamps = [frame.pts for frame in _decoded(self.file.name, container, stream)]
+        known = [float(stamp * unit) for stamp in stamps if stamp is not None and unit is not None]
+        times = times_of_stamps(known) if len(known) == len(stamps) else None
+        if times is None and rate:  # some streams have no usable time stamps, and state a rate only
+            return constant_times(len(stamps), float(rate))
+        return times
+
     def frame_rate(self) -> float | None:
-        """Mean frames per second according to the header, for display only."""
         with _opened(self.file) as (_, stream):
             return float(stream.average_rate) if stream.average_rate else None
 

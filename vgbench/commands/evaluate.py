@@ -45,8 +45,10 @@ def eval_(
         Literal["real", "control"] | None,
         typer.Option("--role", help="Show the record as an unranked reference row in tables."),
     ] = None,
+    meta: options.Meta = None,
     layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
+    fps: options.FramesPerSecond = None,
     over_time: Annotated[
         int | None,
         typer.Option(
@@ -99,9 +101,10 @@ def eval_(
     from vgbench.evaluation.statistics_file import is_statistics
 
     plan = resolve_protocol(protocol, options.metric_names(metrics), extractor, settings or ())
+    facts = options.meta(meta)
     span = options.value_range(value_range)
     sides = {
-        side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span)
+        side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span, fps=fps)
         for side, spec in (("generated", generated), ("real", against))
     }
     if dry_run:
@@ -118,7 +121,7 @@ def eval_(
             strict=strict,
             lenient=metrics == options.ALL_METRICS,
             sharded=sharded,
-            details={"role": role} if role else None,
+            details=({"role": role} if role else {}) | ({"meta": facts} if facts else {}),
             **options.execution(batch_size, workers, device, compiled, progress, features),
         )
     if not launched_world().is_main:
@@ -288,6 +291,8 @@ def audit(
             settings=settings or (),
             **options.execution(batch_size, workers, device, compiled, progress, features),
         )
+    if not launched_world().is_main:
+        return
     written = write_audit(result, output) if output is not None else []
     if as_json:
         console.print_json(result.to_json())
@@ -335,4 +340,6 @@ def export(
             warn=console.print_warning,
             **options.execution(batch_size, workers, device, compiled, progress),
         )
+    if not launched_world().is_main:
+        return
     typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")

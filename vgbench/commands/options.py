@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,12 +67,29 @@ ExtractorName = Annotated[
     str | None, typer.Option("--extractor", "-e", help="Override the protocol's extractor.")
 ]
 ModelName = Annotated[str | None, typer.Option("--name", "-n", help="Name of the model in tables.")]
+Meta = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meta",
+        metavar="KEY=VALUE",
+        help="State a fact in the record, such as submitter=NAME, paper=URL or code=URL; repeatable. Models "
+        "of different submitters are different rows, even if they have one name.",
+    ),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 3 if a clip was skipped.")]
 Layout = Annotated[
     Literal["auto", "strips", "frames"],
     typer.Option(
         help="What the images in a folder are: 'strips' if each image is a strip of frames, and so one clip; "
         "'frames' if together they are one clip; 'auto' tells these apart by the images' shape."
+    ),
+]
+FramesPerSecond = Annotated[
+    float | None,
+    typer.Option(
+        "--fps",
+        min=0.01,
+        help="Frame rate of clips that state none, such as arrays and folders of frames; for windows.fps.",
     ),
 ]
 ValueRange = Annotated[
@@ -137,6 +155,24 @@ def numbers(option: str, text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
         raise ConfigError(f"{option} {text}: expected numbers separated by commas") from error
+
+
+def meta(settings: list[str] | None) -> dict[str, str]:
+    """Read --meta.
+
+    Raises:
+        ConfigError: not KEY=VALUE, or a key that is not made of lower-case letters, digits and underscores.
+    """
+    facts: dict[str, str] = {}
+    for setting in settings or ():
+        key, equals, value = setting.partition("=")
+        if not equals or not value.strip() or not re.fullmatch(r"[a-z][a-z0-9_]*", key):
+            raise ConfigError(
+                f"--meta {setting}: expected KEY=VALUE, with a key of a-z, 0-9 and underscores",
+                "for example --meta submitter='Example Lab'",
+            )
+        facts[key] = value.strip()
+    return facts
 
 
 def value_range(text: str | None) -> tuple[float, float] | None:

@@ -62,9 +62,9 @@ def _print_warnings(records: Iterable[Record]) -> None:
 
 
 def print_changed_records(records: Iterable[Record]) -> None:
-    """Name the records that were changed after they had been written."""
-    from vgbench.records.record import CHANGED
+    """Name the records that are not what an evaluation wrote."""
+    from vgbench.records.record import ALTERED
 
     for code, text in dict.fromkeys(warning for record in records for warning in record.warnings):
-        if code == CHANGED:
+        if code in ALTERED:
             console.print_warning(code, text)

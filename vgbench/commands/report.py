@@ -286,7 +286,9 @@ def verify(
             **options.execution(batch_size, workers, device, compiled, progress, features),
         )
     if unpack is not None and found.holds:
-        console.print_hint(f"wrote {unpack_submission(submission, unpack)}")
+        written = unpack_submission(submission, unpack)
+        console.print_hint(f"wrote {written}")
+        _warn_of_namesakes(written)
     if as_json:
         console.print_json(found.as_dict())
         raise typer.Exit(found.exit_code)
@@ -296,3 +298,14 @@ def verify(
         typer.echo(problem)
     typer.echo(f"{record.model}: {found.verdict}")
     raise typer.Exit(found.exit_code)
+
+
+def _warn_of_namesakes(path: Path) -> None:
+    """Say so if the folder of a record has others of the same model, because tables show only the latest."""
+    from vgbench.leaderboard.report import load_groups
+    from vgbench.leaderboard.table import replaced
+
+    for group in load_groups([path.parent]):
+        for row in group.rows:
+            if row.history and path in row.paths:
+                console.print_warning("same-model", f"{row.model}: {replaced(row)}")

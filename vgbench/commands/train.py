@@ -196,7 +196,14 @@ def sample(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames per clip; as many as in training by default.")
     ] = None,
-    fps: Annotated[float, typer.Option(min=0.1, help="Frame rate written into the files.")] = 8.0,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Frame rate written into the files; by default that of the training clips, or 8 if they "
+            "state none.",
+        ),
+    ] = None,
     rate: Annotated[
         float,
         typer.Option(
@@ -206,8 +213,16 @@ def sample(
         ),
     ] = 1.0,
     label: Annotated[
-        str | None, typer.Option("--class", help="Class of all clips, for models with classes.")
+        str | None,
+        typer.Option(
+            "--class",
+            help="Class of all clips, for models with classes; by default classes are drawn as often as they "
+            "occur in the training data.",
+        ),
     ] = None,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Draw all classes equally often, for models with classes.")
+    ] = False,
     first_frame: Annotated[
         Path | None,
         typer.Option(help="Image that every clip continues from, for models that continue a first frame."),
@@ -216,6 +231,15 @@ def sample(
         Literal["content", "motion"] | None,
         typer.Option(help="Keep the content (and the class) or the motion the same, and vary the other."),
     ] = None,
+    truncation: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="How far content may be from its mean, as a share of how far it is in training; smaller "
+            "values give more typical and less varied clips.",
+        ),
+    ] = 1.0,
     checkpoint: Annotated[
         Literal["best", "last", "first"],
         typer.Option(help="Generator of the run: 'best' by score (or last without scores), 'last', 'first'."),
@@ -232,6 +256,7 @@ def sample(
 
     [bold]vgbench sample runs/gru-hinge --fix content --grid content.gif[/]
     """
+    from vgbench.records.sample_card import read_card
     from vgbench.training.sampling import GRID, write_grid, write_samples
 
     if (run is None) == (sampler is None):
@@ -246,7 +271,9 @@ def sample(
         "fps": fps,
         "frames": frames,
         "frame_step": 1 / rate,
+        "truncation": truncation,
         "label": label,
+        "balanced": balanced,
         "first_frame": first_frame,
         "fix": fix,
         "checkpoint": checkpoint,
@@ -260,6 +287,12 @@ def sample(
     with panels.progress() as progress:
         paths = write_samples(source, out, count, clip_format, progress=progress, **how)
     typer.echo(f"{out}: {len(paths)} clips")
+    card = read_card(out)
+    if card is not None and card.labels == "uniform":
+        console.print_hint(
+            "this checkpoint does not state how often each class occurs in its training data, so all classes "
+            "were drawn equally often"
+        )
     console.print_hint(f"next: vgbench eval {out} --against REAL --results results")
 
 

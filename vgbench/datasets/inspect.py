@@ -9,7 +9,6 @@ from typing import Any
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, blocks
-from vgbench.clips.video import VideoClip
 from vgbench.errors import BadClip
 from vgbench.progress import Progress, no_progress
 
@@ -29,7 +28,8 @@ class Inspection:
             declares none. Clips of one group are not independent, and neither are windows of one file.
         frames: (minimum, median, maximum) of the number of frames per clip; None without clips.
         sizes: "WIDTHxHEIGHT" of the first frame -> number of clips, the most frequent first.
-        rates: frames per second -> number of videos, the most frequent first; images and arrays have no rate.
+        rates: frames per second -> number of clips, the most frequent first; folders of frames, strips and
+            arrays state no rate.
         bad: clip or file -> the reason why it cannot be used.
     """
 
@@ -87,7 +87,7 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
         else:
             lengths.append(length)
             sizes[f"{width}x{height}"] += 1
-            rate = clip.frame_rate() if isinstance(clip, VideoClip) else None
+            rate = clip.frame_rate()
             rates.update([f"{rate:.5g}"] if rate else [])
             classes.update([clip.label] if clip.label is not None else [])
             recordings.add(clip.recording)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Unpack
 
 import torch
@@ -15,7 +15,7 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, printable
 from vgbench.distributed import World, from_main, gather, joined_world
 from vgbench.errors import ConfigError, SkippedClips, VgbenchError
-from vgbench.evaluation import dependence, motion_profile, warnings
+from vgbench.evaluation import dependence, formats, motion_profile, warnings
 from vgbench.evaluation.choices import Plan, make_plan, reason_of, resolve_protocol
 from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.measure import measure
@@ -38,9 +38,10 @@ from vgbench.records.record import (
     Record,
     SkippedClip,
     environment,
+    model_name,
     now,
 )
-from vgbench.records.sample_card import read_card
+from vgbench.records.sample_card import SampleCard, read_card
 from vgbench.records.signature import Signature
 
 
@@ -274,6 +275,7 @@ def _record(
     if unscored:
         protocol = protocol.model_copy(update={"metrics": tuple(map(str, choices))})
     fields = signature_fields(protocol, choices, plan.measures, measured)
+    card = _sample_card(run.opened)
     return Record(
         model=printable(name) if name else model_name(measured["generated"].source),
         signature=str(Signature(fields)),
@@ -294,6 +296,7 @@ def _record(
         warnings=(
             *warnings.of_store(run.damaged),
             *warnings.of_evaluation(plan, choices, measured),
+            *formats.of_sides(protocol, measured, card),
             *dependence.describe(choices, measured, scores, shared),
             *warnings.of_scores(choices, scores),
         ),
@@ -301,7 +304,7 @@ def _record(
         details={
             **({"unscored": unscored} if unscored else {}),
             **_directions_of_own(choices),
-            **_sampling_details(run.opened),
+            **(card.details() if card else {}),
             **details,
         },
     )
@@ -320,11 +323,10 @@ def _directions_of_own(choices: Sequence[Choice]) -> dict[str, dict[str, Better]
     return {"better": better} if better else {}
 
 
-def _sampling_details(opened: Mapping[Side, ClipSource]) -> dict[str, Any]:
-    """Return the costs and the training that the generated clips' sample card states, if they have a card."""
+def _sample_card(opened: Mapping[Side, ClipSource]) -> SampleCard | None:
+    """Return the card that says how the generated clips were made, if they have one."""
     source = opened.get("generated")
-    card = read_card(source.name) if source is not None and Path(source.name).is_dir() else None
-    return card.details() if card else {}
+    return read_card(source.name) if source is not None and Path(source.name).is_dir() else None
 
 
 def clip_set(side: Measured) -> ClipSet:
@@ -342,8 +344,3 @@ def clip_set(side: Measured) -> ClipSet:
             for used in side.windows
         ),
     )
-
-
-def model_name(source: str) -> str:
-    """Return the last part of a path or URL, without its query."""
-    return printable(PurePosixPath(source.split("?")[0].rstrip("/")).name or source)

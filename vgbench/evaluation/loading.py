@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vgbench.clips.clip import Clip, ClipSource, Frames
 from vgbench.errors import BadClip
-from vgbench.evaluation.measured import CONTENT
+from vgbench.evaluation.measured import CONTENT, SIZE
 from vgbench.metrics import ClipView, Metric
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.protocol.sampler import Window
@@ -27,8 +27,8 @@ class Decoded(NamedTuple):
 
     Attributes:
         frames: uint8 [T, H, W, 3] after the protocol's resizing; empty if the clip cannot be decoded.
-        values: metric name -> float64 [D], for each metric that sees pixels or motion; and, under `CONTENT`,
-            the sha256 of the frames, uint8 [32].
+        values: metric name -> float64 [D], for each metric that sees pixels or motion; under `CONTENT`, the
+            sha256 of the frames, uint8 [32]; under `SIZE`, their height and width before resizing, int32 [2].
         reason: why the window could not be decoded; None if it was.
     """
 
@@ -62,9 +62,8 @@ class DecodedWindows(Dataset[Decoded]):
     def __getitem__(self, position: int) -> Decoded:
         window, fingerprint, stamp = self.windows[position]
         try:
-            frames = resize(
-                read_window(self.source.clips[window.clip], window, fingerprint, stamp), self.policy
-            )
+            stored = read_window(self.source.clips[window.clip], window, fingerprint, stamp)
+            frames = resize(stored, self.policy)
         except BadClip as error:
             return Decoded(torch.empty(0), {}, error.reason)
         view = ClipView(frames)
@@ -72,6 +71,7 @@ class DecodedWindows(Dataset[Decoded]):
             metric.name: measure_window(metric, view) for metric in self.metrics
         }
         values[CONTENT] = np.frombuffer(content_hash(frames), dtype=np.uint8)
+        values[SIZE] = np.array(stored.shape[1:3], dtype=np.int32)
         return Decoded(torch.from_numpy(np.ascontiguousarray(frames)), values, None)
 
 

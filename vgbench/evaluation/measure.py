@@ -21,6 +21,7 @@ from vgbench.evaluation.feature_store import Row, Table, window_key
 from vgbench.evaluation.measured import (
     CONTENT,
     EXTRACTOR,
+    SIZE,
     Measured,
     Measures,
     Side,
@@ -29,7 +30,7 @@ from vgbench.evaluation.measured import (
     independent_groups,
 )
 from vgbench.evaluation.ranks import SharedSource
-from vgbench.evaluation.selection import FRAME_COUNTS, Selection, inspect
+from vgbench.evaluation.selection import FRAME_COUNTS, FRAME_TIMES, Selection, inspect
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window
@@ -60,7 +61,7 @@ def measure(
     world = world or World()
     shared = source if isinstance(source, SharedSource) else SharedSource(source)
     tables = measures.tables(how.store)
-    counts = how.store.table(FRAME_COUNTS)
+    counts = how.store.table(FRAME_COUNTS if protocol.windows.fps is None else FRAME_TIMES)
     selection = Selection(shared.source, side, protocol)
     while True:
         _inspect_clips(selection, shared, counts, how, world)
@@ -83,7 +84,8 @@ def _inspect_clips(
     while chunk := selection.next_clips():
         how.progress(f"{selection.side}: reading clips", selection.looked_at, selection.goal)
         share = shared.share(chunk, lambda clip: clip, world)
-        found = dict(zip(share, inspect(selection.source, share, counts, how.workers), strict=True))
+        inspected = inspect(selection.source, share, counts, how.workers, selection.protocol.windows.fps)
+        found = dict(zip(share, inspected, strict=True))
         for part in gather(found, world):
             selection.add(part)
 
@@ -171,9 +173,21 @@ def _collect(
     recordings = np.array([number[recording] for recording in named], dtype=np.int64)
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
     contents = [row["value"].tobytes().hex() for row in rows[CONTENT]]
+    sizes = [(int(height), int(width)) for height, width in (row["value"] for row in rows[SIZE])]
     used = tuple(
-        UsedWindow(clips[w.clip].id, clips[w.clip].label, found.fingerprint, w, found.stamp, content)
-        for w, found, content in zip(windows, map(selection.inspected, windows), contents, strict=True)
+        UsedWindow(
+            clips[w.clip].id,
+            clips[w.clip].label,
+            found.fingerprint,
+            w,
+            found.stamp,
+            content,
+            found.rate,
+            size,
+        )
+        for w, found, content, size in zip(
+            windows, map(selection.inspected, windows), contents, sizes, strict=True
+        )
     )
     groups = independent_groups(recordings, used)
     samples = {

@@ -25,6 +25,8 @@ EXTRACTOR = "extractor"
 """Key of the extractor's output; the other keys are names of metrics that see pixels or motion."""
 CONTENT = "content"
 """Key of the hash of each window's pixels, as the metrics and the extractor see them."""
+SIZE = "size"
+"""Key of the height and width of each window as it is stored, before the protocol resizes it."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Measures:
         """Open one table of the store for each measure."""
         tables = {m.name: store.table(f"{m.name}@{self.version_of(m)}") for m in self.metrics}
         tables[CONTENT] = store.table("content@1")
+        tables[SIZE] = store.table("size@1")
         if (spec := self.spec) is not None:
             code = self.sources[EXTRACTOR].key if EXTRACTOR in self.sources else "shipped"
             producer = f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32|{self.state}|{code}"
@@ -76,6 +79,8 @@ class UsedWindow:
         window: which frames.
         stamp: `Clip.stamp` from when the bytes were hashed; "" if there is no clip to read again.
         content: sha256 of the pixels after resizing, whatever file they came from; "" if unknown.
+        rate: mean frames per second of its clip, as stored; None if the clip does not state it.
+        size: height and width of its frames as stored; None if unknown.
     """
 
     id: str
@@ -84,6 +89,8 @@ class UsedWindow:
     window: Window
     stamp: str = ""
     content: str = ""
+    rate: float | None = None
+    size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         return f"{self.id} from frame {self.window.frames[0]}"

@@ -24,7 +24,8 @@ from vgbench.clips.sources import stem
 from vgbench.config import Config, parse, with_overrides
 from vgbench.device import device_of
 from vgbench.errors import BadClip, ConfigError, NotEnoughClips, VgbenchError
-from vgbench.evaluation.evaluate import clip_set, model_name, require_none_skipped
+from vgbench.evaluation import formats
+from vgbench.evaluation.evaluate import clip_set, require_none_skipped
 from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.loading import load_in_order
 from vgbench.evaluation.measured import Measured, UsedWindow
@@ -35,7 +36,7 @@ from vgbench.metrics.uncertainty import score_pairs
 from vgbench.named import unknown_name
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.protocol.sampler import Window
-from vgbench.records.record import Clips, ExtractorUse, Record, environment, now
+from vgbench.records.record import Clips, ExtractorUse, Record, environment, model_name, now
 from vgbench.records.signature import Signature
 
 DEFAULT_METRICS = ("psnr", "ssim", "tof")
@@ -196,8 +197,8 @@ def evaluate_pairs(
         named.append((pair.generated.recording, pair.reference.recording))
         used.append(
             (
-                UsedWindow(pair.generated.id, None, outcome.fingerprints[0], Window(done, outcome.indices)),
-                UsedWindow(pair.reference.id, None, outcome.fingerprints[1], Window(done, outcome.indices)),
+                _used(pair.generated, outcome, 0, done),
+                _used(pair.reference, outcome, 1, done),
             )
         )
     if not used:
@@ -239,7 +240,7 @@ def evaluate_pairs(
         clips=Clips(generated=clip_set(sides[0]), real=clip_set(sides[1])),
         environment=environment({"threads": str(torch.get_num_threads())}),
         seconds={"total": round(time.monotonic() - began, 3)},
-        warnings=tuple(_warnings(sides)),
+        warnings=tuple(_warnings(sides, plan)),
         created=now(),
         details={
             "better": {metric.name: metric.better for metric in metrics},
@@ -289,7 +290,22 @@ def _own_fields(metric: PairedMetric, fields: Sequence[tuple[str, str]]) -> tupl
     return (("metric", own), *((key, value) for key, value in fields if key not in unneeded))
 
 
-def _warnings(sides: Sequence[Measured]) -> Iterator[tuple[str, str]]:
+def _used(clip: Clip, outcome: _Scored, side: int, position: int) -> UsedWindow:
+    return UsedWindow(
+        clip.id,
+        None,
+        outcome.fingerprints[side],
+        Window(position, outcome.indices),
+        rate=outcome.rates[side],
+        size=outcome.sizes[side],
+    )
+
+
+def _warnings(sides: Sequence[Measured], plan: PairedProtocol) -> Iterator[tuple[str, str]]:
+    generated, reference = (side.windows for side in sides)
+    for code, sentence in formats.of_rates(generated, reference):
+        yield code, f"{sentence}: frames of the same number are not of the same moment"
+    yield from formats.of_shapes(plan.resize, generated, reference)
     for name, side in zip(("generated", "reference"), sides, strict=True):
         if side.skipped:
             yield "skipped-clips", f"{name}: {len(side.skipped)} clips have no partner or cannot be used"
@@ -305,6 +321,8 @@ class _Bad:
 @dataclass(frozen=True)
 class _Scored:
     fingerprints: tuple[str, str]
+    rates: tuple[float | None, float | None]
+    sizes: tuple[tuple[int, int], tuple[int, int]]
     indices: tuple[int, ...]
     values: dict[str, float]
     frames: tuple[npt.NDArray[np.uint8], ...]
@@ -333,11 +351,12 @@ class _Measuring(Dataset[_Outcome]):
 
     def _score(self, pair: Pair) -> _Outcome:
         clips, plan = (pair.generated, pair.reference), self.plan
-        fingerprints, counts = [], []
+        fingerprints, counts, rates = [], [], []
         for side, clip in enumerate(clips):
             try:
                 fingerprints.append(clip.fingerprint())
                 counts.append(clip.count_frames())
+                rates.append(clip.frame_rate())
             except BadClip as error:
                 return _Bad(side, clip.id, error.reason)
         if plan.frames is None and counts[0] != counts[1]:
@@ -349,18 +368,28 @@ class _Measuring(Dataset[_Outcome]):
                     side, clips[side].id, f"has {count} frames, {max(stop, plan.skip + 1)} are needed"
                 )
         indices = tuple(range(plan.skip, stop))
-        decoded = []
+        decoded: list[npt.NDArray[np.uint8]] = []
+        sizes: list[tuple[int, int]] = []
         for side, clip in enumerate(clips):
             try:
-                decoded.append(resize(clip.read(indices), plan.resize))
+                stored = clip.read(indices)
+                decoded.append(resize(stored, plan.resize))
+                sizes.append((stored.shape[1], stored.shape[2]))
             except BadClip as error:
                 return _Bad(side, clip.id, error.reason)
         if decoded[0].shape != decoded[1].shape:
-            sizes = [f"{frames.shape[2]} × {frames.shape[1]}" for frames in decoded]
-            return _Bad(0, pair.generated.id, f"frames are {sizes[0]}, those of its reference {sizes[1]}")
+            ours, theirs = (f"{frames.shape[2]} × {frames.shape[1]}" for frames in decoded)
+            return _Bad(0, pair.generated.id, f"frames are {ours}, those of its reference {theirs}")
         for metric in (*self.pixel_metrics, *(PAIRED[name] for name in plan.metrics)):
             if len(indices) < metric.least_frames:
                 raise ConfigError(f"{metric.name} needs {metric.least_frames} frames", "score longer clips")
         values = {metric.name: metric.measure(*decoded) for metric in self.pixel_metrics}
         frames = tuple(decoded) if self.keeps_frames else ()
-        return _Scored((fingerprints[0], fingerprints[1]), indices, values, frames)
+        return _Scored(
+            (fingerprints[0], fingerprints[1]),
+            (rates[0], rates[1]),
+            (sizes[0], sizes[1]),
+            indices,
+            values,
+            frames,
+        )

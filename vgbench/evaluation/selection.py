@@ -7,18 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from vgbench.clips.clip import Clip, ClipSource, Skipped
+from vgbench.clips.rates import constant_rate, constant_times, frames_at
 from vgbench.errors import BadClip, NotEnoughClips
-from vgbench.evaluation.feature_store import Table
+from vgbench.evaluation.feature_store import Row, Table
 from vgbench.evaluation.loading import load_in_order, require_same_bytes
 from vgbench.evaluation.measured import Side
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window, choose_windows, clip_order, window_starts
 
-FRAME_COUNTS = "frame-count@2"
-"""Table of the feature store that keeps the lengths of clips."""
+FRAME_COUNTS, FRAME_TIMES = "frame-count@3", "frame-times@1"
+"""Tables of the feature store that keep the lengths and the frame rates of clips.
+
+The first has mean rates, as headers state them, and 0 for clips that state none. The second, which serves
+`windows.fps`, has exact rates, and 0 for clips whose rate varies.
+"""
 _AT_ONCE = 16  # clips that a worker reports together
 
 
@@ -27,13 +33,24 @@ class Inspected(NamedTuple):
 
     Attributes:
         fingerprint: hash of its bytes.
-        frames: its length.
+        frames: its length, as stored.
         stamp: `Clip.stamp` from before the bytes were hashed.
+        rate: its mean number of frames per second; None if it does not state it.
+        varies: whether its rate is known to vary.
+        shown: under `windows.fps`, the index of the frame that is shown at each moment, int64 [K].
     """
 
     fingerprint: str
     frames: int
     stamp: str
+    rate: float | None = None
+    varies: bool = False
+    shown: npt.NDArray[np.int64] | None = None
+
+    @property
+    def length(self) -> int:
+        """Number of frames that windows are chosen from."""
+        return self.frames if self.shown is None else len(self.shown)
 
 
 class Selection:
@@ -84,13 +101,14 @@ class Selection:
                 continue
             clip_id = self.source.clips[clip].id
             rule = self.protocol.start_for(self.side)
-            starts = window_starts(outcome.frames, windows, rule, self.protocol.seed, clip_id)
+            starts = window_starts(outcome.length, windows, rule, self.protocol.seed, clip_id)
             if starts:
                 self._starts[clip] = starts
                 self._inspected[clip] = outcome
             else:
                 needed = windows.offset + windows.span
-                self.reject(clip, f"has {outcome.frames} frames, {needed} are needed")
+                at_rate = "" if windows.fps is None else f" at {windows.fps:g} frames per second"
+                self.reject(clip, f"has {outcome.length} frames{at_rate}, {needed} are needed")
 
     def reject(self, clip: int, reason: str) -> None:
         """Leave a clip out, and note the reason."""
@@ -108,7 +126,15 @@ class Selection:
 
     def windows(self) -> list[Window]:
         """Return the windows that the protocol chooses from the clips that are usable so far."""
-        return choose_windows(self._order, self._starts, self.wanted, self.protocol.windows_for(self.side))
+        windows = self.protocol.windows_for(self.side)
+        return [
+            self._as_stored(one) for one in choose_windows(self._order, self._starts, self.wanted, windows)
+        ]
+
+    def _as_stored(self, window: Window) -> Window:
+        """Translate moments of a window, under `windows.fps`, into indices of the clip's own frames."""
+        shown = self._inspected[window.clip].shown
+        return window if shown is None else Window(window.clip, tuple(shown[list(window.frames)].tolist()))
 
     def require_enough(self) -> None:
         """Refuse a source that gives fewer windows than the protocol needs.
@@ -131,22 +157,25 @@ class Selection:
 
 
 def inspect(
-    source: ClipSource, clips: Sequence[int], counts: Table, workers: int
+    source: ClipSource, clips: Sequence[int], counts: Table, workers: int, fps: float | None = None
 ) -> Iterator[Inspected | str]:
     """Yield the length and hash of each clip, or the reason why it is unusable.
 
     Args:
         source: the clips.
         clips: positions of those to inspect.
-        counts: table of known lengths, to which new ones are added.
+        counts: table of known lengths and rates, to which new ones are added.
         workers: processes that read the clips.
+        fps: `windows.fps` of the protocol.
     """
-    found = load_in_order(_Inspection(source, clips, counts), _AT_ONCE, workers)
+    found = load_in_order(_Inspection(source, clips, counts, fps), _AT_ONCE, workers)
     for position, outcome in zip(clips, found, strict=True):
         if isinstance(outcome, Inspected):
             key = _length_key(source.clips[position], outcome.fingerprint)
             if key not in counts:
-                counts.put(key, {"frames": np.array(outcome.frames, dtype=np.int64)})
+                rate = 0.0 if outcome.varies else outcome.rate or 0.0
+                frames = np.array(outcome.frames, dtype=np.int64)
+                counts.put(key, {"frames": frames, "rate": np.array(rate)})
         yield outcome
 
 
@@ -155,8 +184,8 @@ def _length_key(clip: Clip, fingerprint: str) -> bytes:
 
 
 class _Inspection(Dataset[Inspected | str]):
-    def __init__(self, source: ClipSource, clips: Sequence[int], counts: Table) -> None:
-        self.source, self.clips, self.counts = source, clips, counts
+    def __init__(self, source: ClipSource, clips: Sequence[int], counts: Table, fps: float | None) -> None:
+        self.source, self.clips, self.counts, self.fps = source, clips, counts, fps
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -167,8 +196,42 @@ class _Inspection(Dataset[Inspected | str]):
             stamp = clip.stamp()
             fingerprint = clip.fingerprint()
             known = self.counts.get(_length_key(clip, fingerprint))
-            frames = clip.count_frames() if known is None else int(known["frames"])
+            if self.fps is not None:
+                found = _inspect_times(clip, fingerprint, stamp, self.fps, known)
+            elif known is None:
+                found = Inspected(fingerprint, clip.count_frames(), stamp, clip.frame_rate())
+            else:
+                found = Inspected(fingerprint, int(known["frames"]), stamp, float(known["rate"]) or None)
             require_same_bytes(clip, fingerprint, stamp)
         except BadClip as error:
             return error.reason
-        return Inspected(fingerprint, frames, stamp)
+        return found
+
+
+def _inspect_times(clip: Clip, fingerprint: str, stamp: str, fps: float, known: Row | None) -> Inspected:
+    """Find the frames of a clip that are shown at `fps` moments a second.
+
+    Args:
+        clip: the clip.
+        fingerprint: of its bytes.
+        stamp: of its file.
+        fps: moments per second.
+        known: its entry in `FRAME_TIMES`. Only clips of varying rate are read again.
+
+    Raises:
+        BadClip: the clip is damaged, or does not state its speed.
+    """
+    if known is not None and float(known["rate"]) > 0:
+        count, rate = int(known["frames"]), float(known["rate"])
+        return Inspected(fingerprint, count, stamp, rate, shown=frames_at(constant_times(count, rate), fps))
+    times = clip.frame_times()
+    if times is None:
+        raise BadClip(
+            clip.id,
+            "states no frame rate, which windows.fps needs (give --fps, or a manifest with a column fps)",
+        )
+    count, constant = len(times) - 1, constant_rate(times)
+    if constant is not None:  # then exactly as when the entry is known
+        times = constant_times(count, constant)
+    mean = float(count / times[-1])
+    return Inspected(fingerprint, count, stamp, constant or mean, constant is None, frames_at(times, fps))

@@ -36,6 +36,8 @@ def signature_fields(
         ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{order}"),
         ("size", protocol.resize.describe()),
     ]
+    if windows.fps is not None:
+        fields.insert(3, ("fps", f"{windows.fps:g}"))
     if (spec := measures.spec) is not None:
         code = f"#{measures.sources[EXTRACTOR].short}" if EXTRACTOR in measures.sources else ""
         fields.append(("feat", f"{spec.describe()}{code},{spec.preprocessing}"))

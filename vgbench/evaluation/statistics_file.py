@@ -83,6 +83,9 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
     if all(used.content for used in measured.windows):
         contents = b"".join(bytes.fromhex(used.content) for used in measured.windows)
         arrays["content"] = np.frombuffer(bytearray(contents), dtype=np.uint8).reshape(-1, 32)
+    if sizes := [used.size for used in measured.windows if used.size is not None]:
+        arrays["sizes"] = np.array(sizes, dtype=np.int32)
+        arrays["rates"] = np.array([used.rate or 0.0 for used in measured.windows])
     for name, samples in measured.samples.items():
         if name != EXTRACTOR:
             arrays[_VALUES + name] = samples.features
@@ -131,9 +134,13 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
     recordings = _integers(path, tensors, "groups", (n,)).astype(np.int64)
     frames = _integers(path, tensors, "frames", (n, plan.windows.frames))
     windows = tuple(
-        UsedWindow(name, label, fingerprint, Window(-1, tuple(indices)), content=content)
-        for (name, label, fingerprint), indices, content in zip(
-            about.windows, frames.tolist(), _contents(path, tensors, n), strict=True
+        UsedWindow(name, label, fingerprint, Window(-1, tuple(indices)), "", content, rate, size)
+        for (name, label, fingerprint), indices, content, (rate, size) in zip(
+            about.windows,
+            frames.tolist(),
+            _contents(path, tensors, n),
+            _formats(path, tensors, n),
+            strict=True,
         )
     )
     groups = independent_groups(recordings, windows)
@@ -174,6 +181,17 @@ def _contents(path: Path, tensors: Mapping[str, torch.Tensor], n: int) -> list[s
         return [""] * n
     array = _array(path, tensors, "content", (n, 32), (torch.uint8,))
     return [row.tobytes().hex() for row in array]
+
+
+def _formats(
+    path: Path, tensors: Mapping[str, torch.Tensor], n: int
+) -> list[tuple[float | None, tuple[int, int] | None]]:
+    """Frame rate, and height and width, of each window's clip, which older files do not have."""
+    if "sizes" not in tensors:
+        return [(None, None)] * n
+    sizes = _integers(path, tensors, "sizes", (n, 2)).tolist()
+    rates = _numbers(path, tensors, "rates", (n,)).tolist()
+    return [(rate or None, (height, width)) for rate, (height, width) in zip(rates, sizes, strict=True)]
 
 
 def _features(path: Path, tensors: Mapping[str, torch.Tensor], groups: npt.NDArray[np.int64]) -> Samples:
@@ -247,17 +265,25 @@ def _array(
 
 def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
     """Everything on the protocol's side that the numbers of the real set depend on."""
-    spec = measures.spec
     windows = plan.windows_for("real")
     offset = f",+{windows.offset}" if windows.offset else ""
     chosen = f"{windows.start},{windows.order},{windows.per_clip}{offset}"
+    rate = "" if windows.fps is None else f",{windows.fps:g}fps"
     return {
-        "windows": f"{windows.frames}/s{windows.stride},{chosen}",
+        "windows": f"{windows.frames}/s{windows.stride}{rate},{chosen}",
         "seed": str(plan.seed),
         "real clips": str(plan.clips.real),
         "resize": plan.resize.describe(),
-        "extractor": f"{spec.id}@{spec.weights},{spec.preprocessing}" if spec else "none",
+        "extractor": _network(measures),
     }
+
+
+def _network(measures: Measures) -> str:
+    """Identify the extractor: its weights, its preprocessing, and the code of a user's own extractor."""
+    if (spec := measures.spec) is None:
+        return "none"
+    code = f"#{measures.sources[EXTRACTOR].key}" if EXTRACTOR in measures.sources else ""
+    return f"{spec.id}@{spec.weights}{code},{spec.preprocessing}"
 
 
 def _require_equal(path: Path, found: dict[str, str], wanted: dict[str, str]) -> None:

@@ -16,12 +16,13 @@ _CHARACTER = 6.6
 
 
 def render_badge(group: Group, row: Row) -> str:
-    """Draw `fvd · fvd-tats | 312.4 ± 8.1 · rank 1 of 7`, with the full signature as a tooltip.
+    """Draw `fvd, corrected · fvd-tats | 312.4 ± 8.1 · rank 1 of 7`, with the full signature as a tooltip.
 
     If no published scores were made with the network, its name is added to that of the metric.
     """
     cell = row.cells.get(group.primary)
-    label = f"{_metric(group, row)} · {group.name}"
+    corrected = ", corrected" if cell and cell.score.debiased is not None else ""
+    label = f"{_metric(group, row)}{corrected} · {group.name}"
     text = with_error(cell.score, decimals_for([cell.score])) if cell else "not measured"
     if row.rank is not None:
         text += f" · rank {row.rank} of {len(group.models)}"

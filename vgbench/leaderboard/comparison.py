@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vgbench.errors import VgbenchError
+from vgbench.leaderboard.identity import identity
 from vgbench.leaderboard.significance import Difference, score_difference
 from vgbench.metrics.direction import badness, direction
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
-from vgbench.records.record import Record
+from vgbench.records.record import Record, content_hash
 from vgbench.records.signature import Signature, differences
 
 
@@ -67,7 +69,13 @@ class MetricComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two records in every metric that both contain."""
+    """Two records in every metric that both contain.
+
+    Attributes:
+        first, second: labels of the records: the models' names, or more where these are equal.
+        signature: how both were measured.
+        metrics: one comparison for each metric.
+    """
 
     first: str
     second: str
@@ -90,11 +98,34 @@ def compare(first: Record, second: Record) -> Comparison:
     require_comparable(first, second)
     shared = [name for name in first.scores if name in second.scores]
     return Comparison(
-        first.model,
-        second.model,
+        *labels(first, second),
         Signature(first.signature_fields),
         tuple(compare_metric(first, second, name) for name in shared),
     )
+
+
+def labels(first: Record, second: Record) -> tuple[str, str]:
+    """Label two records so that a reader can tell them apart.
+
+    The labels are the names of the models. If these are equal, the first of submitter, source, time and hash
+    that differs is added.
+    """
+    if first.model != second.model:
+        return first.model, second.model
+    a, b = ((*_parts(record),) for record in (first, second))
+    differing = next((pair for pair in zip(a, b, strict=True) if pair[0] != pair[1]), ("first", "second"))
+    one, other = (f"{first.model} ({part})" if part else first.model for part in differing)
+    return one, other
+
+
+def _parts(record: Record) -> Iterator[str]:
+    """What may tell apart two records of models with one name, the most telling first."""
+    who = identity(record)
+    yield who.submitter
+    yield who.source
+    yield record.created[:16].replace("T", " ")
+    yield record.created
+    yield content_hash(record.model_dump(mode="json"))[:8]
 
 
 def require_comparable(first: Record, second: Record) -> None:

@@ -77,7 +77,10 @@ def gate(baseline: Record, candidate: Record, max_worse: float = 0.02, metric: s
 
 def _reason(found: MetricComparison, change: float, max_worse: float) -> str:
     places = decimals_for([found.first, found.second])
-    scores = f"{found.metric} {with_error(found.first, places)} → {with_error(found.second, places)}"
+    corrected = " (corrected)" if found.first.debiased is not None else ""
+    scores = (
+        f"{found.metric}{corrected} {with_error(found.first, places)} → {with_error(found.second, places)}"
+    )
     difference = difference_text(found.difference, places)
     size = f"{abs(change):.1%} {'worse' if change > 0 else 'better'}, {max_worse:.1%} worse allowed"
     certain = "significant" if found.improved is not None else "no significant difference"

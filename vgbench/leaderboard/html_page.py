@@ -26,7 +26,15 @@ from vgbench.leaderboard.published import HOW_TO_READ, PublishedLine
 from vgbench.leaderboard.ranking import Column, Group, RankedScore, Row, explain
 from vgbench.leaderboard.reproduce import eval_command, sample_command, train_config
 from vgbench.leaderboard.rounding import interval_text
-from vgbench.leaderboard.table import column_decimals, footnotes, pairs_table, reading_notes, runs_table
+from vgbench.leaderboard.table import (
+    column_decimals,
+    footnotes,
+    is_corrected,
+    pairs_table,
+    plain_first,
+    reading_notes,
+    runs_table,
+)
 from vgbench.leaderboard.tradeoffs import cost_title, costs, measures, metric_title, tradeoffs
 from vgbench.leaderboard.whiskers import Whisker, column_axis, whisker
 from vgbench.metrics.direction import ARROWS, WORDS, badness
@@ -57,7 +65,10 @@ class ColumnView:
 
 @dataclass(frozen=True)
 class CellView:
-    """One score as text; `order` sorts the best first, `padding` aligns the decimal points of a column."""
+    """One score as text; `order` sorts the best first, `padding` aligns the decimal points of a column.
+
+    `note` is shown below the primary score: its interval, and the plain value if the score is corrected.
+    """
 
     metric: str
     number: str
@@ -65,6 +76,7 @@ class CellView:
     plain: str
     real: str
     interval: str
+    note: str
     n: int
     method: str
     padding: str
@@ -211,7 +223,7 @@ def _column(group: Group, column: Column) -> ColumnView:
     estimates = [r.cells[column.name].score.best_estimate for r in group.rows if column.name in r.cells]
     return ColumnView(
         name=column.name,
-        title=metric_title(column.name),
+        title=metric_title(column.name) + ", corrected" * is_corrected(group, column),
         arrow=ARROWS[column.better],
         words=WORDS[column.better],
         ends=(number(axis.low, decimals), number(axis.high, decimals)) if axis else None,
@@ -261,14 +273,18 @@ def _cell(group: Group, column: Column, view: ColumnView, cell: RankedScore) -> 
     score = cell.score
     order = badness(score, column.better)
     text = number(score.best_estimate, view.decimals)
+    interval = interval_text(score.interval, view.decimals)
+    plain = "" if score.debiased is None else number(score.value, view.decimals)
+    notes = [f"plain {plain}", interval] if plain_first(group) else [interval, f"plain {plain}"]
     return CellView(
         metric=column.name,
         number=text,
         padding="\N{FIGURE SPACE}" * (view.width - len(text)),
         error="" if score.standard_error is None else number(score.standard_error, view.decimals),
-        plain="" if score.debiased is None else number(score.value, view.decimals),
+        plain=plain,
         real="" if score.real is None else number(score.real, view.decimals),
-        interval=interval_text(score.interval, view.decimals),
+        interval=interval,
+        note=" · ".join(notes if plain else [interval]),
         n=score.n,
         method=score.method,
         best=cell.best,

@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
+from vgbench.leaderboard.identity import identity, row_names
 from vgbench.leaderboard.significance import LEVEL, Difference, holm, score_difference
 from vgbench.metrics.direction import badness, direction
 from vgbench.metrics.metric import Better
@@ -56,6 +57,7 @@ class Row:
     """One model of a group.
 
     Attributes:
+        model: its name in the table; see `identity.row_names`.
         record: its latest record.
         role: see `Role`.
         cells: metric name -> score with its rank; a metric that was not measured is missing.
@@ -65,6 +67,7 @@ class Row:
         paths: files of the record and its history; empty for records in memory.
     """
 
+    model: str
     record: Record
     role: Role
     cells: dict[str, RankedScore]
@@ -72,10 +75,6 @@ class Row:
     history: tuple[Record, ...] = ()
     path: Path | None = None
     paths: tuple[Path, ...] = ()
-
-    @property
-    def model(self) -> str:
-        return self.record.model
 
     @property
     def rank(self) -> int | None:
@@ -151,10 +150,10 @@ class Group:
 def rank(records: Iterable[Record], primary: str = "fvd", paths: Sequence[Path] = ()) -> list[Group]:
     """Rank each model among those that were measured in the same way.
 
-    Within a group the latest record of a model counts and older ones become its history. Two models differ in
-    a metric if the test of their difference is significant (5 %) after Holm's correction over all pairs. The
-    rank of a model is 1 + the number of models that are significantly better, so models share a rank unless
-    there is evidence against it.
+    Within a group the latest record of a model (see `identity`) counts and older ones become its history. Two
+    models differ in a metric if the test of their difference is significant (5 %) after Holm's correction
+    over all pairs. The rank of a model is 1 + the number of models that are significantly better, so models
+    share a rank unless there is evidence against it.
 
     Args:
         records: in any order; the result does not depend on it.
@@ -192,9 +191,10 @@ def role(record: Record) -> Role:
 
 
 def _group(signature: Signature, found: list[tuple[Record, Path | None]], primary: str) -> Group:
+    names = row_names(identity(record) for record, _ in found)
     by_model: dict[str, list[tuple[Record, Path | None]]] = defaultdict(list)
     for record, path in sorted(found, key=_age, reverse=True):
-        by_model[record.model].append((record, path))
+        by_model[names[identity(record)]].append((record, path))
     newest = {model: versions[0][0] for model, versions in by_model.items()}
     columns = _columns(newest, primary)
     main = columns[0] if columns else Column(primary, direction(primary))
@@ -218,6 +218,7 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
 
     rows = [
         Row(
+            model=model,
             record=versions[0][0],
             role=role(versions[0][0]),
             cells=cells[model],

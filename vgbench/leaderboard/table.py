@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vgbench.leaderboard.history import History
 from vgbench.leaderboard.ranking import Column, Group, RankedScore, Row, explain
@@ -15,8 +15,10 @@ from vgbench.leaderboard.rounding import (
     with_error,
 )
 from vgbench.metrics.direction import ARROWS
+from vgbench.metrics.metric import Better
 from vgbench.pages.numbers import MISSING, number
 from vgbench.pages.text_table import TextCell, TextTable, text_table
+from vgbench.protocol import reproduces_code
 
 HOW_TO_READ = (
     "Scores are best estimates ± one standard error. Bold: no other model is significantly better. "
@@ -24,45 +26,73 @@ HOW_TO_READ = (
     "(two-sided test of the difference, 5 %, Holm-corrected over all pairs); “—” marks reference rows."
 )
 PLAIN_VALUE = (
-    "“Plain” is the literature’s estimator, which increases as the number of clips decreases; "
-    "the ranked number corrects this."
+    "“Plain” is the literature’s estimator, which increases as the number of clips decreases. "
+    "“Corrected” is without this bias; intervals, tests and ranks are those of the corrected value."
 )
+PLAIN_FIRST = "The plain value comes first because this protocol reproduces published numbers."
+
+
+TextOf = Callable[[RankedScore, int], TextCell]
+"""Writes a part of a score with so many decimals."""
 
 
 def ranking_table(group: Group) -> TextTable:
     """Lay out one group: rank, model, the primary metric with its interval, and the other metrics."""
-    plain = any(
-        row.cells[group.primary].score.debiased is not None
-        for row in group.rows
-        if group.primary in row.cells
-    )
-    decimals = {column.name: column_decimals(group, column) for column in group.columns}
     header = ["rank", "model"]
+    rows = [[TextCell("—" if row.rank is None else str(row.rank)), TextCell(row.model)] for row in group.rows]
     for column in group.columns:
-        header.append(f"{column.name} {ARROWS[column.better]}")
-        if column.name == group.primary:
-            header += ["95 % interval"] + [f"{column.name}, plain"] * plain
-    rows = [_row(group, row, decimals, plain) for row in group.rows]
-    return TextTable(tuple(header), tuple(rows))
+        places = column_decimals(group, column)
+        for title, cell_of in _parts(group, column):
+            header.append(title)
+            for row, cells in zip(group.rows, rows, strict=True):
+                cell = row.cells.get(column.name)
+                cells.append(cell_of(cell, places) if cell else TextCell(MISSING))
+    return TextTable(tuple(header), tuple(map(tuple, rows)))
 
 
-def _row(group: Group, row: Row, decimals: dict[str, int], plain: bool) -> tuple[TextCell, ...]:
-    cells = [TextCell("—" if row.rank is None else str(row.rank)), TextCell(row.model)]
-    for column in group.columns:
-        places = decimals[column.name]
-        cell = row.cells.get(column.name)
-        cells.append(_score_cell(cell, places) if cell else TextCell(MISSING))
-        if column.name == group.primary:
-            cells.append(TextCell(interval_text(cell.score.interval if cell else None, places)))
-            if plain:
-                cells.append(TextCell(number(cell.score.value, places) if cell else MISSING))
-    return tuple(cells)
+def _parts(group: Group, column: Column) -> list[tuple[str, TextOf]]:
+    """Return the columns of text for one metric: title -> the text of a cell with so many decimals."""
+    corrected = is_corrected(group, column)
+    parts: list[tuple[str, TextOf]] = [
+        (heading(column.name, column.better, corrected=corrected), _score_cell)
+    ]
+    if column.name != group.primary:
+        return parts
+    parts.append(("95 % interval", _interval_cell))
+    if corrected:
+        plain = f"{column.name}, plain"
+        parts.insert(0 if plain_first(group) else 2, (plain, _plain_cell))
+    return parts
+
+
+def heading(metric: str, better: Better, *, corrected: bool) -> str:
+    """Title of a column of best estimates, which says whether they are corrected: `fvd, corrected ↓`."""
+    return f"{metric}{', corrected' * corrected} {ARROWS[better]}"
+
+
+def is_corrected(group: Group, column: Column) -> bool:
+    """Whether best estimates of a column are corrected for a bias."""
+    cells = (row.cells.get(column.name) for row in group.rows)
+    return any(cell is not None and cell.score.debiased is not None for cell in cells)
+
+
+def plain_first(group: Group) -> bool:
+    """Whether readers compare the plain values with published ones, so that these come first."""
+    return reproduces_code(group.name)
 
 
 def _score_cell(cell: RankedScore, places: int) -> TextCell:
     score = cell.score
     error = None if score.standard_error is None else number(score.standard_error, places)
     return TextCell(number(score.best_estimate, places), error, cell.best)
+
+
+def _interval_cell(cell: RankedScore, places: int) -> TextCell:
+    return TextCell(interval_text(cell.score.interval, places))
+
+
+def _plain_cell(cell: RankedScore, places: int) -> TextCell:
+    return TextCell(number(cell.score.value, places))
 
 
 def column_decimals(group: Group, column: Column) -> int:
@@ -102,7 +132,8 @@ def runs_table(history: History) -> TextTable:
             run.verdict,
         )
         rows.append((texts, run.improved is not None))
-    score = f"{history.metric} {ARROWS[history.better]}"
+    corrected = any(run.score is not None and run.score.debiased is not None for run in history.runs)
+    score = heading(history.metric, history.better, corrected=corrected)
     return text_table(("created", score, "95 % interval", "change, 95 %", "verdict"), rows)
 
 
@@ -111,12 +142,7 @@ def footnotes(group: Group) -> list[str]:
 
     Warnings with the same meaning become one note, which names the rows and what was found for each.
     """
-    notes = [
-        f"{row.model}: the latest record ({row.record.created[:10]}) counts; "
-        f"{len(row.history)} older {'one is' if len(row.history) == 1 else 'ones are'} left out"
-        for row in group.rows
-        if row.history
-    ]
+    notes = [f"{row.model}: {replaced(row)}" for row in group.rows if row.history]
     warned: dict[tuple[str, str], list[str]] = {}
     for row in group.rows:
         for warning in row.record.warnings:
@@ -136,10 +162,21 @@ def footnotes(group: Group) -> list[str]:
     return notes
 
 
+def replaced(row: Row) -> str:
+    """Say that older records of a row are left out, and what to do if they are of another model."""
+    older = "an older one is" if len(row.history) == 1 else f"{len(row.history)} older ones are"
+    text = f"the latest record ({row.record.created[:10]}) counts, and {older} left out"
+    clips = {record.clips.generated.manifest_hash for record in (row.record, *row.history)}
+    if len(clips) == 1:
+        return text
+    return f"{text}; if they are of different models, give each a --name or --meta submitter=… of its own"
+
+
 def reading_notes(group: Group) -> list[str]:
     """How to read the table of one group."""
-    corrected = any(cell.score.debiased is not None for row in group.rows for cell in row.cells.values())
-    return [HOW_TO_READ] + [PLAIN_VALUE] * corrected
+    corrected = any(is_corrected(group, column) for column in group.columns)
+    first = corrected and plain_first(group)
+    return [HOW_TO_READ] + [PLAIN_VALUE] * corrected + [PLAIN_FIRST] * first
 
 
 def difference_notes(groups: Sequence[Group]) -> list[str]:

@@ -11,12 +11,13 @@ from vgbench.leaderboard.history import History
 from vgbench.leaderboard.published import HOW_TO_READ, PublishedLine, numbered_sources, numbered_table
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.rounding import decimals_for, difference_text, interval_text, p_text, with_error
-from vgbench.leaderboard.table import ranking_table, runs_table
+from vgbench.leaderboard.table import heading, ranking_table, replaced, runs_table
 from vgbench.leaderboard.verification import Verification
 from vgbench.metrics.direction import ARROWS, direction
 from vgbench.pages.numbers import number
 from vgbench.pages.terminal import TerminalTable, safe_text
 from vgbench.pages.text_table import text_table
+from vgbench.protocol import reproduces_code
 from vgbench.records.record import Record
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def leaderboard_tables(groups: Sequence[Group]) -> RenderableType:
     for group in groups:
         parts.append(safe_text(str(group.signature), "dim"))
         parts.append(TerminalTable(ranking_table(group), front=2, words=(1,)))
+        parts += [safe_text(f"{row.model}: {replaced(row)}", "dim") for row in group.rows if row.history]
     return Stack(*parts)
 
 
@@ -47,21 +49,26 @@ def published_table(lines: Sequence[PublishedLine]) -> RenderableType:
 def record_table(record: Record) -> RenderableType:
     """Lay out the scores of one record: estimate, error, interval, and what to read beside the estimate.
 
-    That is the literature's plain value if the estimate is corrected, and the real clips' own value.
+    That is the literature's plain value if the estimate is corrected, and the real clips' own value. The
+    plain value comes first under a protocol that reproduces published numbers.
     """
+    corrected = any(score.debiased is not None for score in record.scores.values())
+    first = corrected and reproduces_code(str(record.protocol.get("name")))
     rows = []
     for name, score in record.scores.items():
         places = decimals_for([score])
-        beside = [] if score.debiased is None else [f"plain {number(score.value, places)}"]
+        plain = "" if score.debiased is None else number(score.value, places)
+        beside = [f"plain {plain}"] if plain and not first else []
         beside += [] if score.real is None else [f"real {number(score.real, places)}"]
         texts = (
             _arrow_first(name, record),
+            *([plain] if first else []),
             with_error(score, places),
             interval_text(score.interval, places),
             ", ".join(beside),
         )
         rows.append((texts, False))
-    header = ("metric", "score", "95 % interval", "beside")
+    header = ("metric", *(["plain, as published"] if first else []), "score", "95 % interval", "beside")
     return TerminalTable(text_table(header, rows), front=1, words=(0,))
 
 
@@ -91,7 +98,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     for metric in comparison.metrics:
         places = decimals_for([metric.first, metric.second])
         texts = (
-            f"{metric.metric} {ARROWS[metric.better]}",
+            heading(metric.metric, metric.better, corrected=metric.first.debiased is not None),
             difference_text(metric.difference, places),
             comparison.verdict(metric),
             with_error(metric.first, places),
@@ -99,7 +106,14 @@ def comparison_table(comparison: Comparison) -> RenderableType:
             p_text(metric.difference.p_value),
         )
         rows.append((texts, metric.improved is not None))
-    header = ("metric", "difference, 95 %", "verdict", comparison.first, comparison.second, "p")
+    header = (
+        "metric",
+        "second − first, 95 %",
+        "verdict",
+        f"first: {comparison.first}",
+        f"second: {comparison.second}",
+        "p",
+    )
     return TerminalTable(text_table(header, rows), front=1, words=(0, 2))
 
 
@@ -133,5 +147,6 @@ def history_table(histories: Sequence[History]) -> RenderableType:
 
 
 def _arrow_first(metric: str, record: Record) -> str:
-    """The name of a metric after its arrow, which keeps the names aligned."""
-    return f"{ARROWS[direction(metric, record.details)][0]} {metric}"
+    """The name of a metric after its arrow, which keeps the names aligned; says if the score is corrected."""
+    corrected = ", corrected" if record.scores[metric].debiased is not None else ""
+    return f"{ARROWS[direction(metric, record.details)][0]} {metric}{corrected}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vgbench.leaderboard.plots import is_number
 from vgbench.leaderboard.ranking import Group, Role, Row
+from vgbench.leaderboard.table import is_corrected
 from vgbench.metrics import METRICS
 from vgbench.metrics.direction import WORDS, oriented
 from vgbench.metrics.metric import Better
@@ -105,7 +106,14 @@ class Tradeoff:
 
 def measures(group: Group) -> list[Measure]:
     """Metrics of a table in their order, and then the costs, for which lower is better."""
-    metrics = [Measure(column.name, metric_title(column.name), column.better) for column in group.columns]
+    metrics = [
+        Measure(
+            column.name,
+            metric_title(column.name) + ", corrected" * is_corrected(group, column),
+            column.better,
+        )
+        for column in group.columns
+    ]
     return metrics + [Measure(name, cost_title(name), "lower", is_cost=True) for name in costs(group.rows)]
 
 

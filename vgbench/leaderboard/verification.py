@@ -13,6 +13,7 @@ from vgbench.config import parse
 from vgbench.errors import EXIT_OK, ConfigError
 from vgbench.leaderboard.json_document import finite
 from vgbench.metrics.score import Score
+from vgbench.records.consistency import contradictions
 from vgbench.records.record import (
     BELOW_REAL,
     CHANGED,
@@ -256,6 +257,7 @@ def _relative(a: float | None, b: float | None, scale: float) -> float:
 def _own_contradictions(record: Record) -> Iterator[str]:
     """Statements of the record that contradict each other."""
     yield from (sentence for code, sentence in record.warnings if code == CHANGED)
+    yield from contradictions(record.scores, record.created)
     if str(Signature(record.signature_fields)) != record.signature:
         yield "the signature line does not agree with its fields"
     for side in ("generated", "real"):

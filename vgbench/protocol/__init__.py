@@ -23,6 +23,8 @@ Order = Literal["drawn", "sorted"]
 MOST_FRAMES = 2**30
 """Longer windows are typing errors, because no clip has that many frames."""
 
+MOST_FPS = 1000.0
+
 
 class Counts(Config):
     """How many windows are taken from each side.
@@ -60,6 +62,9 @@ class Windows(Config):
         stride: distance between its frames, in frames of the clip.
         real_stride: the same for the real clips, if it is another one there. Of a model that was trained on
             every fourth frame, all frames are scored, against every fourth frame of the real clips.
+        fps: take the frames that are shown at this many moments a second, by the time stamps of each clip;
+            `stride`, `offset` and the length of a clip then count these frames. Without it, frames are
+            counted as they are stored, at whatever rate.
         start: "uniform" draws the first frame, seeded by the clip's id; "first" takes frame 0; "centre"
             the middle of the clip.
         generated_start: the same for the generated side where a protocol treats the sides differently.
@@ -74,6 +79,7 @@ class Windows(Config):
     frames: int = Field(ge=2, le=MOST_FRAMES)
     stride: int = Field(default=1, ge=1, le=MOST_FRAMES)
     real_stride: int | None = Field(default=None, ge=1, le=MOST_FRAMES)
+    fps: float | None = Field(default=None, gt=0, le=MOST_FPS)
     start: Start = "uniform"
     generated_start: Start | None = None
     order: Order = "drawn"
@@ -84,6 +90,15 @@ class Windows(Config):
     def _offset_has_a_place(self) -> Windows:
         if self.offset and {self.start, self.generated_start or self.start} != {"first"}:
             raise ValueError(f"offset = {self.offset} needs start = first on both sides")
+        return self
+
+    @model_validator(mode="after")
+    def _speed_is_set_once(self) -> Windows:
+        if self.fps is not None and self.real_stride is not None:
+            raise ValueError(
+                f"fps = {self.fps:g} and real_stride = {self.real_stride} both change the speed of real "
+                "clips; use one of them"
+            )
         return self
 
     @property
@@ -142,10 +157,12 @@ class Protocol(Config):
     seed: int = 0
 
     def windows_for(self, side: Literal["generated", "real"]) -> Windows:
-        """Return the windows of one side, with its own stride."""
-        if side == "generated" or self.windows.real_stride is None:
-            return self.windows
-        return self.windows.model_copy(update={"stride": self.windows.real_stride})
+        """Return the windows of one side, with its own stride; an offset skips equal time on both sides."""
+        windows = self.windows
+        if side == "generated" or windows.real_stride is None:
+            return windows
+        offset = round(windows.offset * windows.real_stride / windows.stride)
+        return windows.model_copy(update={"stride": windows.real_stride, "offset": offset})
 
     def start_for(self, side: Literal["generated", "real"]) -> Start:
         """Window start rule of one side."""
@@ -162,6 +179,18 @@ def protocol_names() -> list[str]:
 def _all_names() -> list[str]:
     """Names of all files: "fvd-tats", and "fvd-tats@1.0" for an older version that is kept."""
     return sorted(entry.name[:-5] for entry in _shipped().iterdir() if entry.name.endswith(".yaml"))
+
+
+OUR_OWN = frozenset({"fvd", "quick"})
+"""Protocols that reproduce no other code base."""
+
+
+def reproduces_code(name: str) -> bool:
+    """Whether a protocol of this name reproduces the numbers of another code base, whatever its version.
+
+    Its users compare with published numbers, so tables show them the plain value first.
+    """
+    return name in protocol_names() and name not in OUR_OWN
 
 
 def load(name_or_path: str, settings: Iterable[str] = ()) -> Protocol:

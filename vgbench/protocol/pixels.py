@@ -15,8 +15,8 @@ from vgbench.config import Config
 Kernel = Literal["bilinear", "bilinear-tf1", "bilinear-corners", "bicubic", "area", "nearest"]
 
 
-class Resize(Config):
-    """Spatial policy: how a frame of any size becomes a square of `size` pixels.
+class Scaling(Config):
+    """How a frame of any size becomes a square of `size` pixels.
 
     Attributes:
         size: side in pixels.
@@ -45,8 +45,28 @@ class Resize(Config):
         return f"{self.size},{self.fit},{kernel}{rounding}"
 
 
-def resize(frames: npt.NDArray[np.uint8], policy: Resize) -> npt.NDArray[np.uint8]:
-    """Resize decoded frames to the protocol's size.
+class Resize(Scaling):
+    """Spatial policy of a protocol.
+
+    Attributes:
+        first: what is done to every clip before. With the size that a model was trained at, real clips lose
+            the detail that the model never saw; the defaults are what training does.
+    """
+
+    first: Scaling | None = None
+
+    def describe(self) -> str:
+        """Signature text, such as `64,crop,bilinear-aa`, or `32,crop,bilinear-aa>64,…` after `first`."""
+        last = super().describe()
+        if self.first is None or self.first.fit == "keep":
+            return last
+        if self.fit == "keep" or self.first.size == self.size:  # nothing is left to do
+            return self.first.describe()
+        return f"{self.first.describe()}>{last}"
+
+
+def resize(frames: npt.NDArray[np.uint8], policy: Scaling) -> npt.NDArray[np.uint8]:
+    """Resize decoded frames to the protocol's size, and before to that of `first`, if the policy has one.
 
     Args:
         frames: uint8 [T, H, W, 3].
@@ -55,6 +75,8 @@ def resize(frames: npt.NDArray[np.uint8], policy: Resize) -> npt.NDArray[np.uint
     Returns:
         uint8 [T, size, size, 3]; the input itself where nothing needs to change.
     """
+    if isinstance(policy, Resize) and policy.first is not None:
+        frames = resize(frames, policy.first)
     height, width = frames.shape[1:3]
     if policy.fit == "keep" or (height == width == policy.size):
         return frames
@@ -64,7 +86,7 @@ def resize(frames: npt.NDArray[np.uint8], policy: Resize) -> npt.NDArray[np.uint
     return y.clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def resize_float(x: torch.Tensor, policy: Resize) -> torch.Tensor:
+def resize_float(x: torch.Tensor, policy: Scaling) -> torch.Tensor:
     """Resize without rounding: float [N, C, H, W] -> float [N, C, size, size]."""
     height, width = x.shape[-2:]
     if policy.fit == "keep" or (height == width == policy.size):
@@ -79,7 +101,7 @@ def resize_float(x: torch.Tensor, policy: Resize) -> torch.Tensor:
     return x[..., top : top + policy.size, left : left + policy.size]
 
 
-def interpolate(x: torch.Tensor, height: int, width: int, policy: Resize) -> torch.Tensor:
+def interpolate(x: torch.Tensor, height: int, width: int, policy: Scaling) -> torch.Tensor:
     """Resize float [N, C, H, W] to [N, C, height, width] with the policy's kernel; its `size` is not used."""
     if policy.kernel == "bilinear-tf1":
         return _bilinear_tf1(_bilinear_tf1(x, height, -2), width, -1)

@@ -10,15 +10,17 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from vgbench.clips.clip import printable
 from vgbench.config import Config
 from vgbench.errors import VgbenchError
 from vgbench.metrics.direction import direction
 from vgbench.metrics.score import Score
+from vgbench.records.consistency import contradictions
 from vgbench.records.signature import Signature
 from vgbench.storage import atomic
 from vgbench.storage.writing import writing_to
@@ -43,7 +45,11 @@ COLLAPSED = "collapsed-set"
 """Warning code: all windows of a side are the same."""
 DEPENDENT = "dependent-sets"
 """Warning code: generated windows are windows of the real set."""
-UNRANKED = frozenset({COLLAPSED, DEPENDENT})
+INCONSISTENT = "impossible-score"
+"""Warning code: numbers of the record contradict each other."""
+ALTERED = frozenset({CHANGED, INCONSISTENT})
+"""Warning codes of records that no evaluation wrote so; `submit`, `verify` and `gate` refuse them."""
+UNRANKED = frozenset({COLLAPSED, DEPENDENT}) | ALTERED
 """Warning codes of records whose scores say nothing about a model; tables show them without a rank."""
 
 
@@ -260,6 +266,11 @@ def file_name(name: str, longest: int | None = 80) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:longest] or "model"
 
 
+def model_name(source: str) -> str:
+    """Name a model after the last part of the path or URL of its clips, without its query."""
+    return printable(PurePosixPath(source.split("?")[0].rstrip("/")).name or source)
+
+
 def manifest_hash(windows: Iterable[tuple[str, Iterable[int]]]) -> str:
     """Sha256 (hex) over (content hash, frame indices) of every window, in sampling order."""
     digest = hashlib.sha256()
@@ -285,8 +296,9 @@ def parse_record(data: bytes, where: str) -> Record:
     """Make a record from its JSON.
 
     If the content is not what was written (its `sha256` differs or is gone, because of an edit or a damaged
-    disk), the record gets the warning `CHANGED`: every command that shows the record says so, and `submit`,
-    `verify` and `gate` refuse it.
+    disk), the record gets the warning `CHANGED`. If its numbers contradict each other, whatever its hash is,
+    it gets the warning `INCONSISTENT`. Every command that shows such a record says so, tables do not rank it,
+    and `submit`, `verify` and `gate` refuse it.
 
     Args:
         data: the JSON, UTF-8.
@@ -316,22 +328,26 @@ def parse_record(data: bytes, where: str) -> Record:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise VgbenchError(f"{where}: damaged record: '{key}': {first['msg']}") from error
+    name = PurePath(where).name  # without its folders, because the sentences are published
+    found = []
     if values.get(HASH) != content_hash(content):
-        name = PurePath(where).name  # without its folders, because the sentence is published
         what = "its sha256 differs" if HASH in values else "its sha256 is gone"
-        changed = (CHANGED, f"{name} was changed after it was written: {what}; evaluate again")
-        record = record.model_copy(update={"warnings": (*record.warnings, changed)})
-    return record
+        found.append((CHANGED, f"{name} was changed after it was written: {what}; evaluate again"))
+    found += [
+        (INCONSISTENT, f"{name} states what cannot be: {what}; evaluate again")
+        for what in contradictions(record.scores, record.created)
+    ]
+    return record.model_copy(update={"warnings": (*record.warnings, *found)}) if found else record
 
 
 def require_unchanged(record: Record) -> None:
-    """Refuse a record whose content is not what was written.
+    """Refuse a record that is not what an evaluation wrote.
 
     Raises:
-        VgbenchError: it was changed; the message names its file.
+        VgbenchError: it was changed, or its numbers contradict each other; the message names its file.
     """
     for code, sentence in record.warnings:
-        if code == CHANGED:
+        if code in ALTERED:
             raise VgbenchError(sentence)
 
 

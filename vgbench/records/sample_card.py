@@ -33,6 +33,8 @@ MAX_LEVELS = 32
 POINTS = 120
 """Most points of one curve; a longer log is thinned out evenly and keeps its last point."""
 
+LabelDraw = Literal["counts", "balanced", "given", "uniform"]
+
 Curve = tuple[tuple[float, float], ...]
 
 
@@ -42,6 +44,8 @@ class SampleCard(Config):
     Attributes:
         command: command that writes the same clips again.
         clips: number of clips.
+        labels: how classes were drawn: by the "counts" of the training clips, "balanced" or "given" by the
+            user, or "uniform" because the checkpoint has no counts; None for a model without classes.
         seconds_per_clip: wall-clock time of the generator alone, without writing files.
         device: where the generator ran, such as "cpu, 2 threads".
         gmac_per_clip: 10⁹ multiply-accumulates of one forward pass for one clip; the same on every machine.
@@ -56,6 +60,7 @@ class SampleCard(Config):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     command: str
     clips: int
+    labels: LabelDraw | None = None
     seconds_per_clip: float
     device: str
     gmac_per_clip: float | None = None
@@ -63,6 +68,16 @@ class SampleCard(Config):
     training_seconds: float | None = None
     training: dict[str, Curve] = Field(default_factory=dict)
     config: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def trained_size(self) -> int | None:
+        """Side of the training clips in pixels."""
+        return _positive(self.config.get("size"))
+
+    @property
+    def trained_stride(self) -> int | None:
+        """Frames of the data from one training frame to the next."""
+        return _positive(self.config.get("stride", 1 if self.config else None))
 
     def details(self) -> dict[str, Any]:
         """Entries for `Record.details`; a page can plot scores against each plain number as a cost."""
@@ -74,11 +89,17 @@ class SampleCard(Config):
         }
         values: dict[str, Any] = {key: value for key, value in numbers.items() if value is not None}
         values["sampled"] = {"command": self.command, "clips": self.clips, "device": self.device}
+        if self.labels is not None:
+            values["sampled"]["labels"] = self.labels
         if self.training:
             values["training"] = {name: [list(point) for point in c] for name, c in self.training.items()}
         if self.config:
             values["train_config"] = self.config
         return values
+
+
+def _positive(value: Any) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def write_card(folder: str | Path, card: SampleCard) -> Path:

@@ -30,7 +30,8 @@ def save_generator(
         path: of the file, usually `generator.safetensors`.
         generator: the source of the config, and of the weights unless `weights` are given.
         weights: other weights of the same model, such as the moving average.
-        details: how it was trained, for the metadata (steps, clips seen, data, score).
+        details: how it was trained, for the metadata (steps, clips seen, data, score). The generator's class
+            counts and frame rate are added.
 
     Raises:
         VgbenchError: the file cannot be written.
@@ -39,7 +40,7 @@ def save_generator(
         "format": "vgbench-generator",
         "schema": str(SCHEMA),
         "config": generator.config.model_dump_json(),
-        "facts": json.dumps(dict(details or {}), sort_keys=True),
+        "facts": json.dumps({**_facts_of(generator), **(details or {})}, sort_keys=True),
     }
     save_tensors(path, weights or generator.state_dict(), metadata)
 
@@ -50,7 +51,7 @@ def load_generator(path: Path) -> Generator:
     Raises:
         VgbenchError: the file does not exist, is of another kind, is damaged, or has a newer schema.
     """
-    config, _ = read_metadata(path)
+    config, details = read_metadata(path)
     tensors, _ = load_tensors(path)
     _require_weights_that_fit(path, config, tensors)
     generator = build_generator(config)
@@ -58,7 +59,31 @@ def load_generator(path: Path) -> Generator:
         generator.load_state_dict(tensors)
     except RuntimeError as error:
         raise VgbenchError(f"{path}: weights do not fit the config in the same file: {error}") from error
+    generator.class_counts = _class_counts(path, config, details)
+    rate = details.get("frame_rate")
+    generator.frame_rate = float(rate) if isinstance(rate, int | float) and rate > 0 else None
     return generator.eval()
+
+
+def _facts_of(generator: Generator) -> dict[str, Any]:
+    """What a generator knows of its training clips."""
+    facts: dict[str, Any] = {}
+    if any(generator.class_counts):
+        facts["class_counts"] = list(generator.class_counts)
+    if generator.frame_rate is not None:
+        facts["frame_rate"] = generator.frame_rate
+    return facts
+
+
+def _class_counts(path: Path, config: ModelConfig, details: Mapping[str, Any]) -> tuple[int, ...]:
+    """Read the number of training clips of each class, which older files do not have."""
+    counts = details.get("class_counts", [])
+    fits = isinstance(counts, list) and all(isinstance(one, int) and one >= 0 for one in counts)
+    if not fits or (counts and (len(counts) != len(config.classes) or not any(counts))):
+        raise VgbenchError(
+            f"{path}: damaged, its class counts do not fit its classes", "use another checkpoint"
+        )
+    return tuple(counts)
 
 
 def read_metadata(path: Path) -> tuple[ModelConfig, dict[str, Any]]:

@@ -126,17 +126,22 @@ class DiscriminatorConfig(Config):
             frames)`.
         channels: feature maps of the first layer; doubled at every layer, at most eightfold.
         norm: normalisation; "spectral" divides each weight by its largest singular value (Miyato et al.
-            2018).
-        frames: number of frames that "image", "spatial" and "time-conditioned" draw from each clip.
+            2018), and "equalised" gives all layers the same relative learning rate (Karras et al. 2018).
+        blocks: "plain" convolutions of stride 2, or "residual" blocks as in StyleGAN2.
+        deviation: append a feature map with the standard deviation over the batch (Karras et al. 2018).
+        frames: number of frames that "image", "spatial" and "time-conditioned" draw from each clip, and that
+            the spatial stream of "two-stream" sees.
         weight: factor of this discriminator's loss in the generator's loss.
         motion_from: from what "embedding-motion" estimates motion.
         options: further keyword arguments of the class; "video3d" and "temporal" take `time_stride`, "image"
-            and "spatial" take `patches`.
+            and "spatial" take `patches`, and "embedding-motion" takes `embedding` ("trunk" or "c3d").
     """
 
     name: str = "video3d"
     channels: Positive = 32
-    norm: Literal["none", "batch", "layer", "group", "spectral"] = "spectral"
+    norm: Literal["none", "batch", "layer", "group", "spectral", "equalised"] = "spectral"
+    blocks: Literal["plain", "residual"] = "plain"
+    deviation: bool = False
     frames: Positive | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0
     motion_from: Literal["embedding", "frame-difference", "optical-flow"] = "embedding"

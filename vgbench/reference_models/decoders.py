@@ -30,12 +30,16 @@ class Decoder(nn.Module):
     Attributes:
         horizon: the only number of frames that it can make; None if it can make any.
         frames_interact: a frame depends on the motion codes of others, so single frames cannot be rendered.
+        maps_latents: the content passes a mapping network, which truncation acts behind.
+        truncation: ψ, the distance of what is sampled from the mean style, as a share of that in training.
         terms: what the last forward pass left for regularisers ("mask" [B, 1, T, H, W], "flow" [B, 2, T, h,
             w]).
     """
 
     horizon: int | None = None
     frames_interact: bool = False
+    maps_latents: bool = False
+    truncation: float = 1.0
     terms: dict[str, torch.Tensor]
 
     def __init__(self) -> None:

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.named import lookup
 from vgbench.reference_models.config import DiscriminatorConfig
+from vgbench.reference_models.embeddings import EMBEDDINGS
 from vgbench.reference_models.layers import (
     AnyBatchNorm,
     FirstConv2d,
@@ -22,7 +24,9 @@ from vgbench.reference_models.layers import (
     unfold,
     widths,
 )
+from vgbench.reference_models.optical_flow import optical_flow
 from vgbench.reference_models.parts import DISCRIMINATORS, build_part
+from vgbench.reference_models.residual import ResidualBlock, with_deviation
 
 
 class Discriminator(nn.Module):
@@ -54,7 +58,7 @@ class Discriminator(nn.Module):
     @property
     def mixes_samples(self) -> bool:
         """Whether a clip's score depends on its batch, so that real and fake clips are scored separately."""
-        return any(isinstance(layer, AnyBatchNorm) for layer in self.modules())
+        return self.config.deviation or any(isinstance(layer, AnyBatchNorm) for layer in self.modules())
 
     def choose_times(self, clips: int, frames: int, random: torch.Generator) -> torch.Tensor | None:  # noqa: ARG002
         """Choose the frames to look at: int64 [clips, K], ascending in each row; None for all frames."""
@@ -126,7 +130,10 @@ def random_times(count: int, clips: int, frames: int, random: torch.Generator) -
 
 
 class Layers(nn.Module):
-    """Convolutions of k=4 and stride 2 with LeakyReLU 0.2; no norm after the first. Returns all feature maps.
+    """Layers that halve the side length down to 4×4. Returns all feature maps.
+
+    They are convolutions of k=4 and stride 2 with LeakyReLU 0.2 and no norm after the first or, if the config
+    says so, residual blocks after a 1×1 convolution.
 
     Attributes:
         width: feature maps of the last layer.
@@ -151,7 +158,11 @@ class Layers(nn.Module):
         levels = halvings(size)
         self.layers = nn.ModuleList()
         self.time = frames or 1
+        self.deviation = config.deviation
         now = inputs
+        if config.blocks == "residual":
+            now = self._add_blocks(config, levels, inputs, dimensions, time_stride)
+            levels = 0
         for level, out in enumerate(widths(config.channels, levels)):
             if dimensions == 2:
                 kind: type[nn.Conv2d] = nn.Conv2d if level else FirstConv2d
@@ -168,13 +179,33 @@ class Layers(nn.Module):
                 )
             )
             now = out
-        self.width = now
+        self.width = now + self.deviation
+
+    def _add_blocks(
+        self, config: DiscriminatorConfig, levels: int, inputs: int, dimensions: int, time_stride: int
+    ) -> int:
+        """Append residual blocks, the first of them after a 1×1 convolution; return their feature maps."""
+        kind: type[nn.Conv2d | nn.Conv3d] = nn.Conv2d if dimensions == 2 else nn.Conv3d
+        first: list[nn.Module] = [
+            constrained(kind(inputs, config.channels, 1), config.norm),
+            nn.LeakyReLU(0.2),
+        ]
+        now = config.channels
+        for out in widths(config.channels, levels + 1)[1:]:
+            halves_time = dimensions == 3 and time_stride == 2 and self.time > 2
+            block = ResidualBlock(now, out, config.norm, dimensions, halves_time)
+            self.layers.append(nn.Sequential(*first, block))
+            self.time = self.time // 2 if halves_time else self.time
+            now, first = out, []
+        return now
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         features = []
         for layer in self.layers:
             x = layer(x)
             features.append(x)
+        if self.deviation:
+            features[-1] = with_deviation(features[-1])
         return features
 
 
@@ -288,8 +319,8 @@ class EmbeddingMotionDiscriminator(Discriminator):
     """D(x, e, m): the clip x, its learned embedding e = E(x) and its motion m = M(·).
 
     s = w·φ(x) + ⟨W φ(x), [ē; m]⟩, where φ are the pooled features of a 3-D trunk, e [B, C, T] the spatially
-    pooled maps of E, a 3-D trunk that preserves time, and ē the mean of e over time. M depends on
-    `motion_from`:
+    pooled maps of E, and ē the mean of e over time. E is one of `EMBEDDINGS`, by the option `embedding`: a
+    shallow 3-D trunk that preserves time, or the layers of C3D. M depends on `motion_from`:
 
     - "embedding": temporal differences of e, Conv1d with k=3, ReLU, mean over time;
     - "frame-difference" (x_{t+1} − x_t) and "optical-flow" (Lucas-Kanade flow of the luma): 2-D convolutions,
@@ -303,21 +334,22 @@ class EmbeddingMotionDiscriminator(Discriminator):
     motion_dim = 64
 
     def __init__(
-        self, config: DiscriminatorConfig, size: int, frames: int, labels: int = 0, classifies: bool = False
+        self,
+        config: DiscriminatorConfig,
+        size: int,
+        frames: int,
+        labels: int = 0,
+        classifies: bool = False,
+        embedding: str = "trunk",
     ) -> None:
         layers = Layers(config, size, frames)
         super().__init__(config, layers.width, labels, classifies)
         self.layers = layers
         norm, channels = config.norm, config.channels
-        self.embed = nn.Sequential(
-            constrained(nn.Conv3d(3, channels, (1, 4, 4), (1, 2, 2), (0, 1, 1)), norm),
-            nn.LeakyReLU(0.2),
-            constrained(nn.Conv3d(channels, 2 * channels, (3, 4, 4), (1, 2, 2), 1), norm),
-            nn.LeakyReLU(0.2),
-        )
+        self.embed = lookup("embedding", embedding, EMBEDDINGS)(channels, frames, norm)
         if config.motion_from == "embedding":
             self.motion: nn.Module = nn.Sequential(
-                constrained(nn.Conv1d(2 * channels, self.motion_dim, 3, padding=1), norm), nn.ReLU()
+                constrained(nn.Conv1d(self.embed.width, self.motion_dim, 3, padding=1), norm), nn.ReLU()
             )
         else:
             inputs = 3 if config.motion_from == "frame-difference" else 2
@@ -328,10 +360,10 @@ class EmbeddingMotionDiscriminator(Discriminator):
                 nn.ReLU(),
             )
         self.head = constrained(nn.Linear(layers.width, 1), norm)
-        self.project = constrained(nn.Linear(layers.width, 2 * channels + self.motion_dim), norm)
+        self.project = constrained(nn.Linear(layers.width, self.embed.width + self.motion_dim), norm)
 
     def trunk(self, video: torch.Tensor, times: torch.Tensor) -> list[torch.Tensor]:  # noqa: ARG002
-        """Compute the trunk's maps, followed by φ, ē and m in one tensor [B, width + 2·channels + 64, 1]."""
+        """Compute the trunk's maps, followed by φ, ē and m in one tensor [B, width + embed.width + 64, 1]."""
         maps: list[torch.Tensor] = self.layers(video)
         embedding = self.embed(video).mean((3, 4))
         packed = torch.cat(
@@ -356,36 +388,6 @@ class EmbeddingMotionDiscriminator(Discriminator):
 
     def pooled(self, features: torch.Tensor) -> torch.Tensor:
         return features[:, : self.layers.width, 0]
-
-
-def optical_flow(video: torch.Tensor, window: int = 5, damping: float = 1e-2) -> torch.Tensor:
-    """Compute the Lucas-Kanade flow between neighbouring frames, differentiably.
-
-    Solves (Σ ∇I ∇Iᵀ + damping·1) v = −Σ I_t ∇I, where the sums run over a box of pixels of the luma (Rec.
-    601).
-
-    Args:
-        video: float [B, 3, T, H, W] in [−1, 1].
-        window: side length of the box in pixels, odd.
-        damping: keeps the flow of flat regions at zero.
-
-    Returns:
-        float [B, 2, T−1, H, W], (x, y) in pixels per frame.
-    """
-    weights = torch.tensor([0.299, 0.587, 0.114], dtype=video.dtype, device=video.device)
-    luma = torch.einsum("bcthw,c->bthw", video, weights)
-    change = luma.diff(dim=1)
-    middle = F.pad((luma[:, 1:] + luma[:, :-1]) / 2, (1, 1, 1, 1), mode="replicate")
-    along_x = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2
-    along_y = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) / 2
-
-    def box(values: torch.Tensor) -> torch.Tensor:
-        return F.avg_pool2d(values, window, 1, window // 2)
-
-    xx, yy, xy = box(along_x.square()) + damping, box(along_y.square()) + damping, box(along_x * along_y)
-    xt, yt = box(along_x * change), box(along_y * change)
-    determinant = xx * yy - xy.square()
-    return torch.stack([xy * yt - yy * xt, xy * xt - xx * yt], 1) / determinant[:, None]
 
 
 class TimeConditionedDiscriminator(Discriminator):

@@ -72,11 +72,19 @@ class Generator(nn.Module):
 
     The decoder receives [content; label embedding; encoded first frame], where the config decides which of
     these exist, and one motion code per frame.
+
+    Attributes:
+        config: of the model.
+        class_counts: number of usable training clips of each class; empty if unknown. Labels are drawn in
+            proportion.
+        frame_rate: frames per second of the training clips; None if unknown.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.class_counts: tuple[int, ...] = ()
+        self.frame_rate: float | None = None
         parts = config.generator
         condition = 0
         self.label_embedding: nn.Embedding | None = None
@@ -147,7 +155,9 @@ class Generator(nn.Module):
         *,
         first_frame: npt.NDArray[np.uint8] | None = None,
         fix: Literal["content", "motion"] | None = None,
+        balanced: bool = False,
         frame_step: float = 1.0,
+        truncation: float = 1.0,
         start: int = 0,
         batch: int = 32,
     ) -> npt.NDArray[np.uint8]:
@@ -157,12 +167,17 @@ class Generator(nn.Module):
             n: number of clips.
             seed: seed of the latents.
             frames: number of frames; that of the training clips by default.
-            label: class index or name, one for all clips or one per clip; drawn uniformly by default.
+            label: class index or name, one for all clips or one per clip. By default, classes are drawn as
+                often as they occur in the training data, or uniformly if `class_counts` is empty.
             first_frame: uint8 [H, W, 3] or [n, H, W, 3] of the model's size, for models that continue it.
             fix: use the "content" or the "motion" latent of clip 0 for all clips. A class that is drawn
                 belongs to the content.
+            balanced: draw all classes equally often.
             frame_step: time between two frames, in training frames; 0.5 doubles the frame rate. Only
                 continuous motion modules accept other values than 1.
+            truncation: ψ in [0, 1]: how far content may be from its mean, as a share of how far it is in
+                training. Smaller values give more typical and less varied clips. It acts on the style of
+                decoders with a mapping network (Karras et al. 2019), and on the content latent of others.
             start: index of the first clip, so that a set can be sampled in parts.
             batch: number of clips computed at once.
 
@@ -174,19 +189,23 @@ class Generator(nn.Module):
         """
         frames = self.config.frames if frames is None else frames
         self._check_request(n, start, frames, frame_step, fix)
+        if not 0 <= truncation <= 1:
+            raise VgbenchError(f"truncation = {truncation:g}", "use a number from 0 to 1")
         span = round((frames - 1) * frame_step + 0.5) + 1 if frame_step != 1 else frames
         rows = range(start, start + n)
-        labels = torch.tensor(self.labels(rows, seed, label, fix), dtype=torch.long)
+        labels = torch.tensor(self.labels(rows, seed, label, fix, balanced=balanced), dtype=torch.long)
         first_frames = self._first_frames(n, first_frame)
         chunks = []
         was_training = self.training
         self.eval()
+        self.decoder.truncation = truncation
+        shrink = 1.0 if self.decoder.maps_latents else truncation
         try:
             for done in range(0, n, batch):
                 part = slice(done, done + batch)
                 latents = self.draw_each(rows[part], seed, span, fix)
                 latents = Latents(
-                    latents.content,
+                    latents.content * shrink,
                     latents.motion,
                     labels[part] if len(labels) else None,
                     None if first_frames is None else first_frames[part],
@@ -196,6 +215,7 @@ class Generator(nn.Module):
                     video = self(latents, times.expand(len(latents), -1))
                 chunks.append(to_uint8(video))
         finally:
+            self.decoder.truncation = 1.0
             self.train(was_training)
         if chunks:
             return np.concatenate(chunks)
@@ -269,6 +289,8 @@ class Generator(nn.Module):
         seed: int = 0,
         label: int | str | Sequence[int | str] | None = None,
         fix: Literal["content", "motion"] | None = None,
+        *,
+        balanced: bool = False,
     ) -> list[int]:
         """Return the class index of each clip of `sample`; an empty list for a model without classes.
 
@@ -277,6 +299,7 @@ class Generator(nn.Module):
             seed: as for `sample`.
             label: as for `sample`.
             fix: as for `sample`.
+            balanced: as for `sample`.
 
         Raises:
             VgbenchError: the model has no such label.
@@ -288,7 +311,11 @@ class Generator(nn.Module):
             return []
         if label is None:
             drawn = [0 if fix == "content" else row for row in rows]
-            return [int(np.random.default_rng([seed, row, LABEL_STREAM]).integers(count)) for row in drawn]
+            streams = [np.random.default_rng([seed, row, LABEL_STREAM]) for row in drawn]
+            if balanced or not any(self.class_counts):
+                return [int(random.integers(count)) for random in streams]
+            shares = np.cumsum(self.class_counts) / sum(self.class_counts)
+            return [int(np.searchsorted(shares, random.random(), side="right")) for random in streams]
         given = [label] * len(rows) if isinstance(label, int | str) else list(label)
         if len(given) != len(rows):
             raise VgbenchError(f"{len(given)} labels for {len(rows)} clips")

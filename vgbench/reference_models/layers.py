@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from vgbench.reference_models.equalised import equalised
+
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 """Memory format with channels innermost, by the number of dimensions."""
 
@@ -95,7 +97,7 @@ def groups_for(channels: int) -> int:
 
 
 def feature_norm(kind: str, channels: int, dimensions: int) -> nn.Module:
-    """Make the normalisation of feature maps; "none" and "spectral" leave them as they are.
+    """Make the normalisation of feature maps; "none", "spectral" and "equalised" leave them as they are.
 
     "layer" normalises over the channels and positions of one sample (a group norm with one group), which
     Gulrajani et al. 2017 recommend instead of batch norm for discriminators with a gradient penalty.
@@ -110,7 +112,9 @@ def feature_norm(kind: str, channels: int, dimensions: int) -> nn.Module:
 
 
 def constrained(layer: nn.Module, norm: str) -> nn.Module:
-    """Apply spectral normalisation to a discriminator's layer if the config asks for it."""
+    """Apply spectral normalisation or an equalised learning rate to a layer if the config asks for it."""
+    if norm == "equalised":
+        return equalised(layer)
     return spectral_norm(layer) if norm == "spectral" else layer
 
 

@@ -44,6 +44,7 @@ DECODERS: dict[str, str] = {
     "implicit": "vgbench.reference_models.decoders:ImplicitDecoder",
     "flow-warp": "vgbench.reference_models.decoders:FlowWarpDecoder",
     "temporal-shift": "vgbench.reference_models.decoders:TemporalShiftDecoder",
+    "style": "vgbench.reference_models.style:StyleDecoder",
 }
 """Subclass of `Decoder` for each `generator.decoder.name`."""
 
@@ -54,6 +55,7 @@ DISCRIMINATORS: dict[str, str] = {
     "temporal": "vgbench.reference_models.discriminators:TemporalDiscriminator",
     "embedding-motion": "vgbench.reference_models.discriminators:EmbeddingMotionDiscriminator",
     "time-conditioned": "vgbench.reference_models.discriminators:TimeConditionedDiscriminator",
+    "two-stream": "vgbench.reference_models.two_stream:TwoStreamDiscriminator",
 }
 """Subclass of `Discriminator` for each `discriminators.name`."""
 

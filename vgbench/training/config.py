@@ -52,6 +52,7 @@ MAY_CHANGE = {  # "data" because folders move, learning rates because a run dive
     "checkpoint_minutes",
     "sample_minutes",
     "score_minutes",
+    "patience",
     "tensorboard",
     "wandb",
 }
@@ -107,6 +108,10 @@ class TrainConfig(ModelConfig):
         discriminator_steps: steps of the discriminators before each step of the generator.
         augment: differentiable augmentation of what discriminators see, for real and generated clips alike
             (Zhao et al. 2020); all frames of a clip are changed in the same way.
+        augment_target: augment each clip with a probability that adapts itself (Karras et al. 2020, arXiv
+            2006.06676): it rises while the mean sign of the real scores is above this target, and falls while
+            it is below. The paper uses 0.6. By default, every clip is augmented.
+        augment_clips: number of clips in which that probability can rise from 0 to 1.
         precision: "bf16" computes convolutions in bfloat16; gradient penalties stay in float32.
         device: device that trains the networks, see `device_of`; "auto" uses a GPU if there is one.
         threads: CPU threads; by default PyTorch chooses (all cores that this process may use). Threads wait
@@ -121,6 +126,8 @@ class TrainConfig(ModelConfig):
         checkpoint_minutes: time between two checkpoints.
         sample_minutes: time between two grids of samples.
         score_minutes: time between two scores, if there is a score function.
+        patience: training ends after so many scores in a row that are not better than the best one; None for
+            no such limit. One of several equal scores counts as the best.
         tensorboard: also write the log and the samples for TensorBoard.
         wandb: name of a Weights & Biases project that the log and the samples are sent to.
     """
@@ -141,6 +148,8 @@ class TrainConfig(ModelConfig):
     optimiser: OptimiserConfig = OptimiserConfig()
     ema: EmaConfig = EmaConfig()
     augment: tuple[Augmentation, ...] = ()
+    augment_target: Annotated[float, Field(gt=0, lt=1)] | None = None
+    augment_clips: PositiveFloat = 500_000
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "auto"
     threads: Positive | None = None
@@ -151,6 +160,7 @@ class TrainConfig(ModelConfig):
     checkpoint_minutes: PositiveFloat = 1.0
     sample_minutes: PositiveFloat = 0.5
     score_minutes: PositiveFloat = 5.0
+    patience: Positive | None = None
     tensorboard: bool = False
     wandb: str | None = None
 
@@ -185,6 +195,17 @@ class TrainConfig(ModelConfig):
                 "batch norm makes the score of a clip depend on other clips, so its gradient with respect to "
                 "one clip has no meaning; use layer, group or none"
             )
+        if "gradient-penalty" in names and any(one.deviation for one in self.discriminators):
+            raise ValueError(
+                "regularisers.name = gradient-penalty with discriminators.deviation = true: the deviation "
+                "over the batch makes the score of a clip depend on other clips; use r1, or deviation = false"
+            )
+        clipping = sorted({"weight-clipping", "singular-value-clipping"} & set(names))
+        if clipping and "equalised" in norms:
+            raise ValueError(
+                f"regularisers.name = {clipping[0]} with discriminators.norm = equalised: the stored weights "
+                "are not those that the layers compute with; use another norm"
+            )
         if "singular-value-clipping" in names and "spectral" in norms:
             raise ValueError(
                 "regularisers.name = singular-value-clipping with discriminators.norm = spectral: spectral "
@@ -196,6 +217,11 @@ class TrainConfig(ModelConfig):
             raise ValueError(f"optimiser.schedule = {schedule} needs steps, because it ends at the last step")
         if self.micro_batch and self.batch % self.micro_batch:
             raise ValueError(f"batch = {self.batch} is not a multiple of micro_batch = {self.micro_batch}")
+        if self.augment_target is not None and not self.augment:
+            raise ValueError(
+                f"augment_target = {self.augment_target:g}, but augment names no augmentation; "
+                f"use some of {', '.join(AUGMENTATIONS)}"
+            )
         if "mode-seeking" in names and (self.micro_batch or self.batch) < 2:
             raise ValueError("regularisers.name = mode-seeking compares pairs: batch must be at least 2")
         if self.classes and not self.labels:

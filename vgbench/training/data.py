@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +26,9 @@ from vgbench.reference_models.generator import from_uint8
 from vgbench.training.config import TrainConfig
 
 ORDER_STREAM, WINDOW_STREAM = 1, 2
+
+RATED_CLIPS = 16
+"""Clips of which the frame rate is read at the start of a training."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ class Windows:
     def __post_init__(self) -> None:
         if not len(self.source.clips):
             raise NotEnoughClips(f"{self.source.name}: no clips to train on")
+        self._usable = Counter(clip.label for clip in self.source.clips)
         self._cache: dict[int, Frames] = {}
         self._lengths: dict[int, int] = {}
         self._room = int(self.cache_gigabytes * 1e9)
@@ -91,6 +98,32 @@ class Windows:
     def close(self) -> None:
         """Stop decoding."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Number of clips of each class that have not turned out to be unusable; empty without classes."""
+        return tuple(self._usable[name] for name in self.classes)
+
+    def look_at_every_class(self) -> None:
+        """Find out which classes have no usable clip, by reading clips of each until one is usable."""
+        of_class: dict[str | None, list[int]] = {name: [] for name in self.classes}
+        for index, clip in enumerate(self.source.clips if self.classes else ()):
+            of_class[clip.label].append(index)
+
+        def look(clips: list[int]) -> None:
+            next((True for index in clips if self._try(index, 0.0) is not None), False)
+
+        list(self._pool.map(look, of_class.values()))
+
+    def frame_rate(self) -> float | None:
+        """Return the median rate of the first windows (frames per second), if most clips state one."""
+        clips = [self.source.clips[self.clip_at(position)] for position in range(RATED_CLIPS)]
+        rates = []
+        for clip in clips:
+            with suppress(BadClip):
+                rates.append(clip.frame_rate())
+        known = [rate for rate in rates if rate]
+        return median(known) / self.stride if 2 * len(known) > len(rates) else None
 
     def batch(self, positions: Sequence[int], then: Sequence[int] = ()) -> Batch:
         """Return the windows at `positions` of the stream, and start to decode those at `then`.
@@ -160,7 +193,10 @@ class Windows:
                 return resize(clip.read(wanted), self._policy)
             return whole[list(wanted)]
         except BadClip as problem:
-            self.skipped[clip.id] = problem.reason
+            with self._lock:
+                if clip.id not in self.skipped:
+                    self._usable[clip.label] -= 1
+                self.skipped[clip.id] = problem.reason
             return None
 
     def _length(self, index: int) -> int:

@@ -28,16 +28,20 @@ class Draws:
         times: for each discriminator, the frames that it looks at, int64 [B, K]; None for all frames.
         augmentation: see `augment.draw`.
         mixing: α of the gradient penalty, [B].
+        chances: in [0, 1), [B]; a clip is augmented if its chance is below the present probability. None if
+            all clips are augmented.
     """
 
     latents: Latents
     times: tuple[torch.Tensor | None, ...]
     augmentation: torch.Tensor
     mixing: torch.Tensor
+    chances: torch.Tensor | None = None
 
     def __getitem__(self, rows: slice) -> Draws:
         times = tuple(None if one is None else one[rows] for one in self.times)
-        return Draws(self.latents[rows], times, self.augmentation[rows], self.mixing[rows])
+        chances = None if self.chances is None else self.chances[rows]
+        return Draws(self.latents[rows], times, self.augmentation[rows], self.mixing[rows], chances)
 
 
 def draw(config: TrainConfig, networks: Networks, step: int, phase: int) -> Draws:
@@ -53,6 +57,7 @@ def draw(config: TrainConfig, networks: Networks, step: int, phase: int) -> Draw
         times=tuple(one.choose_times(config.batch, config.frames, random) for one in networks.discriminators),
         augmentation=augment.draw(config.batch, random),
         mixing=torch.rand(config.batch, generator=random),
+        chances=None if config.augment_target is None else torch.rand(config.batch, generator=random),
     )
 
 

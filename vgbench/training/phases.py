@@ -52,6 +52,7 @@ def discriminator_phase(
                 real_scores, fake_scores = scores_of(discriminator, real_view, fake_view)
             loss = adversarial.discriminator(real_scores.float(), fake_scores.float())
             log.add_scores(index, real_scores, fake_scores)
+            log.add("real_sign", real_sign(adversarial, real_scores, fake_scores))
             log.add("discriminator_loss", loss)
             mixing = part.draws.mixing.to(device)
             penalty = penalties(config, step, discriminator, real_view, fake_view, mixing, log)
@@ -60,6 +61,9 @@ def discriminator_phase(
     average_gradients(networks.discriminator_parameters(), world)
     log.add("discriminator_gradient", limit_gradients(config, networks.discriminators))
     means = log.means(world)
+    sign = means.pop("real_sign")
+    if config.augment_target is not None:
+        means["augmentation"] = adapt_augmentation(config, networks, sign)
     if is_finite(means):
         networks.discriminator_optimiser.step()
         constrain(config, step, networks.discriminators, world)
@@ -73,8 +77,8 @@ def views_of(config: TrainConfig, networks: Networks, part: MicroBatch) -> tuple
     with torch.no_grad(), frozen_statistics(networks.generator), mixed_precision(config, device):
         fake = networks.generator(part.draws.latents, rendering.times)
     return (
-        rendering.views(augmented(config, rendering.of_real(part.real), part.draws), part.labels),
-        rendering.views(augmented(config, fake.float(), part.draws), part.draws.latents.label),
+        rendering.views(augmented(config, networks, rendering.of_real(part.real), part.draws), part.labels),
+        rendering.views(augmented(config, networks, fake.float(), part.draws), part.draws.latents.label),
     )
 
 
@@ -126,10 +130,10 @@ def generator_phase(
             rendering = choose_rendering(config, networks, part.draws, whole_clips, device)
             with mixed_precision(config, device):
                 fake = networks.generator(part.draws.latents, rendering.times).float()
-            views = rendering.views(augmented(config, fake, part.draws), part.draws.latents.label)
+            views = rendering.views(augmented(config, networks, fake, part.draws), part.draws.latents.label)
             real_views = views
             if due or adversarial.needs_real:
-                real = augmented(config, rendering.of_real(part.real), part.draws)
+                real = augmented(config, networks, rendering.of_real(part.real), part.draws)
                 real_views = rendering.views(real, part.labels)
             total = torch.zeros((), device=device)
             for discriminator, real_view, view in zip(
@@ -193,9 +197,38 @@ def scores_of(discriminator: Discriminator, real: View, fake: View) -> tuple[tor
     return real_scores, fake_scores
 
 
-def augmented(config: TrainConfig, video: torch.Tensor, draws: Draws) -> torch.Tensor:
-    """Augment clips if the config asks for it."""
-    return augment.augment(video, config.augment, draws.augmentation) if config.augment else video
+def augmented(config: TrainConfig, networks: Networks, video: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Augment clips if the config asks for it, all of them or with the present probability."""
+    if not config.augment:
+        return video
+    changed = augment.augment(video, config.augment, draws.augmentation)
+    if draws.chances is None:
+        return changed
+    chosen = draws.chances < augmentation_probability(networks)
+    return torch.where(chosen.to(video.device).view(-1, 1, 1, 1, 1), changed, video)
+
+
+def augmentation_probability(networks: Networks) -> torch.Tensor:
+    """Return the present probability of adaptive augmentation, which begins at 0."""
+    return networks.memory.get("augmentation", torch.zeros(()))
+
+
+def real_sign(adversarial: Loss, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    """Return the mean sign of the real scores: 1 if the discriminator recognises all real clips.
+
+    Relativistic losses only determine differences of scores, so their real scores are compared with the mean
+    score of generated clips.
+    """
+    return (real - fake.mean() if adversarial.needs_real else real).sign().float().mean()
+
+
+def adapt_augmentation(config: TrainConfig, networks: Networks, sign: float) -> float:
+    """Move the probability of augmentation by one step towards the target, and return it."""
+    assert config.augment_target is not None
+    step = config.batch / config.augment_clips
+    now = augmentation_probability(networks) + (step if sign > config.augment_target else -step)
+    networks.memory["augmentation"] = now.clamp(0, 1)
+    return float(networks.memory["augmentation"])
 
 
 def constrain(config: TrainConfig, step: int, discriminators: Sequence[Discriminator], world: World) -> None:

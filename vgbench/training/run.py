@@ -28,7 +28,8 @@ from vgbench.training.parallel import largest_over_processes
 from vgbench.training.state import save_state
 from vgbench.training.trackers import TensorBoard, Tracker, WeightsAndBiases
 
-Stopped = Literal["steps", "minutes", "interrupted"]
+Stopped = Literal["steps", "minutes", "converged", "interrupted"]
+"""Why a run ended; "converged": no better score for `patience` scores."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class TrainingRun:
         step: generator steps done.
         seconds: training time, over all parts of a resumed run.
         best_score: lowest score so far.
+        waited: number of scores since the best one.
         unscored: why no score could be computed; it is not tried again.
         sample: path of the newest grid of samples.
     """
@@ -84,6 +86,7 @@ class TrainingRun:
     step: int = 0
     seconds: float = 0.0
     best_score: float | None = None
+    waited: int = 0
     unscored: str | None = None
     sample: Path | None = None
     _started: float = field(default_factory=time.monotonic)
@@ -126,6 +129,7 @@ class TrainingRun:
         self.seconds = self._earlier + time.monotonic() - self._started
         if not self.world.is_main:
             return
+        networks.average.class_counts = windows.class_counts
         if self.step % self.config.log_steps == 0 or self.step == 1:
             self.report(measured)
         if self.is_due("sample"):
@@ -145,15 +149,20 @@ class TrainingRun:
     def finished(self, interrupted: threading.Event) -> Stopped | None:
         """Return why to stop now, or None; all processes return the same.
 
-        They wait here while the main process writes or scores. Only the main process measures time, because
-        the others do not know how long it scored.
+        They wait here while the main process writes or scores. Only the main process knows the time and the
+        scores, because it does not count the time that it takes to score.
         """
         config = self.config
         if config.steps is not None and self.step >= config.steps:
             return "steps"
-        out_of_time = config.minutes is not None and self.seconds >= 60 * config.minutes
-        reason = 2 if interrupted.is_set() else int(out_of_time and self.world.is_main)
-        reasons: dict[int, Stopped | None] = {0: None, 1: "minutes", 2: "interrupted"}
+        reason = 0
+        if interrupted.is_set():
+            reason = 3
+        elif self.world.is_main and config.minutes is not None and self.seconds >= 60 * config.minutes:
+            reason = 2
+        elif self.world.is_main and config.patience is not None and self.waited >= config.patience:
+            reason = 1
+        reasons: dict[int, Stopped | None] = {0: None, 1: "converged", 2: "minutes", 3: "interrupted"}
         return reasons[largest_over_processes(reason, self.world)]
 
     def close(self, networks: Networks, windows: Windows, stopped: Stopped) -> None:
@@ -254,9 +263,19 @@ class TrainingRun:
         append_line(self.folder / "scores.jsonl", {"step": self.step, "clips": self.clips, "score": value})
         for tracker in self._trackers:
             tracker.scalars({"score": value}, self.step)
+        self.waited += 1
         if math.isfinite(value) and (self.best_score is None or value < self.best_score):
-            self.best_score = value
+            self.best_score, self.waited = value, 0
             self.share(networks, self.best, score=value)
+
+
+def scores_since_best(path: Path) -> int:
+    """Count the lines of scores.jsonl after the best score."""
+    if not path.exists():
+        return 0
+    scores = [json.loads(line)["score"] for line in path.read_text(encoding="utf-8").splitlines()]
+    finite = [score for score in scores if math.isfinite(score)]
+    return len(scores) - 1 - scores.index(min(finite)) if finite else len(scores)
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:

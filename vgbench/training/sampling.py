@@ -29,6 +29,9 @@ from vgbench.storage.atomic import replacing
 CHUNK = 256
 """Number of clips that are in memory at once."""
 
+USUAL_FPS = 8.0
+"""Frame rate of clips from a generator whose training clips state none."""
+
 GRID = (4, 8)
 """Rows and columns of `write_grid`."""
 
@@ -58,7 +61,8 @@ def sample_clips(
             scores), the last one, or the first one.
         device: of the generator, see `device_of`; it only changes rounding.
         progress: called after each clip.
-        options: frames, frame_step, label and fix, as for `Generator.sample`; None is ignored.
+        options: frames, frame_step, truncation, label, balanced and fix, as for `Generator.sample`; None is
+            ignored.
 
     Yields:
         uint8 [T, H, W, 3].
@@ -78,7 +82,7 @@ def write_samples(
     clip_format: Format = "mkv",
     *,
     seed: int = 0,
-    fps: float = 8,
+    fps: float | None = None,
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
     device: str = "cpu",
@@ -87,9 +91,10 @@ def write_samples(
 ) -> list[Path]:
     """Sample clips into a folder, with a `SampleCard` about their cost and the training of the model.
 
-    The arguments are those of `sample_clips` and `clips.write.write_clips`. The folder appears whole or not
-    at all, and replaces an earlier one. Clips of a model with classes are in sub-folders named after their
-    class, from which readers take the labels.
+    The arguments are those of `sample_clips` and `clips.write.write_clips`; `fps` is by default the rate of
+    the training clips, or `USUAL_FPS` if they state none. The folder appears whole or not at all, and
+    replaces an earlier one. Clips of a model with classes are in sub-folders named after their class, from
+    which readers take the labels.
 
     Returns:
         the files of the clips.
@@ -108,7 +113,11 @@ def write_samples(
     clips = _timed(_sample(generator, count, seed, first_frame, progress, options), seconds)
     with replacing(out.resolve()) as temporary:  # a link to a folder on another disk stays a link
         written = write_clips(
-            clips, temporary, clip_format, fps=fps, labels=_folders(generator, count, seed, options)
+            clips,
+            temporary,
+            clip_format,
+            fps=_rate_of(generator, options) if fps is None else fps,
+            labels=_folders(generator, count, seed, options),
         )
         cost = generator_cost(generator) if isinstance(generator, Generator) else None
         frames = generator.config.frames if isinstance(generator, Generator) else None
@@ -119,6 +128,7 @@ def write_samples(
                 run, out, count, clip_format, seed, fps, checkpoint, device, first_frame, options
             ),
             clips=len(written),
+            labels=_how_labels_are_drawn(generator, options),
             seconds_per_clip=float(f"{seconds[0] / max(len(written), 1):.4g}"),
             device=f"cpu, {torch.get_num_threads()} threads" if ran_on == "cpu" else ran_on,
             gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
@@ -136,7 +146,7 @@ def write_grid(
     path: Path,
     *,
     seed: int = 0,
-    fps: float = 8,
+    fps: float | None = None,
     first_frame: Path | None = None,
     checkpoint: Literal["best", "last", "first"] = "best",
     device: str = "cpu",
@@ -145,7 +155,7 @@ def write_grid(
     """Write an animated grid (GIF) of clips to look at, with `GRID` rows and columns.
 
     With `fix="content"`, each row has one content, and each column its own motion; `fix="motion"` exchanges
-    the two. The other arguments are those of `sample_clips`.
+    the two. The other arguments are those of `sample_clips` and `write_samples`.
 
     Raises:
         VgbenchError: see `sample_clips`.
@@ -158,7 +168,7 @@ def write_grid(
         for clip in _sample(generator, columns, seed + row, first_frame, no_progress, options)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_gif(path, np.stack(clips), columns, fps=fps)
+    write_gif(path, np.stack(clips), columns, fps=_rate_of(generator, options) if fps is None else fps)
 
 
 def _load(run: str, checkpoint: Literal["best", "last", "first"], device: str) -> Generator | UserSampler:
@@ -197,7 +207,7 @@ def _sample(
             progress("sampling", done, count)
 
 
-_NEUTRAL = {"frame_step": 1.0}
+_NEUTRAL = {"frame_step": 1.0, "truncation": 1.0, "balanced": False}
 
 
 def _seed_of_call(seed: int, number: int) -> int:
@@ -225,8 +235,32 @@ def _folders(
     classes = generator.config.classes
     if not classes or any(Path(name).name != name or name.startswith(".") for name in classes):
         return None
-    drawn = generator.labels(range(count), seed, options.get("label"), options.get("fix"))
+    drawn = generator.labels(
+        range(count),
+        seed,
+        options.get("label"),
+        options.get("fix"),
+        balanced=bool(options.get("balanced")),
+    )
     return [classes[label] for label in drawn]
+
+
+def _how_labels_are_drawn(
+    generator: Generator | UserSampler, options: dict[str, Any]
+) -> sample_card.LabelDraw | None:
+    if not isinstance(generator, Generator) or not generator.config.classes:
+        return None
+    if options.get("label") is not None:
+        return "given"
+    if options.get("balanced"):
+        return "balanced"
+    return "counts" if any(generator.class_counts) else "uniform"
+
+
+def _rate_of(generator: Generator | UserSampler, options: dict[str, Any]) -> float:
+    """Frames per second of the clips that a generator makes, from those that it was trained on."""
+    rate = generator.frame_rate if isinstance(generator, Generator) else None
+    return USUAL_FPS if rate is None else rate / (options.get("frame_step") or 1.0)
 
 
 def _command(
@@ -235,7 +269,7 @@ def _command(
     count: int,
     clip_format: Format,
     seed: int,
-    fps: float,
+    fps: float | None,
     checkpoint: str,
     device: str,
     first_frame: Path | None,
@@ -245,16 +279,18 @@ def _command(
     words = ["vgbench", "sample", run, "--out", str(out), "--count", str(count), "--seed", str(seed)]
     flags = {
         "--format": None if clip_format == "mkv" else clip_format,
-        "--fps": None if fps == 8 else fps,
+        "--fps": fps,
         "--checkpoint": None if checkpoint == "best" else checkpoint,
         "--device": None if device == "cpu" else device,
         "--frames": options.get("frames"),
         "--rate": 1 / step if (step := options.get("frame_step", 1.0)) != 1.0 else None,
+        "--truncation": psi if (psi := options.get("truncation", 1.0)) != 1.0 else None,
         "--class": options.get("label"),
         "--fix": options.get("fix"),
         "--first-frame": first_frame,
     }
     words += [word for flag, value in flags.items() if value is not None for word in (flag, f"{value}")]
+    words += ["--balanced"] if options.get("balanced") else []
     return shlex.join(words)
 
 

@@ -34,7 +34,9 @@ def generator_score(
 
     It always scores clips of the same latents against the same real windows, whose features are computed
     once. A generator that continues a first frame gets first frames of real clips. Clips that are shorter
-    than the windows of the protocol are scored as a whole, against real windows of the same length.
+    than the windows of the protocol are scored as a whole, against real windows of the same length. Real
+    clips are brought to the size of the generated ones first, as in training, so that a model is not blamed
+    for detail that it never saw.
 
     Args:
         real: real clips, as for `evaluate`.
@@ -44,18 +46,22 @@ def generator_score(
         protocol: determines everything else.
         stride: of the training. The real windows have it too, so that they show as much time.
     """
+    asked = load(protocol)
     settings = [f"clips.generated={clips}", f"clips.real={clips}", "clips.least=2"]
     if stride > 1:
-        settings.append(f"windows.real_stride={stride}")
-    longest = load(protocol).windows.frames
+        settings.append(f"windows.real_stride={stride * asked.windows.stride}")
     source = open_source(real)
     folder = tempfile.TemporaryDirectory(prefix="vgbench-")  # clips of a checkpoint are scored only once
     store = FeatureStore(Path(folder.name))
 
     def score(generator: Sampler, _keep: object = folder) -> float:
         sampled = score_samples(generator, source, clips, stride)
-        window = f"windows.frames={min(longest, sampled.shape[1])}"
-        record = evaluate(sampled, source, protocol, [metric], settings=[*settings, window], store=store)
+        length, height, width = sampled.shape[1:4]
+        of_samples = [f"windows.frames={min(asked.windows.frames, length)}"]
+        if height == width and asked.resize.first is None:
+            of_samples.append(f"resize.first.size={height}")
+        changes = [*settings, *of_samples]
+        record = evaluate(sampled, source, protocol, [metric], settings=changes, store=store)
         return record.scores[metric].best_estimate
 
     return score

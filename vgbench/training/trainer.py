@@ -34,7 +34,7 @@ from vgbench.training.inputs import draw
 from vgbench.training.networks import Networks, build_networks, set_learning_rates
 from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, generator_phase
-from vgbench.training.run import Stopped, TrainingProgress, TrainingRun, keep_lines
+from vgbench.training.run import Stopped, TrainingProgress, TrainingRun, keep_lines, scores_since_best
 from vgbench.training.state import load_state, read_counters
 
 
@@ -105,13 +105,16 @@ def train(
         if world.is_main:
             stack.enter_context(owned(folder))
         config = resolved(config, minutes, steps, source := source or open_data(config))
-        check(config, world)
+        check(config, world, score)
         stack.enter_context(limited_threads(config.threads))
         run = TrainingRun(folder, config, world, progress, score)
         stack.callback(run.close_trackers)
         networks = build_networks(config)
-        begin(run, networks, resume)
         windows = stack.enter_context(opened_windows(config, source))
+        windows.look_at_every_class()
+        networks.average.class_counts = windows.class_counts
+        networks.average.frame_rate = windows.frame_rate()
+        begin(run, networks, resume)
         interrupted = stack.enter_context(signals())
         run.show_real(windows)
         with reported_divergence(run):
@@ -229,11 +232,16 @@ def resolved(
     return parse(TrainConfig, values, "training config")
 
 
-def check(config: TrainConfig, world: World) -> None:
-    """Raise `VgbenchError` if the run has no limit, or the batch cannot be divided among the processes."""
+def check(config: TrainConfig, world: World, score: Callable[[Generator], float] | None = None) -> None:
+    """Raise `VgbenchError` if the run has no limit, or limits and batch do not fit score and processes."""
     if config.steps is None and config.minutes is None:
         raise VgbenchError(
             "neither steps nor minutes limits this run", "set one of them, for example --minutes 2"
+        )
+    if config.patience is not None and score is None:
+        raise VgbenchError(
+            f"patience = {config.patience}, but the generator is not scored during training",
+            "leave out --no-score, or set patience=null",
         )
     if config.batch % world.size:
         raise VgbenchError(
@@ -311,11 +319,14 @@ def begin(run: TrainingRun, networks: Networks, resume: bool) -> None:
         require_same_run(run)
         counters = load_state(run.last, networks.parts())
         run.step, run.seconds = int(counters["step"]), float(counters["seconds"])
-        # The best score may be newer than the checkpoint, so it is read from its own file.
-        run.best_score = read_metadata(run.best)[1].get("score") if run.best.exists() else None
         if run.world.is_main:
             keep_lines(run.folder / "log.jsonl", run.step)
             keep_lines(run.folder / "scores.jsonl", run.step)
+            if read_run_config(run.folder).data != run.config.data:
+                set_scores_aside(run)
+            # The best score may be newer than the checkpoint, so it is read from its own file.
+            run.best_score = read_metadata(run.best)[1].get("score") if run.best.exists() else None
+            run.waited = scores_since_best(run.folder / "scores.jsonl")
     else:
         share_weights([networks.generator, networks.average, *networks.discriminators], run.world)
         if run.world.is_main:
@@ -328,10 +339,25 @@ def begin(run: TrainingRun, networks: Networks, resume: bool) -> None:
     run.start()
 
 
+def set_scores_aside(run: TrainingRun) -> None:
+    """Let a new best score begin, because scores against other data say nothing about the new ones.
+
+    The best generator and the scores so far are kept under names that end in the number of steps.
+    """
+    for path in (run.best, run.folder / "scores.jsonl"):
+        if path.exists():
+            path.replace(path.with_stem(f"{path.stem}-{run.step:07d}"))
+
+
+def read_run_config(folder: Path) -> TrainConfig:
+    """Read the config that a run was started or last resumed with."""
+    path = folder / "config.yaml"
+    return parse(TrainConfig, read_yaml(path), str(path))
+
+
 def require_same_run(run: TrainingRun) -> None:
     """Raise `VgbenchError` if the config differs from that of the run by more than `MAY_CHANGE` allows."""
-    path = run.folder / "config.yaml"
-    changed = fixed_differences(parse(TrainConfig, read_yaml(path), str(path)), run.config)
+    changed = fixed_differences(read_run_config(run.folder), run.config)
     if changed:
         raise VgbenchError(
             f"{run.folder}: this run was started with another {', '.join(changed)}",
