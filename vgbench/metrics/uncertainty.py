@@ -279,10 +279,8 @@ def score_pairs(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> S
     if score.standard_error is None:
         return score
     apart = np.asarray(values, dtype=np.float64) - score.value
-    _, first, member = np.unique(
-        np.arange(score.n) if groups is None else np.asarray(groups), return_index=True, return_inverse=True
-    )
-    sums = np.bincount(member, weights=apart)[np.argsort(first)]  # in the order of the references
+    numbers = np.arange(score.n) if groups is None else np.asarray(groups)
+    sums = np.bincount(np.unique(numbers, return_inverse=True)[1], weights=apart)
     shared = math.sqrt(len(sums) / (len(sums) - 1)) / score.n * sums
     return replace(score, deviations=((), tuple(shared.tolist())))
 
