@@ -42,9 +42,9 @@ def are_dependent(shared: int, count: int) -> bool:
 
 
 def is_collapsed(side: Measured) -> bool:
-    """Whether all windows of a side, from more than one recording, have equal pixels."""
+    """Whether all windows of a side, from more than one clip, have equal pixels."""
     contents = {used.content for used in side.windows}
-    return side.recording_count > 1 and len(contents) == 1 and "" not in contents
+    return side.clips > 1 and len(contents) == 1 and "" not in contents
 
 
 def copies_within(side: Measured) -> int:
