@@ -79,7 +79,8 @@ def test_each_point_is_an_evaluation_of_the_cut_clips(tmp_path):
 
 def test_the_signature_names_a_later_time_only(tmp_path):
     starts = [dict(record.signature_fields)["start"] for record in run(films(1), films(2), tmp_path).values()]
-    assert starts == ["first,seed0", "first+8frames,seed0", "first+16frames,seed0", "first+24frames,seed0"]
+    times = ("first", "first+8frames", "first+16frames", "first+24frames")
+    assert starts == [f"{time},seed0,content" for time in times]
 
 
 def test_the_curve_ends_where_clips_run_out(tmp_path):

@@ -164,6 +164,7 @@ CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
         Change("uniform", NONE, NONE),  # as the real side
     ),
     "windows.order": ("start", Change("sorted")),
+    "windows.seeded_by": ("start", Change("content")),
     "windows.per_clip": ("clips", Change("2", given=("clips.generated=14", "clips.real=14"))),
     "windows.offset": ("start", Change("3", given=("windows.start=first",))),
     "resize.size": ("size", Change("12"), Change("12", NONE, NONE, given=("resize.fit=keep",))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,39 @@ class Clip(ABC):
             BadClip: the clip is damaged, or an index lies past the last frame that can be decoded.
         """
 
+    def is_lossless(self) -> bool:
+        """Whether the pixels are stored as they are, so that every decoder finds the same.
+
+        The content of such a clip is its pixels, whatever the container is. Decoders may differ in lossy
+        clips, whose content is therefore their coded bytes.
+
+        Raises:
+            BadClip: the clip is damaged.
+        """
+        return True
+
+    def first_frame_hash(self) -> str:
+        """Return a sha256 (hex) of the first frame: of its pixels, or of its coded bytes if it is lossy.
+
+        Raises:
+            BadClip: the frame cannot be read.
+        """
+        return pixel_hash(self.read((0,))) if self.is_lossless() else self.fingerprint()
+
+    def content_hash(self) -> str:
+        """Return a sha256 (hex) of all frames: of their pixels, or of the coded bytes if the clip is lossy.
+
+        Raises:
+            BadClip: the clip is damaged.
+        """
+        if not self.is_lossless():
+            return self.fingerprint()
+        digest = hashlib.sha256()
+        for block in blocks(self, self.count_frames()):
+            for frame in block:
+                digest.update(bytes.fromhex(pixel_hash(frame)))
+        return digest.hexdigest()
+
     def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
         """Decode the first `count` frames one by one, each uint8 [H, W, 3], equal to those of `read`.
 
@@ -140,6 +174,12 @@ class Clip(ABC):
             BadClip: the clip is damaged.
         """
         yield from self.read(range(count))
+
+
+def pixel_hash(frames: Frames) -> str:
+    """Sha256 (hex) of pixels and their shape."""
+    shape = f"{frames.shape}\n".encode()
+    return hashlib.sha256(shape + np.ascontiguousarray(frames).tobytes()).hexdigest()
 
 
 def read_in_steps(clip: Clip, count: int, frame_bytes: int) -> Iterator[npt.NDArray[np.uint8]]:
@@ -218,6 +258,9 @@ class DerivedClip(Clip):
 
     def frame_rate(self) -> float | None:
         return self.inner.frame_rate()
+
+    def is_lossless(self) -> bool:
+        return self.inner.is_lossless()
 
     def read(self, indices: Sequence[int]) -> Frames:
         return self.inner.read(indices)

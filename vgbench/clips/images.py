@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vgbench.clips.clip import Clip, Frames
+from vgbench.clips.clip import Clip, Frames, pixel_hash
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
@@ -136,6 +136,11 @@ def natural_key(name: str) -> tuple[Any, ...]:
     return (*((int(part), "") if part.isdecimal() else (-1, part) for part in parts), (-1, name))
 
 
+def is_jpeg(name: str) -> bool:
+    """Whether an image is lossy by its suffix."""
+    return name.lower().endswith((".jpg", ".jpeg"))
+
+
 @dataclass(frozen=True)
 class FrameFolderClip(Clip):
     """A folder with one image per frame, in natural order of their names.
@@ -159,6 +164,15 @@ class FrameFolderClip(Clip):
         with bad_clip_on_error(self.folder):
             return hashlib.sha256("\n".join(file.stamp() for file in self.files).encode()).hexdigest()
 
+    def is_lossless(self) -> bool:
+        return not any(is_jpeg(file.name) for file in self.files)
+
+    def first_frame_hash(self) -> str:
+        if is_jpeg(self.files[0].name):
+            with bad_clip_on_error(self.folder):
+                return self.files[0].sha256()
+        return pixel_hash(self.read((0,)))
+
     def count_frames(self) -> int:
         check_frame_count(self.folder, len(self.files))
         for file in self.files:
@@ -181,6 +195,8 @@ class FrameFolderClip(Clip):
         return map(self._frame, self.files[:count])
 
     def _frame(self, file: StoredFile) -> npt.NDArray[np.uint8]:
+        if file.size == 0:
+            raise BadClip(file.name, "zero bytes")
         with open_image(file) as image:
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
@@ -196,6 +212,9 @@ class StripClip(FileClip):
         digest = super().fingerprint()
         with open_image(self.file) as image:  # an animation has other frames when it is read as a strip
             return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if _is_animation(image) else digest
+
+    def is_lossless(self) -> bool:
+        return not is_jpeg(self.file.name)
 
     def count_frames(self) -> int:
         with open_image(self.file) as image:

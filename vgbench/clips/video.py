@@ -8,6 +8,7 @@ scaler converts 10 and 12 bits to 8; the two fields of interlaced video stay wov
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,20 @@ ONE_PACKET_PER_FRAME = {
     "utvideo",
     "prores",
 }
+LOSSLESS = {
+    "ffv1",
+    "png",
+    "apng",
+    "gif",
+    "rawvideo",
+    "huffyuv",
+    "ffvhuff",
+    "utvideo",
+    "qtrle",
+    "magicyuv",
+    "zmbv",
+}
+"""Codecs that store pixels as they are."""
 INDEXED_CONTAINERS = {"mov", "matroska"}
 
 HDR = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
@@ -110,6 +125,17 @@ class VideoClip(FileClip):
     def frame_rate(self) -> float | None:
         with _opened(self.file) as (_, stream):
             return float(stream.average_rate) if stream.average_rate else None
+
+    def is_lossless(self) -> bool:
+        with _opened(self.file) as (_, stream):
+            return stream.codec_context.name in LOSSLESS
+
+    def first_frame_hash(self) -> str:
+        with _opened(self.file) as (container, stream):
+            if stream.codec_context.name not in LOSSLESS:
+                packet = next(container.demux(stream))  # the same bytes in every container
+                return hashlib.sha256(bytes(packet)).hexdigest()
+        return super().first_frame_hash()
 
     def read(self, indices: Sequence[int]) -> Frames:
         frames = self._read_by_seeking(indices) if indices[0] > WORTH_SEEKING else None

@@ -340,7 +340,7 @@ def clip_set(side: Measured) -> ClipSet:
         manifest_hash=side.manifest_hash,
         skipped=tuple(SkippedClip(path=printable(entry.path), reason=entry.reason) for entry in side.skipped),
         windows=tuple(
-            ClipUse(id=used.id, sha256=used.fingerprint, frames=used.window.frames, label=used.label)
+            ClipUse(id=used.id, sha256=used.known_by, frames=used.window.frames, label=used.label)
             for used in side.windows
         ),
     )

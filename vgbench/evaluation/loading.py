@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
@@ -12,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vgbench.clips.clip import Clip, ClipSource, Frames
+from vgbench.clips.clip import Clip, ClipSource, Frames, pixel_hash
 from vgbench.errors import BadClip
-from vgbench.evaluation.measured import CONTENT, SIZE
+from vgbench.evaluation.measured import CONTENT, PIXELS, SIZE
 from vgbench.metrics import ClipView, Metric
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.protocol.sampler import Window
@@ -28,7 +27,8 @@ class Decoded(NamedTuple):
     Attributes:
         frames: uint8 [T, H, W, 3] after the protocol's resizing; empty if the clip cannot be decoded.
         values: metric name -> float64 [D], for each metric that sees pixels or motion; under `CONTENT`, the
-            sha256 of the frames, uint8 [32]; under `SIZE`, their height and width before resizing, int32 [2].
+            sha256 of the frames, uint8 [32]; under `PIXELS`, the same before resizing; under `SIZE`, their
+            height and width before resizing, int32 [2].
         reason: why the window could not be decoded; None if it was.
     """
 
@@ -70,7 +70,8 @@ class DecodedWindows(Dataset[Decoded]):
         values: dict[str, npt.NDArray[Any]] = {
             metric.name: measure_window(metric, view) for metric in self.metrics
         }
-        values[CONTENT] = np.frombuffer(content_hash(frames), dtype=np.uint8)
+        values[CONTENT] = hash_row(pixel_hash(frames))
+        values[PIXELS] = values[CONTENT] if frames is stored else hash_row(pixel_hash(stored))
         values[SIZE] = np.array(stored.shape[1:3], dtype=np.int32)
         return Decoded(torch.from_numpy(np.ascontiguousarray(frames)), values, None)
 
@@ -102,10 +103,9 @@ def require_same_bytes(clip: Clip, fingerprint: str, stamp: str) -> None:
         raise BadClip(clip.id, "changed while it was read")
 
 
-def content_hash(frames: Frames) -> bytes:
-    """Sha256 of pixels and their shape."""
-    shape = f"{frames.shape}\n".encode()
-    return hashlib.sha256(shape + np.ascontiguousarray(frames).tobytes()).digest()
+def hash_row(sha256: str) -> npt.NDArray[np.uint8]:
+    """Turn a hash (hex) into a row of a table: uint8 [32]."""
+    return np.frombuffer(bytearray.fromhex(sha256), dtype=np.uint8)
 
 
 def measure_window(metric: Metric, view: ClipView) -> npt.NDArray[np.float64]:

@@ -15,12 +15,14 @@ import numpy as np
 from vgbench.clips.clip import ClipSource
 from vgbench.distributed import World, gather
 from vgbench.errors import VgbenchError
+from vgbench.evaluation.content_seeds import content_seeds
 from vgbench.evaluation.execution import Execution
 from vgbench.evaluation.extraction import extract
 from vgbench.evaluation.feature_store import Row, Table, window_key
 from vgbench.evaluation.measured import (
     CONTENT,
     EXTRACTOR,
+    PIXELS,
     SIZE,
     Measured,
     Measures,
@@ -62,7 +64,10 @@ def measure(
     shared = source if isinstance(source, SharedSource) else SharedSource(source)
     tables = measures.tables(how.store)
     counts = how.store.table(FRAME_COUNTS if protocol.windows.fps is None else FRAME_TIMES)
-    selection = Selection(shared.source, side, protocol)
+    seeds = None
+    if protocol.windows.seeded_by == "content":
+        seeds = content_seeds(shared, how, world, f"{side}: reading first frames")
+    selection = Selection(shared.source, side, protocol, seeds)
     while True:
         _inspect_clips(selection, shared, counts, how, world)
         selection.require_enough()  # before hours of extraction, and again after damaged clips
@@ -173,6 +178,10 @@ def _collect(
     recordings = np.array([number[recording] for recording in named], dtype=np.int64)
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
     contents = [row["value"].tobytes().hex() for row in rows[CONTENT]]
+    pixels = [
+        row["value"].tobytes().hex() if selection.is_known_by_pixels(window) else ""
+        for window, row in zip(windows, rows[PIXELS], strict=True)
+    ]
     sizes = [(int(height), int(width)) for height, width in (row["value"] for row in rows[SIZE])]
     used = tuple(
         UsedWindow(
@@ -184,9 +193,10 @@ def _collect(
             content,
             found.rate,
             size,
+            shown,
         )
-        for w, found, content, size in zip(
-            windows, map(selection.inspected, windows), contents, sizes, strict=True
+        for w, found, content, size, shown in zip(
+            windows, map(selection.inspected, windows), contents, sizes, pixels, strict=True
         )
     )
     groups = independent_groups(recordings, used)

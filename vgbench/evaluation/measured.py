@@ -25,6 +25,8 @@ EXTRACTOR = "extractor"
 """Key of the extractor's output; the other keys are names of metrics that see pixels or motion."""
 CONTENT = "content"
 """Key of the hash of each window's pixels, as the metrics and the extractor see them."""
+PIXELS = "pixels"
+"""Key of the hash of each window's pixels as stored."""
 SIZE = "size"
 """Key of the height and width of each window as it is stored, before the protocol resizes it."""
 
@@ -61,6 +63,7 @@ class Measures:
         tables = {m.name: store.table(f"{m.name}@{self.version_of(m)}") for m in self.metrics}
         tables[CONTENT] = store.table("content@1")
         tables[SIZE] = store.table("size@1")
+        tables[PIXELS] = store.table("pixels@1")
         if (spec := self.spec) is not None:
             code = self.sources[EXTRACTOR].key if EXTRACTOR in self.sources else "shipped"
             producer = f"{spec.id}@{spec.weights}|{spec.preprocessing}|float32|{self.state}|{code}"
@@ -81,6 +84,8 @@ class UsedWindow:
         content: sha256 of the pixels after resizing, whatever file they came from; "" if unknown.
         rate: mean frames per second of its clip, as stored; None if the clip does not state it.
         size: height and width of its frames as stored; None if unknown.
+        pixels: sha256 of its pixels as stored, if the protocol draws by content and the clip is lossless; ""
+            otherwise.
     """
 
     id: str
@@ -91,6 +96,12 @@ class UsedWindow:
     content: str = ""
     rate: float | None = None
     size: tuple[int, int] | None = None
+    pixels: str = ""
+
+    @property
+    def known_by(self) -> str:
+        """The hash that records and signatures name the window's content by: of its pixels or its bytes."""
+        return self.pixels or self.fingerprint
 
     def __str__(self) -> str:
         return f"{self.id} from frame {self.window.frames[0]}"
@@ -135,7 +146,7 @@ class Measured:
     @property
     def manifest_hash(self) -> str:
         """Sha256 over every window's content hash and frame indices, in order."""
-        return manifest_hash((used.fingerprint, used.window.frames) for used in self.windows)
+        return manifest_hash((used.known_by, used.window.frames) for used in self.windows)
 
     def samples_for(self, metric: Metric) -> Samples:
         """Return the samples of this side that a metric compares."""
@@ -178,6 +189,6 @@ def describe_samples(
 def are_identical(measured: Mapping[Side, Measured]) -> bool:
     """Whether both sides consist of the same windows, regardless of their order and names."""
     real, generated = (
-        sorted((used.fingerprint, used.window.frames) for used in measured[side].windows) for side in SIDES
+        sorted((used.known_by, used.window.frames) for used in measured[side].windows) for side in SIDES
     )
     return real == generated

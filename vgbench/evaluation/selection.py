@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from vgbench.clips.clip import Clip, ClipSource, Skipped
 from vgbench.clips.rates import constant_rate, constant_times, frames_at
 from vgbench.errors import BadClip, NotEnoughClips
+from vgbench.evaluation.content_seeds import Seed, as_texts
 from vgbench.evaluation.feature_store import Row, Table
 from vgbench.evaluation.loading import load_in_order, require_same_bytes
 from vgbench.evaluation.measured import Side
@@ -64,6 +65,7 @@ class Selection:
         source: the clips.
         side: "generated" or "real"; some protocols treat them differently.
         protocol: what to choose.
+        seeds: for a protocol that draws by content, the seed of each clip, or why it is unusable.
 
     Attributes:
         looked_at: number of clips that have been inspected.
@@ -71,15 +73,27 @@ class Selection:
         wanted: number of windows that the protocol asks for.
     """
 
-    def __init__(self, source: ClipSource, side: Side, protocol: Protocol) -> None:
-        self.source, self.side, self.protocol = source, side, protocol
+    def __init__(
+        self,
+        source: ClipSource,
+        side: Side,
+        protocol: Protocol,
+        seeds: Mapping[int, Seed | str] | None = None,
+    ) -> None:
+        self.source, self.side, self.protocol, self.seeds = source, side, protocol, seeds
         self.looked_at = 0
         self.skipped: list[Skipped] = list(source.skipped)
-        self._order = clip_order([clip.id for clip in source.clips], protocol.seed, protocol.windows.order)
-        limit = getattr(protocol.clips, side)
-        self.wanted = len(self._order) if limit == "all" else int(limit)
         self._starts: dict[int, list[int]] = {}
         self._inspected: dict[int, Inspected] = {}
+        ids = [clip.id for clip in source.clips]
+        self._texts = dict(enumerate(ids)) if seeds is None else as_texts(seeds)
+        texts = None if seeds is None else self._texts
+        self._order = clip_order(ids, protocol.seed, protocol.windows.order, texts)
+        for clip, seed in (seeds or {}).items():
+            if isinstance(seed, str):
+                self.reject(clip, seed)
+        limit = getattr(protocol.clips, side)
+        self.wanted = len(self._order) if limit == "all" else int(limit)
 
     @property
     def goal(self) -> int:
@@ -99,9 +113,8 @@ class Selection:
             if isinstance(outcome, str):
                 self.reject(clip, outcome)
                 continue
-            clip_id = self.source.clips[clip].id
             rule = self.protocol.start_for(self.side)
-            starts = window_starts(outcome.length, windows, rule, self.protocol.seed, clip_id)
+            starts = window_starts(outcome.length, windows, rule, self.protocol.seed, self._texts[clip])
             if starts:
                 self._starts[clip] = starts
                 self._inspected[clip] = outcome
@@ -118,6 +131,11 @@ class Selection:
     def inspected(self, window: Window) -> Inspected:
         """Return what `inspect` found about the clip of a window."""
         return self._inspected[window.clip]
+
+    def is_known_by_pixels(self, window: Window) -> bool:
+        """Whether a record names a window by its pixels, because neither name nor container matter."""
+        seed = None if self.seeds is None else self.seeds[window.clip]
+        return isinstance(seed, Seed) and seed.lossless
 
     def to_read(self, window: Window) -> tuple[Window, str, str]:
         """Return a window with the fingerprint and the stamp of its clip, for `DecodedWindows`."""

@@ -23,6 +23,7 @@ def signature_fields(
     starts = dict.fromkeys((windows.start, protocol.start_for("generated")))  # one name if both are alike
     strides = dict.fromkeys((windows.stride, protocol.windows_for("real").stride))
     offset = f"+{windows.offset}frames" if windows.offset else ""
+    by_content = ",content" if windows.seeded_by == "content" else ""
     order = ",sorted" if windows.order == "sorted" else ""
     choices = list(choices)
     spelled = {spell(choice, measures, measured): choice for choice in choices}
@@ -33,7 +34,7 @@ def signature_fields(
         ("protocol", protocol.name),
         ("clips", f"{_count(measured['generated'])}+{_count(measured['real'])}"),
         ("frames", f"{windows.frames}/s{'+s'.join(map(str, strides))}"),
-        ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{order}"),
+        ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{by_content}{order}"),
         ("size", protocol.resize.describe()),
     ]
     if windows.fps is not None:

@@ -103,7 +103,7 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
         "manifest_hash": measured.manifest_hash,
         "requirements": _requirements(plan, measures),
         "clip_metrics": {metric.name: measures.version_of(metric) for metric in measures.metrics},
-        "windows": [[used.id, used.label, used.fingerprint] for used in measured.windows],
+        "windows": [[used.id, used.label, used.known_by] for used in measured.windows],
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in arrays.items()}
     save_tensors(path, tensors, {_ABOUT: json.dumps(about)})
@@ -267,7 +267,8 @@ def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
     """Everything on the protocol's side that the numbers of the real set depend on."""
     windows = plan.windows_for("real")
     offset = f",+{windows.offset}" if windows.offset else ""
-    chosen = f"{windows.start},{windows.order},{windows.per_clip}{offset}"
+    by_content = ",content" if windows.seeded_by == "content" else ""
+    chosen = f"{windows.start},{windows.order},{windows.per_clip}{offset}{by_content}"
     rate = "" if windows.fps is None else f",{windows.fps:g}fps"
     return {
         "windows": f"{windows.frames}/s{windows.stride}{rate},{chosen}",

@@ -19,6 +19,7 @@ from vgbench.protocol.pixels import Resize
 
 Start = Literal["uniform", "first", "centre"]
 Order = Literal["drawn", "sorted"]
+SeededBy = Literal["name", "content"]
 
 MOST_FRAMES = 2**30
 """Longer windows are typing errors, because no clip has that many frames."""
@@ -70,6 +71,10 @@ class Windows(Config):
         generated_start: the same for the generated side where a protocol treats the sides differently.
         order: which clips come first when there are more than needed: "drawn" by a hash of (seed, id), or
             "sorted" by id, as code that takes the first N does.
+        seeded_by: what the draws of clips and windows depend on besides the seed. With "content", it is the
+            first frame of a clip, so that equal pixels give equal windows under any name and in any
+            container; the windows of a clip are placed together, as many as fit. With "name", it is the id of
+            the clip; each window of a clip is placed after the one before, which may leave no room for more.
         per_clip: most windows from one clip. A second window is taken only after every clip has given one,
             and never overlaps an earlier window of the same clip.
         offset: frames to skip at the beginning of the clip, with start "first" only; used to score later
@@ -83,6 +88,7 @@ class Windows(Config):
     start: Start = "uniform"
     generated_start: Start | None = None
     order: Order = "drawn"
+    seeded_by: SeededBy = "name"
     per_clip: int = Field(default=1, ge=1, le=MOST_FRAMES)
     offset: int = Field(default=0, ge=0, le=MOST_FRAMES)
 

@@ -28,37 +28,51 @@ class Window:
     frames: tuple[int, ...]
 
 
-def clip_order(ids: Sequence[str], seed: int, rule: Order = "drawn") -> list[int]:
+def clip_order(
+    ids: Sequence[str], seed: int, rule: Order = "drawn", texts: Mapping[int, str] | None = None
+) -> list[int]:
     """Order clips; the first ones are used.
 
-    "drawn" sorts by a hash of (seed, id): a uniform draw without replacement that needs no shared state.
-    "sorted" sorts by id.
+    Args:
+        ids: names of the clips.
+        seed: the protocol's seed.
+        rule: "drawn" sorts by a hash of (seed, id): a uniform draw without replacement that needs no shared
+            state. "sorted" sorts by id.
+        texts: position -> what takes the place of the id in that hash; other clips are left out.
     """
+    positions = range(len(ids)) if texts is None else texts
     if rule == "sorted":
-        return sorted(range(len(ids)), key=lambda i: ids[i])
-    return sorted(range(len(ids)), key=lambda i: _digest(seed, ids[i]))
+        return sorted(positions, key=lambda i: ids[i])
+    return sorted(positions, key=lambda i: (_digest(seed, ids[i] if texts is None else texts[i]), ids[i]))
 
 
-def window_starts(n_frames: int, windows: Windows, start: Start, seed: int, clip_id: str) -> list[int]:
+def window_starts(n_frames: int, windows: Windows, start: Start, seed: int, text: str) -> list[int]:
     """First frames of the windows of one clip, in the order in which they are used.
 
-    The k-th entry does not depend on how many are requested. "uniform" draws the first window from all
-    positions, and each further one from the positions that do not overlap any earlier window. "first" and
-    "centre" give that window, then the earliest that do not overlap; none starts before `windows.offset`.
+    "uniform" with `seeded_by` "content" draws from all ways to place as many windows as are wanted and fit
+    without overlap, each with the same probability, and uses them in random order. The first and the last
+    frame are then in a window no more often than any other frame.
+
+    In all other cases, the k-th entry does not depend on how many are requested: "uniform" draws the first
+    window from all positions, and each further one from the positions that do not overlap any earlier window.
+    "first" and "centre" give that window, then the earliest that do not overlap; none starts before
+    `windows.offset`.
 
     Args:
         n_frames: length of the clip.
         windows: length, stride, and the most windows per clip.
         start: rule for this side.
         seed: the protocol's seed.
-        clip_id: seeds the draw together with `seed`.
+        text: seeds the draw together with `seed`: the clip's id or a hash of its content.
 
     Returns:
         At most `windows.per_clip` starts; empty when the clip is too short.
     """
     span = windows.span
+    rng = np.random.default_rng(int.from_bytes(_digest(seed, text)[:8], "big"))
+    if start == "uniform" and windows.seeded_by == "content":
+        return _placed_together(n_frames, span, min(windows.per_clip, n_frames // span), rng)
     free = np.arange(windows.offset, n_frames - span + 1)
-    rng = np.random.default_rng(int.from_bytes(_digest(seed, clip_id)[:8], "big"))
     starts: list[int] = []
     while len(free) and len(starts) < windows.per_clip:
         if start == "uniform":
@@ -70,6 +84,18 @@ def window_starts(n_frames: int, windows: Windows, start: Start, seed: int, clip
         starts.append(chosen)
         free = free[np.abs(free - chosen) >= span]
     return starts
+
+
+def _placed_together(n_frames: int, span: int, count: int, rng: np.random.Generator) -> list[int]:
+    """Draw one of all ways to place `count` windows without overlap, in random order.
+
+    A way is a choice of `count` out of the free frames and the windows, in a row, that are to be windows.
+    """
+    if count == 0:
+        return []
+    slots = np.sort(rng.choice(n_frames - count * (span - 1), count, replace=False))
+    starts = slots + np.arange(count) * (span - 1)
+    return [int(start) for start in rng.permutation(starts)]
 
 
 def choose_windows(
