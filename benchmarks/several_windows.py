@@ -11,7 +11,11 @@ that hold the truth, which is 0 for KVD, and the mean of one window per clip for
 small changes and the others are new draws. The truth is the mean of the score over draws of both sets.
 "(alone)" is the coverage of Wilson's interval, which regards the generated set alone.
 
-    python benchmarks/several_windows.py windows            # the table of docs/metrics.md, 3 minutes
+`pieces` cuts clips of moving shapes of 128 frames into eight pieces each, and compares two sets of 64 such
+clips by their features, with the pieces as clips of their own and in their groups. The truth is 0.
+
+    python benchmarks/several_windows.py pieces --draws 60
+    python benchmarks/several_windows.py windows            # the table of docs/metrics.md, 20 minutes
     python benchmarks/several_windows.py copies --draws 1000
 """
 
@@ -23,6 +27,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from vgbench import extractors
+from vgbench.clips import open_source
 from vgbench.metrics import METRICS, Samples, Score
 from vgbench.metrics.memorisation import score_copies
 from vgbench.metrics.uncertainty import score_share
@@ -32,11 +38,12 @@ MEASURED = ("fvd", "kvd", "prdc")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["windows", "copies"])
+    parser.add_argument("what", choices=["windows", "copies", "pieces"])
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    (windows if arguments.what == "windows" else copies)(arguments.draws, arguments.seed)
+    run = {"windows": windows, "copies": copies, "pieces": pieces}[arguments.what]
+    run(arguments.draws, arguments.seed)
 
 
 def windows(draws: int, seed: int) -> None:
@@ -121,6 +128,29 @@ def copies(draws: int, seed: int) -> None:
                 f"({covered(alone, values.mean()):.1f} %)",
                 flush=True,
             )
+
+
+def pieces(draws: int, seed: int) -> None:
+    network, count, videos = extractors.load("embedded"), 8, 64
+    source = open_source("builtin:moving-shapes/train?size=32&frames=128&clips=480")
+    features = np.stack(
+        [network(c.read(range(128)).reshape(count, 16, 32, 32, 3)).features.numpy() for c in source.clips]
+    )
+    rng, groups = np.random.default_rng(seed), np.repeat(np.arange(videos), count)
+    found: dict[tuple[str, str], list[Score]] = {}
+    for _ in range(draws):
+        order = rng.permutation(len(features))
+        x, y = (features[part].reshape(videos * count, -1) for part in (order[:videos], order[-videos:]))
+        for metric in ("fvd", "kvd"):
+            for kind, labels in (("as clips", None), ("in groups", groups)):
+                score = METRICS[metric].score(samples(x, labels), samples(y, labels))[metric]
+                found.setdefault((metric, kind), []).append(score)
+    print("metric             mean (error)   spread  claimed  covered")
+    for (metric, kind), scores in found.items():
+        spread = np.std([score.best_estimate for score in scores], ddof=1)
+        claimed = np.mean([score.standard_error for score in scores])
+        numbers = f"{mean(scores):>16} {spread:8.3f} {claimed:8.3f} {covered(scores, 0.0):6.1f} %"
+        print(f"{metric} {kind:10} {numbers}")
 
 
 if __name__ == "__main__":
