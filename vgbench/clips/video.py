@@ -20,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips import limits
+from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.clip import Frames
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
-from vgbench.clips.images import check_indices, flatten_alpha
+from vgbench.clips.images import check_indices
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.rates import constant_times, times_of_stamps
 from vgbench.clips.truncation import is_cut_off
