@@ -216,7 +216,7 @@ def main() -> None:
     judging.add_argument("classifier", type=Path)
     judging.add_argument("clips", help="folder, archive or builtin:moving-shapes/test?size=32")
     judging.add_argument("--count", type=int, default=512)
-    judging.add_argument("--sheet", type=Path, help="write a contact sheet of the first 24 clips here (PNG)")
+    judging.add_argument("--sheet", type=Path, help="write a contact sheet of up to 24 clips here (PNG)")
     judging.add_argument("--verdicts", type=Path, help="write the verdict on each clip here (JSON)")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -233,7 +233,8 @@ def main() -> None:
     for name, value in summary(verdicts).items():
         print(f"{name}: {value:.3g}")
     if given.sheet:
-        sheet(clips[:24]).save(given.sheet, optimize=True)
+        shown = np.linspace(0, len(clips) - 1, min(24, len(clips))).round().astype(int)
+        sheet([clips[index] for index in shown]).save(given.sheet, optimize=True)
     if given.verdicts:
         named = {clip.id: asdict(verdict) for clip, verdict in zip(chosen, verdicts, strict=True)}
         given.verdicts.write_text(json.dumps(named, indent=1), encoding="utf-8")
