@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from vgbench.clips.vpx_alpha import alpha_decoder
 from vgbench.errors import BadClip
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 
@@ -22,11 +24,12 @@ def decoded_frames(name: str, container: InputContainer, stream: VideoStream) ->
         BadClip: a packet is damaged, or FFmpeg reports an error in one that is shown. Packets before the
             first keyframe, and those that an edit list cuts away, may refer to others that are not there.
     """
+    with_alpha = alpha_decoder(stream)
     begun = False
     position = 0
     for packet in container.demux(stream):
         begun |= packet.is_keyframe
-        frames, errors = _decode(packet)
+        frames, errors = _decode(packet, with_alpha)
         if begun and not packet.is_discard and (errors or packet.is_corrupt):
             reason = errors[0] if errors else "a packet is marked as corrupt"
             raise BadClip(name, f"damaged near frame {position} ({reason})")
@@ -35,10 +38,17 @@ def decoded_frames(name: str, container: InputContainer, stream: VideoStream) ->
             position += 1
 
 
-def _decode(packet: Packet[VideoStream]) -> tuple[list[VideoFrame], list[str]]:
-    """Decode one packet; return its frames, and the errors that FFmpeg logged in this thread."""
+def _decode(
+    packet: Packet[VideoStream], decoder: VideoCodecContext | None
+) -> tuple[list[VideoFrame], list[str]]:
+    """Decode one packet; return its frames, and the errors that FFmpeg logged in this thread.
+
+    Args:
+        packet: the packet; the empty one at the end gives the frames that the decoder still holds.
+        decoder: used in place of the stream's own.
+    """
     with _logged_errors() as errors:
-        frames: list[VideoFrame] = packet.decode()
+        frames: list[VideoFrame] = packet.decode() if decoder is None else decoder.decode(packet)
     return frames, errors
 
 

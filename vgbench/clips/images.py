@@ -19,8 +19,9 @@ from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.apng import apng_frames
 from vgbench.clips.clip import Clip, Frames, pixel_hash
 from vgbench.clips.file_clip import FileClip
-from vgbench.clips.files import StoredFile, bad_clip_on_error
+from vgbench.clips.files import DAMAGE, StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
+from vgbench.clips.orientation import EXIF, Axes, upright
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -55,9 +56,7 @@ def open_image(file: StoredFile) -> Iterator[Image]:
             with warnings.catch_warnings():
                 # Long strips exceed the size at which Pillow warns; its hard limit, an error, still applies.
                 warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-                warnings.simplefilter(
-                    "ignore", UserWarning
-                )  # about damaged EXIF data, on which no pixel depends
+                warnings.simplefilter("ignore", UserWarning)  # about damaged EXIF data, which are ignored
                 with PIL.Image.open(stream, formats=FORMATS) as image:
                     yield image
         except PIL.UnidentifiedImageError as error:
@@ -88,6 +87,16 @@ def _announces_animation(webp: StoredFile) -> bool:
 def _is_animation(image: Image) -> bool:
     """Whether an image has several frames; the further pages of TIFF and JPEG are not frames."""
     return image.format in ("PNG", "WEBP", "GIF") and getattr(image, "n_frames", 1) > 1
+
+
+def _orientation(image: Image) -> Axes:
+    """How the image is shown according to its EXIF data; as stored if these are missing or damaged."""
+    from PIL import ExifTags
+
+    try:
+        return EXIF.get(image.getexif().get(ExifTags.Base.Orientation, 1), EXIF[1])
+    except (*DAMAGE, *PILLOW_DAMAGE):
+        return EXIF[1]
 
 
 def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
@@ -193,7 +202,7 @@ class FrameFolderClip(Clip):
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
                 raise BadClip(file.name, "an animation where a single frame was expected")
-            return to_rgb(image)
+            return upright(to_rgb(image), _orientation(image))
 
 
 @dataclass(frozen=True)
