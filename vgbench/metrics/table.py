@@ -52,6 +52,8 @@ _TABLE = (
             "coef0": Option(1.0, "constant inside the power", least=0),
             "biased": Option(False, "keep k(x, x)"),
         },
+        version_of_several="2",
+        alike_if={"biased": True},
     ),
     Metric(
         "is",
@@ -67,6 +69,8 @@ _TABLE = (
                 "exact", "of published code", allowed=("exact", "tgan", "tganv2", "stylegan-v")
             ),
         },
+        version_of_several="2",
+        alike_if={"splits": 1},
     ),
     Metric(
         "prdc",
@@ -82,6 +86,7 @@ _TABLE = (
         },
         citation="Kynkäänniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797",
         options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+        version_of_several="2",
     ),
     Metric(
         "jedi_mmd",
@@ -101,6 +106,7 @@ _TABLE = (
         is_distance=True,
         citation="Chong and Forsyth 2020, arXiv:1911.07023, with both sets shrunk",
         fits_covariance=True,
+        version_of_several="2",
     ),
     Metric(
         "is_infinite",
@@ -109,6 +115,7 @@ _TABLE = (
         infinite.score_inception,
         directions={"is_infinite": "higher"},
         citation="Chong and Forsyth 2020, arXiv:1911.07023",
+        version_of_several="2",
     ),
     Metric(
         "intra_fvd",
@@ -140,6 +147,7 @@ _TABLE = (
         bounds={"copied": (0.0, 1.0), "authenticity": (0.0, 1.0)},
         citation="Alaa et al. 2022, arXiv:2102.08921; Meehan et al. 2020, arXiv:2004.05675",
         options={"quantile": Option(0.01, "of the distances between real clips", least=0)},
+        version="2",
     ),
     Metric(
         "diversity",
@@ -168,6 +176,7 @@ _TABLE = (
         bounds={"stream_t": (0.0, 1.0), "stream_f": (0.0, 1.0), "stream_d": (0.0, 1.0)},
         citation="Kim et al. 2024, arXiv:2403.09669",
         options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+        version_of_several="2",
     ),
     Metric(
         "drift",
