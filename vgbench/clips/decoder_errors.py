@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vgbench.clips.vpx_alpha import alpha_decoder
 from vgbench.errors import BadClip
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
     from av.packet import Packet
-    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 
@@ -24,12 +22,13 @@ def decoded_frames(name: str, container: InputContainer, stream: VideoStream) ->
         BadClip: a packet is damaged, or FFmpeg reports an error in one that is shown. Packets before the
             first keyframe, and those that an edit list cuts away, may refer to others that are not there.
     """
-    with_alpha = alpha_decoder(stream)
     begun = False
     position = 0
+    decode = _decoder(stream)
     for packet in container.demux(stream):
         begun |= packet.is_keyframe
-        frames, errors = _decode(packet, with_alpha)
+        with _logged_errors() as errors:
+            frames = decode(packet)
         if begun and not packet.is_discard and (errors or packet.is_corrupt):
             reason = errors[0] if errors else "a packet is marked as corrupt"
             raise BadClip(name, f"damaged near frame {position} ({reason})")
@@ -38,18 +37,25 @@ def decoded_frames(name: str, container: InputContainer, stream: VideoStream) ->
             position += 1
 
 
-def _decode(
-    packet: Packet[VideoStream], decoder: VideoCodecContext | None
-) -> tuple[list[VideoFrame], list[str]]:
-    """Decode one packet; return its frames, and the errors that FFmpeg logged in this thread.
+def _decoder(stream: VideoStream) -> Callable[[Packet[VideoStream]], list[VideoFrame]]:
+    """Return a function that decodes packets.
 
-    Args:
-        packet: the packet; the empty one at the end gives the frames that the decoder still holds.
-        decoder: used in place of the stream's own.
+    FFmpeg's own decoders of VP8 and VP9 ignore transparency; libvpx decodes it.
     """
-    with _logged_errors() as errors:
-        frames: list[VideoFrame] = packet.decode() if decoder is None else decoder.decode(packet)
-    return frames, errors
+    from av import CodecContext
+    from av.video.codeccontext import VideoCodecContext
+
+    library = ALPHA_DECODERS.get(stream.codec_context.name)
+    if library is None or stream.metadata.get("alpha_mode") != "1":
+        return lambda packet: packet.decode()
+    context = CodecContext.create(library, "r")
+    assert isinstance(context, VideoCodecContext)
+    context.thread_count = 1
+    return lambda packet: context.decode(packet if packet.size else None)
+
+
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's name of a codec -> name of the decoder that knows its transparency."""
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+import struct
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,8 @@ from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.apng import apng_frames
 from vgbench.clips.clip import Clip, Frames, pixel_hash
 from vgbench.clips.file_clip import FileClip
-from vgbench.clips.files import DAMAGE, StoredFile, bad_clip_on_error
+from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
-from vgbench.clips.orientation import EXIF, Axes, upright
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -56,7 +56,9 @@ def open_image(file: StoredFile) -> Iterator[Image]:
             with warnings.catch_warnings():
                 # Long strips exceed the size at which Pillow warns; its hard limit, an error, still applies.
                 warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-                warnings.simplefilter("ignore", UserWarning)  # about damaged EXIF data, which are ignored
+                warnings.simplefilter(
+                    "ignore", UserWarning
+                )  # about damaged EXIF data, on which no pixel depends
                 with PIL.Image.open(stream, formats=FORMATS) as image:
                     yield image
         except PIL.UnidentifiedImageError as error:
@@ -89,16 +91,6 @@ def _is_animation(image: Image) -> bool:
     return image.format in ("PNG", "WEBP", "GIF") and getattr(image, "n_frames", 1) > 1
 
 
-def _orientation(image: Image) -> Axes:
-    """How the image is shown according to its EXIF data; as stored if these are missing or damaged."""
-    from PIL import ExifTags
-
-    try:
-        return EXIF.get(image.getexif().get(ExifTags.Base.Orientation, 1), EXIF[1])
-    except (*DAMAGE, *PILLOW_DAMAGE):
-        return EXIF[1]
-
-
 def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
     """Decode to uint8 [H, W, 3].
 
@@ -119,6 +111,16 @@ def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
     if image.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in image.info:
         return flatten_alpha(np.asarray(image.convert("RGBA")))
     return np.asarray(image.convert("RGB"))
+
+
+def as_the_camera_was_held(image: Image) -> Image:
+    """Turn and mirror an image as its EXIF orientation says; damaged EXIF data say nothing."""
+    import PIL.ImageOps
+
+    try:
+        return PIL.ImageOps.exif_transpose(image)
+    except (*PILLOW_DAMAGE, ValueError, SyntaxError, struct.error):
+        return image
 
 
 def check_indices(name: str, indices: Sequence[int], count: int) -> None:
@@ -202,7 +204,7 @@ class FrameFolderClip(Clip):
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
                 raise BadClip(file.name, "an animation where a single frame was expected")
-            return upright(to_rgb(image), _orientation(image))
+            return to_rgb(as_the_camera_was_held(image))
 
 
 @dataclass(frozen=True)

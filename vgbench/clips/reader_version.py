@@ -8,7 +8,7 @@ from before mix with those from after. Records without it were made by version 1
 
 - 2: frames of animations are counted as they are stored, and animated PNG is composed by FFmpeg. Clips with
   damage that FFmpeg conceals are bad clips.
-- 3: videos and images are shown mirrored where their display matrix or EXIF orientation says so, and images
-  are turned as well. VP8 and VP9 with alpha are blended with black, as other formats are. Windows of videos
-  with a palette have its colours, and frames that a cut H.264 stream never shows are not counted.
+- 3: mirrored videos and EXIF orientations are shown as players do, and transparent parts of VP8 and VP9 are
+  black. Windows of videos with a palette have its colours, and frames that a cut H.264 stream never shows are
+  not counted.
 """

@@ -2,8 +2,8 @@
 
 A frame is a coded frame: frames are never repeated or dropped to reach a constant rate, so a clip with a
 variable frame rate has exactly the frames that were encoded. Pixels are those of the coded frame (the sample
-aspect ratio is ignored), turned and mirrored as the file says that it is shown. FFmpeg's
-scaler converts 10 and 12 bits to 8; the two fields of interlaced video stay woven together; HDR is refused.
+aspect ratio is ignored), turned and mirrored where the file says so, as a player does. FFmpeg's scaler
+converts 10 and 12 bits to 8; the two fields of interlaced video stay woven together; HDR is refused.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from vgbench.clips import limits
 from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.clip import Frames
 from vgbench.clips.decoder_errors import decoded_frames
+from vgbench.clips.display_matrix import upright
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.h264 import has_idr_slice
 from vgbench.clips.images import check_indices
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
-from vgbench.clips.orientation import axes_of_matrix, upright
 from vgbench.clips.rates import constant_times, times_of_stamps
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
@@ -336,5 +336,4 @@ class _RgbConverter:
         pixels = cast(Frames, converted.to_ndarray())
         if transparent:
             pixels = flatten_alpha(pixels)
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        return pixels if matrix is None else upright(pixels, axes_of_matrix(bytes(cast(Any, matrix))))
+        return upright(pixels, frame)
