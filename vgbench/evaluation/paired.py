@@ -369,7 +369,7 @@ class _Measuring(Dataset[_Outcome]):
         for side, clip in enumerate(clips):
             try:
                 stored = clip.read(indices)
-                decoded.append(resize(stored, plan.resize))
+                decoded.append(resize(stored, plan.resize.for_side("real" if side else "generated")))
                 sizes.append((stored.shape[1], stored.shape[2]))
             except BadClip as error:
                 return _Bad(side, clip.id, error.reason)
