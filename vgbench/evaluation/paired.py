@@ -218,6 +218,7 @@ def evaluate_pairs(
         for side, source in enumerate(sources)
     ]
     fields = _signature_fields(plan, metrics, network, sides[1], len(used))
+    differences = {metric.name: metric.differs for metric in metrics if metric.differs}
     record = Record(
         model=printable(name) if name else model_name(sources[0].name),
         signature=str(Signature(fields)),
@@ -240,6 +241,7 @@ def evaluate_pairs(
         created=now(),
         details={
             "better": {metric.name: metric.better for metric in metrics},
+            **({"differs": differences} if differences else {}),
             "values": values,
             **(details or {}),
         },

@@ -230,5 +230,13 @@ def load(name_or_path: str, settings: Iterable[str] = ()) -> Protocol:
     return parse(Protocol, values, f"protocol {name_or_path}")
 
 
+def released(name: str, version: str) -> Protocol | None:
+    """Load a version of a protocol of vgbench; None if vgbench has no such version."""
+    for candidate in (name, f"{name}@{version}"):
+        if candidate in _all_names() and (found := load(candidate)).version == version:
+            return found
+    return None
+
+
 def _shipped() -> resources.abc.Traversable:
     return resources.files(__name__)
