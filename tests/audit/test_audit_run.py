@@ -378,3 +378,11 @@ def test_command_mistakes_exit_2(options, words, run):
     assert "Traceback" not in err
     for word in words:
         assert word in err
+
+
+def test_both_halves_are_real_clips_and_take_their_stride(store):
+    stride = ("windows.real_stride=3", "windows.frames=4")
+    found = _audit(metrics=("fvd",), distortions=("freeze",), settings=(*SETTINGS, *stride), store=store)
+    assert "frames:4/s3|" in found.signature
+    intact = _reaction(found, "fvd", "freeze").points[0].score
+    assert intact.interval[0] <= 0 <= intact.interval[1], "both halves play at the same speed"

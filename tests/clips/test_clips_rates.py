@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from vgbench.clips import open_source, write_clips
 from vgbench.clips.distortions import distort
-from vgbench.clips.rates import constant_rate, constant_times, every_nth_frame, frames_at
+from vgbench.clips.rates import (
+    constant_rate,
+    constant_times,
+    every_nth_frame,
+    frames_at,
+    times_of_stamps,
+)
 from vgbench.errors import VgbenchError
 
 NOISE = rolling_noise(20, 16, 16)
@@ -81,6 +87,12 @@ def test_a_variable_rate_is_kept(tmp_path):
         assert frames_at(times, 5).tolist() == [0, 3, 3, 3, 4, 6, 6, 6, 7]
 
 
+def test_stamps_that_do_not_rise_give_no_times():
+    np.testing.assert_allclose(times_of_stamps([3, 4, 5, 9]), [0, 1, 2, 6, 7])
+    for stamps in ([3, 4, 4, 5], [3, 5, 4], [3], []):
+        assert times_of_stamps(stamps) is None
+
+
 def test_the_times_of_a_video_start_at_0(tmp_path):
     late = video_clip(encode(tmp_path / "a.mkv", "ffv1", "bgr0", NOISE[:4], times=[50, 51, 52, 53]))
     np.testing.assert_allclose(late.frame_times(), np.arange(5) / 25, atol=0.0011)
@@ -118,6 +130,7 @@ def test_clips_without_a_rate_may_be_given_one(tmp_path):
             np.testing.assert_array_equal(clip.read([3, 3, 7]), NOISE[[3, 3, 7]])
     (video,) = open_source(tmp_path / "videos", fps=12.5).clips
     assert video.frame_rate() == 24, "its own rate takes precedence"
+    np.testing.assert_allclose(video.frame_times(), constant_times(20, 24), atol=0.0011)
     for wrong in (0, -1, float("inf"), float("nan")):
         with pytest.raises(VgbenchError, match="a frame rate is a positive number"):
             open_source(NOISE, fps=wrong)
@@ -143,6 +156,12 @@ def test_a_faster_clip_has_the_rate_of_its_inner_clip():
     np.testing.assert_allclose(clip.frame_times(), constant_times(clip.count_frames(), 10))
 
 
+def test_the_rate_of_a_clock_is_not_that_of_a_clip(tmp_path):
+    for fps, stated in ((999, pytest.approx(999)), (1000, None)):
+        write_clips([NOISE], tmp_path, "mp4", fps=fps)
+        assert open_source(tmp_path).clips[0].frame_rate() == stated
+
+
 def test_streams_without_time_stamps_have_the_rate_of_their_header(tmp_path, monkeypatch):
     path = encode(tmp_path / "a.mp4", "mpeg4", "yuv420p", NOISE)
     monkeypatch.setattr(av.VideoFrame, "pts", property(lambda _: None), raising=False)
@@ -161,3 +180,17 @@ def test_every_third_frame_has_a_third_of_the_rate():
     np.testing.assert_array_equal(clip.read([0, 2, 6]), NOISE[[0, 6, 18]])
     assert clip.fingerprint() != source.clips[0].fingerprint()
     assert every_nth_frame(open_source(NOISE), 3).clips[0].frame_rate() is None
+
+
+@pytest.mark.parametrize("form", ["mkv", "mp4", "frames"])
+def test_a_rate_is_no_part_of_the_content(form, tmp_path):
+    write_clips([NOISE], tmp_path / "clips", form)
+    (plain,), (rated,) = (open_source(tmp_path / "clips", fps=fps).clips for fps in (None, 8))
+    assert rated.first_frame_hash() == plain.first_frame_hash()
+    assert rated.content_hash() == plain.content_hash()
+    assert rated.fingerprint() == plain.fingerprint()
+    assert (rated.origin, rated.stamp(), rated.is_lossless()) == (
+        plain.origin,
+        plain.stamp(),
+        plain.is_lossless(),
+    )

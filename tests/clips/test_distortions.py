@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgbench.clips import open_source
+from vgbench.clips import open_source, write_clips
 from vgbench.clips.distortions import DISTORTIONS, FRAME_DISTORTIONS, distort, parse_distortion
 from vgbench.errors import ConfigError
 
@@ -93,3 +93,13 @@ def test_spec():
         distort(open_source(SOURCE), "freze", 1)
     with pytest.raises(ConfigError, match="must lie in"):
         distort(open_source(SOURCE), "freeze", 2)
+
+
+@pytest.mark.parametrize("form", ["mkv", "mp4"])
+def test_repeated_clips_have_the_content_of_what_they_repeat(form, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 4, 16, 16, 3), dtype=np.uint8)
+    write_clips(noise, tmp_path, form)
+    copies = distort(open_source(tmp_path), "duplicate", 1).clips
+    assert len({clip.id for clip in copies}) == 3
+    assert len({clip.first_frame_hash() for clip in copies}) == 1
+    assert len({clip.content_hash() for clip in copies}) == 1

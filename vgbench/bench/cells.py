@@ -217,7 +217,19 @@ def _made_from(suite: Suite, cell: Cell) -> dict[str, Any]:
 
 
 def _training_key(config: TrainConfig, without: Iterable[str]) -> str:
-    return _key(config.model_dump(mode="json", exclude=set(without)))
+    values = config.model_dump(mode="json", exclude=set(without))
+    discriminators = [_without_new_defaults(one, NEW_OF_DISCRIMINATORS) for one in values["discriminators"]]
+    return _key({**_without_new_defaults(values, NEW), "discriminators": discriminators})
+
+
+NEW = {"augment_target": None, "augment_clips": 500_000, "patience": None}
+NEW_OF_DISCRIMINATORS = {"blocks": "plain", "deviation": False}
+"""Keys that were added after results had been published, with their defaults. Training with the defaults is
+what it was before, so they are no part of the keys of published rows."""
+
+
+def _without_new_defaults(values: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in new or value != new[key]}
 
 
 def _key(parts: Mapping[str, Any]) -> str:

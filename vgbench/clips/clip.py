@@ -252,6 +252,20 @@ class DerivedClip(Clip):
 
 
 @dataclass(frozen=True)
+class SameFramesClip(DerivedClip):
+    """Base of derived clips with the frames of the other clip, such as one under another name."""
+
+    def first_frame_hash(self) -> str:
+        return self.inner.first_frame_hash()
+
+    def content_hash(self) -> str:
+        return self.inner.content_hash()
+
+    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+        return self.inner.each_frame(count)
+
+
+@dataclass(frozen=True)
 class Skipped:
     """A file that looked like a clip and could not be used."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vgbench.clips.clip import Clip, ClipSource, DerivedClip, Frames
+from vgbench.clips.clip import Clip, ClipSource, DerivedClip, Frames, SameFramesClip
 from vgbench.clips.rates import times_of_stamps
 from vgbench.errors import ConfigError
 from vgbench.named import unknown_name
@@ -151,7 +151,7 @@ class FasterClip(DerivedClip):
 
 
 @dataclass(frozen=True)
-class RepeatedClip(DerivedClip):
+class RepeatedClip(SameFramesClip):
     """The same clip under another id, which counts as a recording of its own."""
 
     @property

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from vgbench.clips.clip import ClipSource, DerivedClip, Frames
+from vgbench.clips.clip import ClipSource, DerivedClip, Frames, SameFramesClip
 
 SLACK = 0.25
 """Share of a frame's duration by which its time stamp may be off."""
@@ -73,7 +73,7 @@ def frames_at(times: npt.NDArray[np.float64], fps: float) -> npt.NDArray[np.int6
 
 
 @dataclass(frozen=True)
-class RatedClip(DerivedClip):
+class RatedClip(SameFramesClip):
     """A clip whose rate was stated elsewhere, as in a manifest; its own time stamps take precedence."""
 
     fps: float
@@ -88,9 +88,6 @@ class RatedClip(DerivedClip):
     def frame_rate(self) -> float | None:
         own = self.inner.frame_rate()
         return self.fps if own is None else own
-
-    def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
-        return self.inner.each_frame(count)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips import limits
+from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.clip import Frames
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
-from vgbench.clips.images import check_indices, flatten_alpha
+from vgbench.clips.images import check_indices
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.rates import constant_times, times_of_stamps
 from vgbench.clips.truncation import is_cut_off
@@ -86,6 +87,9 @@ INDEXED_CONTAINERS = {"mov", "matroska"}
 HDR = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
 """Transfer curves (ITU-T H.273, table 3) whose values are not sRGB's; there are many ways to map them."""
 
+CLOCK_RATE = 1000
+"""Headers of videos whose rate is unknown state that of the container's clock, 1000 or more per second."""
+
 WORTH_SEEKING = 48
 """Frames that a seek must save to be worth it; for fewer, decoding from the start is as fast."""
 
@@ -108,7 +112,7 @@ class VideoClip(FileClip):
     def frame_times(self) -> npt.NDArray[np.float64] | None:
         with _opened(self.file) as (container, stream):
             listed = _frame_times(container, stream)
-            rate = stream.average_rate
+            rate = _stated_rate(stream)
             unit = stream.time_base
         stamps: list[int | None]
         if listed is not None:
@@ -119,12 +123,12 @@ class VideoClip(FileClip):
         known = [float(stamp * unit) for stamp in stamps if stamp is not None and unit is not None]
         times = times_of_stamps(known) if len(known) == len(stamps) else None
         if times is None and rate:  # some streams have no usable time stamps, and state a rate only
-            return constant_times(len(stamps), float(rate))
+            return constant_times(len(stamps), rate)
         return times
 
     def frame_rate(self) -> float | None:
         with _opened(self.file) as (_, stream):
-            return float(stream.average_rate) if stream.average_rate else None
+            return _stated_rate(stream)
 
     def is_lossless(self) -> bool:
         with _opened(self.file) as (_, stream):
@@ -243,6 +247,12 @@ def _first_video(name: str, container: InputContainer) -> VideoStream:
     if not found:
         raise BadClip(name, "has no video stream")
     return found[0]
+
+
+def _stated_rate(stream: VideoStream) -> float | None:
+    """Mean frame rate in the header; from `CLOCK_RATE` on, it is that of the container's clock."""
+    rate = float(stream.average_rate or 0)
+    return rate if 0 < rate < CLOCK_RATE else None
 
 
 def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, bool]] | None:

@@ -257,6 +257,7 @@ def audit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for audit.html and audit.json.")
     ] = None,
+    fps: options.FramesPerSecond = None,
     batch_size: options.BatchSizeOption = "16",
     workers: options.Workers = 0,
     device: options.Device = "cpu",
@@ -278,10 +279,11 @@ def audit(
     from vgbench.audit.page import write_audit
     from vgbench.audit.run import audit as audit_metrics
     from vgbench.audit.terminal import audit_tables
+    from vgbench.clips import open_source
 
     with options.feature_store(use=True) as features, panels.progress() as progress:
         result = audit_metrics(
-            real,
+            open_source(real, fps=fps),
             protocol,
             options.metric_names(metrics),
             extractor,
@@ -317,6 +319,7 @@ def export(
     protocol: options.ProtocolName = "quick",
     metrics: options.MetricNames = None,
     extractor: options.ExtractorName = None,
+    fps: options.FramesPerSecond = None,
     batch_size: options.BatchSizeOption = "16",
     workers: options.Workers = 0,
     device: options.Device = "cpu",
@@ -326,11 +329,12 @@ def export(
     debug: options.Debug = False,
 ) -> None:
     """Write what scoring needs to know of a real set; use it with `vgbench eval CLIPS --against FILE`."""
+    from vgbench.clips import open_source
     from vgbench.evaluation.evaluate import export_statistics
 
     with panels.progress() as progress:
         path = export_statistics(
-            real,
+            open_source(real, fps=fps),
             output,
             protocol,
             options.metric_names(metrics),

@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from vgbench.clips.clip import Clip, ClipSource
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.distributed import World, gather
 from vgbench.errors import BadClip
 from vgbench.evaluation.execution import Execution
@@ -18,7 +19,7 @@ from vgbench.evaluation.feature_store import Table
 from vgbench.evaluation.loading import load_in_order
 from vgbench.evaluation.ranks import SharedSource
 
-FIRST_FRAMES = "first-frame@1"
+FIRST_FRAMES = f"first-frame@1, reader {READER_VERSION}"
 """Table of the feature store with the hashes of first frames, so that each clip is opened only once."""
 _AT_ONCE = 16  # clips that a worker reports together
 

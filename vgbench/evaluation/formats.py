@@ -56,8 +56,7 @@ def _of_rates(
     protocol: Protocol, windows: Mapping[Side, Sequence[UsedWindow]], card: SampleCard | None
 ) -> Iterator[tuple[str, str]]:
     factor = protocol.windows_for("real").stride / protocol.windows.stride
-    found = list(of_rates(windows["generated"], windows["real"], factor))
-    for code, sentence in found:
+    for code, sentence in of_rates(windows["generated"], windows["real"], factor):
         yield (
             code,
             f"{sentence}: equally many frames last unequally long; if the clips state the right rates, "

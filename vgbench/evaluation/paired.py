@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.clips.sources import stem
 from vgbench.config import Config, parse, with_overrides
 from vgbench.device import device_of
@@ -272,6 +273,7 @@ def _signature_fields(
         ("clips", f"{count} pairs"),
         ("frames", frames + (f" after {plan.skip}" if plan.skip else "")),
         ("size", plan.resize.describe()),
+        ("reader", READER_VERSION),
     ]
     if network is not None:
         fields.append(("feat", network.describe()))

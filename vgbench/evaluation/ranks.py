@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from vgbench.clips.clip import Clip, ClipSource, DerivedClip, Frames
+from vgbench.clips.clip import Clip, ClipSource, Frames, SameFramesClip
 from vgbench.distributed import World, gather
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.evaluation.measured import Measured
@@ -64,7 +64,7 @@ class ClipElsewhere(Clip):
 
 
 @dataclass(frozen=True)
-class _Renamed(DerivedClip):
+class _Renamed(SameFramesClip):
     """A clip of this rank under the name that it has among the clips of all ranks."""
 
     recording: str

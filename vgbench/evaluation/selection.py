@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from vgbench.clips.clip import Clip, ClipSource, Skipped
 from vgbench.clips.rates import constant_rate, constant_times, frames_at
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.errors import BadClip, NotEnoughClips
 from vgbench.evaluation.content_seeds import Seed, as_texts
 from vgbench.evaluation.feature_store import Row, Table
@@ -20,7 +21,8 @@ from vgbench.evaluation.measured import Side
 from vgbench.protocol import Protocol
 from vgbench.protocol.sampler import Window, choose_among_all, choose_windows, clip_order, window_starts
 
-FRAME_COUNTS, FRAME_TIMES = "frame-count@3", "frame-times@1"
+FRAME_COUNTS = f"frame-count@3, reader {READER_VERSION}"
+FRAME_TIMES = f"frame-times@1, reader {READER_VERSION}"
 """Tables of the feature store that keep the lengths and the frame rates of clips.
 
 The first has mean rates, as headers state them, and 0 for clips that state none. The second, which serves

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, Side
 from vgbench.metrics import Choice
 from vgbench.protocol import Protocol
@@ -36,6 +37,7 @@ def signature_fields(
         ("frames", f"{windows.frames}/s{'+s'.join(map(str, strides))}"),
         ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{by_content}{order}"),
         ("size", protocol.resize.describe()),
+        ("reader", READER_VERSION),
     ]
     if windows.fps is not None:
         fields.insert(3, ("fps", f"{windows.fps:g}"))

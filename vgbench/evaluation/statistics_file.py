@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.config import Config, parse
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.measured import (
@@ -271,6 +272,7 @@ def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
         "seed": str(plan.seed),
         "real clips": str(plan.clips.real),
         "resize": plan.resize_for("real").describe(),
+        "reader": READER_VERSION,
         "extractor": _network(measures),
     }
 
@@ -287,7 +289,7 @@ def _require_equal(path: Path, found: dict[str, str], wanted: dict[str, str]) ->
     if wanted["extractor"] == "none":  # metrics on pixels do not ask which network there was
         found = {**found, "extractor": "none"}
     unlike = [
-        f"{key}: {found.get(key)} there, {value} here"
+        f"{key}: {found.get(key, '1')} there, {value} here"
         for key, value in wanted.items()
         if found.get(key) != value
     ]

@@ -45,6 +45,7 @@ DECODERS: dict[str, str] = {
     "flow-warp": "vgbench.reference_models.decoders:FlowWarpDecoder",
     "temporal-shift": "vgbench.reference_models.decoders:TemporalShiftDecoder",
     "style": "vgbench.reference_models.style:StyleDecoder",
+    "layered": "vgbench.reference_models.layered:LayeredDecoder",
 }
 """Subclass of `Decoder` for each `generator.decoder.name`."""
 

@@ -1,0 +1,10 @@
+"""Version of the readers of clips."""
+
+READER_VERSION = "2"
+"""Changes whenever some file gives other pixels or another number of frames than before.
+
+It is a part of the keys of the feature store and of signatures, so that neither stored features nor records
+from before mix with those from after. Records without it were made by version 1.
+
+- 2: frames of animations are counted as they are stored, and animated PNG is composed by FFmpeg.
+"""
