@@ -1,13 +1,13 @@
 """Published values that take longer to reproduce; the tests reproduce those that are quick.
 
-python benchmarks/published.py prdc --draws 40           # 10,000 x 1,000 each, about 20 s of one core per draw
+python benchmarks/published.py prdc --draws 40           # 10,000 x 1,000 each, about 20 s per draw
 python benchmarks/published.py noise                     # a few minutes
 python benchmarks/published.py black                     # seconds
 python benchmarks/published.py cdfvd --public FOLDER     # seconds; also the distances of its statistics
 python benchmarks/published.py all --public FOLDER
 
-All but `prdc` need `vgbench weights fetch i3d-k400`. FOLDER holds `example_videos/` and statistics of cd-fvd, from
-the folder `files/` of the repository content-debiased-fvd/content-debiased-fvd.github.io.
+All but `prdc` need `vgbench weights fetch i3d-k400`. FOLDER holds `example_videos/` and statistics of cd-fvd,
+from the folder `files/` of the repository content-debiased-fvd/content-debiased-fvd.github.io.
 """
 
 from __future__ import annotations
@@ -34,8 +34,17 @@ PRDC_README = PRDC(0.4772, 0.4705, 1.0555, 0.9735)
 Array = npt.NDArray[np.float32]
 NOISE_README = 10.138084766713924
 VIDEOS = 128
-BLACK_README = {10: 569.23, 11: 486.36, 12: 551.96, 13: 146.37, 14: 172.85, 15: 133.70, 16: 152.92, 30: 151.39244}
-"""common_metrics_on_video_quality: of the TorchScript file up to 16 frames, of TensorFlow's own weights for 30."""
+BLACK_README = {
+    10: 569.23,
+    11: 486.36,
+    12: 551.96,
+    13: 146.37,
+    14: 172.85,
+    15: 133.70,
+    16: 152.92,
+    30: 151.39244,
+}
+"""common_metrics_on_video_quality: of its TorchScript file up to 16 frames, and of TensorFlow for 30."""
 CDFVD_ISSUE = (3383.967043, 3383.964558)
 """I3D on the example of cd-fvd's README, as a user and the author found it."""
 CDFVD_DRAWN = 29.965
