@@ -6,5 +6,6 @@ READER_VERSION = "2"
 It is a part of the keys of the feature store and of signatures, so that neither stored features nor records
 from before mix with those from after. Records without it were made by version 1.
 
-- 2: frames of animations are counted as they are stored, and animated PNG is composed by FFmpeg.
+- 2: frames of animations are counted as they are stored, and animated PNG is composed by FFmpeg. Clips with
+  damage that FFmpeg conceals are bad clips.
 """

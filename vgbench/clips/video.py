@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from vgbench.clips import limits
 from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.clip import Frames
+from vgbench.clips.decoder_errors import decoded_frames
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices
@@ -142,7 +143,12 @@ class VideoClip(FileClip):
         return super().first_frame_hash()
 
     def read(self, indices: Sequence[int]) -> Frames:
-        frames = self._read_by_seeking(indices) if indices[0] > WORTH_SEEKING else None
+        frames = None
+        if indices[0] > WORTH_SEEKING:
+            with suppress(
+                BadClip
+            ):  # of an open group of pictures, whose start refers to what was not decoded
+                frames = self._read_by_seeking(indices)
         if frames is None:
             frames = self._read_through(indices)
         if any(frame.shape != frames[0].shape for frame in frames):
@@ -292,7 +298,7 @@ PROGRESSIVE = (0, 1)
 
 def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     began = time.monotonic()
-    for position, frame in enumerate(container.decode(stream)):
+    for position, frame in enumerate(decoded_frames(name, container, stream)):
         check_frame_count(name, position + 1)
         check_time(name, began)
         if frame.is_corrupt:

@@ -97,7 +97,8 @@ def inspect_clips(
         str, typer.Argument(metavar="CLIPS", help="Clips, in any form that `vgbench eval` takes.")
     ],
     decode: Annotated[
-        bool, typer.Option("--decode", help="Decode every frame, which finds all damage.")
+        bool,
+        typer.Option("--decode", help="Decode every frame, to find the damage that a decoder can notice."),
     ] = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
