@@ -150,12 +150,17 @@ def test_webdataset_labels(tmp_path):
         "000.png": strip(),
         "000.cls": b"7\n",
         "001.png": strip(1),
-        "001.json": json.dumps({"label": "jump", "fps": 8}).encode(),
+        "001.json": json.dumps({"label": "jump", "group": 4, "fps": 8}).encode(),
         "002.png": strip(2),
         "002.json": b"{broken",
+        "003.png": strip(3),
+        "003.cls": b"walk",
+        "003.json": b'{"group": "video 4"}',
     }
     for store in (in_tar, in_zip):
-        assert [clip.label for clip in open_source(store(files, tmp_path)).clips] == ["7", "jump", None]
+        clips = open_source(store(files, tmp_path)).clips
+        assert [clip.label for clip in clips] == ["7", "jump", None, "walk"]
+        assert [clip.group for clip in clips] == [None, "4", None, "video 4"]
 
 
 def test_links_and_odd_members_of_archives_are_skipped(tmp_path):
@@ -476,6 +481,25 @@ def test_a_manifest_names_clips_windows_and_labels(remote, tmp_path):
         window.read([3])
     assert len(source.skipped) == 1
     assert "no.mkv" in source.skipped[0].path
+
+
+def test_a_manifest_names_groups(tmp_path):
+    lines = ["clips/a.mkv,,,a_1", "clips/a.mkv,1,3,a_1", "clips/b,2,,", "clips/b,,3,"]
+    source = open_source(manifest(tmp_path, "\n".join(["path,start,frames,group", *lines])))
+    assert [(clip.group, clip.recording) for clip in source.clips] == [
+        ("a_1", "a_1"),
+        ("a_1", "a_1"),
+        (None, "clips/b"),
+        (None, "clips/b"),
+    ]
+    noisy = open_source(f"distort:noise=0.5:{source.name}")
+    assert [clip.group for clip in noisy.clips] == [clip.group for clip in source.clips]
+    faster = open_source(f"distort:speed-up=0.5:{source.name}")
+    assert [clip.recording for clip in faster.clips] == [clip.recording for clip in source.clips]
+    numbered = manifest(tmp_path, '{"path": "clips/a.mkv", "group": 12}\n', "g.jsonl")
+    assert open_source(numbered).clips[0].group == "12"
+    with pytest.raises(ConfigError, match="group"):
+        open_source(manifest(tmp_path, '{"path": "clips/a.mkv", "group": ""}\n', "h.jsonl"))
 
 
 def test_a_line_that_cannot_be_used_costs_no_other_line(tmp_path):

@@ -136,7 +136,7 @@ def test_a_metric_that_was_never_scored_is_found(check, record):
 def test_other_clips_are_found_and_counted(check, record):
     found = check(record, generated="builtin:moving-shapes/train?size=32&clips=16&seed=4")
     assert any(problem.startswith("generated: ") for problem in found.problems)
-    assert "generated: and 11 more windows" in found.problems
+    assert "generated: and 11 more clips" in found.problems
     assert not any(problem.startswith("real: ") for problem in found.problems)
     # The signature holds the real clips, which are the same.
     assert not any("signature" in problem for problem in found.problems)

@@ -102,12 +102,12 @@ def test_the_error_of_the_fit_adds_to_that_of_the_clips_and_keeps_their_freedom(
     assert len(found.details["points"]) == 15
 
 
-def test_too_few_source_clips_leave_the_extrapolated_value_alone():
+def test_too_few_source_clips_have_no_extrapolated_value():
     rows = np.random.default_rng(0).standard_normal((12, 2))
     side = Samples(rows, rows, np.arange(12) // 4)
-    for score in (score_frechet(side, side)["fvd_infinite"], score_inception(side, side)["is_infinite"]):
-        assert (score.standard_error, score.interval, score.deviations) == (None, None, None)
-        assert len(score.details["points"]) == 15
+    for score in (score_frechet, score_inception):
+        with pytest.raises(VgbenchError, match="8 independent clips on each side, there are 3"):
+            score(side, side)
 
 
 def test_the_inception_score_shrinks_to_a_quarter():

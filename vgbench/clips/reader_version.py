@@ -7,5 +7,5 @@ It is a part of the keys of the feature store and of signatures, so that neither
 from before mix with those from after. Records without it were made by version 1.
 
 - 2: frames of animations are counted as they are stored, and animated PNG is composed by FFmpeg. Clips with
-  damage that FFmpeg conceals are bad clips.
+  damage that FFmpeg conceals are bad clips. Mirrored videos and EXIF orientations are shown as players do.
 """

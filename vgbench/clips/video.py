@@ -2,8 +2,8 @@
 
 A frame is a coded frame: frames are never repeated or dropped to reach a constant rate, so a clip with a
 variable frame rate has exactly the frames that were encoded. Pixels are those of the coded frame (the sample
-aspect ratio is ignored), rotated upright where the file says that the camera was held sideways. FFmpeg's
-scaler converts 10 and 12 bits to 8; the two fields of interlaced video stay woven together; HDR is refused.
+aspect ratio is ignored), turned and mirrored where the file says so, as a player does. FFmpeg's scaler
+converts 10 and 12 bits to 8; the two fields of interlaced video stay woven together; HDR is refused.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from vgbench.clips import limits
 from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.clip import Frames
 from vgbench.clips.decoder_errors import decoded_frames
+from vgbench.clips.display_matrix import upright
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices
@@ -325,7 +326,4 @@ class _RgbConverter:
         pixels = cast(Frames, converted.to_ndarray())
         if transparent:
             pixels = flatten_alpha(pixels)
-        quarter_turns, remainder = divmod(frame.rotation, 90)
-        if remainder:
-            return pixels
-        return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+        return upright(pixels, frame)

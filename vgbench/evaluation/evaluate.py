@@ -282,7 +282,7 @@ def _record(
         signature_fields=fields,
         protocol=protocol.model_dump(mode="json"),
         scores=scores,
-        signatures=metric_signatures(choices, plan.measures, fields),
+        signatures=metric_signatures(choices, plan.measures, measured, fields),
         extractor=None if plan.measures.spec is None else _extractor_use(plan.measures.spec),
         clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
         environment=environment(
@@ -343,6 +343,7 @@ def clip_set(side: Measured) -> ClipSet:
         source=printable(side.source),
         used=len(side.windows),
         clips=side.clips,
+        groups=side.group_count,
         found=side.found,
         manifest_hash=side.manifest_hash,
         skipped=tuple(SkippedClip(path=printable(entry.path), reason=entry.reason) for entry in side.skipped),

@@ -181,6 +181,7 @@ def evaluate_pairs(
     pairs, *lonely = match(*sources)
     values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     used: list[tuple[UsedWindow, UsedWindow]] = []
+    named: list[tuple[str, str]] = []
     outcomes = load_in_order(_Measuring(pairs, plan, metrics), 1, how.workers)
     for done, (pair, outcome) in enumerate(zip(pairs, outcomes, strict=True)):
         how.progress("pairs", done + 1, len(pairs))
@@ -194,6 +195,7 @@ def evaluate_pairs(
             if metric.perceptual and network is not None:
                 found[metric.name] = metric.measure(*outcome.frames, network.distance)
             values[metric.name].append(found[metric.name])
+        named.append((pair.generated.recording, pair.reference.recording))
         used.append(
             (
                 _used(pair.generated, outcome, 0, done),
@@ -206,13 +208,15 @@ def evaluate_pairs(
             f"no clip of {sources[0].name} has a usable reference in {sources[1].name}{reasons}",
             "clips are paired by file name without suffix",
         )
+    recordings = [np.unique(names, return_inverse=True)[1] for names in zip(*named, strict=True)]
     sides = [
         Measured(
             source=source.name,
             found=len(source.clips),
+            clips=len(used),
             windows=tuple(entry[side] for entry in used),
-            recordings=np.arange(len(used)),
-            groups=np.arange(len(used)),
+            recordings=recordings[side],
+            groups=recordings[side],
             samples={},
             skipped=tuple(sorted(lonely[side], key=lambda entry: entry.path)),
         )
@@ -225,7 +229,7 @@ def evaluate_pairs(
         signature=str(Signature(fields)),
         signature_fields=fields,
         protocol=plan.model_dump(mode="json"),
-        scores={metric: score_pairs(found) for metric, found in values.items()},
+        scores={metric: score_pairs(found, recordings[1]) for metric, found in values.items()},
         signatures={metric.name: str(Signature(_own_fields(metric, fields))) for metric in metrics},
         extractor=None
         if network is None

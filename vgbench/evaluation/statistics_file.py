@@ -25,8 +25,8 @@ from vgbench.evaluation.measured import (
     Measured,
     Measures,
     UsedWindow,
+    describe_samples,
     independent_groups,
-    label_samples,
 )
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
@@ -46,6 +46,7 @@ class About(Config):
     Attributes:
         source: as the user named it.
         found: clips in the source.
+        clips: clips that the windows were cut from; left out if they are as many as the recordings.
         manifest_hash: see `Measured.manifest_hash`.
         requirements: what protocol and extractor it was made with, by key.
         clip_metrics: name -> version.
@@ -55,6 +56,7 @@ class About(Config):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     source: str
     found: int
+    clips: int | None = None
     manifest_hash: str
     requirements: dict[str, str]
     clip_metrics: dict[str, str]
@@ -98,6 +100,7 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
         "schema": SCHEMA,
         "source": measured.source,
         "found": measured.found,
+        **({} if measured.clips == measured.recording_count else {"clips": measured.clips}),
         "manifest_hash": measured.manifest_hash,
         "requirements": _requirements(plan, measures),
         "clip_metrics": {metric.name: measures.version_of(metric) for metric in measures.metrics},
@@ -151,10 +154,11 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
     measured = Measured(
         source=about.source,
         found=about.found,
+        clips=len(np.unique(recordings)) if about.clips is None else about.clips,
         windows=windows,
         recordings=recordings,
         groups=groups,
-        samples={name: label_samples(one, windows) for name, one in samples.items()},
+        samples={name: describe_samples(one, windows, recordings) for name, one in samples.items()},
         skipped=(),
     )
     if measured.manifest_hash != about.manifest_hash:

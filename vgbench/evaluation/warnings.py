@@ -32,18 +32,17 @@ def of_evaluation(plan: Plan, choices: Sequence[Choice], measured: Mapping[Side,
         used, asked = len(measured[side].windows), getattr(plan.protocol.clips, side)
         if asked != "all" and used < asked:
             yield "few-clips", f"{side}: {used} windows where the protocol asks for {asked}"
-        if spec is not None and used < 2 * spec.feature_dimension:
-            dimensions = f"{used} windows for {spec.feature_dimension} feature dimensions"
-            meaning = _meaning_of_few(used, spec.feature_dimension, fits_covariance)
+        independent = measured[side].group_count
+        windows = f"{used} windows" + (f" of {independent} independent clips" if independent < used else "")
+        if spec is not None and independent < 2 * spec.feature_dimension:
+            dimensions = f"{windows} for {spec.feature_dimension} feature dimensions"
+            meaning = _meaning_of_few(independent, spec.feature_dimension, fits_covariance)
             yield "small-sample", f"{side}: {dimensions}; {meaning}"
         for metric in plan.measures.metrics:
             width = measured[side].samples_for(metric).features.shape[1]
-            if not metric.per_clip and used < 2 * width:
-                meaning = _meaning_of_few(used, width, metric.fits_covariance)
-                yield (
-                    "small-sample",
-                    f"{side}: {used} windows for the {width} numbers of {metric.name}; {meaning}",
-                )
+            if not metric.per_clip and independent < 2 * width:
+                meaning = _meaning_of_few(independent, width, metric.fits_covariance)
+                yield "small-sample", f"{side}: {windows} for the {width} numbers of {metric.name}; {meaning}"
         if measured[side].skipped:
             yield "skipped-clips", f"{side}: {len(measured[side].skipped)} clips skipped"
 
@@ -105,11 +104,11 @@ def of_store(found: Iterable[Iterable[str]]) -> Warnings:
         yield DAMAGED_STORE, f"feature store: {count}; what they held was computed again"
 
 
-def _meaning_of_few(windows: int, dimensions: int, fits_covariance: bool) -> str:
-    """Say what fewer windows than twice the dimensions mean; docs/metrics.md has the figures."""
+def _meaning_of_few(independent: int, dimensions: int, fits_covariance: bool) -> str:
+    """Say what fewer independent windows than twice the dimensions mean; docs/metrics.md has the figures."""
     if not fits_covariance:
         return "compare with scores of as many windows only"
-    if windows < dimensions:
+    if independent < dimensions:
         return (
             "with fewer windows than dimensions neither the Fréchet distance, nor its corrected value, nor "
             "its interval means anything"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EXIT_DIFFERS = 3
 TOLERANCE = 1e-6
 MOST_NAMED = 5
-"""Windows that are named one by one if the clips of a side are not those of the record."""
+"""Clips that are named one by one if those of a side are not those of the record."""
 
 
 @dataclass(frozen=True)
@@ -277,19 +277,26 @@ def _clip_problems(side: str, recorded: ClipSet, found: ClipSet) -> Iterator[str
         return
     if recorded.used != found.used:
         yield f"{side}: the record has {recorded.used} windows, but these clips give {found.used}"
-    different = [
-        (old, new)
-        for old, new in zip_longest(recorded.windows, found.windows)
-        if old is None or new is None or (old.sha256, old.frames) != (new.sha256, new.frames)
-    ]
-    for old, new in different[:MOST_NAMED]:
-        if old is None or new is None:
-            yield f"{side}: {(old or new).id} is only {'in these clips' if old is None else 'in the record'}"
-        elif old.id == new.id and old.frames == new.frames:
-            yield f"{side}: the content of {new.id} differs from the clip that was scored"
+    before, now = _by_clip(recorded), _by_clip(found)
+    different = [clip for clip in {**before, **now} if before.get(clip) != now.get(clip)]
+    for clip in different[:MOST_NAMED]:
+        if clip not in now:
+            yield f"{side}: {clip} is only in the record"
+        elif clip not in before:
+            yield f"{side}: {clip} is only in these clips"
+        elif [sha256 for sha256, _ in before[clip]] == [sha256 for sha256, _ in now[clip]]:
+            yield f"{side}: other frames of {clip} are scored now"
         else:
-            yield f"{side}: {old.id} was scored where {new.id} is now"
+            yield f"{side}: the content of {clip} differs from the clip that was scored"
     if len(different) > MOST_NAMED:
-        yield f"{side}: and {len(different) - MOST_NAMED} more windows"
+        yield f"{side}: and {len(different) - MOST_NAMED} more clips"
     if not different:
-        yield f"{side}: the clips are those of the record, but their manifest hash is not"
+        yield f"{side}: the clips are those of the record, but their order or their manifest hash is not"
+
+
+def _by_clip(side: ClipSet) -> dict[str, list[tuple[str, tuple[int, ...]]]]:
+    """Clip id -> (hash, frames) of its windows. The order of clips may depend on their content."""
+    windows: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for window in sorted(side.windows, key=lambda window: window.frames):
+        windows.setdefault(window.id, []).append((window.sha256, window.frames))
+    return windows

@@ -7,6 +7,9 @@ same set. With d_ij = ‖r_i − g_j‖, ρ_i the radius of real point i and γ_
     recall    = mean_i [ ∃j: d_ij < γ_j ]      coverage = mean_i [ min_j d_ij < ρ_i ]
 
 Comparisons are strict, so points at radius 0 (repeated features) cover nothing.
+
+Windows of one recording are near each other, so that their balls would cover little beside themselves. All
+four are therefore measured on one window of each recording, and averaged over several choices of windows.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy.typing as npt
 
 from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrices
+from vgbench.metrics.recordings import Groups, numbered, one_of_each
 from vgbench.metrics.score import Samples, Score
 from vgbench.metrics.uncertainty import Blocks, Jackknife, Side, deal
 
@@ -36,19 +40,25 @@ class PRDC(NamedTuple):
     coverage: float
 
 
-def precision_recall_density_coverage(real: npt.ArrayLike, generated: npt.ArrayLike, k: int = 5) -> PRDC:
+def precision_recall_density_coverage(
+    real: npt.ArrayLike, generated: npt.ArrayLike, k: int = 5, *, groups: Groups | None = None
+) -> PRDC:
     """Measure fidelity (precision, density) and diversity (recall, coverage) of a generated set.
 
     Args:
         real: [N, D], N > k.
         generated: [M, D], M > k.
         k: which nearest neighbour sets the radius.
+        groups: a label for each row of `real` and of `generated`. Rows of one label, such as windows of one
+            clip, are not independent: the mean over choices of one row per label is returned. There must be
+            more than k labels on each side.
 
     Raises:
-        VgbenchError: wrong shapes, different D, values that are not finite, or too few rows for k.
+        VgbenchError: wrong shapes, different D, values that are not finite, or too few rows or labels for k.
     """
-    r, g = _checked(real, generated, k)
-    return PRDC(*_resampled(r, g, [], [], k)[0].tolist())
+    r, g = matrices(real, generated)
+    rows_r, rows_g = one_of_each(numbered(groups, len(r), len(g)))
+    return PRDC(*_averaged(r, g, rows_r, rows_g, [], [], k)[0].tolist())
 
 
 def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
@@ -58,13 +68,14 @@ def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Scor
     work, because repeated points shrink radii to zero. There is no bias correction, because the four depend
     on the number of clips by definition and are comparable only at equal numbers.
     """
-    r, g = _checked(real.features, generated.features, k)
-    blocks_r, blocks_g = deal(real.groups), deal(generated.groups)
-    if min((len(r) - len(b) for b in blocks_r), default=k + 1) <= k:
+    r, g = matrices(real.features, generated.features)
+    rows_r, rows_g = one_of_each((real.drawn_together, generated.drawn_together))
+    blocks_r, blocks_g = deal(real.groups[rows_r[0]]), deal(generated.groups[rows_g[0]])
+    if min((rows_r.shape[1] - len(b) for b in blocks_r), default=k + 1) <= k:
         blocks_r = []
-    if min((len(g) - len(b) for b in blocks_g), default=k + 1) <= k:
+    if min((rows_g.shape[1] - len(b) for b in blocks_g), default=k + 1) <= k:
         blocks_g = []
-    value, without_r, without_g = _resampled(r, g, blocks_r, blocks_g, k)
+    value, without_r, without_g = _averaged(r, g, rows_r, rows_g, blocks_r, blocks_g, k)
     return {
         name: Jackknife(
             float(value[i]),
@@ -77,14 +88,35 @@ def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Scor
     }
 
 
-def _checked(real: npt.ArrayLike, generated: npt.ArrayLike, k: int) -> tuple[Matrix, Matrix]:
-    r, g = matrices(real, generated)
-    if not 1 <= k < min(len(r), len(g)):
+Rows = npt.NDArray[np.intp]
+
+
+def _averaged(
+    r: Matrix, g: Matrix, rows_r: Rows, rows_g: Rows, blocks_r: Blocks, blocks_g: Blocks, k: int
+) -> tuple[npt.NDArray[np.float64], Matrix, Matrix]:
+    """`_resampled`, averaged over the choices of rows.
+
+    Args:
+        r: real features.
+        g: generated features.
+        rows_r: one row of each real recording for each choice, from `one_of_each`.
+        rows_g: the same of the generated set.
+        blocks_r: blocks of columns of `rows_r`.
+        blocks_g: blocks of columns of `rows_g`.
+        k: which nearest neighbour sets the radius.
+
+    Raises:
+        VgbenchError: too few recordings for k.
+    """
+    counts = rows_r.shape[1], rows_g.shape[1]
+    if not 1 <= k < min(counts):
         raise VgbenchError(
-            f"k = {k} with {len(r)} real and {len(g)} generated clips",
-            "k must be at least 1 and smaller than both numbers",
+            f"k = {k} with {counts[0]} real and {counts[1]} generated clips",
+            "k must be at least 1 and smaller than both numbers; windows of one clip count once",
         )
-    return r, g
+    choices = [_resampled(r[i], g[j], blocks_r, blocks_g, k) for i, j in zip(rows_r, rows_g, strict=True)]
+    value, without_r, without_g = (np.mean(parts, axis=0) for parts in zip(*choices, strict=True))
+    return value, without_r, without_g
 
 
 def _resampled(

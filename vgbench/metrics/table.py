@@ -52,6 +52,8 @@ _TABLE = (
             "coef0": Option(1.0, "constant inside the power", least=0),
             "biased": Option(False, "keep k(x, x)"),
         },
+        version_of_several="2",
+        alike_if={"biased": True},
     ),
     Metric(
         "is",
@@ -67,6 +69,8 @@ _TABLE = (
                 "exact", "of published code", allowed=("exact", "tgan", "tganv2", "stylegan-v")
             ),
         },
+        version_of_several="2",
+        alike_if={"splits": 1},
     ),
     Metric(
         "prdc",
@@ -82,6 +86,7 @@ _TABLE = (
         },
         citation="Kynkäänniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797",
         options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+        version_of_several="2",
     ),
     Metric(
         "jedi_mmd",
@@ -109,6 +114,7 @@ _TABLE = (
             "sets are shrunk"
         ),
         fits_covariance=True,
+        version_of_several="2",
     ),
     Metric(
         "is_infinite",
@@ -121,6 +127,7 @@ _TABLE = (
             "not computed as by Chong and Forsyth, whose smallest part has 5,000 images; here it "
             "is a quarter of the clips"
         ),
+        version_of_several="2",
     ),
     Metric(
         "intra_fvd",
@@ -156,6 +163,7 @@ _TABLE = (
             "extractor, where their code embeds features anew and compares from the real side"
         ),
         options={"quantile": Option(0.01, "of the distances between real clips", least=0)},
+        version="2",
     ),
     Metric(
         "diversity",
@@ -188,6 +196,7 @@ _TABLE = (
             "ViT-S/14; vgbench has neither"
         ),
         options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+        version_of_several="2",
     ),
     Metric(
         "drift",

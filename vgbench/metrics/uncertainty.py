@@ -260,24 +260,28 @@ def score_clips(
     )
 
 
-def score_pairs(values: npt.ArrayLike) -> Score:
+def score_pairs(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Score:
     """Average a measurement of pairs (generated clip, its reference).
 
-    As `score_clips`, but keeps what each pair adds to the error, which models that are scored on the same
-    references share, because some references are hard for all models. The error of a `difference` is then
-    that of the paired t-test.
+    As `score_clips`, but keeps what each group of pairs adds to the error, which models that are scored on
+    the same references share, because some references are hard for all models. The error of a `difference` is
+    then that of the paired t-test.
 
     Args:
         values: float [N], in the order of the references.
+        groups: integers [N]; pairs whose clips come from one recording share a number. Without them, each
+            pair is a group.
 
     Raises:
         VgbenchError: as `score_clips`.
     """
-    score = score_clips(values)
+    score = score_clips(values, groups)
     if score.standard_error is None:
         return score
     apart = np.asarray(values, dtype=np.float64) - score.value
-    shared = math.sqrt(score.n / (score.n - 1)) / score.n * apart
+    numbers = np.arange(score.n) if groups is None else np.asarray(groups)
+    sums = np.bincount(np.unique(numbers, return_inverse=True)[1], weights=apart)
+    shared = math.sqrt(len(sums) / (len(sums) - 1)) / score.n * sums
     return replace(score, deviations=((), tuple(shared.tolist())))
 
 

@@ -80,6 +80,8 @@ class ClipSet(Config):
         source: path, URL or `builtin:NAME`, as the user gave it.
         used: number of windows that were scored.
         clips: number of clips that they were cut from.
+        groups: number of groups that depend on each other: windows of one clip, clips of one declared group,
+            and copies are in one group; None in older records.
         found: number of clips in the source.
         manifest_hash: see the function `manifest_hash`.
         skipped: clips that could not be used.
@@ -89,6 +91,7 @@ class ClipSet(Config):
     source: str
     used: int
     clips: int
+    groups: int | None = None
     found: int
     manifest_hash: str
     skipped: tuple[SkippedClip, ...] = ()
