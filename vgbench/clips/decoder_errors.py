@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,11 @@ def decoded_frames(name: str, container: InputContainer, stream: VideoStream) ->
     """
     begun = False
     position = 0
+    decode = _decoder(stream)
     for packet in container.demux(stream):
         begun |= packet.is_keyframe
-        frames, errors = _decode(packet)
+        with _logged_errors() as errors:
+            frames = decode(packet)
         if begun and not packet.is_discard and (errors or packet.is_corrupt):
             reason = errors[0] if errors else "a packet is marked as corrupt"
             raise BadClip(name, f"damaged near frame {position} ({reason})")
@@ -35,11 +37,25 @@ def decoded_frames(name: str, container: InputContainer, stream: VideoStream) ->
             position += 1
 
 
-def _decode(packet: Packet[VideoStream]) -> tuple[list[VideoFrame], list[str]]:
-    """Decode one packet; return its frames, and the errors that FFmpeg logged in this thread."""
-    with _logged_errors() as errors:
-        frames: list[VideoFrame] = packet.decode()
-    return frames, errors
+def _decoder(stream: VideoStream) -> Callable[[Packet[VideoStream]], list[VideoFrame]]:
+    """Return a function that decodes packets.
+
+    FFmpeg's own decoders of VP8 and VP9 ignore transparency; libvpx decodes it.
+    """
+    from av import CodecContext
+    from av.video.codeccontext import VideoCodecContext
+
+    library = ALPHA_DECODERS.get(stream.codec_context.name)
+    if library is None or stream.metadata.get("alpha_mode") != "1":
+        return lambda packet: packet.decode()
+    context = CodecContext.create(library, "r")
+    assert isinstance(context, VideoCodecContext)
+    context.thread_count = 1
+    return lambda packet: context.decode(packet if packet.size else None)
+
+
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's name of a codec -> name of the decoder that knows its transparency."""
 
 
 @contextmanager

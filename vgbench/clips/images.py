@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+import struct
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -112,6 +113,16 @@ def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
+def as_the_camera_was_held(image: Image) -> Image:
+    """Turn and mirror an image as its EXIF orientation says; damaged EXIF data say nothing."""
+    import PIL.ImageOps
+
+    try:
+        return PIL.ImageOps.exif_transpose(image)
+    except (*PILLOW_DAMAGE, ValueError, SyntaxError, struct.error):
+        return image
+
+
 def check_indices(name: str, indices: Sequence[int], count: int) -> None:
     """Check that no index lies past the end.
 
@@ -193,7 +204,7 @@ class FrameFolderClip(Clip):
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
                 raise BadClip(file.name, "an animation where a single frame was expected")
-            return to_rgb(image)
+            return to_rgb(as_the_camera_was_held(image))
 
 
 @dataclass(frozen=True)
