@@ -136,7 +136,7 @@ def test_every_text_of_a_difference_leaves_out_zero_where_its_interval_does():
         for v, day in ((120.0, 20), (120.6, 21))
     )
     old_model = old.model_copy(update={"model": "old"})
-    expected = "[0.15, 1.05]"
+    expected = "[0.32, 0.88]"
     assert expected in gate(old, new, max_worse=0.0).reason
     stream = io.StringIO()
     console = Console(file=stream, width=200)

@@ -94,8 +94,10 @@ def test_the_error_of_the_fit_adds_to_that_of_the_clips_and_keeps_their_freedom(
     plain, found = frechet.score(*sides)["fvd"], score_frechet(*sides)["fvd_infinite"]
     error = found.details["error_of_fit"]
     assert found.standard_error == pytest.approx(np.hypot(plain.standard_error, error), rel=1e-9)
-    half = stats.t.ppf(0.975, 8) * found.standard_error
-    assert found.interval == pytest.approx((found.value - half, found.value + half), rel=1e-9)
+    ends = np.log(np.array(found.interval) - found.value + plain.value) - np.log(plain.value)
+    assert ends == pytest.approx(
+        stats.t.ppf([0.025, 0.975], 8) * found.standard_error / plain.value, rel=1e-9
+    )
     assert found.deviations[0] == pytest.approx((*plain.deviations[0], error))
     assert found.deviations[1] == pytest.approx(plain.deviations[1])
     assert found.n == 9

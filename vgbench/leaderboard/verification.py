@@ -13,6 +13,7 @@ from vgbench.config import parse
 from vgbench.errors import EXIT_OK, ConfigError
 from vgbench.leaderboard.json_document import finite
 from vgbench.metrics.score import Score
+from vgbench.metrics.uncertainty import student_t
 from vgbench.records.consistency import contradictions
 from vgbench.records.record import (
     BELOW_REAL,
@@ -230,10 +231,38 @@ def compare_scores(
 
 
 def _as_of(recorded: Score, computed: Score) -> Score:
-    """The computed score without what records did not contain when the recorded score was made."""
+    """The computed score as the version would have made it that made the recorded score.
+
+    Older records lack some numbers. Where the method has since gained a second part, such as ", log
+    interval", their intervals were symmetric, and errors of precision and its like were up to √2 times as
+    large, because the part from pairs was counted twice.
+    """
+    if computed.method.startswith(f"{recorded.method}, ") and _could_be_symmetric(recorded):
+        computed = _enlarged(computed, recorded.standard_error or 0.0)
+        computed = replace(computed, interval=recorded.interval)
     if recorded.deviations is None and computed.deviations is not None and not computed.deviations[0]:
         computed = replace(computed, deviations=None)  # those of pairs of clips
     return replace(computed, real_error=None) if recorded.real_error is None else computed
+
+
+def _enlarged(score: Score, standard_error: float) -> Score:
+    """The score with this error and deviations in proportion, if the error is 1 to √2 times its own."""
+    if not score.standard_error or score.deviations is None:
+        return score
+    factor = standard_error / score.standard_error
+    if not 1 < factor < math.sqrt(2) * (1 + TOLERANCE):
+        return score
+    generated, real = (tuple(factor * value for value in part) for part in score.deviations)
+    return replace(score, standard_error=standard_error, deviations=(generated, real))
+
+
+def _could_be_symmetric(score: Score) -> bool:
+    """Whether the interval holds the estimate and is as long as one of Student's t can be."""
+    if score.interval is None or not score.standard_error:
+        return False
+    low, high = score.interval
+    arm = max(score.best_estimate - low, high - score.best_estimate) / score.standard_error
+    return low <= score.best_estimate <= max(high, 0.0) and student_t(math.inf) <= arm <= student_t(1)
 
 
 def _numbers(score: Score) -> Iterator[float | None]:

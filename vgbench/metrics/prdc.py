@@ -25,7 +25,7 @@ from vgbench.errors import VgbenchError
 from vgbench.metrics.checks import Matrix, matrices
 from vgbench.metrics.recordings import Groups, numbered, one_of_each
 from vgbench.metrics.score import Samples, Score
-from vgbench.metrics.uncertainty import Blocks, Jackknife, Side, deal
+from vgbench.metrics.uncertainty import Blocks, Jackknife, Side, deal, neighbours, pairs_within
 
 _CHUNK = 1024  # rows of the distance matrix in memory at once
 _SPARE = 8  # a point's nearest neighbours that are kept beyond k, to find its radius without one block
@@ -64,7 +64,8 @@ def precision_recall_density_coverage(
 def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Score]:
     """All four with a jackknife error.
 
-    The jackknife leaves out whole blocks of source clips, both as balls and as points. A bootstrap would not
+    The jackknife leaves out whole blocks of source clips, both as balls and as points; pairs of blocks of one
+    side are left out too, because each radius depends on several clips. A bootstrap would not
     work, because repeated points shrink radii to zero. There is no bias correction, because the four depend
     on the number of clips by definition and are comparable only at equal numbers.
     """
@@ -75,17 +76,37 @@ def score(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[str, Scor
         blocks_r = []
     if min((rows_g.shape[1] - len(b) for b in blocks_g), default=k + 1) <= k:
         blocks_g = []
-    value, without_r, without_g = _averaged(r, g, rows_r, rows_g, blocks_r, blocks_g, k)
-    return {
-        name: Jackknife(
+    pairs_r, pairs_g = _merged(blocks_r, rows_r.shape[1] - k), _merged(blocks_g, rows_g.shape[1] - k)
+    left_out = [*blocks_r, *pairs_r], [*blocks_g, *pairs_g]
+    value, without_r, without_g = _averaged(r, g, rows_r, rows_g, *left_out, k)
+    without_r, without_rr = np.split(without_r, [len(blocks_r)])
+    without_g, without_gg = np.split(without_g, [len(blocks_g)])
+    recordings = {"precision": rows_g.shape[1], "recall": rows_r.shape[1], "coverage": rows_r.shape[1]}
+    scores = {}
+    for i, name in enumerate(PRDC._fields):
+        sides = Side.of(without_g[:, i].tolist(), blocks_g), Side.of(without_r[:, i].tolist(), blocks_r)
+        jackknife = Jackknife(
             float(value[i]),
-            Side.of(without_g[:, i].tolist(), blocks_g),
-            Side.of(without_r[:, i].tolist(), blocks_r),
+            *sides,
             biased=False,
-            bounds=(0.0, math.inf if name == "density" else 1.0),
-        ).score(len(g))
-        for i, name in enumerate(PRDC._fields)
-    }
+            from_pairs=math.hypot(
+                *(
+                    pairs_within(float(value[i]), side, pairs[:, i].tolist())
+                    for side, pairs in zip(sides, (without_gg, without_rr), strict=True)
+                    if len(pairs)
+                )
+            ),
+            positive=float(value[i]) if name == "density" else None,
+            share_of=recordings.get(name),
+        )
+        scores[name] = jackknife.score(len(g))
+    return scores
+
+
+def _merged(blocks: Blocks, limit: int) -> Blocks:
+    """Each pair of neighbouring blocks as one; none if a pair has `limit` rows or more."""
+    pairs = [np.concatenate([blocks[i], blocks[j]]) for i, j in neighbours(len(blocks))]
+    return pairs if all(len(pair) < limit for pair in pairs) else []
 
 
 Rows = npt.NDArray[np.intp]
@@ -101,8 +122,8 @@ def _averaged(
         g: generated features.
         rows_r: one row of each real recording for each choice, from `one_of_each`.
         rows_g: the same of the generated set.
-        blocks_r: blocks of columns of `rows_r`.
-        blocks_g: blocks of columns of `rows_g`.
+        blocks_r: blocks of columns of `rows_r`; they may overlap.
+        blocks_g: blocks of columns of `rows_g`; they may overlap.
         k: which nearest neighbour sets the radius.
 
     Raises:
@@ -191,9 +212,7 @@ def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
     nearest neighbours suffices for nearly all rows; where a block holds most of that list, the whole row is
     searched again.
     """
-    block_of = np.full(len(x), -1)
-    for b, block in enumerate(blocks):
-        block_of[block] = b
+    keep = _kept(len(x), blocks)
     listed = min(k + _SPARE, len(x) - 1)
     radii = np.empty((1 + len(blocks), len(x)))
     for rows, d in distance_blocks(x, x):
@@ -203,13 +222,13 @@ def _radii(x: Matrix, blocks: Blocks, k: int) -> Matrix:
         sorted_d = np.take_along_axis(d, near, axis=1)
         order = np.argsort(sorted_d, axis=1)
         sorted_d = np.take_along_axis(sorted_d, order, axis=1)
-        sorted_block = block_of[np.take_along_axis(near, order, axis=1)]
+        near = np.take_along_axis(near, order, axis=1)
         radii[:, rows] = sorted_d[:, k - 1]
         for b in range(len(blocks)):
-            outside = np.cumsum(sorted_block != b, axis=1)
+            outside = np.cumsum(keep[1 + b][near], axis=1)
             radii[1 + b, rows] = np.take_along_axis(sorted_d, np.argmax(outside == k, axis=1)[:, None], 1)[
                 :, 0
             ]
             for i in np.flatnonzero(outside[:, -1] < k):
-                radii[1 + b, rows.start + i] = np.partition(d[i, block_of != b], k - 1)[k - 1]
+                radii[1 + b, rows.start + i] = np.partition(d[i, keep[1 + b]], k - 1)[k - 1]
     return radii
