@@ -63,6 +63,8 @@ def test_a_network_that_is_given_other_frames_than_the_protocol_states_is_warned
         clips(0), clips(1), protocol=protocol, metrics=["fvd"], extractor="embedded", settings=SMALL
     )
     assert ("other-preprocessing" in codes(record)) is warned
+    assert ("|start:uniform,seed0,of all windows|" in record.signature) is (protocol == "fvd-digan")
+    assert ("|size:native+128,crop-first,bilinear,truncate|" in record.signature) is (protocol == "fvd-digan")
     named = [text for code, text in record.warnings if code == "other-preprocessing"]
     assert all("fvd-digan" in text and "embedded" in text for text in named)
 

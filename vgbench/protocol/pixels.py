@@ -78,7 +78,8 @@ class Resize(Scaling):
         If the sides differ, it is that of the generated side, a plus, and that of the real side.
         """
         if self.real_first is not None:
-            return f"{self.for_side('generated').describe()}+{self.for_side('real').describe()}"
+            sides = (self.for_side(side).describe() for side in ("generated", "real"))
+            return "+".join(dict.fromkeys(sides))
         last = super().describe()
         if self.first is None or self.first.fit == "keep":
             return last
