@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import random
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -536,3 +537,21 @@ def test_a_window_past_the_end_is_bad(tmp_path):
 def test_manifest_errors_name_the_line(name, text, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         open_source(manifest(tmp_path, text, name))
+
+
+@pytest.mark.parametrize(
+    "system",
+    ["@eaDir", "$RECYCLE.BIN", "$Recycle.Bin", "#recycle", "#snapshot", "lost+found", "@Recycle", "__MACOSX"],
+)
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_folders_of_the_system_hold_no_clips(tmp_path: Path, system: str, kind: str) -> None:
+    frames = np.zeros((2, 4, 4, 3), np.uint8)
+    root = tmp_path / "data"
+    for folder in ("a", f"{system}/b", f"a/{system}"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        np.save(root / folder / "clip.npy", frames)
+    if kind == "zip":
+        shutil.make_archive(str(root), "zip", root)
+    source = open_source(root if kind == "folder" else root.with_suffix(".zip"))
+    assert [(clip.id, clip.label) for clip in source.clips] == [("a/clip.npy", "a")]
+    assert not source.skipped

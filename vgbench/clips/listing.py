@@ -46,6 +46,21 @@ RATIO_FREE_BYTES = 2**26
 MAX_LABEL_BYTES = 2**16
 """Longer `.cls` and `.json` members are not read for a label."""
 
+SYSTEM_FOLDERS = frozenset(
+    (
+        "__macosx",  # archives made by macOS
+        "$recycle.bin",  # Windows
+        "system volume information",
+        "lost+found",  # Linux
+        "@eadir",  # Synology
+        "#recycle",
+        "#snapshot",
+        "@recycle",  # QNAP
+        "@recently-snapshot",
+    )
+)
+"""Folders, in lower case, that operating systems and network drives keep beside the user's files."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -71,8 +86,8 @@ Listed = tuple[list[Entry], list[Skipped]]
 
 
 def is_hidden(path: str) -> bool:
-    """Whether any part of a relative path is hidden, or a by-product of macOS."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+    """Whether any part of a relative path is hidden, or one of `SYSTEM_FOLDERS`."""
+    return any(part.startswith(".") or part.lower() in SYSTEM_FOLDERS for part in path.split("/"))
 
 
 def list_local(folder: str) -> Listed:
@@ -101,7 +116,7 @@ def list_local(folder: str) -> Listed:
             continue
         for child in found:
             path = f"{here}/{child.name}" if here else child.name
-            if child.name.startswith("."):
+            if is_hidden(child.name):
                 continue
             try:
                 if child.is_dir():

@@ -26,6 +26,7 @@ from vgbench.clips.decoder_errors import decoded_frames
 from vgbench.clips.display_matrix import upright
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
+from vgbench.clips.h264 import has_idr_slice
 from vgbench.clips.images import check_indices
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.rates import constant_times, times_of_stamps
@@ -91,6 +92,9 @@ HDR = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
 
 CLOCK_RATE = 1000
 """Headers of videos whose rate is unknown state that of the container's clock, 1000 or more per second."""
+
+PALETTE = "pal8"
+"""FFmpeg's pixel format of frames with a palette."""
 
 WORTH_SEEKING = 48
 """Frames that a seek must save to be worth it; for fewer, decoding from the start is as fast."""
@@ -187,6 +191,8 @@ class VideoClip(FileClip):
         Frames are recognised by their time stamps, so a seek that lands in the wrong place is noticed.
         """
         with _opened(self.file) as (container, stream):
+            if stream.codec_context.pix_fmt == PALETTE:  # which may come with the first packet only
+                return None
             times = _frame_times(container, stream)
             if times is None:
                 return None
@@ -283,6 +289,10 @@ def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[i
             return None
         if (not times and not packet.is_keyframe) or len(times) == limits.MAX_FRAMES:
             return None
+        if not times and stream.codec_context.name == "h264":
+            whole_at_start = has_idr_slice(bytes(packet), stream.codec_context.extradata)
+            if not whole_at_start:
+                return None
         times.append((packet.pts, packet.is_keyframe))
     if not times or len(times) < stream.frames:  # the latter: the file ends before what its index lists
         return None

@@ -304,6 +304,7 @@ def _record(
         details={
             **({"unscored": unscored} if unscored else {}),
             **_directions_of_own(choices),
+            **_differences(choices),
             **(card.details() if card else {}),
             **details,
         },
@@ -321,6 +322,13 @@ def _directions_of_own(choices: Sequence[Choice]) -> dict[str, dict[str, Better]
     own = (choice.metric.directions for choice in choices if not choice.is_shipped)
     better = {name: direction for directions in own for name, direction in directions.items()}
     return {"better": better} if better else {}
+
+
+def _differences(choices: Sequence[Choice]) -> dict[str, dict[str, str]]:
+    """Return how scores differ from the published numbers of their names, for `details["differs"]`."""
+    metrics = [choice.metric for choice in choices if choice.metric.differs]
+    found = {name: metric.differs for metric in metrics for name in metric.directions}
+    return {"differs": found} if found else {}
 
 
 def _sample_card(opened: Mapping[Side, ClipSource]) -> SampleCard | None:

@@ -72,7 +72,8 @@ def measure(
         _inspect_clips(selection, shared, counts, how, world)
         selection.require_enough()  # before hours of extraction, and again after damaged clips
         windows = selection.windows()
-        keys = [window_key(selection.inspected(w).fingerprint, w.frames, protocol.resize) for w in windows]
+        policy = protocol.resize_for(side)
+        keys = [window_key(selection.inspected(w).fingerprint, w.frames, policy) for w in windows]
         window_of = dict(zip(keys, windows, strict=True))
         bad = _measure_missing(selection, shared, window_of, measures, tables, how, world)
         counts.flush()
@@ -116,7 +117,7 @@ def _measure_missing(
     results = extract(
         selection.source,
         [(key, selection.to_read(window)) for key, window in share],
-        selection.protocol.resize,
+        selection.protocol.resize_for(selection.side),
         measures,
         tables,
         how.batch_size,

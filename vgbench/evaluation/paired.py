@@ -223,6 +223,7 @@ def evaluate_pairs(
         for side, source in enumerate(sources)
     ]
     fields = _signature_fields(plan, metrics, network, sides[1], len(used))
+    differences = {metric.name: metric.differs for metric in metrics if metric.differs}
     record = Record(
         model=printable(name) if name else model_name(sources[0].name),
         signature=str(Signature(fields)),
@@ -245,6 +246,7 @@ def evaluate_pairs(
         created=now(),
         details={
             "better": {metric.name: metric.better for metric in metrics},
+            **({"differs": differences} if differences else {}),
             "values": values,
             **(details or {}),
         },
@@ -375,7 +377,7 @@ class _Measuring(Dataset[_Outcome]):
         for side, clip in enumerate(clips):
             try:
                 stored = clip.read(indices)
-                decoded.append(resize(stored, plan.resize))
+                decoded.append(resize(stored, plan.resize.for_side("real" if side else "generated")))
                 sizes.append((stored.shape[1], stored.shape[2]))
             except BadClip as error:
                 return _Bad(side, clip.id, error.reason)

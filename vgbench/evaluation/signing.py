@@ -25,7 +25,7 @@ def signature_fields(
     strides = dict.fromkeys((windows.stride, protocol.windows_for("real").stride))
     offset = f"+{windows.offset}frames" if windows.offset else ""
     by_content = ",content" if windows.seeded_by == "content" else ""
-    order = ",sorted" if windows.order == "sorted" else ""
+    order = {"drawn": "", "sorted": ",sorted", "windows": ",of all windows"}[windows.order]
     choices = list(choices)
     spelled = {spell(choice, measures, measured): choice for choice in choices}
     options = ",".join(

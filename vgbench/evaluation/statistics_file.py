@@ -275,7 +275,7 @@ def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
         "windows": f"{windows.frames}/s{windows.stride}{rate},{chosen}",
         "seed": str(plan.seed),
         "real clips": str(plan.clips.real),
-        "resize": plan.resize.describe(),
+        "resize": plan.resize_for("real").describe(),
         "reader": READER_VERSION,
         "extractor": _network(measures),
     }

@@ -77,6 +77,8 @@ class Metric:
         least_frames: the shortest window that `measure` accepts.
         least_size: the smallest side length of a frame that `measure` accepts, in pixels.
         below_real: text of the warning for a score below that of the real windows; says what this means.
+        differs: how its scores differ from the numbers that publications print under this name; empty if they
+            do not, or if it has no namesake. Shown wherever a score is read.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Metric:
     least_frames: int = 2
     least_size: int = 1
     below_real: str = ""
+    differs: str = ""
 
     def __post_init__(self) -> None:
         if (self.measure is None) != (self.sees in SCORED_BY_EXTRACTOR):
