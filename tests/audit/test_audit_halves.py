@@ -59,6 +59,14 @@ def test_windows_of_one_file_never_face_each_other(tmp_path):
     assert [len(half.clips) for half in split_halves(source)] == [12, 12]
 
 
+def test_clips_of_one_group_never_face_each_other():
+    frames = np.zeros((4, 8, 8, 3), np.uint8)
+    source = open_source([(frames, None, f"video {number // 3}") for number in range(12)])
+    groups = [{clip.group for clip in half.clips} for half in split_halves(source)]
+    assert not groups[0] & groups[1]
+    assert [len(half) for half in groups] == [2, 2]
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.25, 0.5, 1.0])
 def test_memorise_copies_this_share_of_the_reference(source, strength):
     reference, other = split_halves(source)

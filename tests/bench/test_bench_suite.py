@@ -187,6 +187,14 @@ def test_the_held_back_split_is_the_end_of_each_class():
     assert len(open_split("x", everything, "test").clips) == 200
 
 
+def test_clips_of_one_group_stay_in_one_split():
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    items = [(frames, "walk", f"video {number // 3}") for number in range(12)]
+    source = open_source([*items, *((frames, "run", f"run {number}") for number in range(4))])
+    assert held_back(source, 0.25) == {"video 3", "run 3"}
+    assert held_back(source, 0.6) == {"video 2", "video 3", "run 2", "run 3"}
+
+
 def test_reference_rows_are_splits_damaged_or_not():
     data = SuiteData(train="builtin:moving-shapes/train?size=16&clips=60")
     frozen = open_untrained("distort:freeze=1:train", "x", data).clips[0].read(range(16))

@@ -145,6 +145,50 @@ def test_labels_in_files_and_pairs(tmp_path):
     assert "2 labels for 4 clips" in open_source(tmp_path).skipped[0].reason
 
 
+def test_groups_stand_wherever_labels_do(tmp_path):
+    groups = ["video 1", "video 1", "video 2", "video 2"]
+    np.savez(tmp_path / "a.npz", clips=CLIPS, labels=np.arange(4), groups=np.array(groups))
+    torch.save({"clips": torch.from_numpy(CLIPS), "groups": groups}, tmp_path / "b.pt")
+    source = open_source(tmp_path)
+    assert [clip.group for clip in source.clips] == groups * 2
+    assert [clip.label for clip in source.clips] == ["0", "1", "2", "3", None, None, None, None]
+    assert [clip.recording for clip in source.clips] == groups * 2
+    items = [
+        (CLIPS[0], "run", "video 1"),
+        (CLIPS[1], None, 7),
+        {"clip": CLIPS[2], "group": "video 1"},
+        {"clip": CLIPS[:2], "label": ["a", "b"], "group": torch.tensor([7, 8])},
+        (CLIPS[2:], None, None),
+        CLIPS[3],
+    ]
+    clips = open_source(items).clips
+    assert [(clip.label, clip.group) for clip in clips] == [
+        ("run", "video 1"),
+        (None, "7"),
+        (None, "video 1"),
+        ("a", "7"),
+        ("b", "8"),
+        *[(None, None)] * 3,
+    ]
+    assert clips[-1].recording == clips[-1].id
+    np.savez(tmp_path / "a.npz", clips=CLIPS, groups=np.arange(3))
+    assert "3 groups for 4 clips" in open_source(tmp_path).skipped[0].reason
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"clips": CLIPS}, "a mapping with the keys \\['clips'\\] is not a clip"),
+        ({"clip": CLIPS, "group": [1, 2, 3]}, "3 groups for 4 clips"),
+        ((CLIPS, None, "video"), "5 groups for 4 clips"),
+        ((CLIPS, None, 3), "groups must be a list with one group per clip"),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(item, message):
+    with pytest.raises(VgbenchError, match=message):
+        open_source([item])
+
+
 def test_a_training_loop_is_a_source():
     def loop():
         buffer = np.empty((2, 6, 8, 10, 3), np.uint8)

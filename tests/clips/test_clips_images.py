@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
+import zlib
 
 import numpy as np
 import PIL.Image
 import pytest
 
 from vgbench.clips import open_source
-from vgbench.clips.images import flatten_alpha, image_kind, natural_key, repeats_of
+from vgbench.clips.alpha import flatten_alpha
+from vgbench.clips.images import image_kind, natural_key
+from vgbench.clips.rates import frames_at
 from vgbench.errors import BadClip
 
 GREY_STEPS = np.repeat(np.arange(6, dtype=np.uint8)[:, None, None, None] * 40, 3, axis=3)
@@ -162,46 +166,130 @@ def test_damaged_images_are_bad(tmp_path):
             clip.read([0])
 
 
+def save_animation(path, frames, **options):
+    images = [PIL.Image.fromarray(frame) for frame in frames]
+    kind = "PNG" if path.suffix in (".png", ".apng") else None
+    lossless = {"lossless": True} if path.suffix == ".webp" else {}
+    images[0].save(path, kind, save_all=True, append_images=images[1:], loop=0, **lossless, **options)
+    (clip,) = open_source(path).clips
+    return clip
+
+
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.apng", "a.png"])
-def test_frames_that_the_writer_merged_are_told_apart(name, tmp_path):
-    order = [0, 1, 1, 1, 2, 3, 3, 4]
-    images = [PIL.Image.fromarray(np.tile(GREY_STEPS[step], (16, 16, 1))) for step in order]
-    kind = "PNG" if name.endswith("png") else None
-    images[0].save(
-        tmp_path / name,
-        kind,
-        save_all=True,
-        append_images=images[1:],
-        duration=120,
-        loop=0,
-        **_lossless(name),
-    )
-    with PIL.Image.open(tmp_path / name) as stored:
-        assert stored.n_frames == 5  # Pillow merged: without the durations three frames would be lost
-    (clip,) = open_source(tmp_path).clips
-    assert clip.count_frames() == 8
-    np.testing.assert_array_equal(clip.read(range(8))[:, 0, 0, 0], [40 * step for step in order])
-    np.testing.assert_array_equal(clip.read([3, 5])[:, 0, 0, 0], [40, 120])
-
-
-def _lossless(name: str) -> dict[str, bool]:
-    return {"lossless": True} if name.endswith("webp") else {}
-
-
 @pytest.mark.parametrize(
-    ("durations", "repeats"),
+    "durations",
     [
-        ([100, 100, 300], [1, 1, 3]),
-        ([10, 20, 10], [1, 2, 1]),
-        ([200, 300], [2, 3]),
-        ([30, 30, 40], [1, 1, 1]),  # 30 fps in units of 10 ms
-        ([33, 33, 34], [1, 1, 1]),
-        ([0, 100], [1, 1]),
-        ([], []),
+        [50] * 8,
+        [50] * 7 + [1000],
+        [50] * 7 + [10],
+        [100] * 7 + [50],
+        [40, 80] * 4,
+        [30, 30, 40] * 2 + [30, 30],
     ],
+    ids=str,
 )
-def test_repeats_of_durations(durations, repeats):
-    assert repeats_of(durations) == repeats
+def test_frames_are_counted_as_stored_however_long_they_are_shown(name, durations, tmp_path):
+    grey = np.tile((30 * np.arange(8, dtype=np.uint8))[:, None, None, None], (1, 16, 16, 3))
+    clip = save_animation(tmp_path / name, grey, duration=durations)
+    assert clip.count_frames() == 8
+    np.testing.assert_array_equal(clip.read(range(8)), grey)
+    np.testing.assert_array_equal(clip.read([3, 5]), grey[[3, 5]])
+    assert clip.frame_times()[-1] == pytest.approx(sum(durations) / 1000)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.apng"])
+def test_what_the_writer_merged_is_one_frame_that_is_shown_longer(name, tmp_path):
+    """Pillow merges identical frames; at a rate of their own, they are there again."""
+    order = [0, 1, 1, 1, 2, 3, 3, 4]
+    clip = save_animation(
+        tmp_path / name, np.stack([np.tile(GREY_STEPS[k], (16, 16, 1)) for k in order]), duration=120
+    )
+    assert clip.count_frames() == 5
+    shown = frames_at(clip.frame_times(), 1 / 0.12)
+    np.testing.assert_array_equal(clip.read(shown)[:, 0, 0, 0], [40 * step for step in order])
+
+
+def composed(patches, disposals, blends):
+    """An animation over black, by the rules of the PNG specification, on straight 8-bit alpha."""
+    canvas = np.zeros((32, 32, 4), np.float64)
+    shown = []
+    for (rgba, (y, x)), disposal, blend in zip(patches, disposals, blends, strict=True):
+        before = canvas.copy()
+        height, width = rgba.shape[:2]
+        region = canvas[y : y + height, x : x + width]
+        over = rgba.astype(np.float64)
+        if blend:
+            alpha, under = over[..., 3:] / 255, region[..., 3:] / 255
+            total = alpha + under * (1 - alpha)
+            colour = (over[..., :3] * alpha + region[..., :3] * under * (1 - alpha)) / np.maximum(total, 1e-9)
+            over = np.concatenate([colour, 255 * total], -1)
+        canvas[y : y + height, x : x + width] = over
+        shown.append(canvas[..., :3] * canvas[..., 3:] / 255)
+        if disposal == 1:
+            canvas[y : y + height, x : x + width] = 0
+        elif disposal == 2:
+            canvas = before
+    return np.stack(shown)
+
+
+def write_apng(path, patches, disposals, blends):
+    """Put an animated PNG together chunk by chunk, so that every patch is stored as it is given."""
+
+    def chunk(kind, payload):
+        return (
+            struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+        )
+
+    def compressed(rgba):
+        return zlib.compress(b"".join(b"\0" + row.tobytes() for row in rgba))
+
+    header = struct.pack(">IIBBBBB", 32, 32, 8, 6, 0, 0, 0)
+    parts = [
+        b"\x89PNG\r\n\x1a\n",
+        chunk(b"IHDR", header),
+        chunk(b"acTL", struct.pack(">II", len(patches), 0)),
+    ]
+    number = 0
+    for position, ((rgba, (y, x)), disposal, blend) in enumerate(
+        zip(patches, disposals, blends, strict=True)
+    ):
+        height, width = rgba.shape[:2]
+        control = struct.pack(">IIIIIHHBB", number, width, height, x, y, 40, 1000, disposal, blend)
+        parts.append(chunk(b"fcTL", control))
+        number += 1
+        if position == 0:
+            parts.append(chunk(b"IDAT", compressed(rgba)))
+        else:
+            parts.append(chunk(b"fdAT", struct.pack(">I", number) + compressed(rgba)))
+            number += 1
+    path.write_bytes(b"".join([*parts, chunk(b"IEND", b"")]))
+
+
+@pytest.mark.parametrize("disposal", [0, 1, 2])
+@pytest.mark.parametrize("blend", [0, 1])
+def test_animated_png_is_composed_by_the_specification_whatever_is_read(disposal, blend, tmp_path):
+    random = np.random.default_rng(0)
+    patches = [(random.integers(0, 256, (32, 32, 4), np.uint8), (0, 0))]
+    patches += [(random.integers(0, 256, (8, 12, 4), np.uint8), (3 * i, 2 * i)) for i in range(1, 6)]
+    disposals, blends = [0] + [disposal] * 5, [0] + [blend] * 5
+    path = tmp_path / "a.apng"
+    write_apng(path, patches, disposals, blends)
+    (clip,) = open_source(path).clips
+    assert clip.count_frames() == 6
+    whole = clip.read(range(6))
+    for position in range(6):
+        np.testing.assert_array_equal(clip.read([position])[0], whole[position])
+    assert np.abs(whole - composed(patches, disposals, blends)).max() <= (1 if blend == 0 else 2)
+
+
+def test_the_default_image_of_an_animated_png_is_no_frame(tmp_path):
+    frames = [PIL.Image.fromarray(np.full((8, 8, 3), 40 * i, np.uint8)) for i in range(4)]
+    frames[0].save(
+        tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=40, default_image=True
+    )
+    (clip,) = open_source(tmp_path / "a.png").clips
+    assert clip.count_frames() == 3
+    assert clip.read(range(3))[:, 0, 0, 0].tolist() == [40, 80, 120]
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.apng"])

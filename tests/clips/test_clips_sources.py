@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import random
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -150,12 +151,17 @@ def test_webdataset_labels(tmp_path):
         "000.png": strip(),
         "000.cls": b"7\n",
         "001.png": strip(1),
-        "001.json": json.dumps({"label": "jump", "fps": 8}).encode(),
+        "001.json": json.dumps({"label": "jump", "group": 4, "fps": 8}).encode(),
         "002.png": strip(2),
         "002.json": b"{broken",
+        "003.png": strip(3),
+        "003.cls": b"walk",
+        "003.json": b'{"group": "video 4"}',
     }
     for store in (in_tar, in_zip):
-        assert [clip.label for clip in open_source(store(files, tmp_path)).clips] == ["7", "jump", None]
+        clips = open_source(store(files, tmp_path)).clips
+        assert [clip.label for clip in clips] == ["7", "jump", None, "walk"]
+        assert [clip.group for clip in clips] == [None, "4", None, "video 4"]
 
 
 def test_links_and_odd_members_of_archives_are_skipped(tmp_path):
@@ -478,6 +484,25 @@ def test_a_manifest_names_clips_windows_and_labels(remote, tmp_path):
     assert "no.mkv" in source.skipped[0].path
 
 
+def test_a_manifest_names_groups(tmp_path):
+    lines = ["clips/a.mkv,,,a_1", "clips/a.mkv,1,3,a_1", "clips/b,2,,", "clips/b,,3,"]
+    source = open_source(manifest(tmp_path, "\n".join(["path,start,frames,group", *lines])))
+    assert [(clip.group, clip.recording) for clip in source.clips] == [
+        ("a_1", "a_1"),
+        ("a_1", "a_1"),
+        (None, "clips/b"),
+        (None, "clips/b"),
+    ]
+    noisy = open_source(f"distort:noise=0.5:{source.name}")
+    assert [clip.group for clip in noisy.clips] == [clip.group for clip in source.clips]
+    faster = open_source(f"distort:speed-up=0.5:{source.name}")
+    assert [clip.recording for clip in faster.clips] == [clip.recording for clip in source.clips]
+    numbered = manifest(tmp_path, '{"path": "clips/a.mkv", "group": 12}\n', "g.jsonl")
+    assert open_source(numbered).clips[0].group == "12"
+    with pytest.raises(ConfigError, match="group"):
+        open_source(manifest(tmp_path, '{"path": "clips/a.mkv", "group": ""}\n', "h.jsonl"))
+
+
 def test_a_line_that_cannot_be_used_costs_no_other_line(tmp_path):
     lines = ["x" * 300, "reference://x", "dir://x", "m.csv", "clips/a.mkv"]
     source = open_source(manifest(tmp_path, "\n".join(["path", *lines])))
@@ -512,3 +537,21 @@ def test_a_window_past_the_end_is_bad(tmp_path):
 def test_manifest_errors_name_the_line(name, text, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         open_source(manifest(tmp_path, text, name))
+
+
+@pytest.mark.parametrize(
+    "system",
+    ["@eaDir", "$RECYCLE.BIN", "$Recycle.Bin", "#recycle", "#snapshot", "lost+found", "@Recycle", "__MACOSX"],
+)
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_folders_of_the_system_hold_no_clips(tmp_path: Path, system: str, kind: str) -> None:
+    frames = np.zeros((2, 4, 4, 3), np.uint8)
+    root = tmp_path / "data"
+    for folder in ("a", f"{system}/b", f"a/{system}"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        np.save(root / folder / "clip.npy", frames)
+    if kind == "zip":
+        shutil.make_archive(str(root), "zip", root)
+    source = open_source(root if kind == "folder" else root.with_suffix(".zip"))
+    assert [(clip.id, clip.label) for clip in source.clips] == [("a/clip.npy", "a")]
+    assert not source.skipped

@@ -311,3 +311,17 @@ def test_a_title_that_is_not_utf8_costs_no_clip(suffix, tmp_path):
     clip = video_clip(path)
     assert clip.count_frames() == 3
     np.testing.assert_array_equal(clip.read([0, 1, 2]), frames)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.webm", "libvpx-vp9"), ("b.webm", "libvpx")])
+def test_transparent_parts_of_webm_are_black_whatever_colours_they_hide(name, codec, tmp_path):
+    rgba = np.zeros((8, 64, 64, 4), np.uint8)
+    rgba[..., 0] = 200
+    rgba[:, :, 32:, 3] = 255  # the left half is red and transparent
+    path = encode(tmp_path / name, codec, "yuva420p", rgba, source_format="rgba", **{"auto-alt-ref": "0"})
+    clip = video_clip(path)
+    assert clip.count_frames() == 8
+    frames = clip.read(range(8))
+    assert frames[:, :, :30].max() < 12
+    assert frames[:, :, 34:, 0].min() > 180
+    np.testing.assert_array_equal(clip.read([5])[0], frames[5])

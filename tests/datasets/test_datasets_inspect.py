@@ -69,3 +69,15 @@ def test_command_prints_words_and_json(folder):
     assert "frames   5 to 9, median 7" in words
     document = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120, check=True)
     assert json.loads(document.stdout)["sizes"] == {"16x16": 2, "24x16": 1}
+
+
+def test_groups_are_counted_where_the_source_declares_them(folder):
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.mkv"))
+    (folder / "two.csv").write_text("\n".join(["path,group", *(f"{name},v1" for name in names)]))
+    found = inspect_source(str(folder / "two.csv"))
+    assert (found.clips, found.groups) == (2, 1)
+    assert "groups   1 independent group of clips" in found.lines()
+    (folder / "windows.csv").write_text(f"path,start\n{names[0]},0\n{names[0]},2\n{names[1]},0\n")
+    assert inspect_source(str(folder / "windows.csv")).groups == 2
+    assert inspect_source(str(folder)).groups == 0
+    assert not any(line.startswith("groups") for line in inspect_source(str(folder)).lines())

@@ -35,7 +35,9 @@ def test_ucf101_splits_are_the_official_ones_by_group(tmp_path):
     for split, groups in ((1, range(1, 8)), (2, range(8, 15)), (3, range(15, 22))):
         done = prepare("ucf101", folder, split=split)
         assert done.counts == {"train": 36, "test": 14}
-        held_back = {f"{a}/v_{a}_g{g:02d}_c01.avi,{a}" for a in ("Archery", "YoYo") for g in groups}
+        held_back = {
+            f"{a}/v_{a}_g{g:02d}_c01.avi,{a},{a}_g{g:02d}" for a in ("Archery", "YoYo") for g in groups
+        }
         assert set(rows(done.manifests["test"])) == held_back
         assert sum(done.expected.values()) == 13320
     assert "2 classes, but the set has 101" in done.problems
@@ -64,7 +66,44 @@ def test_a_whole_weizmann_has_no_problems(tmp_path):
         touch(*(tmp_path / f"{person}_{action}{n}.avi" for n in ((1, 2) if twice else ("",))))
     done = prepare("weizmann", tmp_path)
     assert (done.problems, done.counts, done.classes) == ((), {"train": 63, "test": 30}, 10)
-    assert "daria_wave1.avi,wave1" in rows(done.manifests["train"])
+    assert "daria_wave1.avi,wave1,daria_wave1" in rows(done.manifests["train"])
+    assert {row.split(",")[2] for row in rows(done.manifests["train"]) if "lena_run" in row} == {"lena_run"}
+
+
+def groups_of(path: Path) -> list[str | None]:
+    return [clip.group for clip in open_source(str(path)).clips]
+
+
+def test_clips_cut_from_one_video_are_one_group(tmp_path):
+    """As the names of the files state it; a name of one class says nothing about another class."""
+    ucf = tmp_path / "ucf"
+    for name in ("YoYo_g08_c01", "YoYo_g08_c02", "YoYo_g09_c01", "Archery_g08_c01"):
+        touch(ucf / f"v_{name}.avi")
+    done = prepare("ucf101", ucf)
+    assert groups_of(done.manifests["train"]) == ["Archery_g08", "YoYo_g08", "YoYo_g08", "YoYo_g09"]
+    assert done.manifests["test"].read_text().splitlines() == ["path,label"]
+
+    frames = np.zeros((3, 8, 8, 3), np.uint8)
+    for video in ("a_b_1", "a_b_2", "c_1"):
+        write_clips([frames], tmp_path / "sky_train" / video[:-2] / video, "frames", names=["."])
+    assert groups_of(prepare("sky", tmp_path).manifests["train"]) == ["a_b", "a_b", "c"]
+
+    taichi = tmp_path / "taichi"
+    touch(*(taichi / "train" / f"{name}.mp4" for name in ("x#000001#000100", "x#000200#000300", "y#1#2")))
+    assert groups_of(prepare("taichi", taichi).manifests["train"]) == ["x", "x", "y"]
+
+
+def test_a_clip_of_mocogan_and_its_mirror_image_are_one_group(tmp_path):
+    for number in range(72):
+        folder = ("1", "0", "3", "4")[number // 2 % 4]
+        touch(tmp_path / folder / f"{number:08d}.jpg")
+    done = prepare("mocogan-actions", tmp_path)
+    assert (done.problems, done.counts, done.classes) == ((), {"train": 48, "test": 24}, 4)
+    pairs: dict[str, set[int]] = {}
+    for row in rows(done.manifests["test"]):
+        path, _, group = row.split(",")
+        pairs.setdefault(group, set()).add(int(Path(path).stem))
+    assert sorted(map(sorted, pairs.values())) == [[number, number + 1] for number in range(48, 72, 2)]
 
 
 def test_sky_clips_are_folders_of_frames_that_open(tmp_path):
@@ -132,7 +171,7 @@ def test_taichi_takes_videos_and_folders_of_frames(tmp_path):
 def test_manifests_elsewhere_name_whole_paths(tmp_path):
     touch(tmp_path / "in" / "daria_bend.avi", tmp_path / "in" / "moshe_bend.avi")
     done = prepare("weizmann", tmp_path / "in", tmp_path / "out")
-    assert rows(done.manifests["train"]) == [f"{tmp_path / 'in' / 'daria_bend.avi'},bend"]
+    assert rows(done.manifests["train"]) == [f"{tmp_path / 'in' / 'daria_bend.avi'},bend,daria_bend"]
     assert SuiteData(train=str(done.manifests["train"])).train == str(tmp_path / "out" / "train.csv")
 
 

@@ -142,6 +142,7 @@ class Change:
 
 
 FIRST = ("resize.first.size=9",)
+REAL_FIRST = ("resize.real_first.size=9",)
 
 CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "name": ("protocol", Change("other", moved=NONE)),
@@ -168,7 +169,7 @@ CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "windows.per_clip": ("clips", Change("2", given=("clips.generated=14", "clips.real=14"))),
     "windows.offset": ("start", Change("3", given=("windows.start=first",))),
     "resize.size": ("size", Change("12"), Change("12", NONE, NONE, given=("resize.fit=keep",))),
-    "resize.fit": ("size", Change("squash"), Change("keep")),
+    "resize.fit": ("size", Change("squash"), Change("keep"), Change("crop-first")),
     "resize.kernel": (
         "size",
         *map(Change, ("bilinear-tf1", "bilinear-corners", "bicubic", "area", "nearest")),
@@ -179,12 +180,21 @@ CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
         Change("false", given=("resize.kernel=bicubic",)),
         Change("false", NONE, NONE, given=("resize.kernel=area",)),  # which knows none
     ),
-    "resize.rounding": ("size", Change("truncate")),
+    "resize.rounding": ("size", Change("truncate"), Change("truncate-centred")),
     "resize.first.size": ("size", Change("12"), Change("14", NONE, NONE)),  # 14 is the size anyway
     "resize.first.fit": ("size", Change("squash", given=FIRST), Change("keep", given=FIRST)),
     "resize.first.kernel": ("size", Change("area", given=FIRST)),
     "resize.first.antialias": ("size", Change("false", given=FIRST)),
     "resize.first.rounding": ("size", Change("truncate", given=FIRST)),
+    "resize.real_first.size": (
+        "size",
+        Change("12", moved=ALL - {"is"}),
+        Change("9", NONE, NONE, given=FIRST),  # as the generated side
+    ),
+    "resize.real_first.fit": ("size", Change("squash", moved=ALL - {"is"}, given=REAL_FIRST)),
+    "resize.real_first.kernel": ("size", Change("area", moved=ALL - {"is"}, given=REAL_FIRST)),
+    "resize.real_first.antialias": ("size", Change("false", moved=ALL - {"is"}, given=REAL_FIRST)),
+    "resize.real_first.rounding": ("size", Change("truncate", moved=ALL - {"is"}, given=REAL_FIRST)),
     "extractor.name": ("feat", Change(f"{__name__}:other_network", FEATURES, FEATURES)),
     "extractor.preprocessing": ("feat", Change("centred", FEATURES, FEATURES)),
     "extractor.precision": ("feat", Change("bfloat16", FEATURES, FEATURES)),
@@ -202,6 +212,7 @@ CHANGES: dict[str, tuple[str, *tuple[Change, ...]]] = {
 }
 """Leaf -> the field of the signature that tells of it, and the values to try."""
 FIRST_OF_PAIRS = ("resize.first.size=36",)
+REAL_FIRST_OF_PAIRS = ("resize.real_first.size=36",)
 
 CHANGES_OF_PAIRS: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "name": ("",),  # there is one
@@ -219,6 +230,11 @@ CHANGES_OF_PAIRS: dict[str, tuple[str, *tuple[Change, ...]]] = {
     "resize.first.kernel": ("size", Change("area", OF_PAIRS, OF_PAIRS, FIRST_OF_PAIRS)),
     "resize.first.antialias": ("size", Change("false", OF_PAIRS, OF_PAIRS, FIRST_OF_PAIRS)),
     "resize.first.rounding": ("size", Change("truncate", OF_PAIRS, OF_PAIRS, FIRST_OF_PAIRS)),
+    "resize.real_first.size": ("size", Change("36", OF_PAIRS, OF_PAIRS)),
+    "resize.real_first.fit": ("size", Change("squash", OF_PAIRS, OF_PAIRS, REAL_FIRST_OF_PAIRS)),
+    "resize.real_first.kernel": ("size", Change("area", OF_PAIRS, OF_PAIRS, REAL_FIRST_OF_PAIRS)),
+    "resize.real_first.antialias": ("size", Change("false", OF_PAIRS, OF_PAIRS, REAL_FIRST_OF_PAIRS)),
+    "resize.real_first.rounding": ("size", Change("truncate", OF_PAIRS, OF_PAIRS, REAL_FIRST_OF_PAIRS)),
     "weights": ("feat", Change("random:2", frozenset({"lpips"}), frozenset({"lpips"}))),
 }
 RUNS = [

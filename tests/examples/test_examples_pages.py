@@ -80,7 +80,7 @@ def test_the_page_on_records_names_every_warning():
     codes = set(
         re.findall(
             r"(?:yield \(?\s*|(?:CHANGED|INCONSISTENT|NOT_COMPARABLE|BELOW_REAL|DAMAGED_STORE|COLLAPSED|"
-            r"DEPENDENT) = )"
+            r"DEPENDENT|OTHER_CLASSES) = )"
             r"\"([a-z]+-[a-z-]+)\",?",
             code(),
         )

@@ -15,10 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgbench import extractors
+from vgbench import protocol as protocols
+from vgbench.clips.sources import open_source
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.extractors import i3d
 from vgbench.extractors.i3d import InceptionI3d, MaxPool, Mixed, Unit, same_padding
 from vgbench.extractors.weights import registry
+from vgbench.extractors.weights.arrays_pickle import ArraysUnpickler
+from vgbench.metrics import FrechetMoments
+from vgbench.protocol.pixels import resize
 
 
 def randomised(network: torch.nn.Module) -> torch.nn.Module:
@@ -153,6 +158,11 @@ def test_preprocessings_differ_in_what_their_code_bases_differ_in():
     # A crop keeps the aspect: the left quarter of a squashed frame is outside.
     assert (frames["videogpt"] - frames["tats"]).abs().mean() > 0.01
     assert torch.equal(frames["videogpt"], frames["digan"])
+    # The code of VideoGPT makes 225 rows of 25, of which the first 224 are kept.
+    clips = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 1, 25, 25, 3), dtype=np.uint8))
+    rows = F.interpolate(clips[0].permute(0, 3, 1, 2).float() / 255, (225, 224), mode="bilinear")[0, :, :224]
+    for name in ("digan", "common-metrics"):
+        assert torch.equal(i3d.PREPROCESSING[name](clips)[0, :, 0], (rows - 0.5) * 2)
 
 
 def test_half_precision_is_close_and_says_so_in_the_id():
@@ -194,6 +204,30 @@ def test_black_against_white_gives_the_published_distances():
     assert distance(30) == pytest.approx(PUBLISHED_30, rel=2e-6)
     for frames in (10, 16):
         assert distance(frames) == pytest.approx(PUBLISHED[frames], rel=2e-3)
+
+
+PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "public-statistics"
+CDFVD = 3383.967
+"""FVD of cd-fvd's README example with I3D: 3383.96456 and 3383.96704, as its users and author found it."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CACHED is None, reason="needs `vgbench weights fetch i3d-k400`")
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="cd-fvd's public statistics are not beside the checkout")
+def test_the_example_of_cdfvd_gives_its_published_distance():
+    """It loads its sixteen videos at cd-fvd's default of 256 pixels, and statistics that were made at 128."""
+    protocol = protocols.load("fvd-cdfvd", ["resize.size=256"])
+    clips = [clip.read(range(16)) for clip in open_source(PUBLIC / "example_videos").clips]
+    frames = np.stack([resize(clip, protocol.resize_for("generated")) for clip in clips])
+    extractor = extractors.load(protocol.extractor.name, weights=CACHED, **protocol.extractor.options)
+    features = torch.cat([extractor(part).features for part in np.split(frames, 8)])
+    assert len(features) == 16
+    with (PUBLIC / "i3d_ucf101_full_res128_len16_skip1_seed0.pkl").open("rb") as file:
+        stored = ArraysUnpickler(file).load()
+    n, mean = stored["num_items"], stored["raw_mean"] / stored["num_items"]
+    real = FrechetMoments(n, mean, stored["raw_cov"] - n * np.outer(mean, mean))
+    distance = FrechetMoments.from_features(features.double()).distance(real, covariance="biased")
+    assert distance == pytest.approx(CDFVD, rel=1.5e-6)
 
 
 def test_weights_that_are_not_fvds_own_say_so(tmp_path):

@@ -260,7 +260,7 @@ def statistics_seeds() -> list[bytes]:
     samples = Samples(np.ones((2, 3), np.float32), np.ones((2, 2), np.float32), groups)
     flicker = Samples(values[:, None], None, groups)
     both = {"extractor": samples, "temporal_flicker": flicker}
-    measured = Measured("a", 2, windows, groups, groups, both, ())
+    measured = Measured("a", 2, 2, windows, groups, groups, both, ())
     path = save_statistics(Path(_FOLDER.name) / "seed.safetensors", measured, *_plan_and_measures())
     return _with_and_without_hash(path)
 

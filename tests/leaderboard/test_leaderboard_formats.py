@@ -26,7 +26,7 @@ from vgbench.leaderboard.latex import render_latex
 from vgbench.leaderboard.ranking import rank
 from vgbench.leaderboard.rounding import decimals_for, difference_text, p_text, with_error
 from vgbench.leaderboard.significance import Difference
-from vgbench.leaderboard.table import pairs_table, runs_table
+from vgbench.leaderboard.table import pairs_table, reading_notes, runs_table
 from vgbench.leaderboard.terminal import (
     comparison_table,
     history_table,
@@ -136,7 +136,7 @@ def test_every_text_of_a_difference_leaves_out_zero_where_its_interval_does():
         for v, day in ((120.0, 20), (120.6, 21))
     )
     old_model = old.model_copy(update={"model": "old"})
-    expected = "[0.15, 1.05]"
+    expected = "[0.32, 0.88]"
     assert expected in gate(old, new, max_worse=0.0).reason
     stream = io.StringIO()
     console = Console(file=stream, width=200)
@@ -442,8 +442,11 @@ def test_a_record_of_six_metrics_fits_eighty_columns_unbroken():
     assert max(map(len, lines)) <= 80
     assert len([line for line in lines if line.strip()]) == 2 + len(scores)
     starts = [line.replace(",", " ").split()[:2] for line in lines[2:] if line.strip()]
-    assert starts == [[arrow, name] for arrow, name in zip("↓↓↓↓↑→", scores, strict=True)]
-    assert all(len(re.findall(rf"{name}[ ,].*\d ± \d.*\[.*, .*\]", "\n".join(lines))) == 1 for name in scores)
+    marks = dict.fromkeys(scores, "*") | {"fvd": "", "kvd": ""}
+    assert starts == [[arrow, name + marks[name]] for arrow, name in zip("↓↓↓↓↑→", scores, strict=True)]
+    assert all(
+        len(re.findall(rf"{name}[* ,].*\d ± \d.*\[.*, .*\]", "\n".join(lines))) == 1 for name in scores
+    )
 
 
 def test_a_verification_fits_eighty_columns():
@@ -499,3 +502,27 @@ def test_every_table_says_which_number_it_shows():
         ]
         assert [("corrected" in text) for text in texts] == [says] * len(texts)
     assert "fvd, corrected ↓" in printed(history_table(history(rank([corrected, later]))))
+
+
+def test_every_format_says_that_a_metric_is_not_the_published_one():
+    (group,) = groups = rank([make_record("a", {"fvd": make_score(1.0), "fvmd": make_score(2.0)})])
+    assert any(note.startswith("fvmd*: not the paper's FVMD") for note in reading_notes(group))
+    assert not any(note.startswith("fvd") for note in reading_notes(group))
+    for text in (
+        render_html(groups),
+        render_latex(groups),
+        markdown.render_markdown(groups).replace("\\", ""),
+        printed(leaderboard_tables(groups), 200),
+    ):
+        assert "fvmd*" in text or "FVMD (Lucas–Kanade)*" in text
+        assert "instead of PIPs++" in text
+    metrics = json.loads(render_json(groups))["groups"][0]["metrics"]
+    assert "PIPs++" in metrics["fvmd"]["differs"]
+    assert "differs" not in metrics["fvd"]
+
+
+def test_plain_is_the_literature_s_estimator_only_where_it_is():
+    score = make_score(2.0, debiased=1.0)
+    for metric, expected in (("fvd", "the literature’s estimator"), ("fvmd", "without this correction")):
+        (group,) = rank([make_record("a", {metric: score})], metric)
+        assert any(f"“Plain” is {expected}" in note for note in reading_notes(group))

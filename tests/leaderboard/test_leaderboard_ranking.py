@@ -253,6 +253,15 @@ def test_a_model_whose_clips_are_copies_has_no_rank_and_moves_no_other(code):
     assert ranks([*honest, copied]) == {**ranks(honest), "copied": None}
 
 
+def test_an_inception_score_over_foreign_classes_has_no_rank_and_the_other_scores_have_theirs():
+    scores = {"fvd": make_score(100.0), "is": make_score(5.0)}
+    record = make_record("a", scores).model_copy(update={"warnings": (("other-classes", "is: …"),)})
+    (group,) = rank([record, make_record("b", scores)])
+    cells = {row.model: row.cells for row in group.rows}
+    assert (cells["a"]["fvd"].rank, cells["a"]["is"].rank, cells["a"]["is"].best) == (1, None, False)
+    assert cells["b"]["is"].rank == 1
+
+
 def test_models_of_one_name_are_rows_of_their_own_where_submitter_or_folder_differ():
     def submitted(lab, value, **others):
         return make_record("gan", value, details={"meta": {"submitter": lab}}, **others)

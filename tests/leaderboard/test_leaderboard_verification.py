@@ -15,6 +15,7 @@ from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.leaderboard.submission import read_submitted, write_submission
 from vgbench.leaderboard.verification import compare_scores, verify, what_it_says
+from vgbench.metrics import Samples, Score, prdc
 from vgbench.records.record import load_record
 
 SETTINGS = ["clips.generated=16", "clips.real=16", "clips.least=4", "resize.size=32"]
@@ -136,7 +137,7 @@ def test_a_metric_that_was_never_scored_is_found(check, record):
 def test_other_clips_are_found_and_counted(check, record):
     found = check(record, generated="builtin:moving-shapes/train?size=32&clips=16&seed=4")
     assert any(problem.startswith("generated: ") for problem in found.problems)
-    assert "generated: and 11 more windows" in found.problems
+    assert "generated: and 11 more clips" in found.problems
     assert not any(problem.startswith("real: ") for problem in found.problems)
     # The signature holds the real clips, which are the same.
     assert not any("signature" in problem for problem in found.problems)
@@ -232,3 +233,32 @@ def test_a_warning_in_other_words_is_the_same_warning_and_other_numbers_or_sides
     for other in ("real: 256 windows for 256 dimensions", "generated: 250 windows for 256 dimensions"):
         assert what_it_says("small-sample", other) != before
     assert what_it_says("few-clips", "generated: 256 windows for 256 feature dimensions") != before
+
+
+def older(score: Score, factor: float = 1.0) -> Score:
+    """As versions wrote it whose intervals were symmetric, with an error of so many times the present one."""
+    error = factor * score.standard_error
+    half = 2.1 * error
+    generated, real = (tuple(factor * value for value in part) for part in score.deviations)
+    return dataclasses.replace(
+        score,
+        standard_error=error,
+        interval=(score.best_estimate - half, score.best_estimate + half),
+        deviations=(generated, real),
+        method=score.method.partition(", ")[0],
+    )
+
+
+@pytest.mark.parametrize(("factor", "holds"), [(1.0, True), (1.3, True), (1.5, False), (0.9, False)])
+def test_records_with_symmetric_intervals_hold(factor, holds):
+    rng = np.random.default_rng(0)
+    sides = [Samples(side, None, np.arange(40)) for side in rng.standard_normal((2, 40, 3))]
+    now = prdc.score(*sides)["density"]
+    assert now.method == "jackknife(32+32 blocks), log interval"
+    assert compare_scores("density", older(now, factor), now).equal is holds
+    assert not compare_scores("density", dataclasses.replace(older(now), value=now.value * 1.01), now).equal
+    too_short = (now.value - now.standard_error, now.value + now.standard_error)
+    assert not compare_scores("density", dataclasses.replace(older(now), interval=too_short), now).equal
+    moved = dataclasses.replace(older(now), interval=(now.value + 1, now.value + 2))
+    assert not compare_scores("density", moved, now).equal
+    assert not compare_scores("density", dataclasses.replace(now, interval=older(now).interval), now).equal

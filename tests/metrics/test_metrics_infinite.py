@@ -94,20 +94,22 @@ def test_the_error_of_the_fit_adds_to_that_of_the_clips_and_keeps_their_freedom(
     plain, found = frechet.score(*sides)["fvd"], score_frechet(*sides)["fvd_infinite"]
     error = found.details["error_of_fit"]
     assert found.standard_error == pytest.approx(np.hypot(plain.standard_error, error), rel=1e-9)
-    half = stats.t.ppf(0.975, 8) * found.standard_error
-    assert found.interval == pytest.approx((found.value - half, found.value + half), rel=1e-9)
+    ends = np.log(np.array(found.interval) - found.value + plain.value) - np.log(plain.value)
+    assert ends == pytest.approx(
+        stats.t.ppf([0.025, 0.975], 8) * found.standard_error / plain.value, rel=1e-9
+    )
     assert found.deviations[0] == pytest.approx((*plain.deviations[0], error))
     assert found.deviations[1] == pytest.approx(plain.deviations[1])
     assert found.n == 9
     assert len(found.details["points"]) == 15
 
 
-def test_too_few_source_clips_leave_the_extrapolated_value_alone():
+def test_too_few_source_clips_have_no_extrapolated_value():
     rows = np.random.default_rng(0).standard_normal((12, 2))
     side = Samples(rows, rows, np.arange(12) // 4)
-    for score in (score_frechet(side, side)["fvd_infinite"], score_inception(side, side)["is_infinite"]):
-        assert (score.standard_error, score.interval, score.deviations) == (None, None, None)
-        assert len(score.details["points"]) == 15
+    for score in (score_frechet, score_inception):
+        with pytest.raises(VgbenchError, match="8 independent clips on each side, there are 3"):
+            score(side, side)
 
 
 def test_the_inception_score_shrinks_to_a_quarter():

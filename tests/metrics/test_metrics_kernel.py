@@ -80,8 +80,14 @@ def test_replicates_are_the_distances_without_each_block(biased, degree, coef0):
     options = {"biased": biased, "degree": degree, "coef0": coef0}
     a, b = samples(x, np.arange(len(x)) // 2), samples(y)
     jackknife = kernel_jackknife(a, b, **options)
-    without_x = [kernel_distance(np.delete(x, rows, 0), y, **options) for rows in deal(a.groups)]
-    without_y = [kernel_distance(x, np.delete(y, rows, 0), **options) for rows in deal(b.groups)]
+    without_x = [
+        kernel_distance(np.delete(x, rows, 0), y, groups=(np.delete(a.groups, rows), None), **options)
+        for rows in deal(a.groups)
+    ]
+    without_y = [
+        kernel_distance(x, np.delete(y, rows, 0), groups=(a.groups, None), **options)
+        for rows in deal(b.groups)
+    ]
     np.testing.assert_allclose(jackknife.generated.replicates, without_x, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(jackknife.real.replicates, without_y, rtol=1e-10, atol=1e-12)
 

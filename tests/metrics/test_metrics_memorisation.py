@@ -105,13 +105,13 @@ def test_the_ten_closest_pairs_are_shown_nearest_first():
     assert [pair["generated"] for pair in shown] == [pair["real"] for pair in shown]  # by number, unnamed
 
 
-def test_of_repeated_real_clips_only_a_copy_is_as_near_as_they_are():
-    """Two equal real clips are at distance 0 from each other: nothing but a copy can be as near."""
+def test_a_repeated_real_clip_is_as_far_from_the_next_as_if_it_were_there_once():
+    """Two equal real clips are copies of each other, and their nearest clip is another one."""
     real = samples([[0.0], [0.0], [5.0], [9.0]])
     generated = samples([[0.5], [0.0], [5.9], [9.0]])
     shown = score_copies(generated, real)["copied"].details["nearest"]
-    # d / ρ: 9 is at 0 / 4, 5.9 at 0.9 / 4; the copy of the repeated clip counts 1, and 0.5 from it endlessly.
-    assert [pair["generated"] for pair in shown] == ["3", "2", "1", "0"]
+    # d / ρ: copies are at 0 / 5 and 0 / 4, 0.5 at 0.5 / 5, 5.9 at 0.9 / 4.
+    assert [pair["generated"] for pair in shown] == ["1", "3", "0", "2"]
 
 
 def test_windows_of_one_clip_are_no_pair_whatever_the_chunks(monkeypatch):
@@ -139,3 +139,50 @@ def test_diversity_is_jackknifed_over_source_clips():
     error = np.sqrt(5 / 6 * np.sum((replicates - replicates.mean()) ** 2))
     assert found.standard_error == pytest.approx(error, rel=1e-9)
     assert found.debiased is None
+
+
+@pytest.mark.parametrize("doubled", [0, 3, 10, 250])
+def test_copies_are_found_however_many_real_clips_are_there_twice(doubled):
+    real = draws(500, 0)
+    if doubled:
+        real[-doubled:] = real[-2 * doubled : -doubled]
+    found = score_copies(samples(real[:256]), samples(real))
+    assert found["copied"].value == 1
+    assert found["authenticity"].value == 0
+    fresh = score_copies(samples(draws(256, 1)), samples(real))
+    assert fresh["copied"].value < 0.05
+    assert fresh["authenticity"].value > 0.3
+
+
+def test_a_copy_up_to_rounding_is_a_copy():
+    real = draws(40, 0)
+    real[20:] = real[:20] * (1 + 1e-7)
+    found = score_copies(samples(real[20:] * (1 - 1e-7)), samples(real), quantile=0)
+    assert found["copied"].value == 1
+
+
+def test_a_clip_at_the_threshold_is_a_copy():
+    real = samples([[0.0], [1.0], [3.0], [6.0]])
+    assert score_copies(samples([[-1.0], [4.5]]), real, quantile=0)["copied"].value == 0.5
+
+
+def test_of_real_clips_that_are_all_copies_only_copies_are_copied():
+    generated = samples(np.concatenate([draws(3, 1), np.ones((3, 8))]))
+    found = score_copies(generated, samples(np.ones((6, 8))))
+    assert (found["copied"].value, found["authenticity"].value) == (0.5, 0.5)
+
+
+def test_intervals_hold_the_mean_over_draws_of_both_sets():
+    """Many generated clips against few real ones: most of the variance comes from the real side."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        real, generated = rng.standard_normal((64, 6)), rng.standard_normal((600, 6))
+        found.append(score_copies(samples(generated), samples(real)))
+    for name, generated_alone in (("copied", 0.7), ("authenticity", 0.8)):
+        scores = [scores[name] for scores in found]
+        truth = np.mean([score.value for score in scores])
+        held = np.mean([score.interval[0] <= truth <= score.interval[1] for score in scores])
+        assert held >= 0.9
+        spread = np.std([score.value for score in scores])
+        assert np.sqrt(truth * (1 - truth) / 600) < generated_alone * spread

@@ -31,3 +31,14 @@ def test_content_distance_of_the_real_shape_clips_is_zero():
 
 def test_moving_shapes_do_not_repeat():
     assert np.mean([periodicity(clip) for clip in strips(50)]) < 0.1
+
+
+def test_content_distance_sees_a_shape_that_changes_its_colour():
+    """As MoCoGAN measures it, on its own clips: the distance between the colours of the shape."""
+    rng = np.random.default_rng(0)
+    for clip in strips(3):
+        changed, colours = clip.copy(), rng.integers(0, 256, (len(clip), 3))
+        for frame, colour in zip(changed, colours, strict=True):
+            frame[np.abs(frame.astype(int) - frame[0, 0].astype(int)).sum(axis=-1) > 30] = colour
+        pairs = np.linalg.norm(colours[:, None] - colours[None], axis=-1)[np.triu_indices(len(clip), 1)]
+        assert average_content_distance(changed) == pytest.approx(pairs.mean(), rel=0.02)

@@ -178,6 +178,15 @@ def test_content_distance_by_hand():
     assert average_content_distance(clip) == pytest.approx(40, rel=1e-14)
 
 
+def test_content_distance_is_that_of_the_shape_wherever_it_is():
+    """A square of 4 x 4 pixels moves over grey; its colours are 30, 40 and 50 apart."""
+    clip = np.full((3, 32, 32, 3), 128, dtype=np.uint8)
+    for t, colour in enumerate([(0, 0, 0), (30, 0, 0), (0, 40, 0)]):
+        clip[t, 5 * t : 5 * t + 4, 8 * t : 8 * t + 4] = colour
+    assert average_content_distance(clip) == pytest.approx(40, rel=1e-12)
+    assert average_content_distance(np.full((3, 8, 8, 3), 7, dtype=np.uint8)) == 0
+
+
 @pytest.mark.parametrize("period", [2, 3, 5, 8])
 def test_a_loop_has_a_peak_of_one_at_its_period(period):
     clip = np.concatenate([noise(frames=period, side=32)] * 9)[:16]

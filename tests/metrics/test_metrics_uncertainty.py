@@ -1,5 +1,6 @@
 """Blocks, jackknife, clusters and differences, against textbook formulas and simulation."""
 
+import dataclasses
 import itertools
 import math
 
@@ -12,10 +13,13 @@ from scipy import stats
 from vgbench.errors import VgbenchError
 from vgbench.metrics import Samples, Score, difference, score_clips
 from vgbench.metrics.frechet import score as score_fvd
+from vgbench.metrics.kernel import score as score_kvd
 from vgbench.metrics.uncertainty import (
     Jackknife,
     Side,
     deal,
+    error_and_interval,
+    freedom,
     resample,
     score_pairs,
     score_share,
@@ -86,7 +90,44 @@ def test_windows_of_one_clip_do_not_make_the_error_smaller():
     thrice = score_clips(np.repeat(clips, 3), np.repeat(np.arange(50), 3))
     assert thrice.standard_error == pytest.approx(once.standard_error, rel=1e-12)
     assert once.standard_error == pytest.approx(stats.sem(clips), rel=1e-12)
-    assert once.interval == pytest.approx(stats.t.interval(0.95, 49, clips.mean(), stats.sem(clips)))
+    assert thrice.interval == pytest.approx(once.interval, rel=1e-12)
+
+
+def symmetric(count):
+    half = np.random.default_rng(3).exponential(size=count // 2)
+    return 5 + np.concatenate([half, -half])
+
+
+@pytest.mark.parametrize("count", [2, 6, 50])
+def test_symmetric_values_have_students_interval(count):
+    values = symmetric(count)
+    expected = stats.t.interval(0.95, count - 1, 5, stats.sem(values))
+    assert score_clips(values).interval == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_interval_of_a_skewed_mean_solves_halls_equation():
+    """g(r) = r + γ r² / (3 √n) + γ² r³ / (27 n) + γ / (6 √n) of r = (mean − μ) / error is ± t at the ends."""
+    values = np.random.default_rng(1).exponential(size=12)
+    skewness, quantile = stats.skew(values), stats.t.ppf(0.975, 11)
+    ends = []
+    for t in (quantile, -quantile):
+        a = skewness / np.sqrt(12)
+        roots = np.roots([a**2 / 27, a / 3, 1, a / 6 - t])
+        ratio = roots[np.abs(roots.imag) < 1e-9].real.item()
+        ends.append(values.mean() - ratio * stats.sem(values))
+    assert score_clips(values).interval == pytest.approx(ends, rel=1e-9)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_intervals_of_skewed_means_cover_the_truth(sign):
+    """Exponential values: Student's interval holds the mean of 16 in 90.5 % of all draws."""
+    draws = sign * np.random.default_rng(0).exponential(size=(1500, 16))
+    intervals = np.array([score_clips(values).interval for values in draws])
+    assert 0.925 < np.mean((intervals[:, 0] <= sign) & (sign <= intervals[:, 1])) < 0.985
+
+
+def test_equal_values_have_an_interval_of_length_zero():
+    assert score_clips([0.25] * 5).interval == (0.25, 0.25)
 
 
 def test_clip_scores_of_a_single_clip_have_no_error():
@@ -309,14 +350,80 @@ def test_without_any_spread_there_is_nothing_to_take_off():
     assert found.score(5).interval == (0, 0)
 
 
-def test_intervals_end_at_the_bounds():
+def test_a_share_has_wilsons_interval_with_as_many_clips_as_its_error_says():
     x = np.array([0.1, 0.9, 0.8, 1.0, 0.2])
     side = jackknife_of(np.mean, x, blocks_of(1, 1, 1, 1, 1))
-    wide = Jackknife(x.mean(), side, biased=False).score(5)
-    assert wide.interval[0] < 0.2
-    assert wide.interval[1] > 0.9
-    assert Jackknife(x.mean(), side, biased=False, bounds=(0.2, 0.9)).score(5).interval == (0.2, 0.9)
-    assert wide.debiased is None
+    found = Jackknife(x.mean(), side, biased=False, share_of=200).score(5)
+    n = x.mean() * (1 - x.mean()) / stats.sem(x) ** 2
+    assert 1 < n < 200
+    assert found.standard_error == pytest.approx(stats.sem(x))
+    assert found.interval == pytest.approx(wilson(x.mean() * n, n), rel=1e-9)
+    assert found.debiased is None
+
+
+def test_a_share_of_all_has_an_interval():
+    side = Side(np.ones(6), np.ones(6, dtype=np.int64))
+    found = Jackknife(1.0, side, biased=False, share_of=30).score(6)
+    assert found.interval == pytest.approx(wilson(30, 30), rel=1e-9)
+
+
+def test_the_interval_of_a_distance_is_symmetric_in_the_logarithm_of_the_plain_value():
+    rng = np.random.default_rng(5)
+    plain = means(rng.standard_normal(9), rng.standard_normal(14))
+    linear, found = plain.score(9), dataclasses.replace(plain, positive=2.5).score(9)
+    assert found.standard_error == linear.standard_error
+    assert found.debiased == linear.debiased
+    half = (linear.interval[1] - linear.interval[0]) / 2
+    low, high = (np.log(end - found.debiased + 2.5) for end in found.interval)
+    assert [low, high] == pytest.approx(np.log(2.5) + np.array([-half, half]) / 2.5, rel=1e-9)
+
+
+@pytest.mark.parametrize("positive", [0.0, 1e-300])
+def test_no_interval_is_endless(positive):
+    rng = np.random.default_rng(5)
+    found = dataclasses.replace(means(rng.standard_normal(9), rng.standard_normal(14)), positive=positive)
+    low, high = found.score(9).interval
+    assert low <= found.corrected <= high
+    assert np.isfinite([low, high]).all()
+
+
+def sums_of_squares(seed, draws):
+    """Distances of equal sets: sums of 12 squares, minus their mean, with the error that goes with each."""
+    for total in np.random.default_rng(seed).chisquare(12, draws).tolist():
+        part = total * np.sqrt(2 / 12)
+        error, interval = error_and_interval(total - 12, [(part,)], math.inf, positive=total)
+        yield Score(total, error, interval, 50, total - 12, deviations=((part,), (0.0,) * 4))
+
+
+def test_intervals_of_distances_cover_the_truth_on_both_sides():
+    """Symmetric intervals would miss it in 12 %, always on one side."""
+    scores = list(sums_of_squares(0, 4000))
+    above = np.mean([score.interval[1] < 0 for score in scores])
+    below = np.mean([score.interval[0] > 0 for score in scores])
+    assert 0.005 < above < 0.06
+    assert 0.005 < below < 0.06
+    assert np.mean([s.debiased + 1.96 * s.standard_error < 0 for s in scores]) > 0.1
+
+
+def test_two_equal_models_are_told_apart_in_five_of_a_hundred_draws():
+    """With the root of the summed squares of the errors it would be 1 of 1,000."""
+    draws = list(zip(sums_of_squares(1, 3000), sums_of_squares(2, 3000), strict=True))
+    found = [difference(*pair) for pair in draws]
+    assert 0.03 < np.mean([not low <= 0 <= high for low, high in (d.interval for d in found)]) < 0.07
+    assert np.mean([abs(d.value) > 1.96 * d.standard_error for d in found]) < 0.02
+
+
+def test_features_give_intervals_of_unequal_arms():
+    rng = np.random.default_rng(0)
+    sides = [Samples(side, None, np.arange(40)) for side in rng.standard_normal((2, 40, 3))]
+    for found in (score_fvd(*sides)["fvd"], score_kvd(*sides)["kvd"], score_kvd(*sides, biased=True)["kvd"]):
+        low, high = found.interval
+        assert high - found.best_estimate > 1.2 * (found.best_estimate - low)
+        assert found.method == "jackknife(32+32 blocks), log interval"
+    plain = score_kvd(*sides, biased=True)["kvd"].value
+    found = score_kvd(*sides)["kvd"]  # its interval is that of the plain estimate, moved
+    low, high = np.log(np.array(found.interval) - found.value + plain) - np.log(plain)
+    assert low == pytest.approx(-high, rel=1e-9)
 
 
 def fvd(mean, seed, real, n=400):
@@ -360,8 +467,9 @@ def test_difference_of_clip_metrics_counts_source_clips_and_not_windows():
     many = score_clips(rng.standard_normal(500))
     for a, b in ((few(0), few(1)), (few(0), many), (many, few(0))):
         found = difference(a, b)
-        half = stats.t.ppf(0.975, 1) * found.standard_error
-        assert found.interval == pytest.approx((found.value - half, found.value + half), rel=1e-9)
+        half = stats.t.ppf(0.975, 1) * min(a.standard_error, b.standard_error)
+        assert found.interval[1] - found.value > half
+        assert found.value - found.interval[0] > half
     false = sum(
         not low <= 0 <= high for low, high in (difference(few(0), few(0)).interval for _ in range(400))
     )
@@ -380,13 +488,34 @@ def test_difference_of_means_over_pairs_is_the_paired_t_test():
     for other in (score_pairs(values[0][1:]), score_clips(values[0])):
         apart = difference(b, other, same_real=True)
         assert apart.standard_error == pytest.approx(np.hypot(b.standard_error, other.standard_error))
+        assert np.diff(apart.interval) > 4 * np.diff(expected)
     assert score_pairs([1.0]).deviations is None
 
 
-def test_difference_of_shares_keeps_the_quantile_of_few_windows():
-    few, many = score_share([True, False, True, False, False]), score_share([True, False] * 50)
-    found = difference(few, many)
-    assert np.diff(found.interval)[0] / 2 / found.standard_error == pytest.approx(stats.t.ppf(0.975, 4))
+def test_the_difference_of_two_shares_is_newcombes():
+    """Method 10 of Newcombe, Stat. Med. 17 (1998) 873-890, whose table II has 56/70 against 48/80."""
+    a, b = score_share(np.arange(70) < 56), score_share(np.arange(80) < 48)
+    assert difference(a, b).interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_the_difference_of_scores_with_unequal_arms():
+    """Zou and Donner's limits, and what is left of them where a part of the error is common to both."""
+    a = Score(5.0, 5.0, (1.0, 9.5), 50, deviations=((3.0,), (0.0, 4.0)))
+    b = Score(3.0, 13.0, (2.5, 13.0), 50, deviations=((5.0,), (0.0, 12.0)))
+    independent, shared = difference(a, b), difference(a, b, same_real=True)
+    low, high = np.hypot(4, 10), np.hypot(4.5, 0.5)
+    assert independent.interval == pytest.approx((2 - low, 2 + high), rel=1e-9)
+    assert shared.standard_error == pytest.approx(np.sqrt(3**2 + 5**2 + 8**2))
+    left = shared.standard_error / np.hypot(5, 13)
+    assert shared.interval == pytest.approx((2 - left * low, 2 + left * high), rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [3, 8, 40])
+def test_freedom_is_that_of_the_blocks_or_of_the_interval(count):
+    interval = stats.t.interval(0.95, count - 1, 2.0, 0.3)
+    assert freedom(Score(2.0, 0.3, interval, 999)) == pytest.approx(count - 1, rel=1e-6)
+    assert freedom(Score(2.0, 0.3, (0, 9), 999, deviations=((0.1,) * 99, (0.1,) * count))) == count - 1
+    assert freedom(Score(2.0, 0.0, (2.0, 2.0), 9)) == np.inf
 
 
 def test_difference_without_errors_says_so():
@@ -415,8 +544,8 @@ def test_methods_are_named():
     sides = [Samples(side, None, np.arange(len(side))) for side in rows]
     jackknifed, other = score_fvd(*sides)["fvd"], score_fvd(sides[1], sides[1])["fvd"]
     clips, pairs = score_clips(rows[0][:, 0]), score_pairs(rows[0][:, 0])
-    assert jackknifed.method == "jackknife(32+5 blocks)"
-    assert clips.method == pairs.method == "mean of clips(40 source clips)"
+    assert jackknifed.method == "jackknife(32+5 blocks), log interval"
+    assert clips.method == pairs.method == "mean of clips(40 source clips), skewness-corrected interval"
     assert score_clips([1.0]).method == "none: a single source clip"
     assert difference(clips, clips).method == "independent errors"
     assert difference(jackknifed, jackknifed, same_real=True).method == "jackknife, real set shared"

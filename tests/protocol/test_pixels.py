@@ -190,3 +190,47 @@ def test_first_is_another_resizing_before(first, last):
 )
 def test_a_signature_shows_each_resizing_that_does_something(policy, text):
     assert policy.describe() == text
+
+
+def test_fits_of_published_code_by_hand():
+    """VideoGPT computes 25 * (224 / 25) in floating point, which is a little more than 224."""
+    frames = _frames(25, 25)
+    rows = cv2.resize(frames[0], (224, 225), interpolation=cv2.INTER_LINEAR)[:224]
+    longer, exact = (resize(frames, Resize(size=224, fit=f, antialias=False)) for f in ("crop-float", "crop"))
+    assert np.abs(longer[0].astype(int) - rows).max() <= 1
+    assert (longer != exact).any()
+    others = [(24, 24), (24, 31), (31, 24)]
+    for height, width in others:
+        x = _frames(height, width)
+        both = [resize(x, Resize(size=224, fit=fit, antialias=False)) for fit in ("crop-float", "crop")]
+        assert np.array_equal(*both)
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
+def test_crop_first_scales_the_square_in_the_middle(shape):
+    frames = _frames(*shape)
+    square = frames[:, :, 8:32] if shape[0] < shape[1] else frames[:, 8:32]
+    policy = Resize(size=10, fit="crop-first", antialias=False)
+    assert np.array_equal(resize(frames, policy), resize(np.ascontiguousarray(square), policy))
+
+
+def test_truncation_of_published_code():
+    """TATS truncates ((x / 255 - 0.5) + 0.5) * 255 in float32, even of frames that have the size."""
+    grey = np.repeat(np.arange(256, dtype=np.uint8), 3 * 256).reshape(1, 256, 256, 3)
+    by_hand = ((grey.astype(np.float32) / 255 - np.float32(0.5) + np.float32(0.5)) * 255).astype(np.uint8)
+    assert np.array_equal(resize(grey, Resize(size=256, rounding="truncate-centred")), by_hand)
+    assert len(np.unique(grey[by_hand != grey])) == 63
+    assert resize(grey, Resize(size=256, rounding="truncate-unit")) is grey
+    x = cv2.resize(grey[0].astype(np.float32) / 255, (100, 100), interpolation=cv2.INTER_LINEAR)
+    ours = resize(grey, Resize(size=100, antialias=False, rounding="truncate-unit"))[0]
+    assert np.mean(ours != (x * 255).astype(np.uint8)) < 0.01
+    assert np.mean(ours != np.rint(x * 255)) > 0.3
+
+
+def test_real_clips_may_be_prepared_otherwise_than_generated_ones():
+    first = Scaling(size=32, antialias=False)
+    policy = Resize(fit="keep", real_first=first)
+    assert policy.describe() == "native+32,crop,bilinear"
+    assert policy.for_side("generated").describe() == "native"
+    both = Resize(size=64, first=Scaling(size=16), real_first=first)
+    assert (both.for_side("generated").first, both.for_side("real").first) == (Scaling(size=16), first)

@@ -5,6 +5,7 @@ import pytest
 
 from vgbench.errors import ConfigError
 from vgbench.protocol import load, protocol_names
+from vgbench.protocol.pixels import resize
 
 
 @pytest.mark.parametrize("name", protocol_names())
@@ -148,10 +149,26 @@ def test_truncating_scaled_bytes_gives_back_the_bytes(dtype):
 
 
 @pytest.mark.parametrize("name", ["fvd-cdfvd", "fvd-tats", "fvd-digan", "kvd-digan", "fvd-common-metrics"])
-def test_protocols_of_pytorch_ports_run_their_eps_and_the_first_version_is_still_there(name):
-    new, old = load(name), load(f"{name}@1.0")
-    assert (new.version, old.version) == ("2.0", "1.0")
-    assert (new.extractor.name, old.extractor.name) == ("i3d-k400-eps1e-5", "i3d-k400")
-    same = {"version": "", "extractor": old.extractor}
-    assert new.model_copy(update=same) == old.model_copy(update=same)
+def test_protocols_of_pytorch_ports_run_their_eps_and_older_versions_are_still_there(name):
+    newest, second, first = load(name), load(f"{name}@2.0"), load(f"{name}@1.0")
+    assert (newest.version, second.version, first.version) == ("3.0", "2.0", "1.0")
+    assert (second.extractor.name, first.extractor.name) == ("i3d-k400-eps1e-5", "i3d-k400")
+    assert newest.extractor.name == second.extractor.name
+    same = {"version": "", "extractor": first.extractor}
+    assert second.model_copy(update=same) == first.model_copy(update=same)
     assert f"{name}@1.0" not in protocol_names()
+
+
+@pytest.mark.parametrize("name", ["fvd-tats", "fvd-digan", "kvd-digan"])
+def test_protocols_that_prepare_real_clips_leave_generated_ones_alone(name):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
+    protocol = load(name)
+    assert resize(frames, protocol.resize_for("real")).shape == (2, 128, 128, 3)
+    assert resize(frames, protocol.resize_for("generated")) is frames
+    assert protocol.windows.order == "windows"
+
+
+@pytest.mark.parametrize("key", ["per_clip=2", "start=first", "generated_start=first"])
+def test_a_draw_from_all_windows_leaves_no_other_choice(key):
+    with pytest.raises(ConfigError, match="order = windows"):
+        load("quick", ["windows.order=windows", "windows.per_clip=1", f"windows.{key}"])

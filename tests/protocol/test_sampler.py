@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgbench.protocol import Windows
-from vgbench.protocol.sampler import choose_windows, clip_order, window_starts
+from vgbench.protocol.sampler import choose_among_all, choose_windows, clip_order, window_starts
 
 
 @given(st.integers(0, 200), st.integers(2, 20), st.integers(1, 4), st.integers(1, 6), st.integers(0, 5))
@@ -145,3 +145,27 @@ def test_ids_that_are_no_text_can_be_drawn():
     odd = "clip\udcff.mp4"  # a file name of bytes that are not UTF-8
     assert clip_order([odd], 0) == [0]
     assert len(window_starts(20, Windows(frames=4), "uniform", 0, odd)) == 1
+
+
+def test_a_draw_from_all_windows_is_uniform_over_windows_and_not_over_clips():
+    windows, texts = Windows(frames=4, stride=2, order="windows"), {0: "a", 1: "b", 2: "c"}  # spans 7 frames
+    lengths = {0: 16, 1: 7, 2: 6}  # 10 windows, 1 window, none
+    every = choose_among_all(lengths, texts, 99, windows, seed=0)
+    assert {(w.clip, w.frames) for w in every} == {
+        *((0, (k, k + 2, k + 4, k + 6)) for k in range(10)),
+        (1, (0, 2, 4, 6)),
+    }
+    counts = np.zeros(11)
+    for seed in range(3300):
+        (one,) = choose_among_all(lengths, texts, 1, windows, seed)
+        counts[one.frames[0] if one.clip == 0 else 10] += 1
+    # chi-square with 10 degrees of freedom: 29.6 is the 0.1 % point
+    assert ((counts - 300) ** 2 / 300).sum() < 29.6
+
+
+def test_a_clip_that_is_left_out_changes_no_window_of_the_others():
+    windows, texts = Windows(frames=4, order="windows"), {k: f"clip{k}" for k in range(20)}
+    drawn = choose_among_all(dict.fromkeys(range(20), 30), texts, 40, windows, seed=1)
+    fewer = choose_among_all(dict.fromkeys(range(19), 30), texts, 40, windows, seed=1)
+    kept = [window for window in drawn if window.clip != 19]
+    assert fewer[: len(kept)] == kept

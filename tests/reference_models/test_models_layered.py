@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from vgbench.config import parse
+from vgbench.errors import ConfigError
 from vgbench.reference_models.checkpoint import build_generator
 from vgbench.reference_models.config import ModelConfig
 from vgbench.reference_models.layered import LayeredDecoder
@@ -75,6 +76,7 @@ def test_layers_keep_shape_and_colour_and_the_background_stands_still(generator)
         video = decoder(content, codes)
         mask = decoder.terms["mask"]
         background = F.interpolate(decoder.background(content).tanh(), scale_factor=2.0, mode="bilinear")
+        assert decoder.colours(content).shape == (2, 3, 16, 16)
         assert mask.shape == (2, 1, 8, 32, 32)
         assert 0 <= mask.min() <= mask.max() <= 1
         assert (mask[:, :, 0] - mask[:, :, 7]).abs().max() > 0.05, "the foreground moves"
@@ -93,3 +95,11 @@ def test_gradients_reach_every_parameter(generator):
         parameter.grad is not None and parameter.grad.abs().sum() > 0
         for parameter in generator.decoder.parameters()
     )
+
+
+@pytest.mark.parametrize("grain", [0, 3, 16])
+def test_a_grain_that_does_not_fit_is_refused(grain):
+    decoder = {"name": "layered", "options": {"grain": grain}}
+    values = {"size": 32, "frames": 8, "generator": {"decoder": decoder}}
+    with pytest.raises(ConfigError, match=f"grain = {grain}"):
+        build_generator(parse(ModelConfig, values, "test"), seed=0)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from vgbench.audit.result import Kind
 from vgbench.clips.clip import Clip, ClipSource
 from vgbench.clips.distortions import DISTORTIONS, SET_LEVEL, SPATIAL, TEMPORAL, distort
-from vgbench.clips.manifest import WindowClip
 from vgbench.clips.sources import subset
 
 MEMORISE = "memorise"
@@ -25,12 +24,12 @@ def split_halves(source: ClipSource) -> tuple[ClipSource, ClipSource]:
     """Split clips into a reference half and another half, which is of equal size or larger by one.
 
     Clips are ordered by a hash of their id, so the halves do not depend on the order in which they are
-    listed. Lines of a manifest that are windows of one file stay together.
+    listed. Windows of one file, and clips of one declared group, stay together.
     """
-    ranked = sorted({_whole(clip) for clip in source.clips}, key=lambda whole: (_digest(whole), whole))
+    ranked = sorted({clip.recording for clip in source.clips}, key=lambda name: (_digest(name), name))
     chosen = set(ranked[: len(ranked) // 2])
-    reference = subset(source, lambda clip: _whole(clip) in chosen)
-    other = subset(source, lambda clip: _whole(clip) not in chosen)
+    reference = subset(source, lambda clip: clip.recording in chosen)
+    other = subset(source, lambda clip: clip.recording not in chosen)
     return (
         replace(reference, name=f"half 1 of {source.name}"),
         replace(other, name=f"half 2 of {source.name}", skipped=()),
@@ -78,10 +77,6 @@ def has_modes(source: ClipSource) -> bool:
 
 def _rank(clip: Clip) -> tuple[bytes, str]:
     return _digest(clip.id), clip.id
-
-
-def _whole(clip: Clip) -> str:
-    return clip.clip.id if isinstance(clip, WindowClip) else clip.id
 
 
 def _digest(text: str) -> bytes:

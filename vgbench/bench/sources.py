@@ -31,17 +31,23 @@ def open_split(name: str, data: SuiteData, split: SplitName) -> ClipSource:
         source = open_source(data.train)
         if data.test is None:
             kept = held_back(source, data.test_share)
-            source = subset(source, lambda clip: (clip.id in kept) == (split == "test"))
+            source = subset(source, lambda clip: (clip.recording in kept) == (split == "test"))
     return source if source.name.startswith("builtin:") else replace(source, name=f"{name}/{split}")
 
 
 def held_back(source: ClipSource, share: float) -> set[str]:
-    """Ids of the last clips of each class, ordered by id: at least one, but never all of a class."""
-    classes: dict[str | None, list[str]] = defaultdict(list)
-    for clip in source.clips:
-        classes[clip.label].append(clip.id)
-    counts = {label: min(max(1, round(share * len(ids))), len(ids) - 1) for label, ids in classes.items()}
-    return {id_ for label, ids in classes.items() for id_ in sorted(ids)[len(ids) - counts[label] :]}
+    """Recordings of the last clips of each class, ordered by id: at least one, but never all of a class.
+
+    A recording is a clip, or a group of clips that the source declares, which stay in one split.
+    """
+    classes: dict[str | None, dict[str, None]] = defaultdict(dict)
+    for clip in sorted(source.clips, key=lambda clip: clip.id):
+        classes[clip.label][clip.recording] = None
+    kept: set[str] = set()
+    for recordings in map(list, classes.values()):
+        count = min(max(1, round(share * len(recordings))), len(recordings) - 1)
+        kept.update(recordings[len(recordings) - count :])
+    return kept
 
 
 def is_split(spec: str) -> bool:

@@ -119,7 +119,7 @@ def prepared(protocol: Protocol, cell: Cell, real: ClipSource) -> Protocol:
     windows = protocol.windows
     if wanted.stride > 1 and windows.real_stride is None and windows.fps is None:
         changes["windows"] = windows.model_copy(update={"real_stride": windows.stride * wanted.stride})
-    if protocol.resize.first is None and not have_size(real, wanted.size):
+    if protocol.resize_for("real").first is None and not have_size(real, wanted.size):
         changes["resize"] = protocol.resize.model_copy(update={"first": Scaling(size=wanted.size)})
     return protocol.model_copy(update=changes)
 

@@ -12,7 +12,7 @@ import math
 import pickle
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
@@ -44,9 +44,20 @@ TORCH_DAMAGE = (
 """Raised by torch, besides `DAMAGE`, on damaged files and on tensors that numpy cannot hold."""
 
 MAX_LABELS_BYTES = 2**26
-"""Most bytes that all labels of one `.npz` file may have together."""
+"""Most bytes that all labels, or all groups, of one `.npz` file may have together."""
+
+NAMES = ("labels", "groups")
+"""What a file may hold beside `clips`, one name for each clip."""
+
+Names = dict[str, list[str]]
+"""Those of `NAMES` that a file holds."""
 
 EXPECTED = "uint8 [N,T,H,W,3] or [T,H,W,3] (channels may also come before or after the time axis)"
+
+
+ITEM = ("clip", "label", "group")
+"""Keys of an item that is a mapping."""
+_MAPPING = 'its keys must be "clip" and perhaps "label" and "group"'
 
 
 def channel_axis(shape: Sequence[int]) -> int:
@@ -238,8 +249,8 @@ def stored_array_clips(
 
     Args:
         path: id of the file inside its source.
-        file: `.npy`, `.npz` (one array, or `clips` and perhaps `labels`) or `.pt` (a tensor, or a dict of the
-            same two names).
+        file: `.npy`, `.npz` (one array, or `clips` and perhaps `labels` and `groups`) or `.pt` (a tensor, or
+            a dict of the same names).
         label: class name from the folder; labels inside the file override it.
         value_range: the range of floats; None accepts uint8 only.
 
@@ -248,21 +259,21 @@ def stored_array_clips(
     """
     with bad_clip_on_error(file.name, *TORCH_DAMAGE):
         if path.lower().endswith(".pt"):
-            tensor, labels = _load_tensor(file)
+            tensor, names = _load_tensor(file)
             shape, axis = _batched(_numpy_type(tensor), tuple(tensor.shape), value_range)
             tensors = [
                 StoredTensorClip(name, label, file, shape, axis, index, value_range)
                 for index, name in enumerate(_ids(path, tensor.ndim, shape[0]))
             ]
-            return _labelled(tensors, labels)
-        member, labels = _npz_member(file) if path.lower().endswith(".npz") else (file, None)
+            return _named(tensors, names)
+        member, names = _npz_member(file) if path.lower().endswith(".npz") else (file, {})
         dtype, stored_shape, offset = _npy_header(member)
         shape, axis = _batched(dtype, stored_shape, value_range)
         arrays = [
             StoredArrayClip(name, label, member, shape, axis, index, value_range, dtype.str, offset)
             for index, name in enumerate(_ids(path, len(stored_shape), shape[0]))
         ]
-        return _labelled(arrays, labels)
+        return _named(arrays, names)
 
 
 def _batched(
@@ -290,12 +301,19 @@ def _numbered(path: str, index: int) -> str:
     return f"{path}#{index:06d}"
 
 
-def _labelled(clips: Sequence[Clip], labels: Sequence[str] | None) -> list[Clip]:
-    if labels is None:
-        return list(clips)
-    if len(labels) != len(clips):
-        raise ValueError(f"{len(labels)} labels for {len(clips)} clips")
-    return [replace(clip, label=label) for clip, label in zip(clips, labels, strict=True)]
+def _named(clips: Sequence[Clip], names: Names) -> list[Clip]:
+    for kind, given in names.items():
+        if len(given) != len(clips):
+            raise ValueError(f"{len(given)} {kind} for {len(clips)} clips")
+    labels, groups = (names.get(kind) for kind in NAMES)
+    return [
+        replace(
+            clip,
+            label=labels[index] if labels else clip.label,
+            group=groups[index] if groups else clip.group,
+        )
+        for index, clip in enumerate(clips)
+    ]
 
 
 def _npy_header(file: StoredFile) -> tuple[np.dtype[Any], tuple[int, ...], int]:
@@ -323,28 +341,30 @@ def _npy_header(file: StoredFile) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     return dtype, shape, offset
 
 
-def _npz_member(file: StoredFile) -> tuple[StoredFile, list[str] | None]:
+def _npz_member(file: StoredFile) -> tuple[StoredFile, Names]:
     entries, _ = list_archive(file)
     members = {entry.path.removesuffix(".npy"): entry.file for entry in entries}
-    labels = members.pop("labels", None)
+    named = {kind: members.pop(kind) for kind in NAMES if kind in members}
     if "clips" not in members and len(members) != 1:
         raise ValueError(f"holds the arrays {sorted(members)}; the one to use must be named 'clips'")
     clips = members.get("clips") or next(iter(members.values()))
-    if labels is None:
-        return clips, None
-    dtype, shape, offset = _npy_header(labels)
+    return clips, {kind: _texts(kind, member) for kind, member in named.items()}
+
+
+def _texts(kind: str, file: StoredFile) -> list[str]:
+    dtype, shape, offset = _npy_header(file)
     length = dtype.itemsize * math.prod(shape)
     if length > MAX_LABELS_BYTES:
-        raise ValueError(f"labels of more than {MAX_LABELS_BYTES} bytes")
-    data = labels.read_range(offset, length)
+        raise ValueError(f"{kind} of more than {MAX_LABELS_BYTES} bytes")
+    data = file.read_range(offset, length)
     try:
-        return clips, [str(label) for label in np.frombuffer(data, dtype)]
+        return [str(text) for text in np.frombuffer(data, dtype)]
     except SystemError as error:  # NumPy's, for numbers beyond the last code point
-        raise ValueError("its labels are not text") from error
+        raise ValueError(f"its {kind} are not text") from error
 
 
-def _load_tensor(file: StoredFile) -> tuple[Any, list[str] | None]:
-    """Load the tensor and the labels of a file once, as long as the file does not change."""
+def _load_tensor(file: StoredFile) -> tuple[Any, Names]:
+    """Load the tensor and the names of a file once, as long as the file does not change."""
     state = Path(file.name).stat() if isinstance(file, LocalFile) else None
     return _loaded_tensor(file, state and (state.st_ino, state.st_mtime_ns))
 
@@ -353,7 +373,7 @@ def _load_tensor(file: StoredFile) -> tuple[Any, list[str] | None]:
 def _loaded_tensor(
     file: StoredFile,
     state: tuple[int, int] | None,  # noqa: ARG001
-) -> tuple[Any, list[str] | None]:
+) -> tuple[Any, Names]:
     """Load without running code; a local file is memory-mapped, not read."""
     import torch
 
@@ -369,19 +389,21 @@ def _loaded_tensor(
                 loaded = torch.load(stream, map_location="cpu", weights_only=True)
     except TORCH_DAMAGE as error:
         raise ValueError("not a tensor file, or one that holds more than tensors") from error
-    labels = None
+    names: Names = {}
     if isinstance(loaded, dict):
         if "clips" not in loaded:
             raise ValueError(f"holds {sorted(map(str, loaded))}; the tensor to use must be named 'clips'")
-        if loaded.get("labels") is not None:
-            if isinstance(loaded["labels"], torch.Tensor):
-                _check_storage(loaded["labels"])
-            labels = [str(label) for label in _plain(loaded["labels"])]
+        for kind in NAMES:
+            if (given := loaded.get(kind)) is None:
+                continue
+            if isinstance(given, torch.Tensor):
+                _check_storage(given)
+            names[kind] = [str(name) for name in _plain(given, kind)]
         loaded = loaded["clips"]
     if not isinstance(loaded, torch.Tensor):
         raise ValueError(f"holds a {type(loaded).__name__}, not a tensor")
     _check_storage(loaded)
-    return loaded.detach(), labels
+    return loaded.detach(), names
 
 
 def _check_nothing_is_compressed(file: StoredFile) -> None:
@@ -454,16 +476,17 @@ def _to_numpy(tensor: Any) -> npt.NDArray[Any]:
     return np.asarray(tensor.float() if as_float32 else tensor)
 
 
-def _plain(labels: Any) -> list[Any]:
-    """Convert labels to a list.
+def _plain(names: Any, kind: str) -> list[Any]:
+    """Convert labels or groups to a list.
 
     Raises:
-        ValueError: `labels` is a single number, or anything else that is not a sequence.
+        ValueError: a single number, or anything else that is not a sequence.
     """
     try:
-        return list(labels.tolist() if hasattr(labels, "tolist") else labels)
+        return list(names.tolist() if hasattr(names, "tolist") else names)
     except TypeError as error:
-        raise ValueError(f"labels must be a list with one label per clip, not {labels!r:.80}") from error
+        one = kind.removesuffix("s")
+        raise ValueError(f"{kind} must be a list with one {one} per clip, not {names!r:.80}") from error
 
 
 def is_array(value: object) -> bool:
@@ -476,7 +499,9 @@ def memory_clips(items: Iterable[Any], value_range: ValueRange | None, *, copy: 
     """Take clips from an iterable and number them in its order.
 
     Args:
-        items: each one clip [T,H,W,3], a batch [B,T,H,W,3], or a pair (clip, label) or (batch, labels).
+        items: each one clip [T,H,W,3] or a batch [B,T,H,W,3], alone, in a tuple (clip, label) or
+            (clip, label, group), or in a mapping with the keys "clip" and perhaps "label" and "group". Labels
+            and groups of a batch are sequences.
         value_range: the range of floats; None accepts uint8 only.
         copy: whether to copy the pixels, because a generator may reuse one buffer for all its clips.
 
@@ -486,33 +511,50 @@ def memory_clips(items: Iterable[Any], value_range: ValueRange | None, *, copy: 
     clips: list[Clip] = []
     for position, item in enumerate(items):
         try:
-            for frames, label in _clips_of_item(item, value_range):
+            for frames, label, group in _clips_of_item(item, value_range):
                 pixels = np.array(frames, order="C") if copy else frames
-                clips.append(MemoryClip(_numbered("", len(clips)), label, pixels))
+                clips.append(MemoryClip(_numbered("", len(clips)), label, pixels, group=group))
         except ValueError as error:
             raise VgbenchError(f"item {position}: {error}", f"give {EXPECTED}") from error
     return clips
 
 
-def _clips_of_item(item: Any, value_range: ValueRange | None) -> Iterator[tuple[Frames, str | None]]:
-    array, label = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
+def _clips_of_item(
+    item: Any, value_range: ValueRange | None
+) -> Iterator[tuple[Frames, str | None, str | None]]:
+    """Yield (frames, label, group) of each clip of an item."""
+    array, label, group = _parts(item)
     if not is_array(array):
         raise ValueError(f"a {type(array).__name__} is not a clip")
     array = array if isinstance(array, np.ndarray) else _to_numpy(array)
     check_kind(array.dtype, array.shape, value_range)
     if array.ndim == 4:
-        yield (
-            to_frames(array, channel_axis(array.shape), value_range),
-            None if label is None else str(_one(label)),
-        )
+        yield to_frames(array, channel_axis(array.shape), value_range), _name(label), _name(group)
         return
-    labels = [None] * len(array) if label is None else [str(value) for value in _plain(label)]
-    if len(labels) != len(array):
-        raise ValueError(f"{len(labels)} labels for {len(array)} clips")
+    labels = _names_of_batch(label, "labels", len(array))
+    groups = _names_of_batch(group, "groups", len(array))
     axis = channel_axis(array.shape[1:])
-    for clip, name in zip(array, labels, strict=True):
-        yield to_frames(clip, axis, value_range), name
+    for clip, *names in zip(array, labels, groups, strict=True):
+        yield to_frames(clip, axis, value_range), names[0], names[1]
 
 
-def _one(label: Any) -> Any:
-    return label.item() if hasattr(label, "item") else label
+def _parts(item: Any) -> tuple[Any, Any, Any]:
+    """Split an item into its pixels, label and group."""
+    if isinstance(item, Mapping):
+        if "clip" not in item or not set(item) <= set(ITEM):
+            raise ValueError(f"a mapping with the keys {sorted(map(str, item))} is not a clip: {_MAPPING}")
+        return item["clip"], item.get("label"), item.get("group")
+    if isinstance(item, tuple | list) and len(item) in (2, 3):
+        return item[0], item[1], item[2] if len(item) == 3 else None
+    return item, None, None
+
+
+def _names_of_batch(given: Any, kind: str, count: int) -> Sequence[str | None]:
+    names = [None] * count if given is None else [_name(name) for name in _plain(given, kind)]
+    if len(names) != count:
+        raise ValueError(f"{len(names)} {kind} for {count} clips")
+    return names
+
+
+def _name(value: Any) -> str | None:
+    return None if value is None else str(value.item() if hasattr(value, "item") else value)

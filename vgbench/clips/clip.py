@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -40,16 +40,21 @@ class Clip(ABC):
             It seeds the sampling, so it must not depend on the order of the listing or the place of the
             source.
         label: class name from the sub-folder, manifest or generator; None without classes.
+        group: name that clips share which are not independent, although they are files of their own: pieces
+            of one video, or mirrored copies. None if the source declares none.
     """
 
     id: str
     label: str | None
+    group: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        # Names and labels come from files, archives, manifests and arrays; all of them pass through here.
+        # Names, labels and groups come from files, archives, manifests and arrays; all pass through here.
         object.__setattr__(self, "id", printable(self.id))
         if self.label is not None:
             object.__setattr__(self, "label", printable(self.label))
+        if self.group is not None:
+            object.__setattr__(self, "group", printable(self.group))
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -60,7 +65,7 @@ class Clip(ABC):
         """
 
     def stamp(self) -> str:
-        """Text that changes whenever the clip's frames may have changed, and is cheaper than hashing its bytes.
+        """Text that changes whenever the frames may have changed, and is cheaper than hashing the bytes.
 
         It therefore also says how the bytes are turned into frames, where that can differ for one file. For
         files on a disk it is made of size, time of change and inode. Clips without these return their
@@ -77,8 +82,13 @@ class Clip(ABC):
 
     @property
     def origin(self) -> str:
-        """Id of the recording that the frames come from: windows of one file are not independent."""
+        """Id of the clip that the frames come from: windows of one file are not independent."""
         return self.id
+
+    @property
+    def recording(self) -> str:
+        """Name that all clips share which are not independent: the declared group, or else `origin`."""
+        return self.origin if self.group is None else self.group
 
     @abstractmethod
     def count_frames(self) -> int:
@@ -215,13 +225,18 @@ def blocks(clip: Clip, count: int) -> Iterator[Frames]:
 
 @dataclass(frozen=True)
 class DerivedClip(Clip):
-    """Base of clips that change or rename another clip; by default, its frames and stamps are passed on.
+    """Base of clips that change or rename another clip; by default, its frames and group are passed on.
 
     Attributes:
         inner: the other clip.
     """
 
     inner: Clip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.group is None:
+            object.__setattr__(self, "group", self.inner.group)
 
     def fingerprint(self) -> str:
         return self.inner.fingerprint()

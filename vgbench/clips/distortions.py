@@ -168,6 +168,9 @@ class FasterClip(DerivedClip):
 class RepeatedClip(SameFramesClip):
     """The same clip under another id, which counts as a recording of its own."""
 
+    def __post_init__(self) -> None:
+        Clip.__post_init__(self)  # it is of no group, unlike other derived clips
+
     @property
     def origin(self) -> str:
         return self.id

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import math
 import re
+import struct
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.clips.alpha import flatten_alpha
+from vgbench.clips.apng import apng_frames
 from vgbench.clips.clip import Clip, Frames, pixel_hash
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import StoredFile, bad_clip_on_error
@@ -111,13 +113,14 @@ def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def flatten_alpha(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Blend uint8 [..., 4] with black: round(colour × alpha / 255), uint8 [..., 3]."""
-    colour, alpha = rgba[..., :3], rgba[..., 3:]
-    if alpha.min(initial=255) == 255:  # true of nearly every file with an alpha channel
-        return np.ascontiguousarray(colour)
-    product = colour.astype(np.uint16) * alpha.astype(np.uint16)
-    return ((product + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
+def as_the_camera_was_held(image: Image) -> Image:
+    """Turn and mirror an image as its EXIF orientation says; damaged EXIF data say nothing."""
+    import PIL.ImageOps
+
+    try:
+        return PIL.ImageOps.exif_transpose(image)
+    except (*PILLOW_DAMAGE, ValueError, SyntaxError, struct.error):
+        return image
 
 
 def check_indices(name: str, indices: Sequence[int], count: int) -> None:
@@ -201,7 +204,7 @@ class FrameFolderClip(Clip):
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
                 raise BadClip(file.name, "an animation where a single frame was expected")
-            return to_rgb(image)
+            return to_rgb(as_the_camera_was_held(image))
 
 
 @dataclass(frozen=True)
@@ -241,65 +244,67 @@ class StripClip(FileClip):
 
 @dataclass(frozen=True)
 class AnimationClip(FileClip):
-    """Animated GIF, WebP or PNG.
+    """Animated GIF, WebP or PNG. Its frames are those that are stored, however long each of them is shown.
 
-    Writers merge identical consecutive frames into one that lasts longer. The durations separate them again:
-    where all are whole multiples of a base duration, a frame counts once per base. The base is the shortest
-    duration if it divides all others, else their greatest common divisor if that is at least 20 ms; smaller
-    differences come from rounding (30 fps as 30, 30, 40 ms), and then every stored frame counts once.
+    Writers such as Pillow merge identical consecutive frames into one that is shown longer. Durations cannot
+    undo that reliably, because a last frame that is held for a second is usual. To compare clips by time, use
+    `windows.fps`.
     """
 
     def count_frames(self) -> int:
-        return sum(self._repeats())
+        return len(self._durations())
 
     def read(self, indices: Sequence[int]) -> Frames:
-        repeats = self._repeats()
-        check_indices(self.file.name, indices, sum(repeats))
-        stored = np.repeat(np.arange(len(repeats)), repeats)[list(indices)]
-        wanted = set(stored.tolist())
-        pixels: dict[int, npt.NDArray[np.uint8]] = {}
-        with open_image(self.file) as image:
-            for position in _positions(image, self.file.name):
-                if position in wanted:
-                    pixels[position] = to_rgb(image)
+        wanted = set(indices)
+        pixels = {}
+        seen = 0
+        for position, frame in enumerate(self._frames()):
+            if position in wanted:
+                pixels[position] = frame
+            seen = position + 1
+            if seen > indices[-1]:
+                break
+        check_indices(self.file.name, indices, seen)
         if len({frame.shape for frame in pixels.values()}) > 1:
             raise BadClip(self.file.name, "the frame size changes within the clip")
-        return np.stack([pixels[position] for position in stored.tolist()])
+        return np.stack([pixels[index] for index in indices])
 
     def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
         return itertools.islice(self._frames(), count)
 
     def _frames(self) -> Iterator[npt.NDArray[np.uint8]]:
-        repeats = self._repeats()
+        """Decode all frames from the first one on, because each may be drawn over the one before."""
+        self._require_whole()
         with open_image(self.file) as image:
-            for position in _positions(image, self.file.name):
-                yield from itertools.repeat(to_rgb(image), repeats[position])
+            check_frame_size(self.file.name, *image.size)
+            if image.format == "PNG":
+                yield from apng_frames(self.file)
+                return
+            for _ in _positions(image, self.file.name):
+                yield to_rgb(image)
 
     def frame_times(self) -> npt.NDArray[np.float64] | None:
         durations = self._durations()
         if min(durations) <= 0:  # the speed is left to the player
             return None
-        repeats = repeats_of(durations)
-        each = np.repeat(np.array(durations) / np.array(repeats), repeats)
-        return np.append(0.0, np.cumsum(each)) / 1000
-
-    def _repeats(self) -> list[int]:
-        repeats = repeats_of(self._durations())
-        check_frame_count(self.file.name, sum(repeats))
-        return repeats
+        return np.append(0.0, np.cumsum(durations)) / 1000
 
     def _durations(self) -> list[int]:
-        """Return the duration of every stored frame in milliseconds; 0 if the file states none."""
+        """Return the duration of every frame in milliseconds; 0 if the file states none."""
         durations = []
-        with bad_clip_on_error(self.file.name), self.file.open() as data:
-            if is_cut_off(data):
-                raise BadClip(self.file.name, "cut off: shorter than its header says")
+        self._require_whole()
         with open_image(self.file) as image:
             check_frame_size(self.file.name, *image.size)
-            for _ in _positions(image, self.file.name):
+            for position in _positions(image, self.file.name):
+                check_frame_count(self.file.name, position + 1)
                 image.load()
                 durations.append(round(image.info.get("duration", 0)))
         return durations
+
+    def _require_whole(self) -> None:
+        with bad_clip_on_error(self.file.name), self.file.open() as data:
+            if is_cut_off(data):
+                raise BadClip(self.file.name, "cut off: shorter than its header says")
 
 
 def _positions(image: Image, name: str) -> Iterator[int]:
@@ -310,17 +315,3 @@ def _positions(image: Image, name: str) -> Iterator[int]:
         image.seek(position)
         check_time(name, began)
         yield position - first
-
-
-def repeats_of(durations: Sequence[int]) -> list[int]:
-    """Count the frames that each stored frame stands for; see `AnimationClip`.
-
-    Args:
-        durations: of the stored frames, in milliseconds.
-    """
-    if not durations or min(durations) <= 0:
-        return [1] * len(durations)
-    common = math.gcd(*durations)
-    if common != min(durations) and common < 20:
-        return [1] * len(durations)
-    return [duration // common for duration in durations]

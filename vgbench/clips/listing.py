@@ -46,6 +46,21 @@ RATIO_FREE_BYTES = 2**26
 MAX_LABEL_BYTES = 2**16
 """Longer `.cls` and `.json` members are not read for a label."""
 
+SYSTEM_FOLDERS = frozenset(
+    (
+        "__macosx",  # archives made by macOS
+        "$recycle.bin",  # Windows
+        "system volume information",
+        "lost+found",  # Linux
+        "@eadir",  # Synology
+        "#recycle",
+        "#snapshot",
+        "@recycle",  # QNAP
+        "@recently-snapshot",
+    )
+)
+"""Folders, in lower case, that operating systems and network drives keep beside the user's files."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -56,12 +71,14 @@ class Entry:
         file: its bytes.
         label: class from a `.cls` or `.json` file beside it in an archive; None means that the folder
             decides.
+        group: group from such a `.json` file; None if it names none.
         shard: path of the archive that contains it, where the source is a folder of archives.
     """
 
     path: str
     file: StoredFile
     label: str | None = None
+    group: str | None = None
     shard: str = ""
 
 
@@ -69,8 +86,8 @@ Listed = tuple[list[Entry], list[Skipped]]
 
 
 def is_hidden(path: str) -> bool:
-    """Whether any part of a relative path is hidden, or a by-product of macOS."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+    """Whether any part of a relative path is hidden, or one of `SYSTEM_FOLDERS`."""
+    return any(part.startswith(".") or part.lower() in SYSTEM_FOLDERS for part in path.split("/"))
 
 
 def list_local(folder: str) -> Listed:
@@ -99,7 +116,7 @@ def list_local(folder: str) -> Listed:
             continue
         for child in found:
             path = f"{here}/{child.name}" if here else child.name
-            if child.name.startswith("."):
+            if is_hidden(child.name):
                 continue
             try:
                 if child.is_dir():
@@ -162,7 +179,8 @@ def _version(info: dict[str, Any]) -> str:
 def list_archive(file: StoredFile) -> Listed:
     """List the members of a zip or of an uncompressed tar; nothing is unpacked.
 
-    In the WebDataset layout, `key.mp4` takes its label from `key.cls` (text) or `key.json` (its "label").
+    In the WebDataset layout, `key.mp4` takes its label from `key.cls` (text) or `key.json` (its "label"), and
+    its group from the "group" of `key.json`.
 
     Raises:
         BadClip: the file is not an archive, or is damaged before the first member.
@@ -170,6 +188,7 @@ def list_archive(file: StoredFile) -> Listed:
     read = _tar_members if file.name.lower().endswith(".tar") else _zip_members
     entries: dict[str, Entry] = {}
     labels: dict[str, str] = {}
+    groups: dict[str, str] = {}
     skipped: list[Skipped] = []
     unnamed = 0
     try:
@@ -181,8 +200,9 @@ def list_archive(file: StoredFile) -> Listed:
                 found = Skipped(found.file.name, "a second member of the same name")
             if isinstance(found, Entry):
                 entries[found.path] = found
-            elif isinstance(found, _Label):
-                labels[found.key] = found.label
+            elif isinstance(found, _Labels):
+                labels |= {} if found.label is None else {found.key: found.label}
+                groups |= {} if found.group is None else {found.key: found.group}
             elif len(skipped) < MAX_SKIPPED:
                 skipped.append(found)
             else:
@@ -193,16 +213,21 @@ def list_archive(file: StoredFile) -> Listed:
         skipped.append(Skipped(file.name, f"damaged after member {len(entries)}: {error}"))
     if unnamed:
         skipped.append(Skipped(file.name, f"{unnamed} more members that cannot be used"))
-    return [replace(entry, label=labels.get(_key(entry.path))) for entry in entries.values()], skipped
+    keys = [_key(path) for path in entries]
+    return [
+        replace(entry, label=labels.get(key), group=groups.get(key))
+        for entry, key in zip(entries.values(), keys, strict=True)
+    ], skipped
 
 
 @dataclass(frozen=True)
-class _Label:
+class _Labels:
     key: str
-    label: str
+    label: str | None
+    group: str | None
 
 
-def _zip_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
+def _zip_members(file: StoredFile) -> Iterator[Entry | Skipped | _Labels]:
     with file.open() as stream, zipfile.ZipFile(stream) as archive:
         for info in archive.infolist():
             path = _tidy(info.filename)
@@ -220,7 +245,7 @@ def _zip_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
             elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 yield Skipped(where, "compressed by a method other than deflate")
             elif _is_label(path, info.file_size):
-                yield from _label(path, archive.read(info))
+                yield from _labels(path, archive.read(info))
             elif info.compress_type == zipfile.ZIP_STORED:
                 yield Entry(path, StoredMember(file, path, info.header_offset, info.file_size, in_zip=True))
             else:
@@ -228,7 +253,7 @@ def _zip_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
                 yield Entry(path, DeflatedMember(file, path, *sizes, crc=info.CRC))
 
 
-def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
+def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Labels]:
     with file.open() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         end = 0
         for info in archive:
@@ -248,7 +273,7 @@ def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Label]:
             elif info.offset_data + info.size > file.size:
                 yield Skipped(where, "the archive ends before this member does")
             elif _is_label(path, info.size):
-                yield from _label(path, _read(archive.extractfile(info)))
+                yield from _labels(path, _read(archive.extractfile(info)))
             else:
                 yield Entry(path, StoredMember(file, path, info.offset_data, info.size))
 
@@ -273,10 +298,11 @@ def _read(stream: IO[bytes] | None) -> bytes:
     return stream.read() if stream else b""
 
 
-def _label(path: str, data: bytes) -> Sequence[_Label]:
+def _labels(path: str, data: bytes) -> Sequence[_Labels]:
     try:
         text = data.decode()
-        value = json.loads(text).get("label") if path.lower().endswith(".json") else text.strip()
+        given = json.loads(text) if path.lower().endswith(".json") else {"label": text.strip()}
+        label, group = given.get("label"), given.get("group")
     except (ValueError, AttributeError, RecursionError):  # not UTF-8, not JSON, or not a mapping: no label
         return []
-    return [_Label(_key(path), str(value))] if value not in (None, "") else []
+    return [_Labels(_key(path), *(None if value in (None, "") else str(value) for value in (label, group)))]

@@ -1,8 +1,9 @@
 """Manifests: a CSV or JSON-lines file that names clips, their labels and, optionally, a window of each.
 
 Columns: `path` (relative to the manifest, absolute, or a URL), and optionally `start` (first frame), `frames`
-(their number), `label`, and `fps`, the frame rate of a clip that does not state one itself, such as a folder
-of frames.
+(their number), `label`, `group` (a name that clips share which are not independent, such as the video that
+they were cut from), and `fps`, the frame rate of a clip that does not state one itself, such as a folder of
+frames.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Row(Config):
     start: int = Field(default=0, ge=0)
     frames: int | None = Field(default=None, gt=0)
     label: str | None = None
+    group: str | None = Field(default=None, min_length=1)
     fps: float | None = Field(default=None, gt=0)
 
     @property
@@ -146,5 +148,5 @@ def _json_records(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ConfigError(f"{name}, line {line}: not JSON: {error}") from error
         if not isinstance(record, dict):
             raise ConfigError(f"{name}, line {line}: must be an object with a 'path'")
-        label = record.get("label")
-        yield line, record | ({"label": str(label)} if isinstance(label, int) else {})
+        numbers = {key: str(record[key]) for key in ("label", "group") if isinstance(record.get(key), int)}
+        yield line, record | numbers

@@ -79,7 +79,9 @@ def open_source(
             - `distort:NAME=STRENGTH:SPEC`, any of these distorted, see `vgbench.clips.distortions`;
             - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
             - an iterable, generator, data set or data loader that yields clips [T,H,W,3] or batches
-              [B,T,H,W,3], or pairs with their label(s). It is read to its end and its pixels stay in memory;
+              [B,T,H,W,3], alone, as (clip, label) or (clip, label, group), or as a mapping with the keys
+              "clip" and perhaps "label" and "group"; of a batch, labels and groups are sequences, and any of
+              them may be None. It is read to its end and its pixels stay in memory;
             - a `ClipSource`, returned as it is.
         layout: what a folder of images holds. "strips": every image is a clip of square frames side by side;
             "frames": the images are the frames of one clip; "auto" decides by each folder's first image (the
@@ -236,9 +238,9 @@ class _Opener:
             elif entry.file.size == 0:
                 self._skip(entry, "zero bytes")
             elif suffix.endswith(VIDEOS):
-                self.clips.append(VideoClip(entry.path, _label(entry), entry.file))
+                self.clips.append(VideoClip(entry.path, _label(entry), entry.file, group=entry.group))
             elif suffix.endswith(ANIMATIONS):
-                self.clips.append(AnimationClip(entry.path, _label(entry), entry.file))
+                self.clips.append(AnimationClip(entry.path, _label(entry), entry.file, group=entry.group))
             elif suffix.endswith(ARRAYS):
                 self._add_arrays(entry)
             elif nested:
@@ -262,14 +264,15 @@ class _Opener:
                 return
             path = folder or "."
             label = images[0].label or _class(_folder(folder), images[0].shard)
-            self.clips.append(FrameFolderClip(path, label, tuple(image.file for image in images), where))
+            files, group = tuple(image.file for image in images), images[0].group
+            self.clips.append(FrameFolderClip(path, label, files, where, group=group))
             return
         make = StripClip if kind == "strip" else AnimationClip
         for entry in images:
             if entry.file.size == 0:
                 self._skip(entry, "zero bytes")
             else:
-                self.clips.append(make(entry.path, _label(entry), entry.file))
+                self.clips.append(make(entry.path, _label(entry), entry.file, group=entry.group))
 
     def _image_kinds(self, folders: Collection[list[Entry]]) -> list[ImageKind]:
         """Read one header per folder, several at a time because each may be remote."""
@@ -291,7 +294,8 @@ class _Opener:
 
     def _add_arrays(self, entry: Entry) -> None:
         try:
-            self.clips += stored_array_clips(entry.path, entry.file, _label(entry), self.value_range)
+            clips = stored_array_clips(entry.path, entry.file, _label(entry), self.value_range)
+            self.clips += [replace(c, group=entry.group) for c in clips] if entry.group else clips
         except BadClip as bad:
             self._skip(entry, bad.reason)
 
@@ -324,13 +328,13 @@ class _Opener:
                     Skipped(path, f"a line must name one clip; this path holds {len(inner.clips)}")
                 )
                 continue
-            clip = replace(inner.clips[0], id=row.path, label=row.label)
+            group = inner.clips[0].group if row.group is None else row.group
+            clip = replace(inner.clips[0], id=row.path, label=row.label, group=group)
             if row.fps is not None:
                 clip = RatedClip(row.path, row.label, clip, row.fps)
-            windowed = row.start > 0 or row.frames is not None
-            self.clips.append(
-                WindowClip(row.id, row.label, clip, row.start, row.frames) if windowed else clip
-            )
+            if row.start > 0 or row.frames is not None:
+                clip = WindowClip(row.id, row.label, clip, row.start, row.frames, group=group)
+            self.clips.append(clip)
 
     def _skip(self, entry: Entry, reason: str) -> None:
         self.skipped.append(Skipped(entry.file.name, reason))

@@ -11,6 +11,23 @@ import os
 from typing import BinaryIO
 
 _ISO_BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot"}
+"""Boxes that a file may begin with."""
+_LATER_BOXES = {
+    b"mfra",
+    b"sidx",
+    b"ssix",
+    b"prft",
+    b"emsg",
+    b"meta",
+    b"meco",
+    b"udta",
+    b"uuid",
+    b"pdin",
+    b"junk",
+}
+"""Further boxes at the top level (ISO/IEC 14496-12, table 1, and QuickTime)."""
+_UNKNOWN_SIZE = 0xFFFFFFFF
+"""Of a RIFF file whose writer could not go back to the beginning, such as one that wrote to a pipe."""
 
 
 def is_cut_off(stream: BinaryIO) -> bool:
@@ -23,7 +40,9 @@ def is_cut_off(stream: BinaryIO) -> bool:
     stream.seek(0)
     head = stream.read(12)
     end = 0
-    if head[:4] == b"RIFF":
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        end = _chunks_end(stream, size)
+    elif head[:4] == b"RIFF":
         end = 8 + int.from_bytes(head[4:8], "little")
     elif head[:4] == b"\x1a\x45\xdf\xa3":
         end = _segment_end(stream)
@@ -34,6 +53,24 @@ def is_cut_off(stream: BinaryIO) -> bool:
         end = size if b";" in stream.read() else size + 1  # the trailer; some writers add padding after it
     stream.seek(0)
     return end > size
+
+
+def _chunks_end(stream: BinaryIO, file_size: int) -> int:
+    """Where the last chunk of an AVI file ends that has to be there.
+
+    The size of the whole file is not asked: writers count it from different places, and cameras leave it out.
+    """
+    position = 12
+    while position + 8 <= file_size:
+        stream.seek(position)
+        header = stream.read(8)
+        size = int.from_bytes(header[4:], "little")
+        if header[:4] not in (b"LIST", b"idx1", b"JUNK", b"RIFF"):
+            break  # bytes that were appended
+        if size in (0, _UNKNOWN_SIZE):
+            return file_size
+        position += 8 + size + size % 2
+    return position - 1 if position == file_size + 1 else position  # the last byte may only fill up
 
 
 def _segment_end(stream: BinaryIO) -> int:
@@ -61,10 +98,14 @@ def _ebml_size(stream: BinaryIO) -> int | None:
 def _boxes_end(stream: BinaryIO, file_size: int) -> int:
     """Where the last top-level box of an ISO base media file ends (ISO/IEC 14496-12, section 4.2)."""
     position = 0
+    seen: set[bytes] = set()
     while position < file_size:
         stream.seek(position)
         header = stream.read(16)
-        size = int.from_bytes(header[:4], "big")
+        size, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if kind not in _ISO_BOXES | _LATER_BOXES and {b"moov", b"mdat"} <= seen:
+            return position  # bytes that were appended, as cameras and downloads do
+        seen.add(kind)
         if size == 0:  # the box extends to the end of the file
             return file_size
         if size == 1:

@@ -2,8 +2,8 @@
 
 A frame is a coded frame: frames are never repeated or dropped to reach a constant rate, so a clip with a
 variable frame rate has exactly the frames that were encoded. Pixels are those of the coded frame (the sample
-aspect ratio is ignored), rotated upright where the file says that the camera was held sideways. FFmpeg's
-scaler converts 10 and 12 bits to 8; the two fields of interlaced video stay woven together; HDR is refused.
+aspect ratio is ignored), turned and mirrored where the file says so, as a player does. FFmpeg's scaler
+converts 10 and 12 bits to 8; the two fields of interlaced video stay woven together; HDR is refused.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,10 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips import limits
+from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.clip import Frames
+from vgbench.clips.decoder_errors import decoded_frames
+from vgbench.clips.display_matrix import upright
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
-from vgbench.clips.images import check_indices, flatten_alpha
+from vgbench.clips.h264 import has_idr_slice
+from vgbench.clips.images import check_indices
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.rates import constant_times, times_of_stamps
 from vgbench.clips.truncation import is_cut_off
@@ -89,6 +93,9 @@ HDR = {16: "PQ, SMPTE ST 2084", 18: "HLG, ARIB STD-B67"}
 CLOCK_RATE = 1000
 """Headers of videos whose rate is unknown state that of the container's clock, 1000 or more per second."""
 
+PALETTE = "pal8"
+"""FFmpeg's pixel format of frames with a palette."""
+
 WORTH_SEEKING = 48
 """Frames that a seek must save to be worth it; for fewer, decoding from the start is as fast."""
 
@@ -141,7 +148,12 @@ class VideoClip(FileClip):
         return super().first_frame_hash()
 
     def read(self, indices: Sequence[int]) -> Frames:
-        frames = self._read_by_seeking(indices) if indices[0] > WORTH_SEEKING else None
+        frames = None
+        if indices[0] > WORTH_SEEKING:
+            with suppress(
+                BadClip
+            ):  # of an open group of pictures, whose start refers to what was not decoded
+                frames = self._read_by_seeking(indices)
         if frames is None:
             frames = self._read_through(indices)
         if any(frame.shape != frames[0].shape for frame in frames):
@@ -179,6 +191,8 @@ class VideoClip(FileClip):
         Frames are recognised by their time stamps, so a seek that lands in the wrong place is noticed.
         """
         with _opened(self.file) as (container, stream):
+            if stream.codec_context.pix_fmt == PALETTE:  # which may come with the first packet only
+                return None
             times = _frame_times(container, stream)
             if times is None:
                 return None
@@ -275,6 +289,10 @@ def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[i
             return None
         if (not times and not packet.is_keyframe) or len(times) == limits.MAX_FRAMES:
             return None
+        if not times and stream.codec_context.name == "h264":
+            whole_at_start = has_idr_slice(bytes(packet), stream.codec_context.extradata)
+            if not whole_at_start:
+                return None
         times.append((packet.pts, packet.is_keyframe))
     if not times or len(times) < stream.frames:  # the latter: the file ends before what its index lists
         return None
@@ -291,7 +309,7 @@ PROGRESSIVE = (0, 1)
 
 def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     began = time.monotonic()
-    for position, frame in enumerate(container.decode(stream)):
+    for position, frame in enumerate(decoded_frames(name, container, stream)):
         check_frame_count(name, position + 1)
         check_time(name, began)
         if frame.is_corrupt:
@@ -318,7 +336,4 @@ class _RgbConverter:
         pixels = cast(Frames, converted.to_ndarray())
         if transparent:
             pixels = flatten_alpha(pixels)
-        quarter_turns, remainder = divmod(frame.rotation, 90)
-        if remainder:
-            return pixels
-        return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+        return upright(pixels, frame)

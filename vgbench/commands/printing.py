@@ -22,9 +22,12 @@ def print_record(record: Record, results: Path | None, as_json: bool) -> None:
     if as_json:
         console.print_json(record.to_json())
         return
+    from vgbench.leaderboard.table import differs_notes
     from vgbench.leaderboard.terminal import record_table
 
     console.stdout.print(record_table(record))
+    for note in differs_notes(record.scores, record.details):
+        typer.echo(note)
     typer.echo(f"signature  {record.signature}")
     if results is not None:
         typer.echo(f"saved      {results / (record.stem + '.json')}")

@@ -97,13 +97,14 @@ def inspect_clips(
         str, typer.Argument(metavar="CLIPS", help="Clips, in any form that `vgbench eval` takes.")
     ],
     decode: Annotated[
-        bool, typer.Option("--decode", help="Decode every frame, which finds all damage.")
+        bool,
+        typer.Option("--decode", help="Decode every frame, to find the damage that a decoder can notice."),
     ] = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Count clips, classes, frames, sizes and frame rates, and name the clips that cannot be used."""
+    """Count clips, classes, groups, frames, sizes and rates, and name the clips that cannot be used."""
     from dataclasses import asdict
 
     from vgbench.datasets.inspect import inspect_source
@@ -121,7 +122,10 @@ def inspect_clips(
 def prepare_data(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Data set: ucf101, kth, weizmann, sky, faceforensics or taichi."),
+        typer.Argument(
+            metavar="NAME",
+            help="Data set: ucf101, kth, weizmann, mocogan-actions, sky, faceforensics or taichi.",
+        ),
     ],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with the unpacked files.")],
     output: Annotated[

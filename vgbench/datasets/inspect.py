@@ -24,6 +24,8 @@ class Inspection:
         source: as the user named it.
         clips: number of clips that can be used.
         classes: label -> number of clips; empty without classes.
+        groups: number of groups of clips that the source declares, and of clips without a group; 0 if it
+            declares none. Clips of one group are not independent, and neither are windows of one file.
         frames: (minimum, median, maximum) of the number of frames per clip; None without clips.
         sizes: "WIDTHxHEIGHT" of the first frame -> number of clips, the most frequent first.
         rates: frames per second -> number of clips, the most frequent first; folders of frames, strips and
@@ -34,6 +36,7 @@ class Inspection:
     source: str
     clips: int
     classes: dict[str, int]
+    groups: int
     frames: tuple[int, float, int] | None
     sizes: dict[str, int]
     rates: dict[str, int]
@@ -45,6 +48,8 @@ class Inspection:
         if self.frames:
             fewest, middle, most = self.frames
             lines.append(f"frames   {fewest} to {most}, median {middle:g}")
+        if self.groups:
+            lines.append(f"groups   {self.groups} independent group{'s' * (self.groups > 1)} of clips")
         for name, counts in (("sizes", self.sizes), ("fps", self.rates), ("classes", self.classes)):
             if counts:
                 shown = [f"{key} ({count})" for key, count in list(counts.items())[:MOST]]
@@ -71,6 +76,8 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
     sizes: Counter[str] = Counter()
     rates: Counter[str] = Counter()
     classes: Counter[str] = Counter()
+    recordings: set[str] = set()
+    declares_groups = False
     for number, clip in enumerate(source.clips, 1):
         try:
             length = clip.count_frames()
@@ -83,11 +90,14 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
             rate = clip.frame_rate()
             rates.update([f"{rate:.5g}"] if rate else [])
             classes.update([clip.label] if clip.label is not None else [])
+            recordings.add(clip.recording)
+            declares_groups |= clip.group is not None or clip.origin != clip.id
         progress("inspecting clips", number, len(source.clips))
     return Inspection(
         source=source.name,
         clips=len(lengths),
         classes=dict(sorted(classes.items())),
+        groups=len(recordings) if declares_groups else 0,
         frames=(min(lengths), median(lengths), max(lengths)) if lengths else None,
         sizes=dict(sizes.most_common()),
         rates=dict(rates.most_common()),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,8 +17,24 @@ from vgbench.clips.images import ANIMATIONS, IMAGES, natural_key
 from vgbench.clips.video import VIDEOS
 from vgbench.errors import VgbenchError
 
-Split = dict[str, list[tuple[Path, str | None]]]
-"""Split ("train" or "test") -> (clip, class) pairs."""
+
+class Found(NamedTuple):
+    """One clip of a data set.
+
+    Attributes:
+        path: its file, or its folder of frames.
+        label: its class.
+        group: name of the video that it was cut from, where names of files state it. Clips of one video are
+            not independent.
+    """
+
+    path: Path
+    label: str | None = None
+    group: str | None = None
+
+
+Split = dict[str, list[Found]]
+"""Split ("train" or "test") -> its clips."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +97,15 @@ def _files(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
 
 
 def ucf101(folder: Path, split: int) -> Split:
-    """Groups 1-7, 8-14 and 15-21 are the test clips of the three official splits."""
+    """Groups 1-7, 8-14 and 15-21 are the test clips of the three official splits.
+
+    The clips of one class and group are cut from one video.
+    """
     held_back = range(7 * split - 6, 7 * split + 1)
     found: Split = {"train": [], "test": []}
     for path, match in _files(folder, r"v_([A-Za-z]+)_g(\d\d)_c\d\d\.(avi|mp4|webm|mkv)"):
-        found["test" if int(match[2]) in held_back else "train"].append((path, match[1]))
+        clip = Found(path, match[1], f"{match[1]}_g{match[2]}")
+        found["test" if int(match[2]) in held_back else "train"].append(clip)
     return found
 
 
@@ -95,7 +116,7 @@ def kth(folder: Path, _: int) -> Split:
     """Nine of the 25 people are the test clips; those of training and validation are the training clips."""
     found: Split = {"train": [], "test": []}
     for path, match in _files(folder, r"person(\d\d)_([a-z]+)_d[1-4](_uncomp)?\.(avi|mp4|mkv)"):
-        found["test" if int(match[1]) in KTH_TEST else "train"].append((path, match[2]))
+        found["test" if int(match[1]) in KTH_TEST else "train"].append(Found(path, match[2]))
     return found
 
 
@@ -104,24 +125,61 @@ WEIZMANN_PEOPLE = "daria|denis|eli|ido|ira|lena|lyova|moshe|shahar"
 
 
 def weizmann(folder: Path, _: int) -> Split:
-    """There is no official split: the last three of the nine people by name are the test clips."""
+    """There is no official split: the last three of the nine people by name are the test clips.
+
+    Both clips of a person who does an action twice are one group.
+    """
     found: Split = {"train": [], "test": []}
     pattern = (
         rf"({WEIZMANN_PEOPLE})_(bend|jack|jump|pjump|run|side|skip|walk|wave1|wave2)[12]?\.(avi|mp4|mkv)"
     )
     for path, match in _files(folder, pattern):
-        found["test" if match[1].lower() in WEIZMANN_TEST else "train"].append((path, match[2]))
+        clip = Found(path, match[2], f"{match[1]}_{match[2]}".lower())
+        found["test" if match[1].lower() in WEIZMANN_TEST else "train"].append(clip)
+    return found
+
+
+def mocogan_actions(folder: Path, _: int) -> Split:
+    """Weizmann clips as MoCoGAN published them: for each person, four actions, each as it is and mirrored.
+
+    Number // 8 is the person and number // 2 the recording. There is no official split: the last three
+    people are the test clips, as in `weizmann`.
+    """
+    found: Split = {"train": [], "test": []}
+    for path, match in _files(folder, r"0{6}(\d\d)\.(jpg|png)"):
+        if path.parent.name in ("0", "1", "3", "4") and (number := int(match[1])) < 72:
+            found["test" if number >= 48 else "train"].append(
+                Found(path, path.parent.name, f"recording {number // 2}")
+            )
     return found
 
 
 def sky(folder: Path, _: int) -> Split:
-    """Folders of frames in sky_train and sky_test."""
-    return {side: _clips_below(folder, f"sky_{side}") for side in ("train", "test")}
+    """Folders of frames in sky_train and sky_test; VIDEO_1, VIDEO_2 and so on are cut from one video."""
+    return {
+        side: [
+            clip._replace(group=_without_number(clip.path)) for clip in _clips_below(folder, f"sky_{side}")
+        ]
+        for side in ("train", "test")
+    }
+
+
+def _without_number(path: Path) -> str:
+    name = path.stem if path.is_file() else path.name
+    return re.sub(r"_\d+$", "", name)
 
 
 def taichi(folder: Path, _: int) -> Split:
-    """Videos or folders of frames in train and test."""
-    return {side: _clips_below(folder, side) for side in ("train", "test")}
+    """Videos or folders of frames in train and test, named VIDEO#FIRST#LAST after video and frames."""
+    return {
+        side: [clip._replace(group=_before_hash(clip.path.name)) for clip in _clips_below(folder, side)]
+        for side in ("train", "test")
+    }
+
+
+def _before_hash(name: str) -> str | None:
+    video, mark, _ = name.partition("#")
+    return video if mark else None
 
 
 SPLITS = "put the three files of dataset/splits of github.com/ondyari/FaceForensics into the folder"
@@ -140,7 +198,7 @@ def faceforensics(folder: Path, _: int) -> Split:
         if path is None:
             raise VgbenchError(f"{folder}: {side}.json is missing", SPLITS)
         names = sorted(name for pair in _pairs(path) for name in pair)
-        found[side] = [(videos[name], None) for name in names if name in videos]
+        found[side] = [Found(videos[name]) for name in names if name in videos]
     return found
 
 
@@ -158,7 +216,7 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
         ) from error
 
 
-def _clips_below(folder: Path, name: str) -> list[tuple[Path, str | None]]:
+def _clips_below(folder: Path, name: str) -> list[Found]:
     """Videos, and folders of images, in the folder of that name; without classes."""
     base = folder if folder.name == name else next(iter(sorted(folder.rglob(name))), None)
     if base is None or not base.is_dir():
@@ -172,7 +230,7 @@ def _clips_below(folder: Path, name: str) -> list[tuple[Path, str | None]]:
             clips[path] = None
         elif suffix in IMAGES and path.parent not in clips and _holds_something(path):
             clips[path.parent] = None
-    return [(path, None) for path in sorted(clips, key=lambda clip: natural_key(str(clip)))]
+    return [Found(path) for path in sorted(clips, key=lambda clip: natural_key(str(clip)))]
 
 
 KNOWN: dict[str, KnownSet] = {
@@ -203,6 +261,15 @@ KNOWN: dict[str, KnownSet] = {
         find=weizmann,
         counts={"train": 63, "test": 30},
         classes=10,
+    ),
+    "mocogan-actions": KnownSet(
+        title="Weizmann actions of MoCoGAN",
+        where="https://github.com/sergeytulyakov/mocogan (data/actions)",
+        source="Tulyakov et al. 2018, arXiv 1707.04993: four actions of nine people, each also mirrored",
+        layout="folders 0, 1, 3 and 4 with 00000000.jpg to 00000071.jpg, which are strips of frames",
+        find=mocogan_actions,
+        counts={"train": 48, "test": 24},
+        classes=4,
     ),
     "sky": KnownSet(
         title="Sky Time-lapse",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class Prepared:
 def prepare(name: str, folder: str | Path, output: str | Path | None = None, split: int = 1) -> Prepared:
     """Check a downloaded data set and write `train.csv` and `test.csv`, which every command accepts as clips.
 
+    Where the names of files state which video a clip was cut from, the manifests have a column `group`.
+
     Args:
         name: key of `KNOWN`.
         folder: folder with the unpacked files, at any depth.
@@ -64,11 +66,11 @@ def prepare(name: str, folder: str | Path, output: str | Path | None = None, spl
     place = Path(output) if output is not None else folder
     manifests = {}
     for side, clips in found.items():
-        rows = ((_reference(path, place), label) for path, label in clips)
+        rows = [(_reference(clip.path, place), clip.label, clip.group) for clip in clips]
         manifests[side] = place / f"{side}.csv"
         with writing_to(place, "give another folder with --output"):
             atomic.write_text(manifests[side], _table(rows))
-    classes = len({label for clips in found.values() for _, label in clips if label is not None})
+    classes = len({clip.label for clips in found.values() for clip in clips if clip.label is not None})
     counts = {side: len(clips) for side, clips in found.items()}
     return Prepared(
         name, counts, expected, classes, tuple(_problems(known, counts, expected, classes)), manifests
@@ -111,9 +113,11 @@ def _reference(path: Path, place: Path) -> str:
     return name
 
 
-def _table(rows: Iterator[tuple[str, str | None]]) -> str:
+def _table(rows: Sequence[tuple[str, str | None, str | None]]) -> str:
+    """Lines of a manifest; without groups, it has no column for them."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator=os.linesep)
-    writer.writerow(("path", "label"))
-    writer.writerows((path, label or "") for path, label in rows)
+    columns = 3 if any(group is not None for _, _, group in rows) else 2
+    writer.writerow(("path", "label", "group")[:columns])
+    writer.writerows([value or "" for value in row[:columns]] for row in rows)
     return text.getvalue()

@@ -15,6 +15,7 @@ from vgbench.evaluation.execution import Execution
 from vgbench.evaluation.measured import EXTRACTOR, Measures
 from vgbench.extractors.compiled import CompiledExtractor
 from vgbench.extractors.extractor import Extractor, state_hash
+from vgbench.extractors.table import EXTRACTORS
 from vgbench.metrics import Choice, parse_list, with_companions
 from vgbench.own_code import combined, is_own, source_of
 from vgbench.protocol import ExtractorChoice, Protocol, load
@@ -109,9 +110,12 @@ def resolve_protocol(
             values = with_overrides(protocol.model_dump(mode="json"), asked)
             plan = parse(Protocol, values, f"protocol '{protocol.name}'")
         if isinstance(extractor, str):
-            plan = plan.model_copy(update={"extractor": ExtractorChoice(name=extractor)})
-    else:  # the protocol's preprocessing belongs to its own network; `--set` may give another
-        own = [f"extractor={json.dumps({'name': extractor})}"] if isinstance(extractor, str) else []
+            plan = plan.model_copy(update={"extractor": _in_place_of(plan.extractor, extractor)})
+    else:
+        own = []
+        if isinstance(extractor, str):  # `--set` may give another preprocessing
+            chosen = _in_place_of(load(protocol).extractor, extractor).model_dump(exclude_none=True)
+            own = [f"extractor={json.dumps(chosen)}"]
         plan = load(protocol, [*own, *settings])
     changes: dict[str, Any] = {}
     if metrics:
@@ -119,9 +123,17 @@ def resolve_protocol(
     if isinstance(extractor, Extractor):
         changes["extractor"] = ExtractorChoice(name=extractor.spec.id)
     if companions and (metrics or not isinstance(protocol, Protocol)):
-        chosen = parse_list(changes.get("metrics", plan.metrics))
-        changes["metrics"] = tuple(map(str, with_companions(chosen)))
+        wanted = parse_list(changes.get("metrics", plan.metrics))
+        changes["metrics"] = tuple(map(str, with_companions(wanted)))
     return plan.model_copy(update=changes)
+
+
+def _in_place_of(own: ExtractorChoice, name: str) -> ExtractorChoice:
+    """Put another network in the place of a protocol's own; one of the same kind keeps its preprocessing."""
+    entries = [EXTRACTORS.get(each) for each in (own.name, name)]
+    modules = [entry.target.partition(":")[0] if entry else None for entry in entries]
+    same_kind = modules[0] is not None and modules[0] == modules[1]
+    return ExtractorChoice(name=name, preprocessing=own.preprocessing if same_kind else None)
 
 
 def load_extractor(

@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from vgbench.clips.clip import Clip, ClipSource
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.distributed import World, gather
 from vgbench.errors import BadClip
 from vgbench.evaluation.execution import Execution
@@ -19,8 +20,9 @@ from vgbench.evaluation.loading import load_in_order
 from vgbench.evaluation.measured import Side
 from vgbench.evaluation.ranks import SharedSource
 
-FIRST_FRAMES, ALL_FRAMES = "first-frame@2", "all-frames@1"
-"""Tables of the feature store with the hashes of clips, so that each clip is decoded for its seed only once."""
+FIRST_FRAMES = f"first-frame@2, reader {READER_VERSION}"
+ALL_FRAMES = f"all-frames@1, reader {READER_VERSION}"
+"""Tables of the feature store with hashes of clips, so that each clip is decoded for its seed only once."""
 _AT_ONCE = 16  # clips that a worker reports together
 
 

@@ -14,14 +14,13 @@ import numpy.typing as npt
 
 from vgbench.evaluation.measured import EXTRACTOR, SIDES, Measured, Side, are_identical
 from vgbench.metrics import Choice, Score
+from vgbench.metrics.memorisation import EQUAL
 from vgbench.records.record import COLLAPSED, DEPENDENT
 
 TOLERATED = 0.02
 """Share of the generated windows that may be windows of the real set, before the sets count as dependent.
 
 A few equal clips, such as black ones, are in many data sets."""
-# Relative distance up to which two features count as equal; the batch size affects how they are rounded.
-_EQUAL = 1e-5
 _CHUNK = 1024
 _UNLIKELY = 4.0  # standard errors; distances of independent sets do not lie this far below 0
 
@@ -43,7 +42,7 @@ def are_dependent(shared: int, count: int) -> bool:
 
 
 def is_collapsed(side: Measured) -> bool:
-    """Whether all windows of a side, from more than one recording, have equal pixels."""
+    """Whether all windows of a side, from more than one clip, have equal pixels."""
     contents = {used.content for used in side.windows}
     return side.clips > 1 and len(contents) == 1 and "" not in contents
 
@@ -119,5 +118,5 @@ def _have_equal_rows(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> npt.NDArray[np
         part = x[rows].astype(np.float64)
         nearest = np.argmin(squares - 2 * (part @ y.T.astype(np.float64)), axis=1)
         gap = np.linalg.norm(part - y[nearest], axis=1)
-        found[rows] = gap <= _EQUAL * np.linalg.norm(part, axis=1)
+        found[rows] = gap <= EQUAL * np.linalg.norm(part, axis=1)
     return found

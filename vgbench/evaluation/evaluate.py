@@ -282,7 +282,7 @@ def _record(
         signature_fields=fields,
         protocol=protocol.model_dump(mode="json"),
         scores=scores,
-        signatures=metric_signatures(choices, plan.measures, fields),
+        signatures=metric_signatures(choices, plan.measures, measured, fields),
         extractor=None if plan.measures.spec is None else _extractor_use(plan.measures.spec),
         clips=Clips(generated=clip_set(measured["generated"]), real=clip_set(measured["real"])),
         environment=environment(
@@ -304,6 +304,7 @@ def _record(
         details={
             **({"unscored": unscored} if unscored else {}),
             **_directions_of_own(choices),
+            **_differences(choices),
             **(card.details() if card else {}),
             **details,
         },
@@ -323,6 +324,13 @@ def _directions_of_own(choices: Sequence[Choice]) -> dict[str, dict[str, Better]
     return {"better": better} if better else {}
 
 
+def _differences(choices: Sequence[Choice]) -> dict[str, dict[str, str]]:
+    """Return how scores differ from the published numbers of their names, for `details["differs"]`."""
+    metrics = [choice.metric for choice in choices if choice.metric.differs]
+    found = {name: metric.differs for metric in metrics for name in metric.directions}
+    return {"differs": found} if found else {}
+
+
 def _sample_card(opened: Mapping[Side, ClipSource]) -> SampleCard | None:
     """Return the card that says how the generated clips were made, if they have one."""
     source = opened.get("generated")
@@ -335,6 +343,7 @@ def clip_set(side: Measured) -> ClipSet:
         source=printable(side.source),
         used=len(side.windows),
         clips=side.clips,
+        groups=side.group_count,
         found=side.found,
         manifest_hash=side.manifest_hash,
         skipped=tuple(SkippedClip(path=printable(entry.path), reason=entry.reason) for entry in side.skipped),

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.environment import positive_number
 from vgbench.protocol.pixels import Resize
 from vgbench.storage import atomic
@@ -51,8 +52,9 @@ def limit_bytes() -> int:
 
 
 def window_key(fingerprint: str, frames: Sequence[int], resize: Resize) -> bytes:
-    """Key of one window: clip bytes, frame indices, spatial policy."""
-    text = f"{fingerprint}|{','.join(map(str, frames))}|{resize.describe()}"
+    """Key of one window: clip bytes, version of the readers, frame indices, spatial policy."""
+    indices = ",".join(map(str, frames))
+    text = f"{fingerprint}|reader {READER_VERSION}|{indices}|{resize.describe()}"
     return hashlib.sha256(text.encode()).digest()
 
 

@@ -93,7 +93,7 @@ def of_shapes(
     policy: Resize, generated: Sequence[UsedWindow], real: Sequence[UsedWindow]
 ) -> Iterator[tuple[str, str]]:
     """Warn if the median aspect ratios of two sides differ, unless `policy.first` has made them equal."""
-    ours, theirs = (_sizes(policy, side) for side in (generated, real))
+    ours, theirs = _sizes(policy, "generated", generated), _sizes(policy, "real", real)
     if not ours or not theirs:
         return
     our_ratio, their_ratio = (median(width / height for height, width in side) for side in (ours, theirs))
@@ -109,7 +109,7 @@ def _of_sizes(
     policy: Resize, windows: Mapping[Side, Sequence[UsedWindow]], trained_at: int | None
 ) -> Iterator[tuple[str, str]]:
     """Warn if the frames of one side hold clearly more detail than those of the other."""
-    ours, theirs = (_sizes(policy, windows[side]) for side in ("generated", "real"))
+    ours, theirs = (_sizes(policy, side, windows[side]) for side in reversed(SIDES))
     if not ours or not theirs:
         return
     most = policy.size if policy.fit != "keep" else max(map(max, ours + theirs))
@@ -123,10 +123,10 @@ def _of_sizes(
         )
 
 
-def _sizes(policy: Resize, windows: Sequence[UsedWindow]) -> list[tuple[int, int]]:
+def _sizes(policy: Resize, side: Side, windows: Sequence[UsedWindow]) -> list[tuple[int, int]]:
     """Height and width of the frames of each window whose size is known, after `policy.first`."""
     sizes = [used.size for used in windows if used.size is not None]
-    first = policy.first
+    first = policy.for_side(side).first
     return sizes if first is None or first.fit == "keep" else [(first.size, first.size)] * len(sizes)
 
 

@@ -28,8 +28,8 @@ from vgbench.evaluation.measured import (
     Measures,
     Side,
     UsedWindow,
+    describe_samples,
     independent_groups,
-    label_samples,
 )
 from vgbench.evaluation.ranks import SharedSource
 from vgbench.evaluation.selection import FRAME_COUNTS, FRAME_TIMES, Selection, inspect
@@ -72,7 +72,8 @@ def measure(
         _inspect_clips(selection, shared, counts, how, world)
         selection.require_enough()  # before hours of extraction, and again after damaged clips
         windows = selection.windows()
-        keys = [window_key(selection.inspected(w).fingerprint, w.frames, protocol.resize) for w in windows]
+        policy = protocol.resize_for(side)
+        keys = [window_key(selection.inspected(w).fingerprint, w.frames, policy) for w in windows]
         window_of = dict(zip(keys, windows, strict=True))
         bad = _measure_missing(selection, shared, window_of, measures, tables, how, world)
         counts.flush()
@@ -116,7 +117,7 @@ def _measure_missing(
     results = extract(
         selection.source,
         [(key, selection.to_read(window)) for key, window in share],
-        selection.protocol.resize,
+        selection.protocol.resize_for(selection.side),
         measures,
         tables,
         how.batch_size,
@@ -173,9 +174,9 @@ def _collect(
 ) -> Measured:
     clips = selection.source.clips
     # Numbered by first use, since a clip's position in a listing must not matter.
-    origins = [clips[window.clip].origin for window in windows]
-    number = {origin: k for k, origin in enumerate(dict.fromkeys(origins))}
-    recordings = np.array([number[origin] for origin in origins], dtype=np.int64)
+    named = [clips[window.clip].recording for window in windows]
+    number = {recording: k for k, recording in enumerate(dict.fromkeys(named))}
+    recordings = np.array([number[recording] for recording in named], dtype=np.int64)
     rows = {name: [_row(table, key) for key in keys] for name, table in tables.items()}
     contents = [row["value"].tobytes().hex() for row in rows[CONTENT]]
     pixels = [
@@ -216,10 +217,11 @@ def _collect(
     return Measured(
         source=selection.source.name,
         found=len(clips),
+        clips=len({clips[window.clip].origin for window in windows}),
         windows=used,
         recordings=recordings,
         groups=groups,
-        samples={name: label_samples(one, used) for name, one in samples.items()},
+        samples={name: describe_samples(one, used, recordings) for name, one in samples.items()},
         skipped=tuple(sorted(selection.skipped, key=lambda entry: entry.path)),
     )
 

@@ -114,8 +114,10 @@ class Measured:
     Attributes:
         source: the source's name, as the user gave it.
         found: number of clips in the source.
+        clips: number of source clips that the windows were cut from.
         windows: the N windows that were measured, in the protocol's order.
-        recordings: int64 [N], number of each window's clip, or of the recording that its clip was cut from.
+        recordings: int64 [N], number of each window's recording: its clip, or the group of clips that the
+            source declares.
         groups: int64 [N], see `independent_groups`.
         samples: under `EXTRACTOR`, the extractor's output for the N windows; under the name of each metric
             that measures the window itself, the numbers that it gave, as features.
@@ -124,6 +126,7 @@ class Measured:
 
     source: str
     found: int
+    clips: int
     windows: tuple[UsedWindow, ...]
     recordings: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
@@ -131,9 +134,14 @@ class Measured:
     skipped: tuple[Skipped, ...]
 
     @property
-    def clips(self) -> int:
-        """Number of source clips that the windows were cut from."""
-        return len(set(self.recordings.tolist()))
+    def recording_count(self) -> int:
+        """Number of recordings; fewer than `clips` if the source declares groups of clips."""
+        return len(np.unique(self.recordings))
+
+    @property
+    def group_count(self) -> int:
+        """Number of groups of windows that depend on each other."""
+        return len(np.unique(self.groups))
 
     @property
     def manifest_hash(self) -> str:
@@ -170,10 +178,12 @@ def independent_groups(
     return np.array([order[number] for number in roots], dtype=np.int64)
 
 
-def label_samples(samples: Samples, windows: Sequence[UsedWindow]) -> Samples:
-    """Add the class labels and the names of the windows to their samples."""
-    labels = tuple(used.label for used in windows)
-    return dataclasses.replace(samples, labels=labels, names=tuple(map(str, windows)))
+def describe_samples(
+    samples: Samples, windows: Sequence[UsedWindow], recordings: npt.NDArray[np.int64]
+) -> Samples:
+    """Add the class labels, names and recordings of the windows to their samples."""
+    labels, names = tuple(used.label for used in windows), tuple(map(str, windows))
+    return dataclasses.replace(samples, labels=labels, names=names, recordings=recordings)
 
 
 def are_identical(measured: Mapping[Side, Measured]) -> bool:

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.clips.sources import stem
 from vgbench.config import Config, parse, with_overrides
 from vgbench.device import device_of
@@ -180,6 +181,7 @@ def evaluate_pairs(
     pairs, *lonely = match(*sources)
     values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     used: list[tuple[UsedWindow, UsedWindow]] = []
+    named: list[tuple[str, str]] = []
     outcomes = load_in_order(_Measuring(pairs, plan, metrics), 1, how.workers)
     for done, (pair, outcome) in enumerate(zip(pairs, outcomes, strict=True)):
         how.progress("pairs", done + 1, len(pairs))
@@ -193,6 +195,7 @@ def evaluate_pairs(
             if metric.perceptual and network is not None:
                 found[metric.name] = metric.measure(*outcome.frames, network.distance)
             values[metric.name].append(found[metric.name])
+        named.append((pair.generated.recording, pair.reference.recording))
         used.append(
             (
                 _used(pair.generated, outcome, 0, done),
@@ -205,25 +208,28 @@ def evaluate_pairs(
             f"no clip of {sources[0].name} has a usable reference in {sources[1].name}{reasons}",
             "clips are paired by file name without suffix",
         )
+    recordings = [np.unique(names, return_inverse=True)[1] for names in zip(*named, strict=True)]
     sides = [
         Measured(
             source=source.name,
             found=len(source.clips),
+            clips=len(used),
             windows=tuple(entry[side] for entry in used),
-            recordings=np.arange(len(used)),
-            groups=np.arange(len(used)),
+            recordings=recordings[side],
+            groups=recordings[side],
             samples={},
             skipped=tuple(sorted(lonely[side], key=lambda entry: entry.path)),
         )
         for side, source in enumerate(sources)
     ]
     fields = _signature_fields(plan, metrics, network, sides[1], len(used))
+    differences = {metric.name: metric.differs for metric in metrics if metric.differs}
     record = Record(
         model=printable(name) if name else model_name(sources[0].name),
         signature=str(Signature(fields)),
         signature_fields=fields,
         protocol=plan.model_dump(mode="json"),
-        scores={metric: score_pairs(found) for metric, found in values.items()},
+        scores={metric: score_pairs(found, recordings[1]) for metric, found in values.items()},
         signatures={metric.name: str(Signature(_own_fields(metric, fields))) for metric in metrics},
         extractor=None
         if network is None
@@ -240,6 +246,7 @@ def evaluate_pairs(
         created=now(),
         details={
             "better": {metric.name: metric.better for metric in metrics},
+            **({"differs": differences} if differences else {}),
             "values": values,
             **(details or {}),
         },
@@ -270,6 +277,7 @@ def _signature_fields(
         ("clips", f"{count} pairs"),
         ("frames", frames + (f" after {plan.skip}" if plan.skip else "")),
         ("size", plan.resize.describe()),
+        ("reader", READER_VERSION),
     ]
     if network is not None:
         fields.append(("feat", network.describe()))
@@ -369,7 +377,7 @@ class _Measuring(Dataset[_Outcome]):
         for side, clip in enumerate(clips):
             try:
                 stored = clip.read(indices)
-                decoded.append(resize(stored, plan.resize))
+                decoded.append(resize(stored, plan.resize.for_side("real" if side else "generated")))
                 sizes.append((stored.shape[1], stored.shape[2]))
             except BadClip as error:
                 return _Bad(side, clip.id, error.reason)

@@ -47,11 +47,11 @@ class SharedSource:
 class ClipElsewhere(Clip):
     """A clip that another rank has."""
 
-    recording: str
+    whole: str
 
     @property
     def origin(self) -> str:
-        return self.recording
+        return self.whole
 
     def fingerprint(self) -> str:
         raise BadClip(self.id, "another rank has it")
@@ -67,11 +67,11 @@ class ClipElsewhere(Clip):
 class _Renamed(SameFramesClip):
     """A clip of this rank under the name that it has among the clips of all ranks."""
 
-    recording: str
+    whole: str
 
     @property
     def origin(self) -> str:
-        return self.recording
+        return self.whole
 
 
 def share_source(source: ClipSource, world: World, *, sharded: bool) -> SharedSource:
@@ -109,24 +109,24 @@ def _are_equal(source: ClipSource, world: World, content: Callable[[Clip], str])
             own = content(clip)
         except BadClip:  # it will be skipped, on whichever rank looks at it
             own = "bad"
-        digest.update(f"{clip.id}\n{clip.label}\n{own}\n".encode())
+        digest.update(f"{clip.id}\n{clip.label}\n{clip.group}\n{own}\n".encode())
     return len(set(gather(digest.hexdigest(), world))) == 1
 
 
 def _union(source: ClipSource, world: World) -> SharedSource:
-    mine = [(clip.id, clip.label, clip.origin) for clip in source.clips]
+    mine = [(clip.id, clip.label, clip.origin, clip.group) for clip in source.clips]
     parts = gather(mine, world)
-    ids = [clip_id for part in parts for clip_id, _, _ in part]
+    ids = [clip_id for part in parts for clip_id, *_ in part]
     is_unique = len(set(ids)) == len(ids)
     clips: list[tuple[Clip, int]] = []
     for rank, part in enumerate(parts):
         prefix = "" if is_unique else f"rank{rank}/"
-        for own, (clip_id, label, origin) in enumerate(part):
-            name, recording = prefix + clip_id, prefix + origin
+        for own, (clip_id, label, origin, group) in enumerate(part):
+            name, whole = prefix + clip_id, prefix + origin
             if rank == world.rank:
-                clips.append((_Renamed(name, label, source.clips[own], recording), rank))
-            else:
-                clips.append((ClipElsewhere(name, label, recording), rank))
+                clips.append((_Renamed(name, label, source.clips[own], whole, group=group), rank))
+            else:  # a group may have clips on several ranks, so its name has no prefix
+                clips.append((ClipElsewhere(name, label, whole, group=group), rank))
     clips.sort(key=lambda entry: entry[0].id)
     skipped = tuple(entry for part in gather(tuple(source.skipped), world) for entry in part)
     union = dataclasses.replace(source, clips=[clip for clip, _ in clips], skipped=skipped)
@@ -144,6 +144,7 @@ def require_agreement(measured: Iterable[Measured], world: World) -> None:
     digest = hashlib.sha256()
     for side in measured:
         digest.update(side.manifest_hash.encode())
+        digest.update(side.groups.tobytes())
         for name, samples in sorted(side.samples.items()):
             digest.update(name.encode())
             for array in (samples.features, samples.logits, samples.frames):

@@ -12,15 +12,17 @@ from torch.utils.data import Dataset
 
 from vgbench.clips.clip import Clip, ClipSource, Skipped
 from vgbench.clips.rates import constant_rate, constant_times, frames_at
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.errors import BadClip, NotEnoughClips
 from vgbench.evaluation.content_seeds import Seed, as_texts
 from vgbench.evaluation.feature_store import Row, Table
 from vgbench.evaluation.loading import load_in_order, require_same_bytes
 from vgbench.evaluation.measured import Side
 from vgbench.protocol import Protocol
-from vgbench.protocol.sampler import Window, choose_windows, clip_order, window_starts
+from vgbench.protocol.sampler import Window, choose_among_all, choose_windows, clip_order, window_starts
 
-FRAME_COUNTS, FRAME_TIMES = "frame-count@3", "frame-times@1"
+FRAME_COUNTS = f"frame-count@3, reader {READER_VERSION}"
+FRAME_TIMES = f"frame-times@1, reader {READER_VERSION}"
 """Tables of the feature store that keep the lengths and the frame rates of clips.
 
 The first has mean rates, as headers state them, and 0 for clips that state none. The second, which serves
@@ -98,10 +100,16 @@ class Selection:
     @property
     def goal(self) -> int:
         """Number of clips to inspect if all are usable; progress is shown against it."""
-        return min(self.wanted, len(self._order))
+        return len(self._order) if self._draws_among_all else min(self.wanted, len(self._order))
+
+    @property
+    def _draws_among_all(self) -> bool:
+        return self.protocol.windows.order == "windows"
 
     def next_clips(self) -> Sequence[int]:
         """Return the positions of the clips to inspect next; an empty sequence if enough are usable."""
+        if self._draws_among_all:
+            return self._order[self.looked_at :]
         lacking = max(self.wanted - len(self._starts), 0)
         return self._order[self.looked_at : self.looked_at + lacking]
 
@@ -144,10 +152,13 @@ class Selection:
 
     def windows(self) -> list[Window]:
         """Return the windows that the protocol chooses from the clips that are usable so far."""
-        windows = self.protocol.windows_for(self.side)
-        return [
-            self._as_stored(one) for one in choose_windows(self._order, self._starts, self.wanted, windows)
-        ]
+        windows, seed = self.protocol.windows_for(self.side), self.protocol.seed
+        if self._draws_among_all:
+            lengths = {clip: self._inspected[clip].length for clip in self._order if clip in self._starts}
+            chosen = choose_among_all(lengths, self._texts, self.wanted, windows, seed)
+        else:
+            chosen = choose_windows(self._order, self._starts, self.wanted, windows)
+        return [self._as_stored(one) for one in chosen]
 
     def _as_stored(self, window: Window) -> Window:
         """Translate moments of a window, under `windows.fps`, into indices of the clip's own frames."""

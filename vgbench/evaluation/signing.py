@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.evaluation.measured import EXTRACTOR, Measured, Measures, Side
 from vgbench.metrics import Choice
 from vgbench.protocol import Protocol
@@ -24,9 +25,9 @@ def signature_fields(
     strides = dict.fromkeys((windows.stride, protocol.windows_for("real").stride))
     offset = f"+{windows.offset}frames" if windows.offset else ""
     by_content = ",content" if windows.seeded_by == "content" else ""
-    order = ",sorted" if windows.order == "sorted" else ""
+    order = {"drawn": "", "sorted": ",sorted", "windows": ",of all windows"}[windows.order]
     choices = list(choices)
-    spelled = {spell(choice, measures): choice for choice in choices}
+    spelled = {spell(choice, measures, measured): choice for choice in choices}
     options = ",".join(
         sorted(text for text, choice in spelled.items() if text != choice.name or not choice.is_shipped)
     )
@@ -36,6 +37,7 @@ def signature_fields(
         ("frames", f"{windows.frames}/s{'+s'.join(map(str, strides))}"),
         ("start", f"{'+'.join(starts)}{offset},seed{protocol.seed}{by_content}{order}"),
         ("size", protocol.resize.describe()),
+        ("reader", READER_VERSION),
     ]
     if windows.fps is not None:
         fields.insert(3, ("fps", f"{windows.fps:g}"))
@@ -47,22 +49,29 @@ def signature_fields(
     if any(choice.metric.labels for choice in choices):
         labels = json.dumps([used.label for used in measured["real"].windows])
         fields.append(("labels", hashlib.sha256(labels.encode()).hexdigest()[:8]))
+    if _joins_files(measured["real"]):
+        recordings = json.dumps(measured["real"].recordings.tolist())
+        fields.append(("groups", hashlib.sha256(recordings.encode()).hexdigest()[:8]))
     return (*fields, ("real", measured["real"].manifest_hash[:8]), ("v", protocol.version))
 
 
-def metric_signatures(choices: Iterable[Choice], measures: Measures, fields: Fields) -> dict[str, str]:
+def metric_signatures(
+    choices: Iterable[Choice], measures: Measures, measured: Mapping[Side, Measured], fields: Fields
+) -> dict[str, str]:
     """Return score name -> the part of the signature that the score depends on."""
     return {
-        name: str(Signature((("metric", spell(choice, measures)), *_relevant(fields, choice))))
+        name: str(Signature((("metric", spell(choice, measures, measured)), *_relevant(fields, choice))))
         for choice in choices
         for name in choice.metric.directions
     }
 
 
-def spell(choice: Choice, measures: Measures) -> str:
+def spell(choice: Choice, measures: Measures, measured: Mapping[Side, Measured]) -> str:
     """Write a metric with its options, any version but the first, and the hash of the user's own code."""
     source = measures.sources.get(choice.metric.name)
-    return with_version(str(choice), choice.metric.version) + (f"#{source.short}" if source else "")
+    shares_recordings = any(side.recording_count < len(side.windows) for side in measured.values())
+    version = choice.metric.version_for(choice.options, shares_recordings=shares_recordings)
+    return with_version(str(choice), version) + (f"#{source.short}" if source else "")
 
 
 def with_version(name: str, version: str) -> str:
@@ -70,10 +79,17 @@ def with_version(name: str, version: str) -> str:
     return name if version == "1" else f"{name}@{version}"
 
 
+def _joins_files(side: Measured) -> bool:
+    """Whether a recording has windows of different bytes, so that the hash `real` does not determine it."""
+    bytes_of: dict[int, str] = {}
+    pairs = zip(side.recordings.tolist(), side.windows, strict=True)
+    return any(bytes_of.setdefault(number, used.fingerprint) != used.fingerprint for number, used in pairs)
+
+
 def _count(side: Measured) -> str:
-    """Windows used, and the number of clips that they were cut from if that is smaller."""
-    windows, clips = len(side.windows), side.clips
-    return str(windows) if clips == windows else f"{windows}of{clips}"
+    """Windows used, and the number of recordings that they were cut from if that is smaller."""
+    windows, recordings = len(side.windows), side.recording_count
+    return str(windows) if recordings == windows else f"{windows}of{recordings}"
 
 
 def _relevant(fields: Sequence[tuple[str, str]], choice: Choice) -> list[tuple[str, str]]:

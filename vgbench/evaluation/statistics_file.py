@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
+from vgbench.clips.reader_version import READER_VERSION
 from vgbench.config import Config, parse
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.measured import (
@@ -24,8 +25,8 @@ from vgbench.evaluation.measured import (
     Measured,
     Measures,
     UsedWindow,
+    describe_samples,
     independent_groups,
-    label_samples,
 )
 from vgbench.metrics import Samples
 from vgbench.protocol import Protocol
@@ -45,6 +46,7 @@ class About(Config):
     Attributes:
         source: as the user named it.
         found: clips in the source.
+        clips: clips that the windows were cut from; left out if they are as many as the recordings.
         manifest_hash: see `Measured.manifest_hash`.
         requirements: what protocol and extractor it was made with, by key.
         clip_metrics: name -> version.
@@ -54,6 +56,7 @@ class About(Config):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     source: str
     found: int
+    clips: int | None = None
     manifest_hash: str
     requirements: dict[str, str]
     clip_metrics: dict[str, str]
@@ -97,6 +100,7 @@ def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measur
         "schema": SCHEMA,
         "source": measured.source,
         "found": measured.found,
+        **({} if measured.clips == measured.recording_count else {"clips": measured.clips}),
         "manifest_hash": measured.manifest_hash,
         "requirements": _requirements(plan, measures),
         "clip_metrics": {metric.name: measures.version_of(metric) for metric in measures.metrics},
@@ -150,10 +154,11 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
     measured = Measured(
         source=about.source,
         found=about.found,
+        clips=len(np.unique(recordings)) if about.clips is None else about.clips,
         windows=windows,
         recordings=recordings,
         groups=groups,
-        samples={name: label_samples(one, windows) for name, one in samples.items()},
+        samples={name: describe_samples(one, windows, recordings) for name, one in samples.items()},
         skipped=(),
     )
     if measured.manifest_hash != about.manifest_hash:
@@ -270,7 +275,8 @@ def _requirements(plan: Protocol, measures: Measures) -> dict[str, str]:
         "windows": f"{windows.frames}/s{windows.stride}{rate},{chosen}",
         "seed": str(plan.seed),
         "real clips": str(plan.clips.real),
-        "resize": plan.resize.describe(),
+        "resize": plan.resize_for("real").describe(),
+        "reader": READER_VERSION,
         "extractor": _network(measures),
     }
 
@@ -287,7 +293,7 @@ def _require_equal(path: Path, found: dict[str, str], wanted: dict[str, str]) ->
     if wanted["extractor"] == "none":  # metrics on pixels do not ask which network there was
         found = {**found, "extractor": "none"}
     unlike = [
-        f"{key}: {found.get(key)} there, {value} here"
+        f"{key}: {found.get(key, '1')} there, {value} here"
         for key, value in wanted.items()
         if found.get(key) != value
     ]

@@ -49,14 +49,14 @@ def show(
     source: ClipSource, side: Side, measured: Mapping[Side, Measured], protocol: Protocol, store: FeatureStore
 ) -> Shown:
     """Decode the windows that a record shows; a window whose file is gone or replaced is left out."""
-    table = store.table(motion_profile.TABLE)
+    table, policy = store.table(motion_profile.TABLE), protocol.resize_for(side)
     picks = _picks(measured, side)
     thumbnails: dict[str, bytes] = {}
     rows, groups = [], []
     described = motion_profile.WINDOWS if protocol.windows.frames > 1 else 0
     for number, used in enumerate(measured[side].windows):
         names = [name for name, pick in picks.items() if pick == number]
-        key = window_key(used.fingerprint, used.window.frames, protocol.resize)
+        key = window_key(used.fingerprint, used.window.frames, policy)
         row = table.get(key) if number < described else None
         lacks_row = number < described and row is None
         if names or lacks_row:
@@ -67,10 +67,10 @@ def show(
             except BadClip:  # gone or replaced after its features were stored
                 frames = None
             if frames is not None and lacks_row:
-                row = motion_profile.describe(resize(frames, protocol.resize))
+                row = motion_profile.describe(resize(frames, policy))
                 table.put(key, row)
             if frames is not None and names:
-                data = animated_thumbnail(frames, size=min(protocol.resize.size, LARGEST_SIDE))
+                data = animated_thumbnail(frames, size=min(policy.size, LARGEST_SIDE))
                 thumbnails.update(dict.fromkeys(names, data))
         if row is not None:
             rows.append(row)

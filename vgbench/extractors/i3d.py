@@ -214,6 +214,7 @@ class Preprocessing:
 
 _SQUASH = Resize(size=SIZE, fit="squash", kernel="bilinear", antialias=False)
 _CROP = Resize(size=SIZE, fit="crop", kernel="bilinear", antialias=False)
+_CROP_FLOAT = Resize(size=SIZE, fit="crop-float", kernel="bilinear", antialias=False)
 _TF1 = Resize(size=SIZE, fit="squash", kernel="bilinear-tf1", antialias=False)
 
 PREPROCESSING: dict[str, Preprocessing] = {
@@ -223,10 +224,14 @@ PREPROCESSING: dict[str, Preprocessing] = {
     "cdfvd": Preprocessing(_SQUASH, "after"),
     "fastvideo": Preprocessing(_SQUASH, "before"),
     "videogpt": Preprocessing(_CROP, "split"),
-    "digan": Preprocessing(_CROP, "split"),
-    "common-metrics": Preprocessing(_CROP, "split"),
+    "digan": Preprocessing(_CROP_FLOAT, "split"),
+    "common-metrics": Preprocessing(_CROP_FLOAT, "split"),
 }
-"""By code base. "cdfvd" has an earlier step, which is the resize of the protocol."""
+"""By code base.
+
+"cdfvd" has an earlier step, which is the resize of the protocol. "videogpt" is kept for older versions of
+protocols; VideoGPT's own code is "digan", which differs for frames of a few sizes (`Scaling.fit`).
+"""
 
 
 class I3d(Extractor):

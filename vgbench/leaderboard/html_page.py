@@ -37,6 +37,7 @@ from vgbench.leaderboard.table import (
 )
 from vgbench.leaderboard.tradeoffs import cost_title, costs, measures, metric_title, tradeoffs
 from vgbench.leaderboard.whiskers import Whisker, column_axis, whisker
+from vgbench.metrics.differs import MARK, differs
 from vgbench.metrics.direction import ARROWS, WORDS, badness
 from vgbench.pages.numbers import number, significant
 from vgbench.pages.svg import svg
@@ -223,7 +224,9 @@ def _column(group: Group, column: Column) -> ColumnView:
     estimates = [r.cells[column.name].score.best_estimate for r in group.rows if column.name in r.cells]
     return ColumnView(
         name=column.name,
-        title=metric_title(column.name) + ", corrected" * is_corrected(group, column),
+        title=metric_title(column.name)
+        + MARK * bool(differs(column.name))
+        + ", corrected" * is_corrected(group, column),
         arrow=ARROWS[column.better],
         words=WORDS[column.better],
         ends=(number(axis.low, decimals), number(axis.high, decimals)) if axis else None,

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from vgbench.leaderboard.published import PublishedLine
-from vgbench.leaderboard.ranking import Group, PairwiseTest, Row, explain
+from vgbench.leaderboard.ranking import Column, Group, PairwiseTest, Row, explain
+from vgbench.metrics.differs import differs
 from vgbench.metrics.score import Score
 
 SCHEMA = 1
@@ -46,10 +47,16 @@ def _group(group: Group) -> dict[str, Any]:
         "signature": str(group.signature),
         "signature_fields": dict(group.signature.fields),
         "primary": group.primary,
-        "metrics": {column.name: {"better": column.better} for column in group.columns},
+        "metrics": {column.name: _column(column) for column in group.columns},
         "rows": [_row(row) for row in group.rows],
         "pairs": [_pair(pair) for pair in group.pairs],
     }
+
+
+def _column(column: Column) -> dict[str, str]:
+    """The direction of a metric, and how it differs from the published number of its name, if it does."""
+    text = differs(column.name)
+    return {"better": column.better, **({"differs": text} if text else {})}
 
 
 def _row(row: Row) -> dict[str, Any]:

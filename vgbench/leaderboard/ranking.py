@@ -16,7 +16,7 @@ from vgbench.leaderboard.significance import LEVEL, Difference, holm, score_diff
 from vgbench.metrics.direction import badness, direction
 from vgbench.metrics.metric import Better
 from vgbench.metrics.score import Score
-from vgbench.records.record import UNRANKED, Record
+from vgbench.records.record import UNRANKED, UNRANKED_SCORES, Record
 from vgbench.records.signature import Signature
 
 Role = Literal["model", "real", "control"]
@@ -208,7 +208,9 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
         ranked = {
             model: score
             for model, score in scores.items()
-            if role(newest[model]) == "model" and _can_be_ranked(newest[model]) and _has_value(score)
+            if role(newest[model]) == "model"
+            and _can_be_ranked(newest[model], column.name)
+            and _has_value(score)
         }
         tests = _tests(column, ranked)
         pairs += tests
@@ -233,9 +235,11 @@ def _group(signature: Signature, found: list[tuple[Record, Path | None]], primar
     return Group(signature, main.name, columns, tuple(rows), tuple(pairs))
 
 
-def _can_be_ranked(record: Record) -> bool:
-    """Whether the scores say something about the model, and not about copies among the clips."""
-    return UNRANKED.isdisjoint(code for code, _ in record.warnings)
+def _can_be_ranked(record: Record, score_name: str) -> bool:
+    """Whether a score says something about the model, and not about copies or about foreign classes."""
+    codes = {code for code, _ in record.warnings}
+    meaningless = (names for code, names in UNRANKED_SCORES.items() if code in codes)
+    return UNRANKED.isdisjoint(codes) and not any(score_name in names for names in meaningless)
 
 
 def _age(entry: tuple[Record, Path | None]) -> tuple[str, ...]:

@@ -61,14 +61,15 @@ def score_difference(
     value = badness(second, better) - badness(first, better) if better == "real" else estimate.value
     if estimate.interval is None or estimate.standard_error is None:
         return Difference(value, None, None, None, estimate.method)
-    standard_error, half = estimate.standard_error, (estimate.interval[1] - estimate.interval[0]) / 2
-    from_real = _error_from_real(first, second, same_real) if better == "real" else 0.0
-    if from_real > 0:
-        quantile = half / standard_error if standard_error > 0 else NORMAL
+    low, high = estimate.interval
+    below, above = estimate.value - low, high - estimate.value
+    standard_error, freedom = estimate.standard_error, min(map(uncertainty.freedom, (first, second)))
+    if better == "real":  # either arm may be on either side, depending on where the real value lies
+        from_real = _error_from_real(first, second, same_real)
+        below = above = math.hypot(max(below, above), uncertainty.student_t(freedom) * from_real)
         standard_error = math.hypot(standard_error, from_real)
-        half = quantile * standard_error
-    p_value = _p_value(value, standard_error, half)
-    return Difference(value, standard_error, (value - half, value + half), p_value, estimate.method)
+    p_value = _p_value(value, below if value > 0 else above, freedom)
+    return Difference(value, standard_error, (value - below, value + above), p_value, estimate.method)
 
 
 def _error_from_real(first: Score, second: Score, same_real: bool) -> float:
@@ -87,14 +88,13 @@ def _error_from_real(first: Score, second: Score, same_real: bool) -> float:
     return 2 * max(errors) if opposite else 0.0
 
 
-def _p_value(value: float, standard_error: float, half: float) -> float:
-    """Two-sided p-value of Student's t, with the degrees of freedom that the interval was made with."""
-    from scipy.special import stdtr, stdtridf
+def _p_value(value: float, arm: float, freedom: float) -> float:
+    """Two-sided p-value of Student's t, where the 95 % interval reaches from the value towards 0 by `arm`."""
+    from scipy.special import stdtr
 
-    if standard_error == 0:
+    if arm == 0:
         return 1.0 if value == 0 else 0.0
-    freedom = stdtridf(1 - LEVEL / 2, half / standard_error)
-    return float(2 * stdtr(freedom, -abs(value) / standard_error))
+    return float(2 * stdtr(freedom, -uncertainty.student_t(freedom) * abs(value) / arm))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

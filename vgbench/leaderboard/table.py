@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from vgbench.leaderboard.history import History
 from vgbench.leaderboard.ranking import Column, Group, RankedScore, Row, explain
@@ -14,6 +15,7 @@ from vgbench.leaderboard.rounding import (
     p_text,
     with_error,
 )
+from vgbench.metrics.differs import differs, marked
 from vgbench.metrics.direction import ARROWS
 from vgbench.metrics.metric import Better
 from vgbench.pages.numbers import MISSING, number
@@ -26,7 +28,7 @@ HOW_TO_READ = (
     "(two-sided test of the difference, 5 %, Holm-corrected over all pairs); “—” marks reference rows."
 )
 PLAIN_VALUE = (
-    "“Plain” is the literature’s estimator, which increases as the number of clips decreases. "
+    "“Plain” is {estimator}, which increases as the number of clips decreases. "
     "“Corrected” is without this bias; intervals, tests and ranks are those of the corrected value."
 )
 PLAIN_FIRST = "The plain value comes first because this protocol reproduces published numbers."
@@ -66,8 +68,11 @@ def _parts(group: Group, column: Column) -> list[tuple[str, TextOf]]:
 
 
 def heading(metric: str, better: Better, *, corrected: bool) -> str:
-    """Title of a column of best estimates, which says whether they are corrected: `fvd, corrected ↓`."""
-    return f"{metric}{', corrected' * corrected} {ARROWS[better]}"
+    """Title of a column of best estimates, which says whether they are corrected: `fvd, corrected ↓`.
+
+    An asterisk marks metrics that are not the published number of their name; see `differs_notes`.
+    """
+    return f"{marked(metric)}{', corrected' * corrected} {ARROWS[better]}"
 
 
 def is_corrected(group: Group, column: Column) -> bool:
@@ -176,7 +181,16 @@ def reading_notes(group: Group) -> list[str]:
     """How to read the table of one group."""
     corrected = any(is_corrected(group, column) for column in group.columns)
     first = corrected and plain_first(group)
-    return [HOW_TO_READ] + [PLAIN_VALUE] * corrected + [PLAIN_FIRST] * first
+    estimator = "without this correction" if differs(group.primary) else "the literature’s estimator"
+    plain = PLAIN_VALUE.format(estimator=estimator)
+    names = (column.name for column in group.columns)
+    return [HOW_TO_READ] + [plain] * corrected + [PLAIN_FIRST] * first + differs_notes(names)
+
+
+def differs_notes(metrics: Iterable[str], details: Mapping[str, Any] | None = None) -> list[str]:
+    """How metrics differ from the published numbers of their names; one note for each that does."""
+    found = {name: differs(name, details) for name in metrics}
+    return [f"{marked(name, details)}: {text}." for name, text in found.items() if text]
 
 
 def difference_notes(groups: Sequence[Group]) -> list[str]:

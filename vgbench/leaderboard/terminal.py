@@ -11,8 +11,9 @@ from vgbench.leaderboard.history import History
 from vgbench.leaderboard.published import HOW_TO_READ, PublishedLine, numbered_sources, numbered_table
 from vgbench.leaderboard.ranking import Group
 from vgbench.leaderboard.rounding import decimals_for, difference_text, interval_text, p_text, with_error
-from vgbench.leaderboard.table import heading, ranking_table, replaced, runs_table
+from vgbench.leaderboard.table import differs_notes, heading, ranking_table, replaced, runs_table
 from vgbench.leaderboard.verification import Verification
+from vgbench.metrics.differs import marked
 from vgbench.metrics.direction import ARROWS, direction
 from vgbench.pages.numbers import number
 from vgbench.pages.terminal import TerminalTable, safe_text
@@ -32,6 +33,7 @@ def leaderboard_tables(groups: Sequence[Group]) -> RenderableType:
     for group in groups:
         parts.append(safe_text(str(group.signature), "dim"))
         parts.append(TerminalTable(ranking_table(group), front=2, words=(1,)))
+        parts += [safe_text(note, "dim") for note in differs_notes(column.name for column in group.columns)]
         parts += [safe_text(f"{row.model}: {replaced(row)}", "dim") for row in group.rows if row.history]
     return Stack(*parts)
 
@@ -149,4 +151,5 @@ def history_table(histories: Sequence[History]) -> RenderableType:
 def _arrow_first(metric: str, record: Record) -> str:
     """The name of a metric after its arrow, which keeps the names aligned; says if the score is corrected."""
     corrected = ", corrected" if record.scores[metric].debiased is not None else ""
-    return f"{ARROWS[direction(metric, record.details)][0]} {metric}{corrected}"
+    name = marked(metric, record.details)
+    return f"{ARROWS[direction(metric, record.details)][0]} {name}{corrected}"

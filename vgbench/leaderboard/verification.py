@@ -13,6 +13,7 @@ from vgbench.config import parse
 from vgbench.errors import EXIT_OK, ConfigError
 from vgbench.leaderboard.json_document import finite
 from vgbench.metrics.score import Score
+from vgbench.metrics.uncertainty import student_t
 from vgbench.records.consistency import contradictions
 from vgbench.records.record import (
     BELOW_REAL,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 EXIT_DIFFERS = 3
 TOLERANCE = 1e-6
 MOST_NAMED = 5
-"""Windows that are named one by one if the clips of a side are not those of the record."""
+"""Clips that are named one by one if those of a side are not those of the record."""
 
 
 @dataclass(frozen=True)
@@ -230,10 +231,38 @@ def compare_scores(
 
 
 def _as_of(recorded: Score, computed: Score) -> Score:
-    """The computed score without what records did not contain when the recorded score was made."""
+    """The computed score as the version would have made it that made the recorded score.
+
+    Older records lack some numbers. Where the method has since gained a second part, such as ", log
+    interval", their intervals were symmetric, and errors of precision and its like were up to √2 times as
+    large, because the part from pairs was counted twice.
+    """
+    if computed.method.startswith(f"{recorded.method}, ") and _could_be_symmetric(recorded):
+        computed = _enlarged(computed, recorded.standard_error or 0.0)
+        computed = replace(computed, interval=recorded.interval)
     if recorded.deviations is None and computed.deviations is not None and not computed.deviations[0]:
         computed = replace(computed, deviations=None)  # those of pairs of clips
     return replace(computed, real_error=None) if recorded.real_error is None else computed
+
+
+def _enlarged(score: Score, standard_error: float) -> Score:
+    """The score with this error and deviations in proportion, if the error is 1 to √2 times its own."""
+    if not score.standard_error or score.deviations is None:
+        return score
+    factor = standard_error / score.standard_error
+    if not 1 < factor < math.sqrt(2) * (1 + TOLERANCE):
+        return score
+    generated, real = (tuple(factor * value for value in part) for part in score.deviations)
+    return replace(score, standard_error=standard_error, deviations=(generated, real))
+
+
+def _could_be_symmetric(score: Score) -> bool:
+    """Whether the interval holds the estimate and is as long as one of Student's t can be."""
+    if score.interval is None or not score.standard_error:
+        return False
+    low, high = score.interval
+    arm = max(score.best_estimate - low, high - score.best_estimate) / score.standard_error
+    return low <= score.best_estimate <= max(high, 0.0) and student_t(math.inf) <= arm <= student_t(1)
 
 
 def _numbers(score: Score) -> Iterator[float | None]:
@@ -277,19 +306,26 @@ def _clip_problems(side: str, recorded: ClipSet, found: ClipSet) -> Iterator[str
         return
     if recorded.used != found.used:
         yield f"{side}: the record has {recorded.used} windows, but these clips give {found.used}"
-    different = [
-        (old, new)
-        for old, new in zip_longest(recorded.windows, found.windows)
-        if old is None or new is None or (old.sha256, old.frames) != (new.sha256, new.frames)
-    ]
-    for old, new in different[:MOST_NAMED]:
-        if old is None or new is None:
-            yield f"{side}: {(old or new).id} is only {'in these clips' if old is None else 'in the record'}"
-        elif old.id == new.id and old.frames == new.frames:
-            yield f"{side}: the content of {new.id} differs from the clip that was scored"
+    before, now = _by_clip(recorded), _by_clip(found)
+    different = [clip for clip in {**before, **now} if before.get(clip) != now.get(clip)]
+    for clip in different[:MOST_NAMED]:
+        if clip not in now:
+            yield f"{side}: {clip} is only in the record"
+        elif clip not in before:
+            yield f"{side}: {clip} is only in these clips"
+        elif [sha256 for sha256, _ in before[clip]] == [sha256 for sha256, _ in now[clip]]:
+            yield f"{side}: other frames of {clip} are scored now"
         else:
-            yield f"{side}: {old.id} was scored where {new.id} is now"
+            yield f"{side}: the content of {clip} differs from the clip that was scored"
     if len(different) > MOST_NAMED:
-        yield f"{side}: and {len(different) - MOST_NAMED} more windows"
+        yield f"{side}: and {len(different) - MOST_NAMED} more clips"
     if not different:
-        yield f"{side}: the clips are those of the record, but their manifest hash is not"
+        yield f"{side}: the clips are those of the record, but their order or their manifest hash is not"
+
+
+def _by_clip(side: ClipSet) -> dict[str, list[tuple[str, tuple[int, ...]]]]:
+    """Clip id -> (hash, frames) of its windows. The order of clips may depend on their content."""
+    windows: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for window in sorted(side.windows, key=lambda window: window.frames):
+        windows.setdefault(window.id, []).append((window.sha256, window.frames))
+    return windows

@@ -49,7 +49,7 @@ def score_intra(generated: Samples, real: Samples) -> Mapping[str, Score]:
         method = f"none: a jackknife needs {LEAST_BLOCKS} source clips of each class on each side"
         return {"intra_fvd": Score(mean, None, None, n, method=method, details={"classes": classes})}
     deviations = [np.concatenate([part[side] for part in found]) / count for side in (0, 1)]
-    error, interval = error_and_interval(float(np.mean(best)), deviations, welch_freedom(deviations))
+    error, interval = error_and_interval(float(np.mean(best)), deviations, welch_freedom(deviations), mean)
     return {
         "intra_fvd": Score(
             mean,
@@ -57,7 +57,7 @@ def score_intra(generated: Samples, real: Samples) -> Mapping[str, Score]:
             interval,
             n,
             float(np.mean(best)),
-            f"jackknife in each of {count} classes",
+            f"jackknife in each of {count} classes, log interval",
             deviations=(tuple(deviations[0].tolist()), tuple(deviations[1].tolist())),
             details={"classes": classes},
         )

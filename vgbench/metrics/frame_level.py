@@ -57,7 +57,7 @@ def score_stream(generated: Samples, real: Samples, *, k: int = 5) -> Mapping[st
         biased=False,
     )
     spatial = prdc.score(
-        Samples(mean_g, None, generated.groups), Samples(mean_r, None, real.groups), k=k
+        dataclasses.replace(generated, features=mean_g), dataclasses.replace(real, features=mean_r), k=k
     )  # the authors' F and D are precision and recall
     return {
         "stream_t": temporal.score(len(generated)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from vgbench.metrics.checks import Matrix, matrix
 from vgbench.metrics.score import Samples, Score
 from vgbench.metrics.uncertainty import Jackknife, Side, deal, error_and_interval
 
+Row = TypeVar("Row", np.float64, np.int64)
 Variant = Literal["exact", "tgan", "tganv2", "stylegan-v"]
 _EPSILON = {"exact": 0.0, "tgan": 1e-7, "tganv2": 1e-20, "stylegan-v": 0.0}
 
@@ -60,6 +61,8 @@ def score(
 ) -> Mapping[str, Score]:
     """IS; by the jackknife with one split, by the spread of the splits otherwise.
 
+    If windows depend on each other, so do the splits, and the jackknife is used for them too.
+
     Raises:
         VgbenchError: the extractor has no classes.
     """
@@ -72,8 +75,15 @@ def score(
     epsilon = _EPSILON[variant]
     if splits == 1:
         return {"is": inception_jackknife(probabilities, generated.groups, epsilon).score(len(generated))}
-    values = _split_scores(_in_order(probabilities, variant), splits, epsilon)
+    probabilities = _in_order(probabilities, variant)
+    values = _split_scores(probabilities, splits, epsilon)
     mean = float(values.mean())
+    groups = _in_order(generated.groups, variant)
+    if len(np.unique(groups)) < len(groups):
+        blocks = deal(groups)
+        rest = [np.delete(probabilities, block, axis=0) for block in blocks]
+        replicates = [float(_split_scores(part, splits, epsilon).mean()) for part in rest]
+        return {"is": Jackknife(mean, Side.of(replicates, blocks), biased=False).score(len(generated))}
     deviations = (values - mean) / np.sqrt(splits * (splits - 1))
     standard_error, interval = error_and_interval(mean, [deviations], splits - 1)
     return {"is": Score(mean, standard_error, interval, len(generated), method=f"{splits} splits")}
@@ -92,12 +102,12 @@ def softmax(logits: Matrix) -> Matrix:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def _in_order(probabilities: Matrix, variant: Variant) -> Matrix:
+def _in_order(rows: npt.NDArray[Row], variant: Variant) -> npt.NDArray[Row]:
     if variant != "stylegan-v":
-        return probabilities
-    order = np.arange(len(probabilities))
+        return rows
+    order = np.arange(len(rows))
     np.random.RandomState(42).shuffle(order)  # the published protocol's generator
-    return probabilities[order]
+    return rows[order]
 
 
 def _split_scores(probabilities: Matrix, splits: int, epsilon: float) -> npt.NDArray[np.float64]:

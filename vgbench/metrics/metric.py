@@ -63,6 +63,8 @@ class Metric:
         measure: for metrics that see pixels or motion: one window -> a number, or float64 [D] with the same D
             for all windows of equal length. None for all other metrics.
         version: changes whenever a number that the metric gives changes; part of the signature.
+        version_of_several: the same for sets in which a recording has several windows, if it is another one.
+        alike_if: values of options, any of which makes `version` hold for such sets too.
         options: parameters of `score`, in the order in which they print.
         companion: a metric that must be read together with this one, and is measured with it.
         bounds: score name -> least and greatest possible value; a score that is not listed is unbounded.
@@ -75,6 +77,8 @@ class Metric:
         least_frames: the shortest window that `measure` accepts.
         least_size: the smallest side length of a frame that `measure` accepts, in pixels.
         below_real: text of the warning for a score below that of the real windows; says what this means.
+        differs: how its scores differ from the numbers that publications print under this name; empty if they
+            do not, or if it has no namesake. Shown wherever a score is read.
     """
 
     name: str
@@ -85,6 +89,8 @@ class Metric:
     citation: str
     measure: Callable[[Any], float | npt.NDArray[np.float64]] | None = None
     version: str = "1"
+    version_of_several: str = ""
+    alike_if: Mapping[str, Value] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
     companion: str = ""
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -95,6 +101,7 @@ class Metric:
     least_frames: int = 2
     least_size: int = 1
     below_real: str = ""
+    differs: str = ""
 
     def __post_init__(self) -> None:
         if (self.measure is None) != (self.sees in SCORED_BY_EXTRACTOR):
@@ -109,6 +116,18 @@ class Metric:
             name: _within(score, self.bounds.get(name, (-math.inf, math.inf)), self.is_distance)
             for name, score in self.score(generated, real, **options).items()
         }
+
+    def version_for(self, options: Mapping[str, Value], *, shares_recordings: bool) -> str:
+        """Return the version that a signature names.
+
+        Args:
+            options: the value of every option.
+            shares_recordings: whether a recording of either set has several windows.
+        """
+        if not (shares_recordings and self.version_of_several):
+            return self.version
+        is_alike = any(options[name] == value for name, value in self.alike_if.items())
+        return self.version if is_alike else self.version_of_several
 
     @property
     def needs_extractor(self) -> bool:

@@ -117,6 +117,7 @@ class PairedMetric:
         citation: the paper that defines it.
         least_frames: shortest clip that it can measure.
         perceptual: whether it needs a network's distance between frames.
+        differs: see `Metric.differs`.
     """
 
     name: str
@@ -127,9 +128,11 @@ class PairedMetric:
     citation: str
     least_frames: int = 1
     perceptual: bool = False
+    differs: str = ""
 
 
 _TECOGAN = "Chu et al. 2020, arXiv:1811.09393"
+_WHOLE = "not the number of TecoGAN's script, which leaves out the borders and the first and last two frames"
 _TABLE = (
     PairedMetric(
         "psnr",
@@ -144,11 +147,11 @@ _TABLE = (
     PairedMetric(
         "strred", "ST-RRED", strred, "1", "lower", "Soundararajan and Bovik 2013, IEEE TCSVT 23(4)", 2
     ),
-    PairedMetric("tof", "tOF", tof, "1", "lower", _TECOGAN, 2),
+    PairedMetric("tof", "tOF", tof, "1", "lower", _TECOGAN, 2, differs=_WHOLE),
     PairedMetric(
         "lpips", "LPIPS", lpips, "1", "lower", "Zhang et al. 2018, arXiv:1801.03924", perceptual=True
     ),
-    PairedMetric("tlp", "tLP", tlp, "1", "lower", _TECOGAN, 2, perceptual=True),
+    PairedMetric("tlp", "tLP", tlp, "1", "lower", _TECOGAN, 2, perceptual=True, differs=_WHOLE),
 )
 PAIRED: dict[str, PairedMetric] = {metric.name: metric for metric in _TABLE}
 

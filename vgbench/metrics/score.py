@@ -61,10 +61,13 @@ class Samples:
     Attributes:
         features: float [N, D].
         logits: float32 [N, K], or None where the extractor has no classes.
-        groups: int64 [N]; windows cut from one source clip share a number, because they are not independent.
+        groups: int64 [N]; windows that depend on each other share a number. Such are windows of one recording
+            (a clip, or the clips of one declared group), and copies.
         frames: float32 [N, T, D'], features of single frames, or None where the extractor has none.
         labels: N class names, None for a clip without one; empty where no metric needs them.
         names: N names of windows, for details; empty where no metric needs them.
+        recordings: int64 [N]; windows of one recording share a number, and copies in different recordings do
+            not. None if they are the same as `groups`.
     """
 
     features: npt.NDArray[np.floating]
@@ -73,6 +76,17 @@ class Samples:
     frames: npt.NDArray[np.float32] | None = None
     labels: tuple[str | None, ...] = ()
     names: tuple[str, ...] = ()
+    recordings: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
+
+    @property
+    def drawn_together(self) -> npt.NDArray[np.int64]:
+        """Number of each window's recording, int64 [N].
+
+        Values that compare the windows of a set with each other leave out those of one recording, which are
+        alike because of how the set was made. Copies in different recordings are left in, because a generator
+        that repeats itself is less varied. Errors are based on `groups`, in which copies count as one.
+        """
+        return self.groups if self.recordings is None else self.recordings

@@ -52,6 +52,8 @@ _TABLE = (
             "coef0": Option(1.0, "constant inside the power", least=0),
             "biased": Option(False, "keep k(x, x)"),
         },
+        version_of_several="2",
+        alike_if={"biased": True},
     ),
     Metric(
         "is",
@@ -67,6 +69,8 @@ _TABLE = (
                 "exact", "of published code", allowed=("exact", "tgan", "tganv2", "stylegan-v")
             ),
         },
+        version_of_several="2",
+        alike_if={"splits": 1},
     ),
     Metric(
         "prdc",
@@ -82,6 +86,7 @@ _TABLE = (
         },
         citation="Kynkäänniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797",
         options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+        version_of_several="2",
     ),
     Metric(
         "jedi_mmd",
@@ -91,6 +96,10 @@ _TABLE = (
         directions={"jedi_mmd": "lower"},
         is_distance=True,
         citation="Luo et al. 2024, arXiv:2410.05203",
+        differs=(
+            "not the paper's JEDi, which takes features of V-JEPA ViT-H/16 with its attentive "
+            "probe; vgbench has no such extractor"
+        ),
     ),
     Metric(
         "fvd_infinite",
@@ -100,7 +109,12 @@ _TABLE = (
         directions={"fvd_infinite": "lower"},
         is_distance=True,
         citation="Chong and Forsyth 2020, arXiv:1911.07023, with both sets shrunk",
+        differs=(
+            "not computed as by Chong and Forsyth, who shrink the generated set only; here both "
+            "sets are shrunk"
+        ),
         fits_covariance=True,
+        version_of_several="2",
     ),
     Metric(
         "is_infinite",
@@ -109,6 +123,11 @@ _TABLE = (
         infinite.score_inception,
         directions={"is_infinite": "higher"},
         citation="Chong and Forsyth 2020, arXiv:1911.07023",
+        differs=(
+            "not computed as by Chong and Forsyth, whose smallest part has 5,000 images; here it "
+            "is a quarter of the clips"
+        ),
+        version_of_several="2",
     ),
     Metric(
         "intra_fvd",
@@ -139,7 +158,12 @@ _TABLE = (
         directions={"copied": "lower", "authenticity": "higher"},
         bounds={"copied": (0.0, 1.0), "authenticity": (0.0, 1.0)},
         citation="Alaa et al. 2022, arXiv:2102.08921; Meehan et al. 2020, arXiv:2004.05675",
+        differs=(
+            "copied is our own; authenticity follows the definition of Alaa et al. in features of the "
+            "extractor, where their code embeds features anew and compares from the real side"
+        ),
         options={"quantile": Option(0.01, "of the distances between real clips", least=0)},
+        version="2",
     ),
     Metric(
         "diversity",
@@ -167,7 +191,12 @@ _TABLE = (
         directions={"stream_t": "higher", "stream_f": "higher", "stream_d": "higher"},
         bounds={"stream_t": (0.0, 1.0), "stream_f": (0.0, 1.0), "stream_d": (0.0, 1.0)},
         citation="Kim et al. 2024, arXiv:2403.09669",
+        differs=(
+            "not the paper's numbers, which are for features of SwAV ResNet-50 or DINOv2 "
+            "ViT-S/14; vgbench has neither"
+        ),
         options={"k": Option(5, "nearest neighbour that sets the radius", least=1)},
+        version_of_several="2",
     ),
     Metric(
         "drift",
@@ -186,6 +215,10 @@ _TABLE = (
         directions={"frame_consistency": "higher"},
         bounds={"frame_consistency": (0.0, 1.0)},
         citation="subject and background consistency of Huang et al. 2024, arXiv:2311.17982",
+        differs=(
+            "not VBench's subject or background consistency, which takes every frame of a video "
+            "at its own size, without antialias; here windows are resized by the protocol"
+        ),
         companion="dynamic_degree",
     ),
     Metric(
@@ -196,6 +229,9 @@ _TABLE = (
         directions={"fvmd": "lower"},
         is_distance=True,
         citation="Liu et al. 2024, arXiv:2407.16124; tracks of Lucas–Kanade instead of PIPs++",
+        differs=(
+            "not the paper's FVMD: points are tracked by the method of Lucas and Kanade instead of PIPs++"
+        ),
         measure=point_motion.describe,
         least_frames=point_motion.WINDOW,
         fits_covariance=True,
@@ -217,6 +253,10 @@ _TABLE = (
         temporal.warping_error,
         better="lower",
         citation="Lai et al. 2018, arXiv:1808.00449; flow from the clip itself",
+        differs=(
+            "not the warping error of Lai et al.: the flow is that of the clip itself, by DIS, "
+            "and not that of an input video, by FlowNet2"
+        ),
         sees="motion",
         bounds=(0.0, 1.0),
         companion="dynamic_degree",
@@ -227,6 +267,10 @@ _TABLE = (
         temporal.temporal_flicker,
         better="lower",
         citation="1 − x of Huang et al. 2024, arXiv:2311.17982",
+        differs=(
+            "1 − VBench's temporal flickering, but of resized frames and of all clips; VBench "
+            "takes static videos at their own size"
+        ),
         bounds=(0.0, 1.0),
         companion="dynamic_degree",
     ),
@@ -236,6 +280,7 @@ _TABLE = (
         temporal.motion_smoothness,
         better="higher",
         citation="idea of Huang et al. 2024, arXiv:2311.17982; DIS flow instead of AMT-S",
+        differs="not VBench's motion smoothness: frames are interpolated by DIS flow instead of AMT-S",
         sees="motion",
         bounds=(0.0, 1.0),
         least_frames=3,
@@ -247,6 +292,10 @@ _TABLE = (
         temporal.dynamic_degree,
         better="real",
         citation="idea of Huang et al. 2024, arXiv:2311.17982; DIS flow, no threshold",
+        differs=(
+            "not VBench's dynamic degree, which is a share of clips; this is the mean speed of "
+            "the fastest pixels"
+        ),
         sees="motion",
         bounds=(0.0, math.inf),
         below_real="the clips move less than the real ones, which favours every consistency score",
@@ -257,6 +306,10 @@ _TABLE = (
         temporal.dynamic_share,
         better="real",
         citation="Huang et al. 2024, arXiv:2311.17982; DIS flow",
+        differs=(
+            "not VBench's dynamic degree: DIS flow on all frames of the protocol instead of RAFT "
+            "on 8 frames per second"
+        ),
         sees="motion",
         bounds=(0.0, 1.0),
         is_share=True,
@@ -268,6 +321,7 @@ _TABLE = (
         better="real",
         citation="Tulyakov et al. 2018, arXiv:1707.04993",
         bounds=(0.0, math.inf),
+        version="2",
     ),
     per_clip_metric(
         "periodicity",

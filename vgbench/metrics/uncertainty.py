@@ -9,6 +9,11 @@ Distances between sets depend on pairs of clips, not only on single clips, and t
 variance from pairs twice (Efron and Stein, Annals of Statistics 9, 1981). Where the two sets are nearly
 equal, that is all of the variance. `resample` therefore also leaves out some pairs of blocks, and subtracts
 their part once.
+
+An interval is only as good as the assumption that the error does not depend on the estimate. It does for
+squared distances (a set of clips that is far by chance also has a large error), for shares near 0 or 1, and
+for means of skewed values, so that symmetric intervals miss the truth on one side. These scores therefore
+have unequal arms: `log_interval`, `wilson_interval` and `skewed_interval`.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from vgbench.metrics.score import Score
 BLOCKS = 32
 LEAST_BLOCKS = 4
 CONFIDENCE = 0.95
+_LARGEST_EXPONENT = 10.0  # an interval that spans four orders of magnitude says all that can be said
 
 
 def deal(groups: npt.ArrayLike, blocks: int = BLOCKS) -> list[npt.NDArray[np.int64]]:
@@ -105,7 +111,10 @@ class Jackknife:
             metrics that are only meaningful at a given sample size (precision, recall).
         from_pairs: estimated standard deviation from pairs of clips, whose square the replicates count twice;
             0 if unknown; the error is then too large rather than too small.
-        bounds: least and greatest value that the metric can have; intervals end there.
+        positive: an estimate with the same error that cannot be negative, such as a squared distance with its
+            bias; the interval is then that of `log_interval`.
+        share_of: number of windows or clips that the value is a share of; the interval is then that of
+            `wilson_interval`. None if it is not a share.
     """
 
     value: float
@@ -113,7 +122,8 @@ class Jackknife:
     real: Side | None = None
     biased: bool = True
     from_pairs: float = 0.0
-    bounds: tuple[float, float] = (-math.inf, math.inf)
+    positive: float | None = None
+    share_of: int | None = None
 
     def shifted(self, by: float) -> Jackknife:
         """The same with a constant added to the value and to every replicate."""
@@ -138,21 +148,30 @@ class Jackknife:
     def score(self, n: int) -> Score:
         """Make a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips.
 
-        The interval is Student's t with Welch–Satterthwaite degrees of freedom. Subtracting the part from
-        pairs does not remove its noise, so they are multiplied by the square of the share that remains.
+        The interval is Student's t with Welch–Satterthwaite degrees of freedom, on the scale that suits the
+        metric. Subtracting the part from pairs does not remove its noise; where the interval is symmetric,
+        the degrees of freedom are therefore multiplied by the square of the share that remains.
         """
         if any(len(side.sizes) == 0 for side in self.sides):
             method = f"none: a jackknife needs {LEAST_BLOCKS} source clips on each side"
             return Score(self.value, None, None, n, method=method)
         debiased = self.corrected if self.biased else None
+        centre = self.value if debiased is None else debiased
         share = self.share_counted_once
         parts = [math.sqrt(share) * side.deviations(self.value) for side in self.sides]
-        standard_error, (low, high) = error_and_interval(
-            self.value if debiased is None else debiased, parts, share**2 * welch_freedom(parts)
-        )
-        interval = (max(low, self.bounds[0]), min(high, self.bounds[1]))
+        freedom = welch_freedom(parts)
+        blocks = f"{'+'.join(str(len(side.sizes)) for side in self.sides)} blocks"
+        if self.share_of is not None:
+            standard_error = _root_of_squares(parts)
+            interval = wilson_interval(centre, effective_number(centre, standard_error, 1, self.share_of))
+            method = f"jackknife({blocks}), Wilson interval"
+        elif self.positive is not None:
+            standard_error, interval = error_and_interval(centre, parts, freedom, self.positive)
+            method = f"jackknife({blocks}), log interval"
+        else:
+            standard_error, interval = error_and_interval(centre, parts, share**2 * freedom)
+            method = f"jackknife({blocks})"
         generated, real = (*(tuple(part.tolist()) for part in parts), ())[:2]
-        method = f"jackknife({'+'.join(str(len(side.sizes)) for side in self.sides)} blocks)"
         return Score(self.value, standard_error, interval, n, debiased, method, deviations=(generated, real))
 
 
@@ -184,34 +203,44 @@ def resample(
     from_pairs = 0.0
     if generated and real and pairs:
         from_pairs = math.hypot(
-            _within(value, x, lambda i, j: measure((i, j), ())),
-            _within(value, y, lambda i, j: measure((), (i, j))),
+            pairs_within(value, x, [measure(pair, ()) for pair in neighbours(len(generated))]),
+            pairs_within(value, y, [measure((), pair) for pair in neighbours(len(real))]),
             _between(value, x, y, lambda i, j: measure((i,), (j,))),
         )
     return Jackknife(value, x, y, biased=biased, from_pairs=from_pairs)
 
 
-def _within(value: float, side: Side, measure: Callable[[int, int], float]) -> float:
+def neighbours(blocks: int) -> list[tuple[int, int]]:
+    """Disjoint pairs of blocks, (0, 1), (2, 3) and so on; with an odd number, the last one has no partner."""
+    return [(i, i + 1) for i in range(0, blocks - 1, 2)]
+
+
+def pairs_within(value: float, side: Side, without: Sequence[float]) -> float:
     """Standard deviation from pairs of blocks of one side.
 
     Write the metric of n rows as μ + c / n + (1 / n) Σ l_k + (2 / n²) Σ_{k<l} q_kl. Leaving out blocks i, j
     and both gives 2 q_ij = s (n θ − (n − m_i) θ_(−i) − (n − m_j) θ_(−j) + s θ_(−i−j)), s = n − m_i − m_j:
     all other terms cancel. The variance from pairs is (4 / n⁴) Σ_{i<j} E q_ij².
+
+    Args:
+        value: the metric on all rows.
+        side: its replicates without single blocks.
+        without: its replicates without the blocks of each pair of `neighbours`.
     """
     g, n = len(side.sizes), float(side.sizes.sum())
-    kept, without = n - side.sizes, side.replicates
+    kept, alone = n - side.sizes, side.replicates
     found = []
-    for i, j in zip(range(0, g - 1, 2), range(1, g, 2), strict=False):
+    for (i, j), both in zip(neighbours(g), without, strict=True):
         s = n - side.sizes[i] - side.sizes[j]
-        q = s / 2 * (n * value - kept[i] * without[i] - kept[j] * without[j] + s * measure(i, j))
-        found.append(q)
+        found.append(s / 2 * (n * value - kept[i] * alone[i] - kept[j] * alone[j] + s * both))
     return 2 / n**2 * math.sqrt(g * (g - 1) / 2 / len(found)) * math.hypot(*found)
 
 
 def _between(value: float, x: Side, y: Side, measure: Callable[[int, int], float]) -> float:
     """Standard deviation from pairs of a block of each side.
 
-    As in `_within`, with (1 / (n m)) Σ r_kl: r_ij = (n − m_i) (m − k_j) (θ − θ_(−i) − θ_(−j) + θ_(−i−j)).
+    As in `pairs_within`, with (1 / (n m)) Σ r_kl:
+    r_ij = (n − m_i) (m − k_j) (θ − θ_(−i) − θ_(−j) + θ_(−i−j)).
     """
     g, h, n, m = len(x.sizes), len(y.sizes), float(x.sizes.sum()), float(y.sizes.sum())
     found = []
@@ -226,8 +255,8 @@ def score_clips(
 ) -> Score:
     """Average a measurement of single clips; windows of one source clip count as one cluster.
 
-    Cluster-robust error of a mean (Cameron and Miller 2015, §II): √(g/(g−1) Σ_c (Σ_{i∈c} (v_i − v̄))²) / N,
-    and a Student-t interval with g − 1 degrees of freedom, g source clips.
+    Cluster-robust error of a mean (Cameron and Miller 2015, §II): √(g/(g−1) Σ_c (Σ_{i∈c} (v_i − v̄))²) / N
+    with g source clips, and the interval of `skewed_interval` with g − 1 degrees of freedom.
 
     Args:
         values: float [N], one for each window.
@@ -247,37 +276,40 @@ def score_clips(
     count = int(member.max()) + 1
     if count < 2:
         return Score(mean, None, None, len(array), method="none: a single source clip", real=reference)
-    sums = np.bincount(member, weights=array - mean)
+    sums = np.bincount(member, weights=array - mean).astype(np.float64)
     standard_error = math.sqrt(count / (count - 1) * float(np.sum(sums**2))) / len(array)
-    half = _student_t(count - 1) * standard_error
     return Score(
         mean,
         standard_error,
-        (mean - half, mean + half),
+        skewed_interval(mean, standard_error, sums),
         len(array),
-        method=f"mean of clips({count} source clips)",
+        method=f"mean of clips({count} source clips), skewness-corrected interval",
         real=reference,
     )
 
 
-def score_pairs(values: npt.ArrayLike) -> Score:
+def score_pairs(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Score:
     """Average a measurement of pairs (generated clip, its reference).
 
-    As `score_clips`, but keeps what each pair adds to the error, which models that are scored on the same
-    references share, because some references are hard for all models. The error of a `difference` is then
-    that of the paired t-test.
+    As `score_clips`, but keeps what each group of pairs adds to the error, which models that are scored on
+    the same references share, because some references are hard for all models. The error of a `difference` is
+    then that of the paired t-test.
 
     Args:
         values: float [N], in the order of the references.
+        groups: integers [N]; pairs whose clips come from one recording share a number. Without them, each
+            pair is a group.
 
     Raises:
         VgbenchError: as `score_clips`.
     """
-    score = score_clips(values)
+    score = score_clips(values, groups)
     if score.standard_error is None:
         return score
     apart = np.asarray(values, dtype=np.float64) - score.value
-    shared = math.sqrt(score.n / (score.n - 1)) / score.n * apart
+    numbers = np.arange(score.n) if groups is None else np.asarray(groups)
+    sums = np.bincount(np.unique(numbers, return_inverse=True)[1], weights=apart)
+    shared = math.sqrt(len(sums) / (len(sums) - 1)) / score.n * sums
     return replace(score, deviations=((), tuple(shared.tolist())))
 
 
@@ -286,11 +318,9 @@ def score_share(
 ) -> Score:
     """Share of windows with a property; its interval has a positive length even if none or all have it.
 
-    Wilson's interval (1927), the p with (p̂ − p)² ≤ z² p (1 − p) / n. For n independent clips it is the
-    textbook one; where clips give several windows, n = p̂ (1 − p̂) / SE² of `score_clips` (Korn and Graubard
-    1998), kept between (Σ m)² / Σ m², as if the m windows of a clip were one, and N. The standard error is
-    half of the interval over z: it is also never 0, so that a difference of two shares near 0 has an
-    interval.
+    The interval is that of `wilson_interval`, with an `effective_number` of clips that is kept between
+    (Σ m)² / Σ m², as if the m windows of a clip were one, and N. The standard error is half of the interval
+    over z: it is also never 0.
 
     Args:
         hits: booleans [N], one for each window.
@@ -300,24 +330,72 @@ def score_share(
     Raises:
         VgbenchError: no windows.
     """
-    from scipy.special import ndtri
-
     plain = score_clips(hits, groups, real)
     if plain.standard_error is None:
         return plain
-    p = plain.value
     numbers = np.arange(plain.n) if groups is None else np.asarray(groups)
     sizes = np.unique(numbers, return_counts=True)[1]
-    n = clusters = plain.n**2 / float(np.sum(sizes**2))
-    if plain.standard_error > 0:
-        n = min(max(p * (1 - p) / plain.standard_error**2, clusters), plain.n)
-    z = float(ndtri(0.5 + CONFIDENCE / 2))
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2) / (1 + z**2 / n)
-    interval = (max(0.0, centre - half), min(1.0, centre + half))
+    least = plain.n**2 / float(np.sum(sizes**2))
+    certain = plain.standard_error == 0
+    n = least if certain else effective_number(plain.value, plain.standard_error, least, plain.n)
+    low, high = wilson_interval(plain.value, n)
     return replace(
-        plain, standard_error=half / z, interval=interval, method=f"Wilson({n:.4g} effective clips)"
+        plain,
+        standard_error=(high - low) / 2 / _normal(),
+        interval=(low, high),
+        method=f"Wilson({n:.4g} effective clips)",
     )
+
+
+def effective_number(share: float, standard_error: float, least: float, most: float) -> float:
+    """Number of independent clips whose share p has this error, p (1 − p) / SE² (Korn and Graubard 1998).
+
+    Args:
+        share: p, in [0, 1].
+        standard_error: of the share, at least 0.
+        least: the result is not smaller.
+        most: the result is not larger; it is the result where there is no error.
+    """
+    variance = standard_error**2
+    return min(max(share * (1 - share) / variance, least), most) if variance > 0 else most
+
+
+def wilson_interval(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share among n clips (1927): the p with (p̂ − p)² ≤ z² p (1 − p) / n.
+
+    It lies within [0, 1] and has a positive length even at 0 and 1.
+    """
+    z = _normal()
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2) / (1 + z**2 / n)
+    return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
+
+
+def skewed_interval(mean: float, standard_error: float, sums: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of a mean whose terms are skewed, by the cubic transformation of Hall (1992).
+
+    With few clips, the ratio of a mean's error to its standard error leans to the side opposite to the
+    values' skewness γ, so Student's interval reaches too far on one side and not far enough on the other.
+    Hall's monotone function of that ratio is free of the lean to first order. With γ = 0 the interval is
+    Student's.
+
+    Args:
+        mean: the middle.
+        standard_error: of the mean.
+        sums: float [G], what each source clip adds to the mean's error, before scaling; they sum to 0.
+
+    Reference:
+        P. Hall, "On the removal of skewness by transformation", J. R. Stat. Soc. B 54 (1992) 221-228.
+    """
+    count, spread = len(sums), math.sqrt(float(np.mean(sums**2)))
+    quantile = student_t(count - 1)
+    lean = float(np.mean((sums / spread) ** 3)) / math.sqrt(count) if spread > 0 else 0.0
+
+    def ratio(t: float) -> float:
+        """Inverse of Hall's transformation t = r + γ r² / (3 √g) + γ² r³ / (27 g) + γ / (6 √g)."""
+        return t if abs(lean) < 1e-6 else 3 / lean * (math.cbrt(1 + lean * (t - lean / 6)) - 1)
+
+    return mean - ratio(quantile) * standard_error, mean - ratio(-quantile) * standard_error
 
 
 def without_error(score: Score) -> Score:
@@ -342,6 +420,14 @@ def without_error(score: Score) -> Score:
 def difference(a: Score, b: Score, same_real: bool = False) -> Score:
     """Difference a − b of two models' scores, with its interval.
 
+    The interval is made of the arms of both intervals, l below and u above the estimate (Zou and Donner
+    2008): from a − b − s √(l_a² + u_b²) to a − b + s √(u_a² + l_b²). With the same real windows, s is the
+    error of the difference over that of a difference of independent scores; otherwise it is 1. Where all
+    intervals are symmetric, that is the textbook's interval. The errors of distances grow with the distances,
+    so the root of the sum of squared errors is largest where the difference is large by chance, and a test
+    that is based on it hardly ever finds anything. Pairs with the same references have the interval of the
+    paired t-test.
+
     Args:
         a: score of one model.
         b: score of another, made by the same protocol.
@@ -350,53 +436,99 @@ def difference(a: Score, b: Score, same_real: bool = False) -> Score:
 
     Returns:
         A `Score` whose value is a.best_estimate − b.best_estimate; its `n` is the smaller of the two.
+
+    Reference:
+        G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures: a general
+        approach", Stat. Med. 27 (2008) 1693-1702.
     """
     value = a.best_estimate - b.best_estimate
     n = min(a.n, b.n)
-    if a.standard_error is None or b.standard_error is None:
+    if a.standard_error is None or b.standard_error is None or a.interval is None or b.interval is None:
         return Score(value, None, None, n, method="none: a score without a standard error")
-    if a.deviations is None or b.deviations is None:
-        standard_error = math.hypot(a.standard_error, b.standard_error)
-        half = max(_student_t(n - 1), _quantile(a), _quantile(b)) * standard_error
-        return Score(value, standard_error, (value - half, value + half), n, method="independent errors")
-    (generated_a, real_a), (generated_b, real_b) = a.deviations, b.deviations
-    made = "jackknife" if generated_a or generated_b else "pairs"
-    if same_real and len(real_a) == len(real_b):
-        reals = [tuple(one - other for one, other in zip(real_a, real_b, strict=True))]
-        method = f"{made}, real set shared"
-    else:
-        reals = [real_a, real_b]
+    apart, method = math.hypot(a.standard_error, b.standard_error), "independent errors"
+    standard_error = apart
+    if a.deviations is not None and b.deviations is not None:
+        (generated_a, real_a), (generated_b, real_b) = a.deviations, b.deviations
+        made = "jackknife" if generated_a or generated_b else "pairs"
         method = f"{made}, independent sets"
-    parts = [part for part in (generated_a, generated_b, *reals) if part]
-    standard_error, interval = error_and_interval(value, parts, min(len(part) for part in parts) - 1)
+        if same_real and len(real_a) == len(real_b):
+            method = f"{made}, real set shared"
+            real = tuple(one - other for one, other in zip(real_a, real_b, strict=True))
+            if made == "pairs":
+                standard_error, interval = error_and_interval(value, [real], len(real) - 1)
+                return Score(value, standard_error, interval, n, method=method)
+            standard_error = _root_of_squares([generated_a, generated_b, real])
+
+    left = standard_error / apart if apart > 0 else 1.0
+    (low_a, high_a), (low_b, high_b) = _arms(a), _arms(b)
+    interval = value - left * math.hypot(low_a, high_b), value + left * math.hypot(high_a, low_b)
     return Score(value, standard_error, interval, n, method=method)
 
 
-def _quantile(score: Score) -> float:
-    """Quantile behind a score's own interval, which depends on source clips, whereas `n` counts windows."""
-    if not score.standard_error or score.interval is None:
-        return 0.0
-    return (score.interval[1] - score.interval[0]) / 2 / score.standard_error
+def _arms(score: Score) -> tuple[float, float]:
+    """How far the interval reaches below and above the estimate."""
+    low, high = score.interval or (score.best_estimate, score.best_estimate)
+    return max(0.0, score.best_estimate - low), max(0.0, high - score.best_estimate)
+
+
+def freedom(score: Score) -> float:
+    """Degrees of freedom of a score's error: those of its blocks, or as its interval says; at least 1."""
+    parts = [part for part in score.deviations or () if part]
+    if parts:
+        return max(1.0, min(map(len, parts)) - 1)
+    return _freedom_of_quantile(sum(_arms(score)) / 2 / score.standard_error if score.standard_error else 0.0)
+
+
+def _freedom_of_quantile(quantile: float) -> float:
+    """Degrees of freedom with this two-sided 95 % quantile; infinite for the normal one and smaller ones."""
+    from scipy.special import stdtridf
+
+    if quantile <= _normal() * (1 + 1e-9):
+        return math.inf
+    return max(1.0, float(stdtridf(0.5 + CONFIDENCE / 2, quantile)))
 
 
 Parts = Sequence[Sequence[float] | npt.NDArray[np.float64]]
 
 
-def error_and_interval(centre: float, parts: Parts, freedom: float) -> tuple[float, tuple[float, float]]:
+def error_and_interval(
+    centre: float, parts: Parts, freedom: float, positive: float | None = None
+) -> tuple[float, tuple[float, float]]:
     """Standard error and 95 % interval of an estimate whose error is a sum of independent parts.
 
     Args:
-        centre: the middle of the interval.
+        centre: the estimate.
         parts: what each block contributes to the error, one sequence for each independent part, such as
             `Side.deviations`; the squares of all contributions sum to the variance.
         freedom: degrees of freedom of Student's t.
+        positive: see `Jackknife`; without it, the interval is symmetric.
 
     Returns:
         (standard error, (low, high)).
     """
     standard_error = _root_of_squares(parts)
-    half = _student_t(freedom) * standard_error
-    return standard_error, (centre - half, centre + half)
+    half = student_t(freedom) * standard_error
+    if positive is None:
+        return standard_error, (centre - half, centre + half)
+    return standard_error, log_interval(centre, half, positive)
+
+
+def log_interval(centre: float, half: float, positive: float) -> tuple[float, float]:
+    """Interval of an estimate that is a positive number v minus a constant, symmetric in the logarithm of v.
+
+    A squared distance with its bias is a sum of squares, approximately a multiple of a chi-square: its spread
+    grows with its value, and that of its logarithm does not (delta method). The interval is that of v, with
+    the bias subtracted from both ends.
+
+    Args:
+        centre: the estimate, v minus the bias.
+        half: half of the length that a symmetric interval would have.
+        positive: v > 0; if it is 0, the interval is symmetric.
+    """
+    if positive <= 0:
+        return centre - half, centre + half
+    factor = math.exp(min(half / positive, _LARGEST_EXPONENT))
+    return centre + positive * (1 / factor - 1), centre + positive * (factor - 1)
 
 
 def welch_freedom(parts: Parts) -> float:
@@ -417,8 +549,18 @@ def _root_of_squares(parts: Parts) -> float:
     return math.hypot(*(math.hypot(*part) for part in parts))
 
 
-def _student_t(freedom: float) -> float:
-    """Two-sided 95 % quantile of Student's t."""
+def _normal() -> float:
+    """Two-sided 95 % quantile of the normal distribution."""
+    from scipy.special import ndtri
+
+    return float(ndtri(0.5 + CONFIDENCE / 2))
+
+
+def student_t(freedom: float) -> float:
+    """Two-sided 95 % quantile of Student's t; of the normal distribution if `freedom` is infinite."""
     from scipy.special import stdtrit
+
+    if math.isinf(freedom):
+        return _normal()
 
     return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))

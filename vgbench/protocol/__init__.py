@@ -18,7 +18,7 @@ from vgbench.named import unknown_name
 from vgbench.protocol.pixels import Resize
 
 Start = Literal["uniform", "first", "centre"]
-Order = Literal["drawn", "sorted"]
+Order = Literal["drawn", "sorted", "windows"]
 SeededBy = Literal["name", "content"]
 
 MOST_FRAMES = 2**30
@@ -70,7 +70,9 @@ class Windows(Config):
             the middle of the clip.
         generated_start: the same for the generated side where a protocol treats the sides differently.
         order: which clips come first when there are more than needed: "drawn" by a hash of (seed, id), or
-            "sorted" by id, as code that takes the first N does.
+            "sorted" by id, as code that takes the first N does. With "windows", windows are drawn from all
+            windows of all clips, overlapping ones included, so that long clips give more of them; the length
+            of every clip is read for that.
         seeded_by: what the draws of clips and windows depend on besides the seed. With "content", it is the
             first frame of a clip, so that equal pixels give equal windows under any name and in any
             container; the windows of a clip are placed together, as many as fit. With "name", it is the id of
@@ -96,6 +98,13 @@ class Windows(Config):
     def _offset_has_a_place(self) -> Windows:
         if self.offset and {self.start, self.generated_start or self.start} != {"first"}:
             raise ValueError(f"offset = {self.offset} needs start = first on both sides")
+        return self
+
+    @model_validator(mode="after")
+    def _all_windows_are_drawn_at_once(self) -> Windows:
+        uniform = {self.start, self.generated_start or self.start} == {"uniform"}
+        if self.order == "windows" and not (uniform and self.per_clip == 1):
+            raise ValueError("order = windows draws from all windows; it needs start = uniform, per_clip = 1")
         return self
 
     @model_validator(mode="after")
@@ -170,6 +179,10 @@ class Protocol(Config):
         offset = round(windows.offset * windows.real_stride / windows.stride)
         return windows.model_copy(update={"stride": windows.real_stride, "offset": offset})
 
+    def resize_for(self, side: Literal["generated", "real"]) -> Resize:
+        """Spatial policy of one side."""
+        return self.resize.for_side(side)
+
     def start_for(self, side: Literal["generated", "real"]) -> Start:
         """Window start rule of one side."""
         if side == "generated" and self.windows.generated_start is not None:
@@ -215,6 +228,14 @@ def load(name_or_path: str, settings: Iterable[str] = ()) -> Protocol:
         raise unknown_name("protocol", name_or_path, _all_names())
     values = with_overrides(read_yaml(path), settings)
     return parse(Protocol, values, f"protocol {name_or_path}")
+
+
+def released(name: str, version: str) -> Protocol | None:
+    """Load a version of a protocol of vgbench; None if vgbench has no such version."""
+    for candidate in (name, f"{name}@{version}"):
+        if candidate in _all_names() and (found := load(candidate)).version == version:
+            return found
+    return None
 
 
 def _shipped() -> resources.abc.Traversable:

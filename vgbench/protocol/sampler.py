@@ -125,5 +125,32 @@ def choose_windows(
     return chosen
 
 
+def choose_among_all(
+    lengths: Mapping[int, int], texts: Mapping[int, str], wanted: int, windows: Windows, seed: int
+) -> list[Window]:
+    """Draw windows from all windows of all clips, overlapping ones included, each with the same probability.
+
+    Every window gets a random number that depends on its clip and the seed only, and those with the lowest
+    numbers are taken; a clip that is left out changes nothing about the windows of other clips.
+
+    Args:
+        lengths: clip position -> number of frames, in an order that does not depend on the listing.
+        texts: clip position -> what seeds its draws together with `seed`.
+        wanted: number of windows to choose.
+        windows: length and stride.
+        seed: the protocol's seed.
+    """
+    numbers, clips, firsts = [np.empty(0)], [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for clip, n_frames in lengths.items():
+        count = max(n_frames - windows.span + 1, 0)
+        rng = np.random.default_rng(int.from_bytes(_digest(seed, texts[clip])[:8], "big"))
+        numbers.append(rng.random(count))
+        clips.append(np.full(count, clip))
+        firsts.append(np.arange(count))
+    lowest = np.argsort(np.concatenate(numbers), kind="stable")[:wanted]
+    found = zip(np.concatenate(clips)[lowest].tolist(), np.concatenate(firsts)[lowest].tolist(), strict=True)
+    return [Window(clip, tuple(range(first, first + windows.span, windows.stride))) for clip, first in found]
+
+
 def _digest(seed: int, clip_id: str) -> bytes:
     return hashlib.sha256(f"{seed}\n{clip_id}".encode("utf-8", "surrogateescape")).digest()

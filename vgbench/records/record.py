@@ -47,10 +47,14 @@ DEPENDENT = "dependent-sets"
 """Warning code: generated windows are windows of the real set."""
 INCONSISTENT = "impossible-score"
 """Warning code: numbers of the record contradict each other."""
+OTHER_CLASSES = "other-classes"
+"""Warning code: the classes behind the Inception Score are not those of the clips."""
 ALTERED = frozenset({CHANGED, INCONSISTENT})
 """Warning codes of records that no evaluation wrote so; `submit`, `verify` and `gate` refuse them."""
 UNRANKED = frozenset({COLLAPSED, DEPENDENT}) | ALTERED
 """Warning codes of records whose scores say nothing about a model; tables show them without a rank."""
+UNRANKED_SCORES = {OTHER_CLASSES: frozenset({"is", "is_infinite"})}
+"""Warning code -> scores that say nothing about a model, and have no rank, in a record with that warning."""
 
 
 class ClipUse(Config):
@@ -76,6 +80,8 @@ class ClipSet(Config):
         source: path, URL or `builtin:NAME`, as the user gave it.
         used: number of windows that were scored.
         clips: number of clips that they were cut from.
+        groups: number of groups that depend on each other: windows of one clip, clips of one declared group,
+            and copies are in one group; None in older records.
         found: number of clips in the source.
         manifest_hash: see the function `manifest_hash`.
         skipped: clips that could not be used.
@@ -85,6 +91,7 @@ class ClipSet(Config):
     source: str
     used: int
     clips: int
+    groups: int | None = None
     found: int
     manifest_hash: str
     skipped: tuple[SkippedClip, ...] = ()
@@ -129,7 +136,8 @@ class Record(Config):
             features.
         details: further facts about the run, by name (training cost, curves). `evaluate` adds "picks":
             thumbnail -> the rule that chose it ("seeded", "sorted", "nearest", "farthest"), and "better":
-            score -> direction, for metrics that vgbench does not ship.
+            score -> direction, for metrics that vgbench does not ship; and "differs": score -> how it differs
+            from the number that publications print under its name, where it does.
     """
 
     model_config = ConfigDict(

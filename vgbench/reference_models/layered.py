@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vgbench.errors import ConfigError
 from vgbench.reference_models.config import GeneratorConfig
 from vgbench.reference_models.decoders import Decoder, FrameStack, identity_grid, joined
 from vgbench.reference_models.layers import per_frame, unfold
@@ -21,8 +22,9 @@ class LayeredDecoder(Decoder):
     a size and an angle, and a spatial transformer (Jaderberg et al. 2015) moves foreground and mask
     accordingly. Whatever is in the foreground therefore keeps its shape and its colours.
 
-    The background is drawn at half the side length and enlarged, so that it is smooth. The foreground starts
-    in the middle, at 0.7 of the side length of the frame.
+    The colours of both layers are drawn at a fraction of the side length and enlarged, so that they are
+    smooth; only the mask has full resolution. The foreground starts in the middle, at 0.7 of the side length
+    of the frame.
 
     Leaves "mask" in `terms`.
 
@@ -45,26 +47,45 @@ class LayeredDecoder(Decoder):
         content_dim: int,
         code_dim: int,
         hidden: int = 64,
+        grain: int = 2,
     ) -> None:
+        """Build the decoder.
+
+        Args:
+            config: of the generator.
+            size: side length of the frames.
+            frames: of the training clips; the decoder makes clips of any length.
+            content_dim: dimension of the content.
+            code_dim: dimension of the motion code of a frame.
+            hidden: width of the network that places the foreground.
+            grain: the colours are drawn at this fraction of the side length; a power of two.
+
+        Raises:
+            ConfigError: `grain` is no power of two, or leaves less than 4 pixels.
+        """
         super().__init__()
-        self.background = FrameStack(content_dim, size // 2, config)
-        self.foreground = FrameStack(content_dim, size, config, out=4)
+        if grain < 1 or grain & (grain - 1) or size // grain < 4:
+            raise ConfigError(
+                f"generator.decoder.options.grain = {grain}", f"use a power of two up to {size // 4}"
+            )
+        self.background = FrameStack(content_dim, size // grain, config)
+        self.colours = FrameStack(content_dim, size // grain, config)
+        self.mask = FrameStack(content_dim, size, config, out=1)
         self.place = nn.Sequential(
             nn.Linear(content_dim + code_dim, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 4)
         )
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         clips, frames = codes.shape[:2]
-        background = F.interpolate(
-            self.background(content).tanh(), scale_factor=2.0, mode="bilinear", align_corners=False
+        outline = self.mask(content).sigmoid()
+        background, colours = (
+            enlarged(layer(content).tanh(), outline) for layer in (self.background, self.colours)
         )
-        drawn = self.foreground(content)
-        layer = torch.cat([drawn[:, :3].tanh(), drawn[:, 3:].sigmoid()], 1)
+        layer = torch.cat([colours, outline], 1)
         grid = self.grid(self.place(joined(content, codes)), layer)
         # The colours beyond the edge of the layer do not matter, because its mask is 0 there.
         moved = F.grid_sample(per_frame(layer, frames), grid, padding_mode="zeros", align_corners=False)
         colours, mask = moved[:, :3], moved[:, 3:]
-        # The mask multiplied the colours at the edge already where samples mix inside and outside.
         video = mask * colours + (1 - mask) * per_frame(background, frames)
         self.terms = {"mask": unfold(mask, clips).transpose(1, 2)}
         return unfold(video, clips).transpose(1, 2)
@@ -83,3 +104,10 @@ class LayeredDecoder(Decoder):
         inverse = torch.stack([torch.stack([cosine, sine], 1), torch.stack([-sine, cosine], 1)], 1)
         pixels = identity_grid(layer) - shift[:, None, None]
         return torch.einsum("nij,nhwj->nhwi", inverse, pixels.expand(len(placed), -1, -1, -1))
+
+
+def enlarged(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Enlarge maps bilinearly to the size of others: [B, C, h, w] -> [B, C, H, W]."""
+    if x.shape[2:] == like.shape[2:]:
+        return x
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)

@@ -58,7 +58,7 @@ def generator_score(
         sampled = score_samples(generator, source, clips, stride)
         length, height, width = sampled.shape[1:4]
         of_samples = [f"windows.frames={min(asked.windows.frames, length)}"]
-        if height == width and asked.resize.first is None:
+        if height == width and asked.resize_for("real").first is None:
             of_samples.append(f"resize.first.size={height}")
         changes = [*settings, *of_samples]
         record = evaluate(sampled, source, protocol, [metric], settings=changes, store=store)

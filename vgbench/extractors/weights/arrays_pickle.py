@@ -20,7 +20,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _ArraysOnly(pickle.Unpickler):
+class ArraysUnpickler(pickle.Unpickler):
     """Refuses every global that is not needed to rebuild an array, so that no pickle can run code."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -41,7 +41,7 @@ def load_arrays(data: bytes, where: str) -> dict[str, Any]:
         VgbenchError: it is damaged, contains anything but dicts and plain arrays, or tries to run code.
     """
     try:
-        tree = _ArraysOnly(io.BytesIO(data)).load()
+        tree = ArraysUnpickler(io.BytesIO(data)).load()
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise VgbenchError(
             f"weights file {where} is not a pickle of plain arrays ({error})",

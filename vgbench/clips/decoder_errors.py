@@ -1,0 +1,76 @@
+"""Errors that FFmpeg only logs while it decodes: it conceals damage, and goes on with made-up pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vgbench.errors import BadClip
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+
+def decoded_frames(name: str, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Decode a stream from where the container stands, in the order in which frames are shown.
+
+    Raises:
+        BadClip: a packet is damaged, or FFmpeg reports an error in one that is shown. Packets before the
+            first keyframe, and those that an edit list cuts away, may refer to others that are not there.
+    """
+    begun = False
+    position = 0
+    decode = _decoder(stream)
+    for packet in container.demux(stream):
+        begun |= packet.is_keyframe
+        with _logged_errors() as errors:
+            frames = decode(packet)
+        if begun and not packet.is_discard and (errors or packet.is_corrupt):
+            reason = errors[0] if errors else "a packet is marked as corrupt"
+            raise BadClip(name, f"damaged near frame {position} ({reason})")
+        for frame in frames:
+            yield frame
+            position += 1
+
+
+def _decoder(stream: VideoStream) -> Callable[[Packet[VideoStream]], list[VideoFrame]]:
+    """Return a function that decodes packets.
+
+    FFmpeg's own decoders of VP8 and VP9 ignore transparency; libvpx decodes it.
+    """
+    from av import CodecContext
+    from av.video.codeccontext import VideoCodecContext
+
+    library = ALPHA_DECODERS.get(stream.codec_context.name)
+    if library is None or stream.metadata.get("alpha_mode") != "1":
+        return lambda packet: packet.decode()
+    context = CodecContext.create(library, "r")
+    assert isinstance(context, VideoCodecContext)
+    context.thread_count = 1
+    return lambda packet: context.decode(packet if packet.size else None)
+
+
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's name of a codec -> name of the decoder that knows its transparency."""
+
+
+@contextmanager
+def _logged_errors() -> Iterator[list[str]]:
+    """Collect the texts of errors, complete at the end of the `with` block."""
+    from av import logging
+
+    level, skips = logging.get_level(), logging.get_skip_repeated()
+    logging.set_level(logging.ERROR)
+    logging.set_skip_repeated(False)
+    texts: list[str] = []
+    try:
+        with logging.Capture(local=True) as logs:
+            yield texts
+        texts += [text.strip() for severity, _, text in logs if severity <= logging.ERROR]
+    finally:
+        logging.set_level(level)
+        logging.set_skip_repeated(skips)

@@ -1,0 +1,14 @@
+"""Version of the readers of clips."""
+
+READER_VERSION = "3"
+"""Changes whenever some file gives other pixels or another number of frames than before.
+
+It is a part of the keys of the feature store and of signatures, so that neither stored features nor records
+from before mix with those from after. Records without it were made by version 1.
+
+- 2: frames of animations are counted as they are stored, and animated PNG is composed by FFmpeg. Clips with
+  damage that FFmpeg conceals are bad clips.
+- 3: mirrored videos and EXIF orientations are shown as players do, and transparent parts of VP8 and VP9 are
+  black. Windows of videos with a palette have its colours, and frames that a cut H.264 stream never shows are
+  not counted.
+"""
