@@ -9,6 +9,7 @@ import math
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -20,6 +21,7 @@ from vgbench.audit.run import audit
 from vgbench.audit.terminal import audit_tables
 from vgbench.clips import ClipSource, open_source
 from vgbench.errors import ConfigError, VgbenchError
+from vgbench.evaluation.evaluate import evaluate
 from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.metrics import METRICS
 
@@ -58,6 +60,26 @@ def test_distance_to_itself_is_zero_when_all_is_memorised(result):
     points = _reaction(result, "fvd", "memorise").points
     assert points[-1].score.value == pytest.approx(0, abs=1e-6)
     assert points[0].score.value > 1e-3
+
+
+def test_every_strength_scores_the_same_windows(store, monkeypatch):
+    """Also of pairs that begin alike, one of which may be left out."""
+    clips = np.random.default_rng(0).integers(0, 256, (24, 20, 8, 8, 3), dtype=np.uint8)
+    clips[1::2, 0] = clips[::2, 0]
+    records = []
+
+    def keep(*sources, **options):
+        records.append(evaluate(*sources, **options))
+        return records[-1]
+
+    monkeypatch.setattr("vgbench.audit.run.evaluate", keep)
+    settings = ("windows.frames=8", "resize.size=8", "clips.least=4")
+    kinds = ("blur", "freeze", "drop")
+    _audit(clips, ["temporal_flicker"], settings=settings, clips=6, distortions=kinds, store=store)
+    assert len(records) == 7
+    assert len({record.clips.real.manifest_hash for record in records}) == 1
+    drawn = [[(one.id, one.frames) for one in record.clips.generated.windows] for record in records]
+    assert all(windows == drawn[0] for windows in drawn)
 
 
 def test_flicker_sees_noise_as_worse_and_a_frozen_clip_as_better(result):

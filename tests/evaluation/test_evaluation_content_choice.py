@@ -17,7 +17,9 @@ from PIL import Image
 from stub_extractor import StubExtractor
 
 import vgbench
-from vgbench.clips import open_source
+from vgbench.clips import ClipSource, open_source
+from vgbench.clips.distortions import distort
+from vgbench.clips.rates import every_nth_frame
 from vgbench.clips.video import VideoClip
 from vgbench.distributed import World
 from vgbench.evaluation.content_seeds import Seed, content_seeds
@@ -146,7 +148,7 @@ def test_other_pixels_are_other_real_clips(expected, tmp_path):
 def seeds_of(source, folder, **options):
     shared = SharedSource(open_source(source))
     how = Execution.of({"store": FeatureStore(folder), **options})
-    return content_seeds(shared, how, World(), "reading")
+    return content_seeds(shared, how, World(), "generated")
 
 
 def test_clips_that_begin_alike_are_told_apart_and_copies_are_not(tmp_path):
@@ -250,3 +252,54 @@ def test_every_placement_is_equally_likely():
     first = Counter(starts(11, 3, 2, str(number))[0] for number in range(8400))
     assert first[0] < 2 * first[8], "the order of use is drawn as well"
     assert first[8] < 2 * first[0]
+
+
+def two_readings(how: str, folder: Path) -> tuple[ClipSource, ClipSource]:
+    """The same files, read as different clips of the same names."""
+    if how == "range":
+        np.save(folder / "clips.npy", RNG.random((4, 12, 8, 8, 3), dtype=np.float32))
+        low, high = (open_source(folder / "clips.npy", value_range=r) for r in ((0, 1), (-1, 1)))
+        return low, high
+    clips = RNG.integers(0, 256, (4, 12, 8, 8, 3), dtype=np.uint8)
+    clips[:, 0] = 0  # so that all their frames count
+    source = open_source(strips(clips, folder))
+    if how == "stride":
+        return source, every_nth_frame(source, 2)
+    return source, distort(source, how, 1.0)
+
+
+@pytest.mark.parametrize("how", ["range", "stride", "noise", "speed-up"])
+def test_seeds_kept_for_one_reading_of_a_file_do_not_serve_another(how, tmp_path):
+    (tmp_path / "clips").mkdir()
+    readings = two_readings(how, tmp_path / "clips")
+    expected = [seeds_of(one, tmp_path / f"fresh{k}") for k, one in enumerate(readings)]
+    assert [seeds_of(one, tmp_path / "shared") for one in readings] == expected
+    assert [seeds_of(one, tmp_path / "turned") for one in readings[::-1]] == expected[::-1]
+    assert (expected[0] == expected[1]) == (how == "noise"), "damage to frames moves no window"
+
+
+def test_clips_that_begin_alike_are_not_decoded_again(tmp_path, monkeypatch):
+    clips = FAKE.copy()
+    clips[:, 0] = 0
+    (tmp_path / "films").mkdir()
+    films = matroska(clips, tmp_path / "films")
+    first = seeds_of(films, tmp_path / "store")
+
+    def fail(*_):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(VideoClip, "content_hash", fail)
+    assert seeds_of(films, tmp_path / "store") == first
+
+
+def test_where_a_clip_is_damaged_does_not_change_which_windows_are_taken(tmp_path):
+    """With "all", the windows that a damaged clip does not give are taken from others."""
+    taken = []
+    for name, frame in (("begin", 0), ("end", 20)):
+        (tmp_path / name).mkdir()
+        folder = frame_folders(FAKE, tmp_path / name)
+        (folder / "x4" / f"{frame}.png").write_bytes(b"no image")
+        record = score(REAL, folder, FeatureStore(tmp_path / f"{name} store"), "clips.real=all")
+        taken.append([window.sha256 for window in record.clips.real.windows])
+    assert taken[0] == taken[1]
+    assert len(taken[0]) == len(FAKE)

@@ -149,9 +149,13 @@ def _check(distortions: Sequence[str], strengths: Sequence[float], clips: int) -
 
 
 def _for_halves(plan: Protocol, clips: int) -> Protocol:
-    """Take equally many windows of both halves, with the stride of real clips."""
+    """Take equally many windows of both halves, with the stride of real clips.
+
+    They are drawn by name, because every strength must score the same windows: the content of a set changes
+    when clips are left out, repeated or played faster.
+    """
     counts = Counts(generated=clips, real=clips, least=min(plan.clips.least, clips))
-    windows = plan.windows_for("real").model_copy(update={"real_stride": None})
+    windows = plan.windows_for("real").model_copy(update={"real_stride": None, "seeded_by": "name"})
     return plan.model_copy(update={"clips": counts, "windows": windows})
 
 

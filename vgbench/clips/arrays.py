@@ -178,7 +178,7 @@ class StoredClip(Clip):
 
     def stamp(self) -> str:
         with bad_clip_on_error(self.id):
-            return f"{self.file.stamp()}:{self.index}"
+            return f"{self.file.stamp()}:{self.index}:{self.value_range}"
 
     def count_frames(self) -> int:
         return _frames_shape(self.shape[1:], self.axis)[0]

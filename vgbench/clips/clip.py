@@ -65,9 +65,10 @@ class Clip(ABC):
         """
 
     def stamp(self) -> str:
-        """Text that changes whenever the stored bytes may have changed, and is cheaper than hashing them.
+        """Text that changes whenever the frames may have changed, and is cheaper than hashing the bytes.
 
-        For files on a disk it is made of size, time of change and inode. Clips without these return their
+        It therefore also says how the bytes are turned into frames, where that can differ for one file. For
+        files on a disk it is made of size, time of change and inode. Clips without these return their
         fingerprint.
 
         Raises:

@@ -118,6 +118,17 @@ class DistortedClip(DerivedClip):
         text = f"{self.inner.fingerprint()}|{self.name}={self.strength:g}|{self.id}"
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
+    def stamp(self) -> str:
+        return f"{self.inner.stamp()}|{self.name}={self.strength:g}"
+
+    # Each window is damaged on its own, so the clip has no frames of its own before its windows are chosen.
+    # It is known by the clip that it damages, and damage moves no window.
+    def first_frame_hash(self) -> str:
+        return self.inner.first_frame_hash()
+
+    def content_hash(self) -> str:
+        return self.inner.content_hash()
+
     def read(self, indices: Sequence[int]) -> Frames:
         digest = hashlib.sha256(f"{self.name}|{self.id}".encode("utf-8", "surrogateescape")).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
@@ -132,6 +143,9 @@ class FasterClip(DerivedClip):
 
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.inner.fingerprint()}|speed={self.speed:g}".encode()).hexdigest()
+
+    def stamp(self) -> str:
+        return f"{self.inner.stamp()}|speed={self.speed:g}"
 
     def count_frames(self) -> int:
         return int((self.inner.count_frames() - 1) / self.speed) + 1

@@ -216,6 +216,9 @@ class StripClip(FileClip):
         with open_image(self.file) as image:  # an animation has other frames when it is read as a strip
             return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if _is_animation(image) else digest
 
+    def stamp(self) -> str:
+        return f"{super().stamp()}|strip"
+
     def is_lossless(self) -> bool:
         return not is_jpeg(self.file.name)
 

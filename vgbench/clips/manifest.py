@@ -62,7 +62,7 @@ class WindowClip(Clip):
         return hashlib.sha256(f"{whole}@{self.start}".encode()).hexdigest() if self.start else whole
 
     def stamp(self) -> str:
-        return f"{self.clip.stamp()}@{self.start}"
+        return f"{self.clip.stamp()}@{self.start}+{self.frames}"
 
     def length_key(self, fingerprint: str) -> str:
         return f"{self.clip.length_key(fingerprint)}+{self.frames}"

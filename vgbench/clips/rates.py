@@ -99,6 +99,9 @@ class StridedClip(DerivedClip):
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.inner.fingerprint()}|step={self.step}".encode()).hexdigest()
 
+    def stamp(self) -> str:
+        return f"{self.inner.stamp()}|step={self.step}"
+
     def count_frames(self) -> int:
         return -(-self.inner.count_frames() // self.step)
 

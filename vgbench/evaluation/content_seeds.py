@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +17,12 @@ from vgbench.errors import BadClip
 from vgbench.evaluation.execution import Execution
 from vgbench.evaluation.feature_store import Table
 from vgbench.evaluation.loading import load_in_order
+from vgbench.evaluation.measured import Side
 from vgbench.evaluation.ranks import SharedSource
 
-FIRST_FRAMES = f"first-frame@1, reader {READER_VERSION}"
-"""Table of the feature store with the hashes of first frames, so that each clip is opened only once."""
+FIRST_FRAMES = f"first-frame@2, reader {READER_VERSION}"
+ALL_FRAMES = f"all-frames@1, reader {READER_VERSION}"
+"""Tables of the feature store with hashes of clips, so that each clip is decoded for its seed only once."""
 _AT_ONCE = 16  # clips that a worker reports together
 
 
@@ -36,7 +38,7 @@ class Seed(NamedTuple):
     lossless: bool
 
 
-def content_seeds(shared: SharedSource, how: Execution, world: World, stage: str) -> dict[int, Seed | str]:
+def content_seeds(shared: SharedSource, how: Execution, world: World, side: Side) -> dict[int, Seed | str]:
     """Find the seed of every clip of a source, by its position; for unusable clips, the reason instead.
 
     A seed is the hash of a clip's first frame, because a large set should not be decoded before the choice.
@@ -47,17 +49,19 @@ def content_seeds(shared: SharedSource, how: Execution, world: World, stage: str
         shared: the clips; under `torchrun`, each rank reads a part of them.
         how: workers, feature store and progress.
         world: this process among the ranks.
-        stage: name of the stage, for the progress.
+        side: "generated" or "real", for the progress.
     """
+    stage = f"{side}: reading first frames"
     clips = shared.source.clips
-    table = how.store.table(FIRST_FRAMES)
-    seeds = _read(shared, range(len(clips)), _FirstFrames(shared.source, table), how, world, stage)
+    first_frames = _Seeds(shared.source, how.store.table(FIRST_FRAMES), _first_frame)
+    seeds = _read(shared, range(len(clips)), first_frames, how, world, stage)
     beginning: dict[str, list[int]] = defaultdict(list)
     for position, seed in seeds.items():
         if isinstance(seed, Seed):
             beginning[seed.text].append(position)
     alike = [position for group in beginning.values() if len(group) > 1 for position in group]
-    whole = _read(shared, alike, _WholeClips(shared.source), how, world, f"{stage} that begin alike")
+    all_frames = _Seeds(shared.source, how.store.table(ALL_FRAMES), _all_frames)
+    whole = _read(shared, alike, all_frames, how, world, f"{side}: reading clips that begin alike")
     for position, seed in whole.items():
         first = seeds[position]
         if isinstance(first, Seed) and isinstance(seed, Seed):
@@ -65,7 +69,6 @@ def content_seeds(shared: SharedSource, how: Execution, world: World, stage: str
             seeds[position] = Seed(text, first.lossless)
         else:
             seeds[position] = seed
-    table.flush()
     return seeds
 
 
@@ -87,14 +90,15 @@ def _read(
         seeds.keep(position, seed)
         if done % _AT_ONCE == 0:
             how.progress(stage, min(done * world.size, len(positions)), len(positions))
+    seeds.table.flush()
     return {position: seed for part in gather(found, world) for position, seed in part.items()}
 
 
 class _Seeds(Dataset["Seed | str"]):
-    """Seeds of the clips at `positions`, read on access."""
+    """Seeds of the clips at `positions`, taken from a table or read on access."""
 
-    def __init__(self, source: ClipSource) -> None:
-        self.source = source
+    def __init__(self, source: ClipSource, table: Table, read: Callable[[Clip], Seed]) -> None:
+        self.source, self.table, self.read = source, table, read
         self.positions: Sequence[int] = ()
 
     def __len__(self) -> int:
@@ -103,33 +107,19 @@ class _Seeds(Dataset["Seed | str"]):
     def __getitem__(self, index: int) -> Seed | str:
         clip = self.source.clips[self.positions[index]]
         try:
-            return self.seed(clip)
+            known = self.table.get(_key(clip))
+            if known is not None:
+                return Seed(known["hash"].tobytes().hex(), bool(known["lossless"]))
+            return self.read(clip)
         except BadClip as error:
             return error.reason
 
-    def seed(self, clip: Clip) -> Seed:
-        raise NotImplementedError
-
     def keep(self, position: int, seed: Seed | str) -> None:
         """Keep a seed for later runs, in the main process."""
-
-
-class _FirstFrames(_Seeds):
-    def __init__(self, source: ClipSource, table: Table) -> None:
-        super().__init__(source)
-        self.table = table
-
-    def seed(self, clip: Clip) -> Seed:
-        known = self.table.get(_file_key(clip))
-        if known is not None:
-            return Seed(known["hash"].tobytes().hex(), bool(known["lossless"]))
-        return Seed(clip.first_frame_hash(), clip.is_lossless())
-
-    def keep(self, position: int, seed: Seed | str) -> None:
         if isinstance(seed, str):
             return
         try:
-            key = _file_key(self.source.clips[position])
+            key = _key(self.source.clips[position])
         except BadClip:  # it was removed meanwhile
             return
         if key not in self.table:
@@ -137,14 +127,17 @@ class _FirstFrames(_Seeds):
             self.table.put(key, {"hash": value, "lossless": np.array(seed.lossless)})
 
 
-class _WholeClips(_Seeds):
-    def seed(self, clip: Clip) -> Seed:
-        return Seed(clip.content_hash(), lossless=True)
+def _first_frame(clip: Clip) -> Seed:
+    return Seed(clip.first_frame_hash(), clip.is_lossless())
 
 
-def _file_key(clip: Clip) -> bytes:
+def _all_frames(clip: Clip) -> Seed:
+    return Seed(clip.content_hash(), clip.is_lossless())
+
+
+def _key(clip: Clip) -> bytes:
     """Identify the stored bytes without reading them: by size, time and inode for files on a disk."""
-    return hashlib.sha256(f"{clip.id}\n{clip.stamp()}".encode()).digest()
+    return hashlib.sha256(f"{clip.id}\n{clip.stamp()}".encode("utf-8", "surrogateescape")).digest()
 
 
 def as_texts(seeds: Mapping[int, Seed | str]) -> dict[int, str]:

@@ -66,7 +66,7 @@ def measure(
     counts = how.store.table(FRAME_COUNTS if protocol.windows.fps is None else FRAME_TIMES)
     seeds = None
     if protocol.windows.seeded_by == "content":
-        seeds = content_seeds(shared, how, world, f"{side}: reading first frames")
+        seeds = content_seeds(shared, how, world, side)
     selection = Selection(shared.source, side, protocol, seeds)
     while True:
         _inspect_clips(selection, shared, counts, how, world)

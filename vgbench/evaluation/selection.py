@@ -95,7 +95,7 @@ class Selection:
             if isinstance(seed, str):
                 self.reject(clip, seed)
         limit = getattr(protocol.clips, side)
-        self.wanted = len(self._order) if limit == "all" else int(limit)
+        self.wanted = len(source.clips) if limit == "all" else int(limit)
 
     @property
     def goal(self) -> int:
