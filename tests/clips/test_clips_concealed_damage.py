@@ -107,3 +107,19 @@ def test_frames_that_an_edit_list_cuts_away_are_no_damage(tmp_path):
     clip = video_clip(path)
     assert clip.count_frames() == 15
     np.testing.assert_array_equal(clip.read(range(15)), whole[5:])
+
+
+def test_the_level_of_logging_is_restored_by_the_last_thread_that_decodes():
+    """Another thread that is done earlier must not make the errors of this one go unnoticed."""
+    import av.logging
+
+    from vgbench.clips import decoder_errors
+
+    before = av.logging.get_level()
+    first, second = decoder_errors._logged_errors(), decoder_errors._logged_errors()
+    first.__enter__()
+    second.__enter__()
+    second.__exit__(None, None, None)
+    assert av.logging.get_level() == av.logging.ERROR
+    first.__exit__(None, None, None)
+    assert av.logging.get_level() == before

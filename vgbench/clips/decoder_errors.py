@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -58,19 +59,34 @@ ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's name of a codec -> name of the decoder that knows its transparency."""
 
 
+_lock = threading.Lock()
+_listening = 0
+_before: tuple[int | None, bool] = (None, True)
+
+
 @contextmanager
 def _logged_errors() -> Iterator[list[str]]:
-    """Collect the texts of errors, complete at the end of the `with` block."""
+    """Collect the texts of errors in this thread, complete at the end of the `with` block.
+
+    FFmpeg's level of logging is that of the whole process, so it is restored when the last thread is done.
+    """
     from av import logging
 
-    level, skips = logging.get_level(), logging.get_skip_repeated()
-    logging.set_level(logging.ERROR)
-    logging.set_skip_repeated(False)
+    global _listening, _before
+    with _lock:
+        if _listening == 0:
+            _before = logging.get_level(), logging.get_skip_repeated()
+            logging.set_level(logging.ERROR)
+            logging.set_skip_repeated(False)
+        _listening += 1
     texts: list[str] = []
     try:
         with logging.Capture(local=True) as logs:
             yield texts
         texts += [text.strip() for severity, _, text in logs if severity <= logging.ERROR]
     finally:
-        logging.set_level(level)
-        logging.set_skip_repeated(skips)
+        with _lock:
+            _listening -= 1
+            if _listening == 0:
+                logging.set_level(_before[0])
+                logging.set_skip_repeated(_before[1])

@@ -11,7 +11,7 @@ from torch import nn
 from vgbench.errors import ConfigError
 from vgbench.reference_models.config import GeneratorConfig
 from vgbench.reference_models.decoders import Decoder, FrameStack, identity_grid, joined
-from vgbench.reference_models.layers import per_frame, unfold
+from vgbench.reference_models.layers import enlarged, per_frame, unfold
 
 
 class LayeredDecoder(Decoder):
@@ -79,7 +79,7 @@ class LayeredDecoder(Decoder):
         clips, frames = codes.shape[:2]
         outline = self.mask(content).sigmoid()
         background, colours = (
-            enlarged(layer(content).tanh(), outline) for layer in (self.background, self.colours)
+            enlarged(layer(content).tanh(), outline.shape[-1]) for layer in (self.background, self.colours)
         )
         layer = torch.cat([colours, outline], 1)
         grid = self.grid(self.place(joined(content, codes)), layer)
@@ -104,10 +104,3 @@ class LayeredDecoder(Decoder):
         inverse = torch.stack([torch.stack([cosine, sine], 1), torch.stack([-sine, cosine], 1)], 1)
         pixels = identity_grid(layer) - shift[:, None, None]
         return torch.einsum("nij,nhwj->nhwi", inverse, pixels.expand(len(placed), -1, -1, -1))
-
-
-def enlarged(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Enlarge maps bilinearly to the size of others: [B, C, h, w] -> [B, C, H, W]."""
-    if x.shape[2:] == like.shape[2:]:
-        return x
-    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)

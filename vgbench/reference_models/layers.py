@@ -41,6 +41,13 @@ def frames_first(video: torch.Tensor) -> torch.Tensor:
     return fold(video.transpose(1, 2))
 
 
+def enlarged(maps: torch.Tensor, size: int) -> torch.Tensor:
+    """Enlarge square maps bilinearly to a side length: [N, C, h, h] -> [N, C, size, size]."""
+    if maps.shape[-1] == size:
+        return maps
+    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
+
+
 def frame_times(frames: int, clips: int, device: torch.device | None = None) -> torch.Tensor:
     """Return the times 0, 1, … of all frames of each clip: float [clips, frames]."""
     return torch.arange(frames, dtype=torch.float32, device=device).expand(clips, -1)

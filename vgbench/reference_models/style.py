@@ -11,7 +11,7 @@ from torch import nn
 from vgbench.reference_models.config import GeneratorConfig
 from vgbench.reference_models.decoders import Decoder
 from vgbench.reference_models.equalised import equalised
-from vgbench.reference_models.layers import fold, halvings, per_frame, unfold, widths
+from vgbench.reference_models.layers import enlarged, fold, halvings, per_frame, unfold, widths
 
 MEMORY = 0.998
 """Share of the running mean of styles that one training step keeps."""
@@ -116,12 +116,7 @@ class StyleDecoder(Decoder):
         x = F.leaky_relu(self.second[0](self.start.expand(len(style), -1, -1, -1), style), 0.2)
         picture = self.pictures[0](x, style)
         for first, second, draw in zip(self.first, self.second[1:], self.pictures[1:], strict=True):
-            x = F.leaky_relu(first(enlarged(x), style), 0.2)
+            x = F.leaky_relu(first(enlarged(x, 2 * x.shape[-1]), style), 0.2)
             x = F.leaky_relu(second(x, style), 0.2)
-            picture = enlarged(picture) + draw(x, style)
+            picture = enlarged(picture, x.shape[-1]) + draw(x, style)
         return unfold(picture, len(codes)).transpose(1, 2).tanh()
-
-
-def enlarged(x: torch.Tensor) -> torch.Tensor:
-    """Double the side length bilinearly: [N, C, H, W] -> [N, C, 2 H, 2 W]."""
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
