@@ -371,7 +371,7 @@ def test_nothing_that_looks_like_a_clip(tmp_path):
     with pytest.raises(VgbenchError, match=r"nothing here looks like a clip \(0 files\)"):
         open_source(tmp_path)
     (tmp_path / "readme.txt").write_text("hello")
-    with pytest.raises(VgbenchError, match=r"\(1 files\)") as caught:
+    with pytest.raises(VgbenchError, match=r"1 file left out: 1 .txt") as caught:
         open_source(tmp_path)
     assert ".webm" in (caught.value.remedy or "")
     (tmp_path / "a.mp4").write_bytes(b"")

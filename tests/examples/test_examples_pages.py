@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from vgbench.clips import builtin
-from vgbench.clips.arrays import ARRAYS
 from vgbench.clips.distortions import DISTORTIONS
-from vgbench.clips.images import ANIMATIONS, IMAGES
-from vgbench.clips.listing import ARCHIVES
-from vgbench.clips.manifest import MANIFESTS, Row
-from vgbench.clips.video import VIDEOS
+from vgbench.clips.manifest import Row
+from vgbench.clips.suffixes import ANIMATIONS, ARCHIVES, ARRAYS, IMAGES, LISTS, MANIFESTS, VIDEOS
 from vgbench.clips.video_crops import VideoCropOptions
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +53,7 @@ def test_commands_are_found():
 def test_the_page_on_clips_names_every_form():
     text = page("clips.md")
     named = set(re.findall(r"[\w.-]+", text))
-    assert named >= {*VIDEOS, *ANIMATIONS, *IMAGES, *ARRAYS, *ARCHIVES, *MANIFESTS, *DISTORTIONS}
+    assert named >= {*VIDEOS, *ANIMATIONS, *IMAGES, *ARRAYS, *ARCHIVES, *MANIFESTS, *LISTS, *DISTORTIONS}
     assert named >= set(Row.model_fields)
     for source in builtin.SOURCES:
         assert f"| `builtin:{source}` |" in text

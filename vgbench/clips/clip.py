@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from vgbench.clips.value_range import ValueUse
 from vgbench.errors import BadClip
 
 Frames = npt.NDArray[np.uint8]
@@ -132,6 +133,14 @@ class Clip(ABC):
         Raises:
             BadClip: the clip is damaged, or an index lies past the last frame that can be decoded.
         """
+
+    def value_use(self) -> ValueUse | None:
+        """Return how the stored floats become bytes; None if the clip is not stored as floats.
+
+        Raises:
+            BadClip: the clip is damaged.
+        """
+        return None
 
     def is_lossless(self) -> bool:
         """Whether the pixels are stored as they are, so that every decoder finds the same.
@@ -260,6 +269,9 @@ class DerivedClip(Clip):
     def frame_rate(self) -> float | None:
         return self.inner.frame_rate()
 
+    def value_use(self) -> ValueUse | None:
+        return self.inner.value_use()
+
     def is_lossless(self) -> bool:
         return self.inner.is_lossless()
 
@@ -301,8 +313,12 @@ class ClipSource:
         name: how the user named it (path, URL, `builtin:NAME`), for records.
         clips: sorted by id.
         skipped: files that could not even be listed as clips, with the reason.
+        left_out: suffix -> number of files that are not read because of it.
+        notes: what else a user should know of how the source was read, one sentence each.
     """
 
     name: str
     clips: Sequence[Clip]
     skipped: Sequence[Skipped] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()

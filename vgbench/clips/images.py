@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib
 import itertools
 import re
 import struct
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,15 +24,15 @@ from vgbench.clips.clip import Clip, Frames, pixel_hash
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
+from vgbench.clips.suffixes import IMAGES_OF, LOSSY_IMAGES, PLUGINS
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
-ANIMATIONS = (".gif", ".apng")
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM", "TIFF")
+ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
+"""Formats whose images may have several frames; the further pages of TIFF and JPEG are not frames."""
 
 LEAST_STRIP_FRAMES = 4
 """An image whose width is a whole multiple of its height, at least this many times, is a frame strip."""
@@ -59,12 +61,34 @@ def open_image(file: StoredFile) -> Iterator[Image]:
                 warnings.simplefilter(
                     "ignore", UserWarning
                 )  # about damaged EXIF data, on which no pixel depends
-                with PIL.Image.open(stream, formats=FORMATS) as image:
+                with PIL.Image.open(stream, formats=_readable_formats()) as image:
                     yield image
         except PIL.UnidentifiedImageError as error:
-            raise BadClip(file.name, "not an image, or cut off in its header") from error
+            raise BadClip(file.name, _why_unknown(file.name)) from error
         except PIL.Image.DecompressionBombError as error:
             raise BadClip(file.name, str(error)) from error
+
+
+@functools.cache
+def _readable_formats() -> tuple[str, ...]:
+    """Formats that the installed Pillow reads, with its plugins for those of `PLUGINS`."""
+    import PIL.Image
+
+    PIL.Image.init()
+    for name, (module, register, _) in PLUGINS.items():
+        if name not in PIL.Image.OPEN:
+            with suppress(ImportError):
+                plugin = importlib.import_module(module)
+                if register is not None:
+                    getattr(plugin, register)()
+    return tuple(name for name in (*IMAGES_OF, "GIF") if name in PIL.Image.OPEN)
+
+
+def _why_unknown(name: str) -> str:
+    for kind, (_, _, package) in PLUGINS.items():
+        if name.lower().endswith(IMAGES_OF[kind]) and kind not in _readable_formats():
+            return f"Pillow reads {kind} only with a plugin: pip install {package}"
+    return "not an image, or cut off in its header"
 
 
 def image_kind(file: StoredFile) -> ImageKind:
@@ -87,8 +111,8 @@ def _announces_animation(webp: StoredFile) -> bool:
 
 
 def _is_animation(image: Image) -> bool:
-    """Whether an image has several frames; the further pages of TIFF and JPEG are not frames."""
-    return image.format in ("PNG", "WEBP", "GIF") and getattr(image, "n_frames", 1) > 1
+    """Whether an image has several frames."""
+    return image.format in ANIMATED and getattr(image, "n_frames", 1) > 1
 
 
 def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
@@ -139,9 +163,9 @@ def natural_key(name: str) -> tuple[Any, ...]:
     return (*((int(part), "") if part.isdecimal() else (-1, part) for part in parts), (-1, name))
 
 
-def is_jpeg(name: str) -> bool:
+def is_lossy_image(name: str) -> bool:
     """Whether an image is lossy by its suffix."""
-    return name.lower().endswith((".jpg", ".jpeg"))
+    return name.lower().endswith(LOSSY_IMAGES)
 
 
 @dataclass(frozen=True)
@@ -168,10 +192,10 @@ class FrameFolderClip(Clip):
             return hashlib.sha256("\n".join(file.stamp() for file in self.files).encode()).hexdigest()
 
     def is_lossless(self) -> bool:
-        return not any(is_jpeg(file.name) for file in self.files)
+        return not any(is_lossy_image(file.name) for file in self.files)
 
     def first_frame_hash(self) -> str:
-        if is_jpeg(self.files[0].name):
+        if is_lossy_image(self.files[0].name):
             with bad_clip_on_error(self.folder):
                 return self.files[0].sha256()
         return pixel_hash(self.read((0,)))
@@ -220,7 +244,7 @@ class StripClip(FileClip):
         return f"{super().stamp()}|strip"
 
     def is_lossless(self) -> bool:
-        return not is_jpeg(self.file.name)
+        return not is_lossy_image(self.file.name)
 
     def count_frames(self) -> int:
         with open_image(self.file) as image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 import json
 import os
 import stat
@@ -13,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from vgbench.clips.clip import Skipped, printable
+from vgbench.clips.dataset_labels import NAME as DATASET_LABELS
 from vgbench.clips.files import (
     DAMAGE,
     DeflatedMember,
@@ -24,8 +27,6 @@ from vgbench.clips.files import (
 )
 from vgbench.errors import BadClip, VgbenchError
 
-ARCHIVES = (".zip", ".tar")
-COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 LABEL_FILES = (".cls", ".json")
 
 MAX_MEMBERS = 10_000_000
@@ -132,8 +133,47 @@ def list_local(folder: str) -> Listed:
     return entries, skipped
 
 
+def is_pattern(path: str) -> bool:
+    """Whether a path stands for all that it matches, and for nothing of this very name."""
+    return any(mark in path for mark in "*?[") and not os.path.lexists(path)
+
+
+def list_matches(pattern: str) -> Listed:
+    """List the files that match a local pattern, and all files below the folders that do.
+
+    Paths begin after the last folder that the pattern names without a wildcard, which therefore is what the
+    user would have named to get all of them.
+
+    Raises:
+        VgbenchError: nothing matches.
+    """
+    parts = PurePosixPath(pattern.replace(os.sep, "/")).parts
+    fixed = list(itertools.takewhile(lambda part: not any(mark in part for mark in "*?["), parts))
+    folder = os.path.join(*fixed) if fixed else "."  # noqa: PTH118
+    entries: list[Entry] = []
+    skipped: list[Skipped] = []
+    inner = "/".join(parts[len(fixed) :])
+    found = sorted(glob.glob(inner, root_dir=folder, recursive=True))  # noqa: PTH207 - takes a root
+    if not found:
+        raise VgbenchError(
+            f"{pattern}: no file or folder matches", "check the pattern, and quote it in a shell"
+        )
+    for path in (one.rstrip("/") for one in found):
+        absolute = os.path.join(folder, path)  # noqa: PTH118
+        try:
+            if os.path.isdir(absolute):  # noqa: PTH112
+                inside, broken = list_local(absolute)
+                skipped += broken
+                entries += [replace(entry, path=f"{printable(path)}/{entry.path}") for entry in inside]
+            else:
+                entries.append(Entry(printable(path), LocalFile(folder, path, os.stat(absolute).st_size)))  # noqa: PTH116
+        except OSError as error:
+            skipped.append(Skipped(absolute, error.strerror or str(error)))
+    return list({entry.path: entry for entry in entries}.values()), skipped  # `**` matches twice
+
+
 def list_remote(url: str) -> Listed:
-    """List all files below a URL, with one request where the store can list flat.
+    """List all files below a URL, or those that a pattern with `*` matches, with one request where possible.
 
     Raises:
         VgbenchError: the protocol is unknown, nothing is there, or the server refuses.
@@ -144,13 +184,21 @@ def list_remote(url: str) -> Listed:
             f"{url}: this chain of file systems is not supported",
             "give the archive itself, such as s3://bucket/clips.zip; simplecache::s3://bucket/folder works",
         )
-    file_system, root = file_system_of(url)
+    base = url if "*" not in url else url[: url.rindex("/", 0, url.index("*"))]
+    if base.endswith(":/"):
+        raise VgbenchError(f"{url}: names no folder before its first *", "such as s3://bucket/clips/*.mp4")
+    file_system, root = file_system_of(base)
     try:
-        itself = file_system.info(root)
-        if itself["type"] == "file":
-            name = root.rstrip("/").rsplit("/", 1)[-1]
-            return [Entry(name, RemoteFile(url, "", _size(file_system, root, itself), _version(itself)))], []
-        found: dict[str, dict[str, Any]] = file_system.find(root, detail=True)
+        if base == url:
+            itself = file_system.info(root)
+            if itself["type"] == "file":
+                name = root.rstrip("/").rsplit("/", 1)[-1]
+                return [
+                    Entry(name, RemoteFile(url, "", _size(file_system, root, itself), _version(itself)))
+                ], []
+            found: dict[str, dict[str, Any]] = file_system.find(root, detail=True)
+        else:
+            found = _remote_matches(file_system, file_system_of(url)[1])
     except Exception as error:  # each protocol's package raises errors of its own
         raise VgbenchError(
             f"{url}: cannot be listed ({error})", "check the URL and the credentials"
@@ -159,9 +207,17 @@ def list_remote(url: str) -> Listed:
     prefix = root.rstrip("/") + "/"
     for path, info in found.items():
         relative = path.removeprefix(prefix)
-        file = RemoteFile(url, relative, _size(file_system, path, info), _version(info))
+        file = RemoteFile(base, relative, _size(file_system, path, info), _version(info))
         entries.append(Entry(relative, file))
     return entries, []
+
+
+def _remote_matches(file_system: Any, pattern: str) -> dict[str, dict[str, Any]]:
+    """Files that match a pattern, and files below the folders that do."""
+    found: dict[str, dict[str, Any]] = {}
+    for path, info in file_system.glob(pattern, detail=True).items():
+        found |= {path: info} if info["type"] == "file" else file_system.find(path, detail=True)
+    return found
 
 
 def _size(file_system: Any, path: str, info: dict[str, Any]) -> int:
@@ -291,7 +347,8 @@ def _key(path: str) -> str:
 
 
 def _is_label(path: str, size: int) -> bool:
-    return path.lower().endswith(LABEL_FILES) and size <= MAX_LABEL_BYTES
+    is_data_set = path.rpartition("/")[2] == DATASET_LABELS
+    return path.lower().endswith(LABEL_FILES) and size <= MAX_LABEL_BYTES and not is_data_set
 
 
 def _read(stream: IO[bytes] | None) -> bytes:

@@ -2,32 +2,62 @@
 
 Columns: `path` (relative to the manifest, absolute, or a URL), and optionally `start` (first frame), `frames`
 (their number), `label`, `group` (a name that clips share which are not independent, such as the video that
-they were cut from), and `fps`, the frame rate of a clip that does not state one itself, such as a folder of
-frames.
+they were cut from), `fps`, the frame rate of a clip that does not state one itself, such as a folder of
+frames, and `value_range` and `axes` of arrays. Other usual names of these columns are known as well.
 """
 
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vgbench.clips.clip import Clip, Frames
 from vgbench.clips.files import StoredFile
 from vgbench.clips.images import check_indices
+from vgbench.clips.lists import is_list, list_records
+from vgbench.clips.suffixes import LISTS
+from vgbench.clips.value_range import ValueRange, ValueUse
 from vgbench.config import Config, parse
 from vgbench.errors import BadClip, ConfigError
 
-MANIFESTS = (".csv", ".jsonl", ".ndjson")
+COLUMNS = {
+    "path": (
+        *("path", "file", "filename", "file_name", "filepath", "file_path"),
+        *("video", "video_path", "video_file", "clip", "clip_path"),
+    ),
+    "label": ("label", "class", "category", "class_name", "label_name", "action"),
+    "group": ("group", "group_id"),
+    "start": ("start", "start_frame"),
+    "frames": ("frames",),
+    "fps": ("fps", "frame_rate"),
+    "value_range": ("value_range",),
+    "axes": ("axes",),
+}
+"""What each column of a manifest may be called. The first name counts if there are several."""
+
+CUTS = frozenset(
+    (
+        *("end", "end_frame", "stop", "stop_frame", "duration", "start_time", "end_time"),
+        *("time_start", "time_end", "start_sec", "end_sec", "t_start", "t_end"),
+    )
+)
+"""Columns that cut clips in ways of their own, so that a manifest with them must not be read without them."""
+
+
+_ALL_NAMES = [name for names in COLUMNS.values() for name in names]
+BEYOND = "(beyond the last column)"
 
 
 class Row(Config):
@@ -39,6 +69,13 @@ class Row(Config):
     label: str | None = None
     group: str | None = Field(default=None, min_length=1)
     fps: float | None = Field(default=None, gt=0)
+    value_range: ValueRange | None = None
+    axes: str | None = None
+
+    @field_validator("value_range", mode="before")
+    @classmethod
+    def _numbers(cls, given: Any) -> Any:
+        return tuple(given.split(",")) if isinstance(given, str) else given
 
     @property
     def id(self) -> str:
@@ -87,6 +124,9 @@ class WindowClip(Clip):
     def frame_rate(self) -> float | None:
         return self.clip.frame_rate()
 
+    def value_use(self) -> ValueUse | None:
+        return self.clip.value_use()
+
     def read(self, indices: Sequence[int]) -> Frames:
         if self.frames is not None:
             check_indices(self.id, indices, self.frames)
@@ -96,8 +136,25 @@ class WindowClip(Clip):
         return itertools.islice(self.clip.each_frame(self.start + count), self.start, None)
 
 
-def read_manifest(file: StoredFile) -> list[Row]:
-    """Read and check all lines.
+@dataclass(frozen=True)
+class Manifest:
+    """The lines of a manifest.
+
+    Attributes:
+        rows: one for each line.
+        unused: names of the columns that mean nothing to vgbench.
+    """
+
+    rows: list[Row]
+    unused: tuple[str, ...] = ()
+
+
+def read_manifest(file: StoredFile, exists: Callable[[str], bool] = lambda _: False) -> Manifest:
+    """Read and check all lines of a manifest or of a list.
+
+    Args:
+        file: one of `vgbench.clips.suffixes.MANIFESTS` or `LISTS`.
+        exists: whether a path is there, for lists; see `list_records`.
 
     Raises:
         ConfigError: a line is not allowed, or names a window for the second time; the message says which.
@@ -108,14 +165,10 @@ def read_manifest(file: StoredFile) -> list[Row]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file.name}: not UTF-8 text") from error
-    records = (
-        _csv_records(text, file.name)
-        if file.name.lower().endswith(".csv")
-        else _json_records(text, file.name)
-    )
+    unused: dict[str, None] = {}
     rows: dict[str, Row] = {}
-    for line, record in records:
-        row = parse(Row, record, f"{file.name}, line {line}")
+    for line, record in _records(text, file.name, exists):
+        row = parse(Row, _renamed(record, unused, f"{file.name}, line {line}"), f"{file.name}, line {line}")
         if row.id in rows:
             raise ConfigError(
                 f"{file.name}, line {line}: '{row.id}' is named twice", "remove one of the two lines"
@@ -123,11 +176,60 @@ def read_manifest(file: StoredFile) -> list[Row]:
         rows[row.id] = row
     if not rows:
         raise ConfigError(f"{file.name}: names no clip", "give it a 'path' column and at least one line")
-    return list(rows.values())
+    return Manifest(list(rows.values()), tuple(unused))
+
+
+def _records(text: str, name: str, exists: Callable[[str], bool]) -> Iterator[tuple[int, dict[str, Any]]]:
+    suffix = name.lower()
+    if suffix.endswith(LISTS):
+        return list_records(text, exists)
+    if not suffix.endswith((".csv", ".tsv")):
+        return _json_records(text, name)
+    if is_list(text):
+        return list_records(text, exists)
+    return _csv_records(text, name)
+
+
+def _renamed(record: Mapping[str, Any], unused: dict[str, None], where: str) -> dict[str, Any]:
+    """Return a line with the names of columns that `Row` has; add those of other columns to `unused`.
+
+    Raises:
+        ConfigError: two columns may mean the same, a name looks like a misspelt one, or cuts clips.
+    """
+    names = {key: re.sub(r"[\s-]+", "_", key.strip().lower()) for key in record}
+    found: dict[str, Any] = {}
+    used: set[str] = set()
+    for column, known in COLUMNS.items():
+        keys = [key for key in record if names[key] in known]
+        first = [key for key in keys if names[key] == column] or keys
+        if len(first) > 1:
+            raise ConfigError(
+                f"{where}: {' and '.join(map(repr, first))} may both be the {column}",
+                f"rename the one to use to '{column}'",
+            )
+        if first:
+            found[column] = record[first[0]]
+            used.add(first[0])
+    for key, name in names.items():
+        if key in used:
+            continue
+        alike = difflib.get_close_matches(name, _ALL_NAMES, 1, 0.8) if name not in _ALL_NAMES else []
+        if alike or key == BEYOND:
+            hint = f"did you mean '{alike[0]}'?" if alike else "give every column a name in the first line"
+            raise ConfigError(f"{where}: unknown key '{key}'", hint)
+        if name in CUTS:
+            raise ConfigError(
+                f"{where}: '{key}' is not read, so clips would be longer than the file says",
+                "state windows by 'start' (first frame) and 'frames' (their number), or remove the column",
+            )
+        unused[key] = None
+    return found
 
 
 def _csv_records(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="(beyond the last column)")
+    header = text.partition("\n")[0]
+    delimiter = next((one for one in ",;\t" if one in header), ",")
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey=BEYOND, delimiter=delimiter)
     try:
         for record in reader:
             yield (
@@ -148,5 +250,8 @@ def _json_records(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ConfigError(f"{name}, line {line}: not JSON: {error}") from error
         if not isinstance(record, dict):
             raise ConfigError(f"{name}, line {line}: must be an object with a 'path'")
-        numbers = {key: str(record[key]) for key in ("label", "group") if isinstance(record.get(key), int)}
-        yield line, record | numbers
+        named = {*COLUMNS["label"], *COLUMNS["group"]}
+        yield (
+            line,
+            {k: str(v) if k.lower() in named and isinstance(v, int) else v for k, v in record.items()},
+        )

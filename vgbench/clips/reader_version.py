@@ -1,6 +1,6 @@
 """Version of the readers of clips."""
 
-READER_VERSION = "3"
+READER_VERSION = "4"
 """Changes whenever some file gives other pixels or another number of frames than before.
 
 It is a part of the keys of the feature store and of signatures, so that neither stored features nor records

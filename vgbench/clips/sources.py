@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from vgbench.clips.arrays import ARRAYS, ValueRange, is_array, memory_clips, stored_array_clips
+from vgbench.clips.arrays import is_array, memory_clips, stored_array_clips
+from vgbench.clips.axes import check_axes
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
+from vgbench.clips.dataset_labels import NAME as DATASET_LABELS
+from vgbench.clips.dataset_labels import label_of, read_dataset_labels
 from vgbench.clips.files import LocalFile, StoredFile
 from vgbench.clips.images import (
-    ANIMATIONS,
-    IMAGES,
     AnimationClip,
     FrameFolderClip,
     ImageKind,
@@ -27,24 +29,37 @@ from vgbench.clips.images import (
     natural_key,
 )
 from vgbench.clips.listing import (
-    ARCHIVES,
-    COMPRESSED_TARS,
     Entry,
     is_hidden,
+    is_pattern,
     list_archive,
     list_local,
+    list_matches,
     list_remote,
 )
-from vgbench.clips.manifest import MANIFESTS, WindowClip, read_manifest
+from vgbench.clips.manifest import Row, WindowClip, read_manifest
 from vgbench.clips.rates import RatedClip, with_rate
-from vgbench.clips.video import VIDEOS, VideoClip
+from vgbench.clips.suffixes import (
+    ANIMATIONS,
+    ARCHIVES,
+    ARRAYS,
+    COMPRESSED_TARS,
+    IMAGES,
+    LISTS,
+    MANIFESTS,
+    SYSTEM_FILES,
+    VIDEOS,
+    describe,
+    suffix_of,
+    total,
+)
+from vgbench.clips.value_range import ValueRange, check_range
+from vgbench.clips.video import VideoClip
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.named import import_object
 
 Layout = Literal["auto", "frames", "strips"]
 HEADERS_AT_ONCE = 16
-LEAST_SPAN = 1e-300
-"""A smaller range of floats cannot be divided into 256 levels."""
 LAYOUTS = ("auto", "frames", "strips")
 
 OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -53,8 +68,18 @@ OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 LOOKED_FOR = (
     f"videos ({' '.join(VIDEOS)}), animations ({' '.join(ANIMATIONS)} .webp .png), "
     f"folders of frames or frame strips ({' '.join(IMAGES)}), arrays ({' '.join(ARRAYS)}), "
-    f"archives ({' '.join(ARCHIVES)})"
+    f"archives ({' '.join(ARCHIVES)}), and, if named themselves, manifests ({' '.join(MANIFESTS)}) and "
+    f"lists ({' '.join(LISTS)})"
 )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read where they do not say it themselves; see `open_source`."""
+
+    layout: Layout = "auto"
+    value_range: ValueRange | None = None
+    axes: str | None = None
 
 
 def open_source(
@@ -63,6 +88,7 @@ def open_source(
     layout: Layout = "auto",
     default_split: str = "train",
     value_range: ValueRange | None = None,
+    axes: str | None = None,
     fps: float | None = None,
 ) -> ClipSource:
     """Find all clips of what the user named, without decoding them.
@@ -70,8 +96,10 @@ def open_source(
     Args:
         spec: one of
 
-            - a folder or file: videos, GIF/WebP/APNG, folders of frames, frame strips, `.npz`/`.npy`/`.pt`,
-              zip or tar (WebDataset), or a `.csv`/`.jsonl` manifest. Sub-folders are class labels;
+            - a folder or file: videos, GIF/WebP/APNG, folders of frames, frame strips, arrays of NumPy,
+              PyTorch, safetensors or HDF5, zip or tar (WebDataset), or a manifest (`.csv`, `.jsonl`) or list
+              (`.txt`). Sub-folders are class labels. `~` is the home folder, and `*`, `?`, `[…]` and `**`
+              stand for parts of names;
             - the URL of the same, for any protocol of fsspec (`s3://bucket/folder`, `hf://…`, `memory://…`);
             - `package.module:object`, importable from the working directory: any of the things below, or a
               function without arguments that returns one;
@@ -88,6 +116,7 @@ def open_source(
             width of a strip is a whole multiple of its height, at least 4 times).
         default_split: for a `builtin:` name without a split.
         value_range: range of float arrays, such as (0, 1); without it only uint8 is accepted.
+        axes: names of the axes of arrays with as many of them, such as "TNHW"; see `vgbench.clips.axes`.
         fps: frame rate of the clips that do not state it, such as arrays and folders of frames. It is used if
             frames are chosen by time (`windows.fps`), and to notice that two sets differ in speed.
 
@@ -99,16 +128,15 @@ def open_source(
     if fps is not None:
         if not 0 < fps < math.inf:
             raise VgbenchError(f"fps = {fps}: a frame rate is a positive number")
-        source = open_source(spec, layout=layout, default_split=default_split, value_range=value_range)
+        source = open_source(
+            spec, layout=layout, default_split=default_split, value_range=value_range, axes=axes
+        )
         return with_rate(source, fps)
     if layout not in LAYOUTS:
         raise VgbenchError(f"unknown layout '{layout}'", f"known: {', '.join(LAYOUTS)}")
-    if value_range is not None and not value_range[0] < value_range[1]:
-        raise VgbenchError(f"value_range {value_range} is empty", "give (low, high), such as (0, 1)")
-    if value_range is not None and not LEAST_SPAN < value_range[1] - value_range[0] < math.inf:
-        raise VgbenchError(
-            f"value_range {value_range} is too narrow or not finite", "give (low, high), such as (0, 1)"
-        )
+    value_range = None if value_range is None else check_range(value_range)
+    axes = None if axes is None else check_axes(axes)
+    reading = Reading(layout, value_range, axes)
     if isinstance(spec, ClipSource):
         return spec
     if isinstance(spec, str | Path):
@@ -121,34 +149,40 @@ def open_source(
             from vgbench.clips.distortions import distort, parse_distortion
 
             name, strength, inner = parse_distortion(text)
-            options: dict[str, Any] = {"default_split": default_split, "value_range": value_range}
-            return distort(open_source(inner, layout=layout, **options), name, strength)
+            options: dict[str, Any] = {"default_split": default_split, **vars(reading)}
+            return distort(open_source(inner, **options), name, strength)
         if OWN_DATA.fullmatch(text) and not Path(text).exists():
-            return _own_data(text, layout, default_split, value_range)
-        return _Opener(text, layout, value_range).open()
+            return _own_data(text, default_split, reading)
+        return _Opener(os.path.expanduser(text), reading).open()  # noqa: PTH111 - URLs pass as well
     if is_array(spec):
-        return ClipSource("array", memory_clips([spec], value_range, copy=False))
+        return _in_memory("array", *memory_clips([spec], value_range, axes, copy=False))
     if not isinstance(spec, Iterable) and hasattr(spec, "__getitem__") and hasattr(spec, "__len__"):
         spec = map(spec.__getitem__, range(len(spec)))  # a map-style data set
     if isinstance(spec, Iterable):
-        clips = memory_clips(spec, value_range, copy=True)
-        if not clips:
+        clips, skipped = memory_clips(spec, value_range, axes, copy=True)
+        if not clips and not skipped:
             raise VgbenchError(
                 "the iterable gave no clip", "if it is a generator that was used before, make a new one"
             )
-        return ClipSource("iterable", clips)
+        return _in_memory("iterable", clips, skipped)
     raise VgbenchError(
         f"a {type(spec).__name__} is not a source of clips",
         "give a path, URL, builtin:NAME, array or iterable",
     )
 
 
-def _own_data(name: str, layout: Layout, default_split: str, value_range: ValueRange | None) -> ClipSource:
+def _in_memory(name: str, clips: list[Clip], skipped: list[Skipped]) -> ClipSource:
+    if not clips:
+        raise VgbenchError(f"none of the {len(skipped)} clips can be used: {skipped[0].reason}")
+    return ClipSource(name, clips, tuple(skipped))
+
+
+def _own_data(name: str, default_split: str, reading: Reading) -> ClipSource:
     found = import_object(name)
     found = found() if callable(found) else found
     if isinstance(found, str) and OWN_DATA.fullmatch(found):
         raise VgbenchError(f"{name}: returns another name, {found}", "return a path or clips instead")
-    source = open_source(found, layout=layout, default_split=default_split, value_range=value_range)
+    source = open_source(found, default_split=default_split, **vars(reading))
     return replace(source, name=name)
 
 
@@ -170,18 +204,18 @@ def stem(clip_id: str) -> str:
 class _Opener:
     """Makes clips from the files below one path or URL."""
 
-    def __init__(
-        self, spec: str, layout: Layout, value_range: ValueRange | None, *, in_manifest: bool = False
-    ) -> None:
-        self.spec, self.layout, self.value_range = spec, layout, value_range
+    def __init__(self, spec: str, reading: Reading, *, in_manifest: bool = False) -> None:
+        self.spec, self.reading, self.layout = spec, reading, reading.layout
         self.in_manifest = in_manifest
         self.clips: list[Clip] = []
         self.skipped: list[Skipped] = []
+        self.left_out: dict[str, int] = {}
+        self.notes: list[str] = []
 
     def open(self) -> ClipSource:
         entries = self._entries()
         single = entries[0] if len(entries) == 1 and self._is_file(entries[0]) else None
-        if single and single.path.lower().endswith(MANIFESTS):
+        if single and single.path.lower().endswith((*MANIFESTS, *LISTS)):
             if self.in_manifest:  # a manifest may name itself
                 raise VgbenchError(f"{self.spec}: a manifest inside a manifest", "name only clips in it")
             self._add_manifest(single.file)
@@ -192,11 +226,13 @@ class _Opener:
         if not self.clips:
             raise self._nothing_found(len(entries))
         self.clips.sort(key=lambda clip: clip.id)
-        return ClipSource(self.spec, self.clips, tuple(self.skipped))
+        return ClipSource(self.spec, self.clips, tuple(self.skipped), self.left_out, tuple(self.notes))
 
     def _entries(self) -> list[Entry]:
         if _is_url(self.spec):
             entries, skipped = list_remote(self.spec)
+        elif is_pattern(self.spec):
+            entries, skipped = list_matches(self.spec)
         else:
             path = Path(self.spec)
             if path.is_file():
@@ -210,7 +246,8 @@ class _Opener:
 
     def _is_file(self, entry: Entry) -> bool:
         """Whether the user named this very file, and not a folder that holds only this file."""
-        return entry.file.name == self.spec or Path(self.spec).is_file()
+        named = entry.file.name == self.spec or Path(self.spec).is_file()
+        return named or (is_pattern(self.spec) and "/" not in entry.path)
 
     def _nothing_found(self, files: int) -> VgbenchError:
         if self.skipped:
@@ -218,15 +255,14 @@ class _Opener:
             return VgbenchError(
                 f"{self.spec}: none of its files can be used ({reasons})", f"expected {LOOKED_FOR}"
             )
-        return VgbenchError(
-            f"{self.spec}: nothing here looks like a clip ({files} files)", f"looked for {LOOKED_FOR}"
-        )
+        named = f": {describe(self.left_out)}" if self.left_out else f" ({files} files)"
+        return VgbenchError(f"{self.spec}: nothing here looks like a clip{named}", f"looked for {LOOKED_FOR}")
 
     def _add(self, entries: Iterable[Entry], *, nested: bool = True) -> None:
         """Sort entries by kind; images wait until all of their folder is known."""
         images_of: dict[str, list[Entry]] = defaultdict(list)
         others: set[str] = set()
-        for entry in entries:
+        for entry in self._labelled(entries):
             suffix = entry.path.lower()
             if suffix.endswith(IMAGES):
                 images_of[_folder(entry.path)].append(entry)
@@ -234,6 +270,7 @@ class _Opener:
             if suffix.endswith(COMPRESSED_TARS):
                 self._skip(entry, "a compressed tar has no random access; store it as plain .tar or as .zip")
             elif not suffix.endswith((*VIDEOS, *ANIMATIONS, *ARRAYS, *ARCHIVES)):
+                self._leave_out(entry)
                 continue
             elif entry.file.size == 0:
                 self._skip(entry, "zero bytes")
@@ -294,7 +331,8 @@ class _Opener:
 
     def _add_arrays(self, entry: Entry) -> None:
         try:
-            clips = stored_array_clips(entry.path, entry.file, _label(entry), self.value_range)
+            span, axes = self.reading.value_range, self.reading.axes
+            clips = stored_array_clips(entry.path, entry.file, _label(entry), span, axes)
             self.clips += [replace(c, group=entry.group) for c in clips] if entry.group else clips
         except BadClip as bad:
             self._skip(entry, bad.reason)
@@ -311,33 +349,94 @@ class _Opener:
                 continue
             yield replace(entry, path=f"{shard}/{entry.path}", shard=shard) if shard else entry
 
+    def _labelled(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Give entries the labels of the `dataset.json` above them."""
+        entries = list(entries)
+        given: dict[str, str] = {}
+        for entry in entries:
+            if entry.path.rpartition("/")[2] == DATASET_LABELS:
+                folder = _folder(entry.path)
+                try:
+                    found = read_dataset_labels(entry.file)
+                except BadClip as bad:
+                    self._skip(entry, bad.reason)
+                    continue
+                given |= {f"{folder}/{path}" if folder else path: label for path, label in found.items()}
+        for entry in entries:
+            if given and entry.label is None:
+                entry = replace(entry, label=label_of(entry.path, given))
+            yield entry
+
     def _add_manifest(self, file: StoredFile) -> None:
-        base = file.name.replace("\\", "/").rpartition("/")[0]
-        for row in read_manifest(file):
-            path = row.path if _is_url(row.path) or row.path.startswith("/") else f"{base or '.'}/{row.path}"
+        base = file.name.replace("\\", "/").rpartition("/")[0] or "."
+        is_local = not _is_url(file.name)
+        manifest = read_manifest(file, lambda path: is_local and (Path(base) / path).exists())
+        if manifest.unused:
+            listed = ", ".join(manifest.unused)
+            self.notes.append(f"{file.name}: these columns are not used: {listed}")
+        taken: set[str] = set()
+        for row in manifest.rows:
+            is_complete = _is_url(row.path) or row.path.startswith(("/", "~")) or Path(row.path).is_absolute()
+            path = os.path.expanduser(row.path) if is_complete else f"{base}/{row.path}"  # noqa: PTH111
             try:
-                inner = _Opener(path, self.layout, self.value_range, in_manifest=True).open()
+                reading = self._reading_of(row)
+                inner = _Opener(path, reading, in_manifest=True).open()
             except VgbenchError as error:
                 self.skipped.append(Skipped(path, error.message.removeprefix(f"{path}: ")))
                 continue
             except OSError as error:  # a name that is too long, a folder that may not be entered
                 self.skipped.append(Skipped(path, error.strerror or str(error)))
                 continue
-            if len(inner.clips) != 1:
-                self.skipped.append(
-                    Skipped(path, f"a line must name one clip; this path holds {len(inner.clips)}")
-                )
-                continue
-            group = inner.clips[0].group if row.group is None else row.group
-            clip = replace(inner.clips[0], id=row.path, label=row.label, group=group)
-            if row.fps is not None:
-                clip = RatedClip(row.path, row.label, clip, row.fps)
-            if row.start > 0 or row.frames is not None:
-                clip = WindowClip(row.id, row.label, clip, row.start, row.frames, group=group)
-            self.clips.append(clip)
+            self.skipped += inner.skipped
+            self.left_out = total((self.left_out, inner.left_out))
+            for clip in _clips_of_row(row, inner.clips):
+                if clip.id in taken:
+                    self.skipped.append(Skipped(clip.id, "another line names this clip as well"))
+                else:
+                    taken.add(clip.id)
+                    self.clips.append(clip)
+
+    def _reading_of(self, row: Row) -> Reading:
+        """How the clip of a line is read: as the line says, or else as the user says."""
+        span = self.reading.value_range if row.value_range is None else check_range(row.value_range)
+        axes = self.reading.axes if row.axes is None else check_axes(row.axes)
+        return replace(self.reading, value_range=span, axes=axes)
+
+    def _leave_out(self, entry: Entry) -> None:
+        """Count a file that is not read because of its suffix."""
+        name = entry.path.rpartition("/")[2]
+        if name.lower() not in SYSTEM_FILES:
+            suffix = suffix_of(name)
+            self.left_out[suffix] = self.left_out.get(suffix, 0) + 1
 
     def _skip(self, entry: Entry, reason: str) -> None:
         self.skipped.append(Skipped(entry.file.name, reason))
+
+
+def _clips_of_row(row: Row, found: Sequence[Clip]) -> Iterator[Clip]:
+    """The clips that a line of a manifest names, with what the line says about them."""
+    for inner in found:
+        name, label = row.path, row.label
+        if len(found) > 1:
+            name = _id_of_one(row.path, inner.id)
+            label = inner.label if row.label is None else row.label
+        group = inner.group if row.group is None else row.group
+        clip = replace(inner, id=name, label=label, group=group)
+        if row.fps is not None:
+            clip = RatedClip(name, label, clip, row.fps)
+        if row.start > 0 or row.frames is not None:
+            clip = WindowClip(
+                f"{name}{row.id.removeprefix(row.path)}", label, clip, row.start, row.frames, group=group
+            )
+        yield clip
+
+
+def _id_of_one(path: str, inner: str) -> str:
+    """Id of one of several clips that a path holds: an array, an archive, or a folder of clips."""
+    file, mark, index = inner.rpartition("#")
+    if mark and file == path.replace("\\", "/").rpartition("/")[2]:
+        return f"{path}#{index}"
+    return f"{path.rstrip('/')}/{inner}"
 
 
 def _is_url(spec: str) -> bool:

@@ -30,6 +30,7 @@ from vgbench.clips.h264 import has_idr_slice
 from vgbench.clips.images import check_indices
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.rates import constant_times, times_of_stamps
+from vgbench.clips.suffixes import CONTAINERS, UNTIMED
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -37,26 +38,6 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
     from av.video.stream import VideoStream
-
-VIDEOS = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".ogv",
-    ".flv",
-)
-
-# FFmpeg guesses the container from the content. Playlists and other formats that would open further files or
-# addresses are left out, so that a clip from a stranger can only ever be a clip.
-CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,ogg,flv,h264,hevc"
 
 # Codecs of which, in an indexed container, each packet is one shown frame; the frames of all other clips are
 # counted by decoding.
@@ -117,6 +98,8 @@ class VideoClip(FileClip):
 
     def frame_times(self) -> npt.NDArray[np.float64] | None:
         with _opened(self.file) as (container, stream):
+            if container.format.name in UNTIMED:
+                return None
             listed = _frame_times(container, stream)
             rate = _stated_rate(stream)
             unit = stream.time_base
@@ -264,6 +247,8 @@ def _first_video(name: str, container: InputContainer) -> VideoStream:
 
 def _stated_rate(stream: VideoStream) -> float | None:
     """Mean frame rate in the header; from `CLOCK_RATE` on, it is that of the container's clock."""
+    if stream.container.format.name in UNTIMED:
+        return None
     rate = float(stream.average_rate or 0)
     return rate if 0 < rate < CLOCK_RATE else None
 

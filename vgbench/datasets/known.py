@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from vgbench.clips.images import ANIMATIONS, IMAGES, natural_key
-from vgbench.clips.video import VIDEOS
+from vgbench.clips.images import natural_key
+from vgbench.clips.suffixes import ANIMATIONS, IMAGES, VIDEOS
 from vgbench.errors import VgbenchError
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vgbench.clips.clip import printable
-from vgbench.clips.listing import ARCHIVES, COMPRESSED_TARS
+from vgbench.clips.suffixes import ARCHIVES, COMPRESSED_TARS
 from vgbench.datasets.known import KNOWN, KnownSet
 from vgbench.errors import VgbenchError
 from vgbench.named import lookup
