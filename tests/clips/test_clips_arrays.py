@@ -297,9 +297,7 @@ def test_fingerprints_read_a_few_frames_at_a_time(layout, kind, tmp_path, monkey
     lengths = []
     monkeypatch.setattr(
         "vgbench.clips.arrays.to_frames",
-        lambda clip, axis, span: (
-            lengths.append(clip.shape[axis.index("T")]) or to_frames(clip, axis, span)
-        ),
+        lambda clip, axis, span: lengths.append(clip.shape[axis.index("T")]) or to_frames(clip, axis, span),
     )
     clips = open_source(tmp_path).clips
     assert [clip.fingerprint() for clip in clips] == [array_fingerprint(clip) for clip in CLIPS]

@@ -32,7 +32,7 @@ def split_halves(source: ClipSource) -> tuple[ClipSource, ClipSource]:
     other = subset(source, lambda clip: clip.recording not in chosen)
     return (
         replace(reference, name=f"half 1 of {source.name}"),
-        replace(other, name=f"half 2 of {source.name}", skipped=()),
+        replace(other, name=f"half 2 of {source.name}", skipped=(), left_out={}),
     )
 
 

@@ -11,6 +11,7 @@ from vgbench.audit.halves import ALL_DISTORTIONS, KIND_OF, damage, has_modes, on
 from vgbench.audit.reaction import react, summarise
 from vgbench.audit.result import AuditResult, MetricAudit, NotAudited, Omitted
 from vgbench.clips import open_source
+from vgbench.clips.value_range import ValueRange
 from vgbench.errors import ConfigError, NotEnoughClips, VgbenchError
 from vgbench.evaluation.choices import load_extractor, misfits, reason_of, resolve_protocol
 from vgbench.evaluation.evaluate import evaluate
@@ -38,6 +39,8 @@ def audit(
     strengths: Sequence[float] = STRENGTHS,
     clips: int = CLIPS,
     settings: Iterable[str] = (),
+    value_range: ValueRange | None = None,
+    axes: str | None = None,
     **execution: Unpack[ExecutionOptions],
 ) -> AuditResult:
     """Measure how metrics react to real clips that were damaged by known amounts.
@@ -56,6 +59,8 @@ def audit(
         strengths: in (0, 1].
         clips: windows per side.
         settings: `key=value` changes to the protocol.
+        value_range: as for `evaluate`.
+        axes: as for `evaluate`.
         execution: as for `evaluate`.
 
     Returns:
@@ -76,7 +81,8 @@ def audit(
     reasons = {metric: reason_of(metric, error) for metric, error in unfit.items()}
     options = dataclasses.replace(how, compiled=False).options()  # the network is compiled already
     score = functools.partial(evaluate, extractor=network, lenient=True)
-    reference, half = split_halves(open_source(real))
+    source = open_source(real, value_range=value_range, axes=axes)
+    reference, half = split_halves(source)
     plan = _without(plan, reasons)
     baseline = score(half, reference, plan, **options)
     reasons |= baseline.details.get("unscored", {})

@@ -26,9 +26,9 @@ def open_split(name: str, data: SuiteData, split: SplitName) -> ClipSource:
     if data.train is None:
         raise ConfigError(f"data '{name}' is not given", f"--data {name}=PATH; {data.about}".rstrip("; "))
     if split == "test" and data.test not in (None, "train"):
-        source = open_source(data.test, default_split="test")
+        source = _open(data.test, data, "test")
     else:
-        source = open_source(data.train)
+        source = _open(data.train, data, "train")
         if data.test is None:
             kept = held_back(source, data.test_share)
             source = subset(source, lambda clip: (clip.recording in kept) == (split == "test"))
@@ -62,4 +62,8 @@ def open_untrained(spec: str, name: str, data: SuiteData) -> ClipSource:
     if spec.startswith("distort:"):
         distortion, strength, inner = parse_distortion(spec)
         return distort(open_untrained(inner, name, data), distortion, strength)
-    return open_source(spec)
+    return _open(spec, data, "train")
+
+
+def _open(spec: str, data: SuiteData, split: SplitName) -> ClipSource:
+    return open_source(spec, default_split=split, value_range=data.value_range, axes=data.axes)

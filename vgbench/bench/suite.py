@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from vgbench.clips.value_range import GivenRange
 from vgbench.config import Config, parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError
 
@@ -25,12 +26,16 @@ class SuiteData(Config):
             are scored against the training clips themselves, as in some published protocols.
         test_share: the share that is held back: the last clips of each class, ordered by id, so that
             neighbours (the same person, a mirrored copy) stay in one split.
+        value_range: range of float arrays in both, and in references, such as [0, 1].
+        axes: names of the axes of these arrays, such as TNHW; see `vgbench.clips.axes`.
         about: what the data set is and where to get it, for the message that it is missing.
     """
 
     train: str | None = None
     test: str | None = None
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    value_range: GivenRange = None
+    axes: str | None = None
     about: str = ""
 
 
@@ -163,7 +168,8 @@ def read_suite(path: str | Path, settings: list[str] | None = None, data: list[s
             raise ConfigError(
                 f"--data {entry}: this suite has no data set '{name}'", f"it has {', '.join(given)}"
             )
-        found = {"train": Path(place) / "train.csv", "test": Path(place) / "test.csv"}
+        folder = Path(place).expanduser()
+        found = {"train": folder / "train.csv", "test": folder / "test.csv"}
         if not split and all(file.is_file() for file in found.values()):
             changes = {key: str(file) for key, file in found.items()}
         else:

@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from vgbench.clips.clip import Clip, Frames
 from vgbench.clips.files import StoredFile
 from vgbench.clips.images import check_indices
 from vgbench.clips.lists import is_list, list_records
 from vgbench.clips.suffixes import LISTS
-from vgbench.clips.value_range import ValueRange, ValueUse
+from vgbench.clips.value_range import GivenRange, ValueUse
 from vgbench.config import Config, parse
 from vgbench.errors import BadClip, ConfigError
 
@@ -69,13 +69,8 @@ class Row(Config):
     label: str | None = None
     group: str | None = Field(default=None, min_length=1)
     fps: float | None = Field(default=None, gt=0)
-    value_range: ValueRange | None = None
+    value_range: GivenRange = None
     axes: str | None = None
-
-    @field_validator("value_range", mode="before")
-    @classmethod
-    def _numbers(cls, given: Any) -> Any:
-        return tuple(given.split(",")) if isinstance(given, str) else given
 
     @property
     def id(self) -> str:

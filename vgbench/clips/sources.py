@@ -66,10 +66,10 @@ OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """`package.module:object`; after a drive letter or in a URL, a slash follows the colon."""
 
 LOOKED_FOR = (
-    f"videos ({' '.join(VIDEOS)}), animations ({' '.join(ANIMATIONS)} .webp .png), "
-    f"folders of frames or frame strips ({' '.join(IMAGES)}), arrays ({' '.join(ARRAYS)}), "
-    f"archives ({' '.join(ARCHIVES)}), and, if named themselves, manifests ({' '.join(MANIFESTS)}) and "
-    f"lists ({' '.join(LISTS)})"
+    "videos (.mp4 .mov .mkv .webm .avi .wmv .mpg .ts …), animations (.gif .apng .webp .png), folders of "
+    f"frames or frame strips (.png .jpg .bmp .tif .webp …), arrays ({' '.join(ARRAYS)}), archives "
+    f"({' '.join(ARCHIVES)}), and, if named themselves, manifests ({' '.join(MANIFESTS)}) and lists "
+    f"({' '.join(LISTS)}); docs/clips.md has them all"
 )
 
 
@@ -398,7 +398,7 @@ class _Opener:
 
     def _reading_of(self, row: Row) -> Reading:
         """How the clip of a line is read: as the line says, or else as the user says."""
-        span = self.reading.value_range if row.value_range is None else check_range(row.value_range)
+        span = self.reading.value_range if row.value_range is None else row.value_range
         axes = self.reading.axes if row.axes is None else check_axes(row.axes)
         return replace(self.reading, value_range=span, axes=axes)
 

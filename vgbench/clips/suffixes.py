@@ -105,15 +105,17 @@ SYSTEM_FILES = frozenset(
 
 
 def suffix_of(path: str) -> str:
-    """Return the suffix of a file, in lower case and with its dot, or `NO_SUFFIX`."""
+    """Return the suffix of a file, in lower case and with its dot; README and its like, or `NO_SUFFIX`."""
     name = path.rpartition("/")[2].lower()
+    if name in COMPANION_NAMES:
+        return name.upper()
     stem, dot, suffix = name.rpartition(".")
     return dot + suffix if stem and suffix else NO_SUFFIX
 
 
-def is_companion(path: str) -> bool:
-    """Whether a file is one of those that are usual beside clips and that nobody takes for a clip."""
-    return path.rpartition("/")[2].lower() in COMPANION_NAMES or suffix_of(path) in COMPANIONS
+def is_companion(suffix: str) -> bool:
+    """Whether files that `suffix_of` calls so are usual beside clips, and nobody takes them for clips."""
+    return suffix in COMPANIONS or suffix.lower() in COMPANION_NAMES
 
 
 def describe(counts: Mapping[str, int]) -> str:

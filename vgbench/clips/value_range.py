@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator, BeforeValidator
 
-from vgbench.errors import VgbenchError
+from vgbench.errors import ConfigError, VgbenchError
 
 ValueRange = tuple[float, float]
 """The values that stand for black and for full brightness, such as (0, 1) or (-1, 1)."""
+
+GivenRange = Annotated[
+    ValueRange | None,
+    BeforeValidator(lambda given: tuple(given.split(",")) if isinstance(given, str) else given),
+    AfterValidator(lambda given: None if given is None else check_range(given)),
+]
+"""A range in a config or manifest, where it may also be text, such as "0,1"."""
 
 SLACK = 0.02
 """Values beyond a range by up to this share of its width are clamped; generators and filters overshoot."""
@@ -33,6 +41,19 @@ class ValueUse:
 
     value_range: ValueRange
     clamped: int
+
+
+def range_of_text(text: str) -> ValueRange:
+    """Read a range such as "-1,1".
+
+    Raises:
+        ConfigError: not two numbers in order.
+    """
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--value-range {text}: expected LOW,HIGH", "for example 0,1 or -1,1") from error
+    return check_range((low, high))
 
 
 def check_range(value_range: ValueRange) -> ValueRange:
@@ -62,7 +83,7 @@ def to_bytes(values: npt.NDArray[Any], value_range: ValueRange) -> npt.NDArray[n
     if not np.isfinite(wide).all():
         raise ValueError("holds NaN or infinite values")
     if not _fits(least := float(wide.min()), most := float(wide.max()), value_range):
-        fitting = [one for one in USUAL_RANGES if _fits(least, most, one)]
+        fitting = [one for one in USUAL_RANGES if _fits(least, most, one) and _fills(least, most, one)]
         hint = f"; --value-range={_shown(fitting[0])} would hold them" if fitting else ""
         raise ValueError(f"values {least:g}..{most:g} are outside the range {low:g}..{high:g}{hint}")
     return np.rint((np.clip(wide, low, high) - low) * (255.0 / (high - low))).astype(np.uint8)
@@ -78,6 +99,11 @@ def _fits(least: float, most: float, value_range: ValueRange) -> bool:
     low, high = value_range
     slack = SLACK * (high - low)
     return low - slack <= least and most <= high + slack
+
+
+def _fills(least: float, most: float, value_range: ValueRange) -> bool:
+    """Whether values use more of a range than half, as those that it is meant for do."""
+    return most - least > (value_range[1] - value_range[0]) / 2
 
 
 def _shown(value_range: ValueRange) -> str:

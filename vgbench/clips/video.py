@@ -102,7 +102,8 @@ class VideoClip(FileClip):
                 return None
             listed = _frame_times(container, stream)
             rate = _stated_rate(stream)
-            unit = stream.time_base
+            # Raw MPEG-1 and MPEG-2 streams have stamps for some frames only; FFmpeg makes up the others.
+            unit = None if container.format.name == "mpegvideo" else stream.time_base
         stamps: list[int | None]
         if listed is not None:
             stamps = [stamp for stamp, _ in listed]

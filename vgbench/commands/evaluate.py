@@ -48,6 +48,7 @@ def eval_(
     meta: options.Meta = None,
     layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
+    axes: options.Axes = None,
     fps: options.FramesPerSecond = None,
     over_time: Annotated[
         int | None,
@@ -104,9 +105,13 @@ def eval_(
     facts = options.meta(meta)
     span = options.value_range(value_range)
     sides = {
-        side: spec if is_statistics(spec) else open_source(spec, layout=layout, value_range=span, fps=fps)
+        side: spec
+        if is_statistics(spec)
+        else open_source(spec, layout=layout, value_range=span, axes=axes, fps=fps)
         for side, spec in (("generated", generated), ("real", against))
     }
+    for source in sides.values():
+        printing.print_notes(source)
     if dry_run:
         _print_dry_run(plan, sides, as_json)
         return
@@ -136,13 +141,19 @@ def eval_(
 
 def _print_dry_run(plan: Protocol, sides: Mapping[str, ClipSource | str], as_json: bool) -> None:
     """Print what an evaluation would use: its protocol, and the clips or the statistics file of each side."""
+    from vgbench.clips.suffixes import describe
     from vgbench.config import to_yaml
 
     if as_json:
         found = {
             side: {"statistics": source}
             if isinstance(source, str)
-            else {"source": source.name, "clips": len(source.clips), "skipped": len(source.skipped)}
+            else {
+                "source": source.name,
+                "clips": len(source.clips),
+                "skipped": len(source.skipped),
+                "left_out": dict(source.left_out),
+            }
             for side, source in sides.items()
         }
         console.print_json({"protocol": plan.model_dump(mode="json"), **found})
@@ -153,6 +164,7 @@ def _print_dry_run(plan: Protocol, sides: Mapping[str, ClipSource | str], as_jso
             typer.echo(f"# {side}: statistics file {source}")
         else:
             counts = f"{len(source.clips)} clips, {len(source.skipped)} cannot be read"
+            counts += f"; {describe(source.left_out)}" if source.left_out else ""
             typer.echo(f"# {side}: {source.name}: {counts}")
 
 
@@ -201,6 +213,7 @@ def paired(
     ] = None,
     layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
+    axes: options.Axes = None,
     workers: options.Workers = 0,
     device: options.Device = "cpu",
     strict: options.Strict = False,
@@ -222,7 +235,11 @@ def paired(
         return
     span = options.value_range(value_range)
     plan = plan_pairs(metrics, skip, frames, settings or ())
-    clips, references = (open_source(spec, layout=layout, value_range=span) for spec in (generated, against))
+    clips, references = (
+        open_source(spec, layout=layout, value_range=span, axes=axes) for spec in (generated, against)
+    )
+    for source in (clips, references):
+        printing.print_notes(source)
     with panels.progress() as progress:
         record = evaluate_pairs(
             clips,
@@ -257,6 +274,8 @@ def audit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for audit.html and audit.json.")
     ] = None,
+    value_range: options.ValueRange = None,
+    axes: options.Axes = None,
     fps: options.FramesPerSecond = None,
     batch_size: options.BatchSizeOption = "16",
     workers: options.Workers = 0,
@@ -283,7 +302,7 @@ def audit(
 
     with options.feature_store(use=True) as features, panels.progress() as progress:
         result = audit_metrics(
-            open_source(real, fps=fps),
+            open_source(real, value_range=options.value_range(value_range), axes=axes, fps=fps),
             protocol,
             options.metric_names(metrics),
             extractor,
@@ -319,6 +338,8 @@ def export(
     protocol: options.ProtocolName = "quick",
     metrics: options.MetricNames = None,
     extractor: options.ExtractorName = None,
+    value_range: options.ValueRange = None,
+    axes: options.Axes = None,
     fps: options.FramesPerSecond = None,
     batch_size: options.BatchSizeOption = "16",
     workers: options.Workers = 0,
@@ -334,7 +355,7 @@ def export(
 
     with panels.progress() as progress:
         path = export_statistics(
-            open_source(real, fps=fps),
+            open_source(real, value_range=options.value_range(value_range), axes=axes, fps=fps),
             output,
             protocol,
             options.metric_names(metrics),

@@ -96,6 +96,14 @@ ValueRange = Annotated[
     str | None,
     typer.Option(metavar="LOW,HIGH", help="Range of the values of float arrays, such as 0,1 or -1,1."),
 ]
+Axes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LETTERS",
+        help="Axes of arrays with as many of them: N clips, T frames, H rows, W columns, C colours; such as "
+        "TNHW.",
+    ),
+]
 BatchSizeOption = Annotated[
     str,
     typer.Option(
@@ -179,15 +187,11 @@ def value_range(text: str | None) -> tuple[float, float] | None:
     """Read --value-range.
 
     Raises:
-        ConfigError: not two numbers.
+        ConfigError: not two numbers in order.
     """
-    if not text:
-        return None
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--value-range {text}: expected LOW,HIGH", "for example 0,1 or -1,1") from error
-    return low, high
+    from vgbench.clips.value_range import range_of_text
+
+    return range_of_text(text) if text else None
 
 
 def execution(

@@ -11,6 +11,7 @@ import typer
 from vgbench.commands import console
 
 if TYPE_CHECKING:
+    from vgbench.clips.clip import ClipSource
     from vgbench.records.record import Record
 
 MOST_SKIPPED = 5
@@ -22,6 +23,7 @@ def print_record(record: Record, results: Path | None, as_json: bool) -> None:
     if as_json:
         console.print_json(record.to_json())
         return
+    from vgbench.clips.suffixes import describe
     from vgbench.leaderboard.table import differs_notes
     from vgbench.leaderboard.terminal import record_table
 
@@ -33,6 +35,8 @@ def print_record(record: Record, results: Path | None, as_json: bool) -> None:
         typer.echo(f"saved      {results / (record.stem + '.json')}")
     _print_warnings([record])
     for side in (record.clips.generated, record.clips.real):
+        if side.left_out:
+            console.print_hint(f"{side.source}: {describe(side.left_out)}")
         for entry in side.skipped[:MOST_SKIPPED]:
             console.print_warning("skipped", f"{entry.path}: {entry.reason}")
         if len(side.skipped) > MOST_SKIPPED:
@@ -40,6 +44,13 @@ def print_record(record: Record, results: Path | None, as_json: bool) -> None:
             console.print_warning("skipped", f"… and {more} more, which the record names")
     if results is not None:
         console.print_hint(f"compare: vgbench report {results}")
+
+
+def print_notes(source: ClipSource | str) -> None:
+    """Print what a user should know of how a source was read; nothing for a statistics file."""
+    if not isinstance(source, str):
+        for note in source.notes:
+            console.print_hint(note)
 
 
 def print_curve(records: Mapping[int, Record], as_json: bool) -> None:

@@ -251,6 +251,8 @@ def verify(
         float,
         typer.Option(min=0, help="Largest difference that counts as equal, as a share of the score."),
     ] = 1e-6,
+    value_range: options.ValueRange = None,
+    axes: options.Axes = None,
     batch_size: options.BatchSizeOption = "16",
     workers: options.Workers = 0,
     device: options.Device = "cpu",
@@ -282,6 +284,8 @@ def verify(
             against,
             extractor=extractor,
             allow_code=allow_code,
+            value_range=options.value_range(value_range),
+            axes=axes,
             tolerance=tolerance,
             **options.execution(batch_size, workers, device, compiled, progress, features),
         )

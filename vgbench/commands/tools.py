@@ -100,6 +100,9 @@ def inspect_clips(
         bool,
         typer.Option("--decode", help="Decode every frame, to find the damage that a decoder can notice."),
     ] = False,
+    layout: options.Layout = "auto",
+    value_range: options.ValueRange = None,
+    axes: options.Axes = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -110,12 +113,21 @@ def inspect_clips(
     from vgbench.datasets.inspect import inspect_source
 
     with panels.progress() as progress:
-        found = inspect_source(source, decode=decode, progress=progress)
+        found = inspect_source(
+            source,
+            decode=decode,
+            layout=layout,
+            value_range=options.value_range(value_range),
+            axes=axes,
+            progress=progress,
+        )
     if as_json:
         console.print_json(asdict(found))
         return
     for line in found.lines():
         typer.echo(line)
+    for code, sentence in found.warnings:
+        console.print_warning(code, sentence)
 
 
 @data.command("prepare")

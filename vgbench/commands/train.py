@@ -12,6 +12,7 @@ from vgbench.distributed import launched_world
 from vgbench.errors import EXIT_INTERRUPTED, ConfigError, VgbenchError
 
 if TYPE_CHECKING:
+    from vgbench.clips.clip import ClipSource
     from vgbench.training.preview import TrainingPreview
     from vgbench.training.trainer import TrainingSummary
 
@@ -36,6 +37,8 @@ def train(
         str | None,
         typer.Option("--data", "-d", help="Clips to train on, in any form that `vgbench eval` takes."),
     ] = None,
+    value_range: options.ValueRange = None,
+    axes: options.Axes = None,
     generator: Annotated[
         str | None,
         typer.Option(metavar="MODULE:CLASS", help="Your own network in place of the preset's generator."),
@@ -87,7 +90,15 @@ def train(
     """
     from vgbench.training.config_files import read_config, read_resumed_config
 
-    given = {"data": data, "generator": generator, "minutes": minutes, "steps": steps, "threads": threads}
+    given = {
+        "data": data,
+        "value_range": options.value_range(value_range),
+        "axes": axes,
+        "generator": generator,
+        "minutes": minutes,
+        "steps": steps,
+        "threads": threads,
+    }
     if preset is None and not (resume and run):
         raise ConfigError(
             "train takes a preset or a YAML file",
@@ -104,7 +115,11 @@ def train(
         _print_preview(preview(config, folder.name), as_json)
         return
     from vgbench.training.score import generator_score
+    from vgbench.training.trainer import open_data
     from vgbench.training.trainer import train as train_generator
+
+    source = open_data(config)
+    _print_about(source)
 
     with panels.training_panel(folder) as progress:
         summary = train_generator(
@@ -112,11 +127,24 @@ def train(
             folder,
             resume=resume,
             progress=progress,
-            score=generator_score(config.data, stride=config.stride) if score else None,
+            source=source,
+            score=generator_score(source, stride=config.stride) if score else None,
         )
     _print_summary(summary, as_json)
     if summary.stopped == "interrupted":
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _print_about(source: ClipSource) -> None:
+    """Print what may be wrong with the training clips: files that were left out, the range of values."""
+    from vgbench.evaluation import inputs
+
+    if not launched_world().is_main:
+        return
+    for note in source.notes:
+        console.print_hint(note)
+    for code, sentence in inputs.of_first_clips(source):
+        console.print_warning(code, sentence)
 
 
 def _print_preview(found: TrainingPreview, as_json: bool) -> None:

@@ -9,7 +9,11 @@ from typing import Any
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, blocks
+from vgbench.clips.sources import Layout
+from vgbench.clips.suffixes import describe
+from vgbench.clips.value_range import ValueRange, ValueUse
 from vgbench.errors import BadClip
+from vgbench.evaluation import inputs
 from vgbench.progress import Progress, no_progress
 
 MOST = 12
@@ -31,6 +35,11 @@ class Inspection:
         rates: frames per second -> number of clips, the most frequent first; folders of frames, strips and
             arrays state no rate.
         bad: clip or file -> the reason why it cannot be used.
+        left_out: suffix -> number of files that are not read because of it.
+        levels: the lowest and the highest value of the decoded frames, from 0 to 255; None without clips.
+        clamped: number of floats outside of their range, which are clamped.
+        notes: what else there is to know of how the clips were read.
+        warnings: (warning code, sentence) about the values of the clips.
     """
 
     source: str
@@ -41,6 +50,11 @@ class Inspection:
     sizes: dict[str, int]
     rates: dict[str, int]
     bad: dict[str, str]
+    left_out: dict[str, int]
+    levels: tuple[int, int] | None
+    clamped: int
+    notes: tuple[str, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
 
     def lines(self) -> list[str]:
         """The inspection as lines of text."""
@@ -55,24 +69,40 @@ class Inspection:
                 shown = [f"{key} ({count})" for key, count in list(counts.items())[:MOST]]
                 more = f", and {len(counts) - MOST} more" if len(counts) > MOST else ""
                 lines.append(f"{name:<9}{', '.join(shown)}{more}")
+        if self.left_out:
+            lines.append(describe(self.left_out))
+        lines += self.notes
         lines += [f"bad      {name}: {reason}" for name, reason in list(self.bad.items())[:MOST]]
         return lines + ([f"bad      and {len(self.bad) - MOST} more"] if len(self.bad) > MOST else [])
 
 
-def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_progress) -> Inspection:
+def inspect_source(
+    spec: Any,
+    *,
+    decode: bool = False,
+    layout: Layout = "auto",
+    value_range: ValueRange | None = None,
+    axes: str | None = None,
+    progress: Progress = no_progress,
+) -> Inspection:
     """Inspect every clip of a source: count its frames, and decode the first one.
 
     Args:
         spec: a source in any form that `open_source` takes.
         decode: decode every frame, which also finds damage in the middle of a clip.
+        layout: as for `open_source`, and so are `value_range` and `axes`.
+        value_range: range of float arrays.
+        axes: names of the axes of arrays.
         progress: called as (stage, done, total).
 
     Raises:
         VgbenchError: the source contains nothing that looks like a clip.
     """
-    source = open_source(spec)
+    source = open_source(spec, layout=layout, value_range=value_range, axes=axes)
     bad = {entry.path: entry.reason for entry in source.skipped}
     lengths: list[int] = []
+    levels: list[tuple[int, int]] = []
+    uses: list[ValueUse | None] = []
     sizes: Counter[str] = Counter()
     rates: Counter[str] = Counter()
     classes: Counter[str] = Counter()
@@ -81,11 +111,14 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
     for number, clip in enumerate(source.clips, 1):
         try:
             length = clip.count_frames()
-            height, width = _first_size(clip, length if decode else 1)
+            (height, width), ends = _size_and_levels(clip, length if decode else 1)
+            use = clip.value_use()
         except BadClip as problem:
             bad[clip.id] = problem.reason
         else:
             lengths.append(length)
+            levels.append(ends)
+            uses.append(use)
             sizes[f"{width}x{height}"] += 1
             rate = clip.frame_rate()
             rates.update([f"{rate:.5g}"] if rate else [])
@@ -93,6 +126,7 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
             recordings.add(clip.recording)
             declares_groups |= clip.group is not None or clip.origin != clip.id
         progress("inspecting clips", number, len(source.clips))
+    values = inputs.values_of(levels, uses)
     return Inspection(
         source=source.name,
         clips=len(lengths),
@@ -102,10 +136,19 @@ def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_p
         sizes=dict(sizes.most_common()),
         rates=dict(rates.most_common()),
         bad=bad,
+        left_out=dict(source.left_out),
+        levels=(values.least, values.most) if values else None,
+        clamped=values.clamped if values else 0,
+        notes=tuple(source.notes),
+        warnings=tuple(inputs.of_values(source.name, values)),
     )
 
 
-def _first_size(clip: Clip, decoded: int) -> tuple[int, int]:
-    """Height and width of the first frame, after the first `decoded` frames were decoded without damage."""
-    first, *_ = (block.shape[1:3] for block in blocks(clip, max(decoded, 1)))
-    return first
+def _size_and_levels(clip: Clip, decoded: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Decode the first frames: height and width of the first, lowest and highest value of all."""
+    size: tuple[int, int] = (0, 0)
+    least, most = 255, 0
+    for block in blocks(clip, max(decoded, 1)):
+        size = size if any(size) else block.shape[1:3]
+        least, most = min(least, int(block.min())), max(most, int(block.max()))
+    return size, (least, most)

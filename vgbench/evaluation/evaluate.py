@@ -13,13 +13,15 @@ import torch
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import ClipSource, printable
+from vgbench.clips.suffixes import describe, total
+from vgbench.clips.value_range import ValueRange
 from vgbench.distributed import World, from_main, gather, joined_world
 from vgbench.errors import ConfigError, SkippedClips, VgbenchError
-from vgbench.evaluation import dependence, formats, motion_profile, warnings
+from vgbench.evaluation import dependence, formats, inputs, motion_profile, warnings
 from vgbench.evaluation.choices import Plan, make_plan, reason_of, resolve_protocol
 from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.measure import measure
-from vgbench.evaluation.measured import Measured, Side
+from vgbench.evaluation.measured import SIDES, Measured, Side
 from vgbench.evaluation.ranks import require_agreement, share_source
 from vgbench.evaluation.signing import metric_signatures, signature_fields
 from vgbench.evaluation.statistics_file import is_statistics, load_statistics, save_statistics
@@ -55,6 +57,8 @@ def evaluate(
     results: str | Path | None = None,
     *,
     settings: Iterable[str] = (),
+    value_range: ValueRange | None = None,
+    axes: str | None = None,
     strict: bool = False,
     lenient: bool = False,
     sharded: bool = False,
@@ -72,7 +76,10 @@ def evaluate(
         name: the model's name in tables; by default, the last part of the path or URL of the generated clips.
         results: folder to save the record and its thumbnails in; nothing is saved without it.
         settings: `key=value` changes to the protocol; the signature shows them.
-        strict: a skipped clip is an error, which is raised after the record has been saved.
+        value_range: range of float arrays on either side, such as (0, 1); see `open_source`.
+        axes: names of the axes of arrays, such as "TNHW"; see `open_source`.
+        strict: a skipped clip is an error, which is raised after the record has been saved; so is a file that
+            was left out because of its suffix, unless such files are usual beside clips.
         lenient: a metric that cannot be computed for these clips or with this extractor, for example because
             class labels are missing, is listed with the reason in `details["unscored"]` and raises no error.
         sharded: under `torchrun`, each rank brings generated clips of its own, and their union is scored, as
@@ -101,7 +108,9 @@ def evaluate(
         )
     with joined_world() as world:
         plan = make_plan(resolved, extractor, how, lenient)
-        run = measure_sides(plan, {"real": real, "generated": generated}, how, world, sharded=sharded)
+        given: dict[Side, Any] = {"real": real, "generated": generated}
+        sides = {side: opened(spec, value_range, axes) for side, spec in given.items()}
+        run = measure_sides(plan, sides, how, world, sharded=sharded)
         with run.timed("metrics"):
             scores, unscored = _score(plan.choices, run.measured, lenient)
             shared = dependence.shared_windows(run.measured)
@@ -133,6 +142,8 @@ def export_statistics(
     extractor: str | Extractor | None = None,
     *,
     settings: Iterable[str] = (),
+    value_range: ValueRange | None = None,
+    axes: str | None = None,
     lenient: bool = False,
     warn: Callable[[str, str], None] | None = None,
     **execution: Unpack[ExecutionOptions],
@@ -140,17 +151,20 @@ def export_statistics(
     """Measure a real set, and write the statistics that scoring against it needs to one file.
 
     The arguments are those of `evaluate`. `warn` is called as (warning code, sentence) for each metric that
-    `lenient` left out, and for damage found in the feature store.
+    `lenient` left out, for damage found in the feature store, and for clips that may have been misread.
     """
     how = Execution.of(execution)
     resolved = resolve_protocol(protocol, metrics, extractor, settings)
     with joined_world() as world:
         plan = make_plan(resolved, extractor, how, lenient)
-        run = measure_sides(plan, {"real": real}, how, world)
+        run = measure_sides(plan, {"real": opened(real, value_range, axes)}, how, world)
         if warn is not None and world.is_main:
             for metric, error in plan.unfit.items():
                 warn("left-out", f"{metric}: {reason_of(metric, error)}")
-            for code, sentence in warnings.of_store(run.damaged):
+            for code, sentence in (
+                *warnings.of_store(run.damaged),
+                *inputs.of_side("real", run.measured["real"]),
+            ):
                 warn(code, sentence)
         if not world.is_main:
             return Path(path)
@@ -186,16 +200,15 @@ class Run:
 def measure_sides(
     plan: Plan, sources: Mapping[Side, Any], how: Execution, world: World, *, sharded: bool = False
 ) -> Run:
-    """Open and measure each source of clips, and read each statistics file.
+    """Measure each source of clips, and read each statistics file; `opened` makes either.
 
     Raises:
         NotEnoughClips: a side has fewer usable clips than the protocol needs.
-        VgbenchError: a source cannot be opened, a statistics file does not fit the plan, or the ranks have
-            different clips.
+        VgbenchError: a statistics file does not fit the plan, or the ranks have different clips.
     """
     run = Run(plan)
     damaged_before = len(how.store.damaged)
-    run.opened.update({side: open_source(s) for side, s in sources.items() if not is_statistics(s)})
+    run.opened.update({side: s for side, s in sources.items() if isinstance(s, ClipSource)})
     for side, source in sources.items():
         with run.timed(side):
             if side in run.opened:
@@ -210,17 +223,28 @@ def measure_sides(
 
 
 def require_none_skipped(sides: Iterable[Measured]) -> None:
-    """Raise an error if any clip was skipped, as `--strict` requires.
+    """Raise an error if any clip was skipped or may have been left out, as `--strict` requires.
 
     Raises:
-        SkippedClips: at least one clip was skipped.
+        SkippedClips: at least one clip was skipped, or a file was left out that is not usual beside clips.
     """
+    sides = list(sides)
     skipped = sum(len(side.skipped) for side in sides)
+    left_out = inputs.unexpected(total(side.left_out for side in sides))
     if skipped:
         raise SkippedClips(
             f"{skipped} clips were skipped; the record names each of them and the reason",
             "repair or remove them, or leave out --strict",
         )
+    if left_out:
+        raise SkippedClips(
+            f"{describe(left_out)}, which may be clips", "convert or remove them, or leave out --strict"
+        )
+
+
+def opened(spec: Any, value_range: ValueRange | None = None, axes: str | None = None) -> Any:
+    """Open the clips of one side; leave a statistics file as it is."""
+    return spec if is_statistics(spec) else open_source(spec, value_range=value_range, axes=axes)
 
 
 def _sides_are_alike(protocol: Protocol) -> bool:
@@ -297,6 +321,7 @@ def _record(
             *warnings.of_store(run.damaged),
             *warnings.of_evaluation(plan, choices, measured),
             *formats.of_sides(protocol, measured, card),
+            *(entry for side in reversed(SIDES) for entry in inputs.of_side(side, measured[side])),
             *dependence.describe(choices, measured, scores, shared),
             *warnings.of_scores(choices, scores),
         ),
@@ -339,6 +364,7 @@ def _sample_card(opened: Mapping[Side, ClipSource]) -> SampleCard | None:
 
 def clip_set(side: Measured) -> ClipSet:
     """Describe one side in the form that a record stores."""
+    values = inputs.values_of_windows(side.windows)
     return ClipSet(
         source=printable(side.source),
         used=len(side.windows),
@@ -347,6 +373,9 @@ def clip_set(side: Measured) -> ClipSet:
         found=side.found,
         manifest_hash=side.manifest_hash,
         skipped=tuple(SkippedClip(path=printable(entry.path), reason=entry.reason) for entry in side.skipped),
+        left_out=dict(side.left_out),
+        value_range=None if values is None else values.value_range,
+        clamped=0 if values is None else values.clamped,
         windows=tuple(
             ClipUse(id=used.id, sha256=used.known_by, frames=used.window.frames, label=used.label)
             for used in side.windows

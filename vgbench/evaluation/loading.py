@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vgbench.clips.clip import Clip, ClipSource, Frames, pixel_hash
 from vgbench.errors import BadClip
-from vgbench.evaluation.measured import CONTENT, PIXELS, SIZE
+from vgbench.evaluation.measured import CONTENT, LEVELS, PIXELS, SIZE
 from vgbench.metrics import ClipView, Metric
 from vgbench.protocol.pixels import Resize, resize
 from vgbench.protocol.sampler import Window
@@ -28,7 +28,8 @@ class Decoded(NamedTuple):
         frames: uint8 [T, H, W, 3] after the protocol's resizing; empty if the clip cannot be decoded.
         values: metric name -> float64 [D], for each metric that sees pixels or motion; under `CONTENT`, the
             sha256 of the frames, uint8 [32]; under `PIXELS`, the same before resizing; under `SIZE`, their
-            height and width before resizing, int32 [2].
+            height and width before resizing, int32 [2]; under `LEVELS`, their lowest and highest value before
+            resizing, uint8 [2].
         reason: why the window could not be decoded; None if it was.
     """
 
@@ -72,6 +73,7 @@ class DecodedWindows(Dataset[Decoded]):
         }
         values[CONTENT] = hash_row(pixel_hash(frames))
         values[PIXELS] = values[CONTENT] if frames is stored else hash_row(pixel_hash(stored))
+        values[LEVELS] = np.array([stored.min(), stored.max()], dtype=np.uint8)
         values[SIZE] = np.array(stored.shape[1:3], dtype=np.int32)
         return Decoded(torch.from_numpy(np.ascontiguousarray(frames)), values, None)
 

@@ -22,6 +22,7 @@ from vgbench.evaluation.feature_store import Row, Table, window_key
 from vgbench.evaluation.measured import (
     CONTENT,
     EXTRACTOR,
+    LEVELS,
     PIXELS,
     SIZE,
     Measured,
@@ -184,6 +185,7 @@ def _collect(
         for window, row in zip(windows, rows[PIXELS], strict=True)
     ]
     sizes = [(int(height), int(width)) for height, width in (row["value"] for row in rows[SIZE])]
+    levels = [(int(least), int(most)) for least, most in (row["value"] for row in rows[LEVELS])]
     used = tuple(
         UsedWindow(
             clips[w.clip].id,
@@ -195,9 +197,11 @@ def _collect(
             found.rate,
             size,
             shown,
+            ends,
+            found.use,
         )
-        for w, found, content, size, shown in zip(
-            windows, map(selection.inspected, windows), contents, sizes, pixels, strict=True
+        for w, found, content, size, shown, ends in zip(
+            windows, map(selection.inspected, windows), contents, sizes, pixels, levels, strict=True
         )
     )
     groups = independent_groups(recordings, used)
@@ -223,6 +227,7 @@ def _collect(
         groups=groups,
         samples={name: describe_samples(one, used, recordings) for name, one in samples.items()},
         skipped=tuple(sorted(selection.skipped, key=lambda entry: entry.path)),
+        left_out=selection.source.left_out,
     )
 
 

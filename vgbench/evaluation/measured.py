@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips.clip import Skipped
+from vgbench.clips.value_range import ValueUse
 from vgbench.evaluation.feature_store import FeatureStore, Table
 from vgbench.extractors.extractor import Extractor, ExtractorSpec
 from vgbench.metrics import Metric, Samples
@@ -27,6 +28,8 @@ CONTENT = "content"
 """Key of the hash of each window's pixels, as the metrics and the extractor see them."""
 PIXELS = "pixels"
 """Key of the hash of each window's pixels as stored."""
+LEVELS = "levels"
+"""Key of the lowest and the highest value of each window as it is stored, uint8 [2]."""
 SIZE = "size"
 """Key of the height and width of each window as it is stored, before the protocol resizes it."""
 
@@ -63,6 +66,7 @@ class Measures:
         tables = {m.name: store.table(f"{m.name}@{self.version_of(m)}") for m in self.metrics}
         tables[CONTENT] = store.table("content@1")
         tables[SIZE] = store.table("size@1")
+        tables[LEVELS] = store.table("levels@1")
         tables[PIXELS] = store.table("pixels@1")
         if (spec := self.spec) is not None:
             code = self.sources[EXTRACTOR].key if EXTRACTOR in self.sources else "shipped"
@@ -86,6 +90,8 @@ class UsedWindow:
         size: height and width of its frames as stored; None if unknown.
         pixels: sha256 of its pixels as stored, if the protocol draws by content and the clip is lossless; ""
             otherwise.
+        levels: the lowest and the highest value of its pixels as stored; None if unknown.
+        use: how the floats of its clip became bytes; None if they were bytes.
     """
 
     id: str
@@ -97,6 +103,8 @@ class UsedWindow:
     rate: float | None = None
     size: tuple[int, int] | None = None
     pixels: str = ""
+    levels: tuple[int, int] | None = None
+    use: ValueUse | None = None
 
     @property
     def known_by(self) -> str:
@@ -122,6 +130,7 @@ class Measured:
         samples: under `EXTRACTOR`, the extractor's output for the N windows; under the name of each metric
             that measures the window itself, the numbers that it gave, as features.
         skipped: clips that could not be used.
+        left_out: suffix -> number of files that were not read because of it.
     """
 
     source: str
@@ -132,6 +141,7 @@ class Measured:
     groups: npt.NDArray[np.int64]
     samples: Mapping[str, Samples]
     skipped: tuple[Skipped, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def recording_count(self) -> int:

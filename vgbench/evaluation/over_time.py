@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from vgbench.clips import open_source
+from vgbench.clips.value_range import ValueRange
 from vgbench.errors import ConfigError, NotEnoughClips
 from vgbench.evaluation.choices import resolve_protocol
 from vgbench.evaluation.evaluate import evaluate
@@ -32,6 +33,8 @@ def evaluate_over_time(
     extractor: str | Extractor | None = None,
     *,
     settings: Iterable[str] = (),
+    value_range: ValueRange | None = None,
+    axes: str | None = None,
     name: str | None = None,
     results: str | Path | None = None,
     strict: bool = False,
@@ -53,6 +56,8 @@ def evaluate_over_time(
         metrics: as for `evaluate`.
         extractor: as for `evaluate`.
         settings: as for `evaluate`.
+        value_range: as for `evaluate`.
+        axes: as for `evaluate`.
         name: as for `evaluate`.
         results: as for `evaluate`; each time is a record of its own.
         strict: as for `evaluate`.
@@ -78,7 +83,7 @@ def evaluate_over_time(
     plan = resolve_protocol(protocol, metrics, extractor, settings)
     network = extractor if isinstance(extractor, Extractor) else None
     how = Execution.of(execution)  # one for all times, so that an automatic batch size is found once
-    sources = open_source(generated), open_source(real)
+    ours, theirs = (open_source(side, value_range=value_range, axes=axes) for side in (generated, real))
     records: dict[int, Record] = {}
     for offset in count(0, step):
         moved = {"start": "first", "generated_start": None, "per_clip": 1, "offset": offset}
@@ -86,7 +91,8 @@ def evaluate_over_time(
         at_time = plan.model_copy(update={"windows": windows})
         try:
             records[offset] = evaluate(
-                *sources,
+                ours,
+                theirs,
                 at_time,
                 extractor=network,
                 name=name,

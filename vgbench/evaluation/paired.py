@@ -22,10 +22,11 @@ from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.reader_version import READER_VERSION
 from vgbench.clips.sources import stem
+from vgbench.clips.value_range import ValueRange, ValueUse
 from vgbench.config import Config, parse, with_overrides
 from vgbench.device import device_of
 from vgbench.errors import BadClip, ConfigError, NotEnoughClips, VgbenchError
-from vgbench.evaluation import formats
+from vgbench.evaluation import formats, inputs
 from vgbench.evaluation.evaluate import clip_set, require_none_skipped
 from vgbench.evaluation.execution import Execution, ExecutionOptions
 from vgbench.evaluation.loading import load_in_order
@@ -141,6 +142,8 @@ def evaluate_pairs(
     name: str | None = None,
     results: str | Path | None = None,
     *,
+    value_range: ValueRange | None = None,
+    axes: str | None = None,
     strict: bool = False,
     details: Mapping[str, Any] | None = None,
     **execution: Unpack[ExecutionOptions],
@@ -154,6 +157,8 @@ def evaluate_pairs(
         protocol: metrics, frames and size.
         name: the model's name in tables.
         results: folder to save the record in.
+        value_range: as for `evaluate`.
+        axes: as for `evaluate`.
         strict: whether a pair or clip that was left out is an error, raised after the record is saved.
         details: copied into the record.
         execution: `workers`, `device` (of LPIPS) and `progress`, as for `evaluate`; the other options have no
@@ -177,7 +182,7 @@ def evaluate_pairs(
     network = None
     if any(metric.perceptual for metric in metrics):
         network = lpips.load(plan.weights).to(device_of(how.device))
-    sources = open_source(generated), open_source(reference)
+    sources = [open_source(side, value_range=value_range, axes=axes) for side in (generated, reference)]
     pairs, *lonely = match(*sources)
     values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     used: list[tuple[UsedWindow, UsedWindow]] = []
@@ -219,6 +224,7 @@ def evaluate_pairs(
             groups=recordings[side],
             samples={},
             skipped=tuple(sorted(lonely[side], key=lambda entry: entry.path)),
+            left_out=source.left_out,
         )
         for side, source in enumerate(sources)
     ]
@@ -302,6 +308,8 @@ def _used(clip: Clip, outcome: _Scored, side: int, position: int) -> UsedWindow:
         Window(position, outcome.indices),
         rate=outcome.rates[side],
         size=outcome.sizes[side],
+        levels=outcome.levels[side],
+        use=outcome.uses[side],
     )
 
 
@@ -313,6 +321,7 @@ def _warnings(sides: Sequence[Measured], plan: PairedProtocol) -> Iterator[tuple
     for name, side in zip(("generated", "reference"), sides, strict=True):
         if side.skipped:
             yield "skipped-clips", f"{name}: {len(side.skipped)} clips have no partner or cannot be used"
+        yield from inputs.of_side(name, side)
 
 
 @dataclass(frozen=True)
@@ -327,6 +336,8 @@ class _Scored:
     fingerprints: tuple[str, str]
     rates: tuple[float | None, float | None]
     sizes: tuple[tuple[int, int], tuple[int, int]]
+    levels: tuple[tuple[int, int], tuple[int, int]]
+    uses: tuple[ValueUse | None, ValueUse | None]
     indices: tuple[int, ...]
     values: dict[str, float]
     frames: tuple[npt.NDArray[np.uint8], ...]
@@ -356,11 +367,13 @@ class _Measuring(Dataset[_Outcome]):
     def _score(self, pair: Pair) -> _Outcome:
         clips, plan = (pair.generated, pair.reference), self.plan
         fingerprints, counts, rates = [], [], []
+        uses: list[ValueUse | None] = []
         for side, clip in enumerate(clips):
             try:
                 fingerprints.append(clip.fingerprint())
                 counts.append(clip.count_frames())
                 rates.append(clip.frame_rate())
+                uses.append(clip.value_use())
             except BadClip as error:
                 return _Bad(side, clip.id, error.reason)
         if plan.frames is None and counts[0] != counts[1]:
@@ -374,11 +387,13 @@ class _Measuring(Dataset[_Outcome]):
         indices = tuple(range(plan.skip, stop))
         decoded: list[npt.NDArray[np.uint8]] = []
         sizes: list[tuple[int, int]] = []
+        levels: list[tuple[int, int]] = []
         for side, clip in enumerate(clips):
             try:
                 stored = clip.read(indices)
                 decoded.append(resize(stored, plan.resize.for_side("real" if side else "generated")))
                 sizes.append((stored.shape[1], stored.shape[2]))
+                levels.append((int(stored.min()), int(stored.max())))
             except BadClip as error:
                 return _Bad(side, clip.id, error.reason)
         if decoded[0].shape != decoded[1].shape:
@@ -393,6 +408,8 @@ class _Measuring(Dataset[_Outcome]):
             (fingerprints[0], fingerprints[1]),
             (rates[0], rates[1]),
             (sizes[0], sizes[1]),
+            (levels[0], levels[1]),
+            (uses[0], uses[1]),
             indices,
             values,
             frames,

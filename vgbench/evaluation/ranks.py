@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from vgbench.clips.clip import Clip, ClipSource, Frames, SameFramesClip
+from vgbench.clips.suffixes import total
 from vgbench.distributed import World, gather
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.evaluation.measured import Measured
@@ -129,7 +130,8 @@ def _union(source: ClipSource, world: World) -> SharedSource:
                 clips.append((ClipElsewhere(name, label, whole, group=group), rank))
     clips.sort(key=lambda entry: entry[0].id)
     skipped = tuple(entry for part in gather(tuple(source.skipped), world) for entry in part)
-    union = dataclasses.replace(source, clips=[clip for clip, _ in clips], skipped=skipped)
+    left_out = total(gather(dict(source.left_out), world))
+    union = dataclasses.replace(source, clips=[clip for clip, _ in clips], skipped=skipped, left_out=left_out)
     return SharedSource(union, [rank for _, rank in clips])
 
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from vgbench.clips.clip import Clip, ClipSource, Skipped
 from vgbench.clips.rates import constant_rate, constant_times, frames_at
 from vgbench.clips.reader_version import READER_VERSION
+from vgbench.clips.value_range import ValueUse
 from vgbench.errors import BadClip, NotEnoughClips
 from vgbench.evaluation.content_seeds import Seed, as_texts
 from vgbench.evaluation.feature_store import Row, Table
@@ -41,6 +42,7 @@ class Inspected(NamedTuple):
         rate: its mean number of frames per second; None if it does not state it.
         varies: whether its rate is known to vary.
         shown: under `windows.fps`, the index of the frame that is shown at each moment, int64 [K].
+        use: how its floats become bytes; None if it is stored as bytes.
     """
 
     fingerprint: str
@@ -49,6 +51,7 @@ class Inspected(NamedTuple):
     rate: float | None = None
     varies: bool = False
     shown: npt.NDArray[np.int64] | None = None
+    use: ValueUse | None = None
 
     @property
     def length(self) -> int:
@@ -231,6 +234,7 @@ class _Inspection(Dataset[Inspected | str]):
                 found = Inspected(fingerprint, clip.count_frames(), stamp, clip.frame_rate())
             else:
                 found = Inspected(fingerprint, int(known["frames"]), stamp, float(known["rate"]) or None)
+            found = found._replace(use=clip.value_use())
             require_same_bytes(clip, fingerprint, stamp)
         except BadClip as error:
             return error.reason

@@ -17,7 +17,9 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
+from vgbench.clips.files import LocalFile
 from vgbench.clips.reader_version import READER_VERSION
+from vgbench.clips.safetensors_file import METADATA, read_header
 from vgbench.config import Config, parse
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.measured import (
@@ -64,8 +66,23 @@ class About(Config):
 
 
 def is_statistics(spec: object) -> bool:
-    """Tell whether a user means a statistics file."""
-    return isinstance(spec, str | Path) and str(spec).endswith(SUFFIX)
+    """Tell whether a user means a statistics file, and not clips in a file of the same kind.
+
+    A file that is not there, or whose header cannot be read, counts as one: reading it gives the error.
+    """
+    if not isinstance(spec, str | Path) or not str(spec).endswith(SUFFIX) or "://" in str(spec):
+        return False
+    path = Path(spec).expanduser()
+    try:
+        header, _ = read_header(LocalFile(str(path.parent), path.name, path.stat().st_size))
+    except (OSError, ValueError, EOFError):
+        return True
+    return _ABOUT in header.get(METADATA, {}) or not any(_is_clips(one) for one in header.values())
+
+
+def _is_clips(about: object) -> bool:
+    """Whether a tensor may be clips, by its entry in the header of a safetensors file."""
+    return isinstance(about, Mapping) and len(about.get("shape", ())) in (4, 5)
 
 
 def save_statistics(path: str | Path, measured: Measured, plan: Protocol, measures: Measures) -> Path:
@@ -121,7 +138,7 @@ def load_statistics(path: str | Path, plan: Protocol, measures: Measures) -> Mea
         VgbenchError: not there, damaged, or not a statistics file.
         ConfigError: made under another protocol or extractor; names what differs.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     tensors, metadata = load_tensors(path)
     about = _about(path, metadata)
     _require_equal(path, about.requirements, _requirements(plan, measures))

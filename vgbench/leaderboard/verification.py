@@ -19,6 +19,7 @@ from vgbench.records.record import (
     BELOW_REAL,
     CHANGED,
     DAMAGED_STORE,
+    OTHER_FILES,
     ClipSet,
     ExtractorUse,
     Record,
@@ -27,10 +28,13 @@ from vgbench.records.record import (
 from vgbench.records.signature import Signature, differences
 
 if TYPE_CHECKING:
+    from vgbench.clips.value_range import ValueRange
     from vgbench.evaluation.execution import ExecutionOptions
     from vgbench.extractors.extractor import Extractor
 
 EXIT_DIFFERS = 3
+NOT_OF_SCORES = frozenset({DAMAGED_STORE, OTHER_FILES})
+"""Warning codes about the store or the folder of this machine, which a record need not have."""
 TOLERANCE = 1e-6
 MOST_NAMED = 5
 """Clips that are named one by one if those of a side are not those of the record."""
@@ -112,6 +116,8 @@ def verify(
     *,
     extractor: str | Extractor | None = None,
     allow_code: bool = False,
+    value_range: ValueRange | None = None,
+    axes: str | None = None,
     tolerance: float = TOLERANCE,
     **execution: Unpack[ExecutionOptions],
 ) -> Verification:
@@ -129,6 +135,8 @@ def verify(
         extractor: replaces the extractor of the protocol, for records made with an object that has no name.
         allow_code: import what the record's protocol names as `package.module:Object`. A record may come from
             anyone, so by default only vgbench's own metrics and extractors are used.
+        value_range: range of float arrays on either side; by default, what the record says.
+        axes: names of the axes of arrays, as for `vgbench.evaluate`.
         tolerance: greatest `MetricCheck.deviation` that counts as equal.
         execution: as for `vgbench.evaluate`; a temporary `store` contains nothing from earlier runs.
 
@@ -143,9 +151,13 @@ def verify(
     if generated is None:
         return Verification(record, problems=tuple(problems))
 
-    from vgbench.evaluation.evaluate import evaluate
+    from vgbench.evaluation.evaluate import evaluate, opened
     from vgbench.protocol import Protocol
 
+    generated, real = (
+        opened(clips, value_range or recorded.value_range, axes)
+        for clips, recorded in ((generated, record.clips.generated), (real, record.clips.real))
+    )
     where = f"protocol of the record '{record.model}'"
     if record.protocol.get("name") == "paired":
         from vgbench.evaluation.paired import PairedProtocol, evaluate_pairs
@@ -185,7 +197,7 @@ def _text_problems(record: Record, again: Record) -> Iterator[str]:
         yield f"the signatures of single metrics are not those of the scores: {', '.join(different)}"
     stated = {what_it_says(*warning) for warning in record.warnings}
     for code, sentence in again.warnings:
-        if code != DAMAGED_STORE and what_it_says(code, sentence) not in stated:
+        if code not in NOT_OF_SCORES and what_it_says(code, sentence) not in stated:
             yield f"missing warning: {code} {sentence}"
 
 

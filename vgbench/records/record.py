@@ -47,6 +47,12 @@ DEPENDENT = "dependent-sets"
 """Warning code: generated windows are windows of the real set."""
 INCONSISTENT = "impossible-score"
 """Warning code: numbers of the record contradict each other."""
+CLAMPED = "clamped-values"
+"""Warning code: floats of a side lie slightly outside of the range that was stated."""
+OTHER_FILES = "other-files"
+"""Warning code: files were left out because of their suffix that may be clips."""
+VALUE_RANGE = "value-range"
+"""Warning code: the values of a side use so little of their range that it cannot be right."""
 OTHER_CLASSES = "other-classes"
 """Warning code: the classes behind the Inception Score are not those of the clips."""
 ALTERED = frozenset({CHANGED, INCONSISTENT})
@@ -85,6 +91,9 @@ class ClipSet(Config):
         found: number of clips in the source.
         manifest_hash: see the function `manifest_hash`.
         skipped: clips that could not be used.
+        left_out: suffix -> number of files that were not read because of it.
+        value_range: the range that all clips, as floats, were read with; None for bytes.
+        clamped: number of values outside of it, which were clamped.
         windows: the windows, in sampling order.
     """
 
@@ -95,6 +104,9 @@ class ClipSet(Config):
     found: int
     manifest_hash: str
     skipped: tuple[SkippedClip, ...] = ()
+    left_out: dict[str, int] = Field(default_factory=dict)
+    value_range: tuple[float, float] | None = None
+    clamped: int = 0
     windows: tuple[ClipUse, ...] = ()
 
 

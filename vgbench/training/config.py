@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from vgbench.clips.value_range import GivenRange
 from vgbench.config import Config
 from vgbench.reference_models.config import (
     DiscriminatorConfig,
@@ -38,6 +39,8 @@ LIPSCHITZ = (
 
 MAY_CHANGE = {  # "data" because folders move, learning rates because a run diverges if they are too high
     "data",
+    "value_range",
+    "axes",
     "optimiser.generator_lr",
     "optimiser.discriminator_lr",
     "steps",
@@ -95,6 +98,8 @@ class TrainConfig(ModelConfig):
 
     Attributes:
         data: folder, archive, URL or `builtin:NAME`, see `vgbench.clips.open_source`.
+        value_range: range of float arrays in the data, such as [0, 1].
+        axes: names of the axes of arrays in the data, such as TNHW; see `vgbench.clips.axes`.
         labels: condition on the classes of the data; `classes` is then filled in from the data.
         stride: frames of the data from one training frame to the next.
         flip: mirror half of the clips.
@@ -133,6 +138,8 @@ class TrainConfig(ModelConfig):
     """
 
     data: str = "builtin:moving-shapes"
+    value_range: GivenRange = None
+    axes: str | None = None
     labels: bool = False
     stride: Positive = 1
     flip: bool = False

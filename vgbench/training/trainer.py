@@ -208,7 +208,7 @@ def open_data(config: TrainConfig) -> ClipSource:
     """Open the clips that the config names."""
     from vgbench.clips import open_source
 
-    return open_source(config.data)
+    return open_source(config.data, value_range=config.value_range, axes=config.axes)
 
 
 def resolved(
