@@ -128,8 +128,8 @@ def test_the_union_over_ranks_keeps_groups_that_span_ranks(monkeypatch):
     ]
 
     def gather(value, world):
-        if isinstance(value, tuple):
-            return [value, ()]
+        if isinstance(value, tuple | dict):
+            return [value, type(value)()]
         return [[(clip.id, clip.label, clip.origin, clip.group) for clip in part.clips] for part in parts]
 
     monkeypatch.setattr(ranks, "gather", gather)

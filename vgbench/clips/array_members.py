@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgbench.clips.axes import axes_of
+from vgbench.clips.axes import EXPECTED, axes_of
 from vgbench.clips.stored_array import StoredArray
 
 CLIPS = "clips"
@@ -14,11 +14,17 @@ LABELS = ("labels", "label", "targets", "target", "classes", "y")
 GROUPS = ("groups", "group")
 UNNAMED = "arr_"
 """What `numpy.savez` names arrays without a name by, followed by their number."""
+PARAMETERS = (".weight", ".bias")
+"""Ends of the names of a network's parameters."""
 MOST_SHOWN = 12
 """Names that a message lists."""
 
 Names = Sequence[Any]
 """Labels or groups that are stored as a list and not as an array."""
+
+
+class NoClips(ValueError):
+    """Raised for files that are neither damaged nor odd clips, but something else, such as weights."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ def choose_members(members: Mapping[str, StoredArray | Names | None], axes: str 
         axes: what the user says about axes, see `axes_of`.
 
     Raises:
+        NoClips: all arrays are tables or numbers, or they are a network's parameters.
         ValueError: none of the arrays can be clips, or several can and no name decides.
     """
     labels, groups = _first(members, LABELS), _first(members, GROUPS)
@@ -54,11 +61,15 @@ def choose_members(members: Mapping[str, StoredArray | Names | None], axes: str 
         if CLIPS not in arrays:
             raise ValueError(f"its {CLIPS} are not an array")
         return Members({CLIPS: arrays[CLIPS]}, labels, groups)
+    if any(name.endswith(PARAMETERS) for name in arrays):
+        raise NoClips("holds the parameters of a network, and no clips")
+    if all(len(array.shape) < 3 for array in arrays.values()):
+        raise NoClips(_why_none(members, arrays))
     if len(arrays) == 1 and labels is None and groups is None:
         return Members(arrays)
     found = {name: one for name, one in arrays.items() if _may_be_clips(one, axes)}
     if not found:
-        raise ValueError(_why_none(members, arrays, axes))
+        raise ValueError(_why_none(members, arrays))
     if len(found) == 1:
         name, clips = next(iter(found.items()))
         if labels is None and name == f"{UNNAMED}0":
@@ -129,13 +140,12 @@ def _number(name: str) -> int | None:
     return int(digits) if name.startswith(UNNAMED) and digits.isdecimal() and len(digits) < 10 else None
 
 
-def _why_none(members: Mapping[str, Any], arrays: Mapping[str, StoredArray], axes: str | None) -> str:
+def _why_none(members: Mapping[str, Any], arrays: Mapping[str, StoredArray]) -> str:
     if {"mu", "sigma"} <= set(members):
         return "holds the statistics of a Fréchet distance (mu, sigma), and no clips"
     if len(arrays) == 1:
         (array,) = arrays.values()
-        axes_of(array.shape, axes)  # says what is wrong with it
-        return f"{array.dtype} values have no standard range; store uint8"
+        return f"holds an array of shape {array.shape}, which is not {EXPECTED}"
     return f"holds the arrays {_shown(members)}, none of which can be clips"
 
 

@@ -23,6 +23,7 @@ from vgbench.clips.array_members import (
     GROUPS,
     LABELS,
     Names,
+    NoClips,
     choose_members,
     count_clips,
     ids_of,
@@ -37,7 +38,7 @@ from vgbench.clips.listing import list_archive
 from vgbench.clips.stored_array import PlainArray, StoredArray, StridedArray, span_of
 from vgbench.clips.suffixes import HDF5, SAFETENSORS, TENSORS
 from vgbench.clips.value_range import ValueRange, ValueUse, count_outside, to_bytes
-from vgbench.errors import VgbenchError
+from vgbench.errors import BadClip, VgbenchError
 
 MAX_LABELS_BYTES = 2**26
 """Most bytes that all labels, or all groups, of one file may have together."""
@@ -194,6 +195,10 @@ class StoredArrayClip(Clip):
         return self.array.part(parts).squeeze(clips)
 
 
+class HoldsNoClips(BadClip):
+    """Raised for array files that hold no clips, but something that is usual beside clips."""
+
+
 def stored_array_clips(
     path: str, file: StoredFile, label: str | None, value_range: ValueRange | None, axes: str | None = None
 ) -> list[Clip]:
@@ -208,10 +213,14 @@ def stored_array_clips(
         axes: names of the axes of arrays with as many of them; see `vgbench.clips.axes`.
 
     Raises:
-        BadClip: the file is not of that kind, or its arrays do not hold clips.
+        HoldsNoClips: the file is sound, and holds something else.
+        BadClip: the file is not of that kind, or its arrays cannot be read as clips.
     """
     with bad_clip_on_error(file.name, *hdf5_file.HDF5_DAMAGE):
-        chosen = choose_members(_members_of(path, file), axes)
+        try:
+            chosen = choose_members(_members_of(path, file), axes)
+        except NoClips as error:
+            raise HoldsNoClips(file.name, str(error)) from error
         names = {kind: _texts(kind, getattr(chosen, kind)) for kind in ("labels", "groups")}
         arrays = in_order(chosen.clips)
         clips: list[Clip] = []

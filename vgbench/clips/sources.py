@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from vgbench.clips.arrays import is_array, memory_clips, stored_array_clips
+from vgbench.clips.arrays import HoldsNoClips, is_array, memory_clips, stored_array_clips
 from vgbench.clips.axes import check_axes
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.dataset_labels import NAME as DATASET_LABELS
@@ -49,6 +49,7 @@ from vgbench.clips.suffixes import (
     MANIFESTS,
     SYSTEM_FILES,
     VIDEOS,
+    WITHOUT_CLIPS,
     describe,
     suffix_of,
     total,
@@ -210,6 +211,7 @@ class _Opener:
         self.clips: list[Clip] = []
         self.skipped: list[Skipped] = []
         self.left_out: dict[str, int] = {}
+        self.without_clips: list[Skipped] = []
         self.notes: list[str] = []
 
     def open(self) -> ClipSource:
@@ -250,8 +252,8 @@ class _Opener:
         return named or (is_pattern(self.spec) and "/" not in entry.path)
 
     def _nothing_found(self, files: int) -> VgbenchError:
-        if self.skipped:
-            reasons = "; ".join(f"{skipped.path}: {skipped.reason}" for skipped in self.skipped[:3])
+        if unusable := [*self.skipped, *self.without_clips]:
+            reasons = "; ".join(f"{skipped.path}: {skipped.reason}" for skipped in unusable[:3])
             return VgbenchError(
                 f"{self.spec}: none of its files can be used ({reasons})", f"expected {LOOKED_FOR}"
             )
@@ -334,6 +336,9 @@ class _Opener:
             span, axes = self.reading.value_range, self.reading.axes
             clips = stored_array_clips(entry.path, entry.file, _label(entry), span, axes)
             self.clips += [replace(c, group=entry.group) for c in clips] if entry.group else clips
+        except HoldsNoClips as other:
+            self._leave_out(entry, WITHOUT_CLIPS)
+            self.without_clips.append(Skipped(other.path, other.reason))
         except BadClip as bad:
             self._skip(entry, bad.reason)
 
@@ -402,11 +407,11 @@ class _Opener:
         axes = self.reading.axes if row.axes is None else check_axes(row.axes)
         return replace(self.reading, value_range=span, axes=axes)
 
-    def _leave_out(self, entry: Entry) -> None:
-        """Count a file that is not read because of its suffix."""
+    def _leave_out(self, entry: Entry, why: str = "") -> None:
+        """Count a file that is not read because of its suffix or, if that says why, its content."""
         name = entry.path.rpartition("/")[2]
         if name.lower() not in SYSTEM_FILES:
-            suffix = suffix_of(name)
+            suffix = suffix_of(name) + why
             self.left_out[suffix] = self.left_out.get(suffix, 0) + 1
 
     def _skip(self, entry: Entry, reason: str) -> None:

@@ -80,6 +80,9 @@ COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson")
 LISTS = (".txt", ".lst", ".list")
 
+WITHOUT_CLIPS = " without clips"
+"""After the suffix of array files that hold something else, such as weights or actions."""
+
 NO_SUFFIX = "(no suffix)"
 
 COMPANIONS = frozenset(
@@ -115,7 +118,7 @@ def suffix_of(path: str) -> str:
 
 def is_companion(suffix: str) -> bool:
     """Whether files that `suffix_of` calls so are usual beside clips, and nobody takes them for clips."""
-    return suffix in COMPANIONS or suffix.lower() in COMPANION_NAMES
+    return suffix in COMPANIONS or suffix.lower() in COMPANION_NAMES or suffix.endswith(WITHOUT_CLIPS)
 
 
 def describe(counts: Mapping[str, int]) -> str:

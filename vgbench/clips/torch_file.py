@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vgbench.clips import plain_pickle
-from vgbench.clips.array_members import CLIPS, GROUPS, LABELS, MOST_SHOWN, UNNAMED, Names
+from vgbench.clips.array_members import CLIPS, GROUPS, LABELS, MOST_SHOWN, UNNAMED, Names, NoClips
 from vgbench.clips.files import StoredFile
 from vgbench.clips.listing import list_archive
 from vgbench.clips.plain_pickle import Call, Global, Persistent, read_plain_pickle
@@ -174,7 +174,7 @@ def _of_dict(found: Mapping[str, Any], holder: _Holder) -> dict[str, StoredArray
         elif name in (*LABELS, *GROUPS):
             members[name] = value
     if not any(isinstance(value, StoredArray) for value in members.values()):
-        raise unfit[0] if unfit else ValueError(f"holds {sorted(found)[:MOST_SHOWN]}, and no tensor")
+        raise unfit[0] if unfit else NoClips(f"holds {sorted(found)[:MOST_SHOWN]}, and no tensor")
     return members
 
 

@@ -100,7 +100,6 @@ def inspect_clips(
         bool,
         typer.Option("--decode", help="Decode every frame, to find the damage that a decoder can notice."),
     ] = False,
-    layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
     axes: options.Axes = None,
     as_json: options.AsJson = False,
@@ -110,17 +109,12 @@ def inspect_clips(
     """Count clips, classes, groups, frames, sizes and rates, and name the clips that cannot be used."""
     from dataclasses import asdict
 
+    from vgbench.clips import open_source
     from vgbench.datasets.inspect import inspect_source
 
     with panels.progress() as progress:
-        found = inspect_source(
-            source,
-            decode=decode,
-            layout=layout,
-            value_range=options.value_range(value_range),
-            axes=axes,
-            progress=progress,
-        )
+        clips = open_source(source, value_range=options.value_range(value_range), axes=axes)
+        found = inspect_source(clips, decode=decode, progress=progress)
     if as_json:
         console.print_json(asdict(found))
         return

@@ -9,9 +9,8 @@ from typing import Any
 
 from vgbench.clips import open_source
 from vgbench.clips.clip import Clip, blocks
-from vgbench.clips.sources import Layout
 from vgbench.clips.suffixes import describe
-from vgbench.clips.value_range import ValueRange, ValueUse
+from vgbench.clips.value_range import ValueUse
 from vgbench.errors import BadClip
 from vgbench.evaluation import inputs
 from vgbench.progress import Progress, no_progress
@@ -76,29 +75,18 @@ class Inspection:
         return lines + ([f"bad      and {len(self.bad) - MOST} more"] if len(self.bad) > MOST else [])
 
 
-def inspect_source(
-    spec: Any,
-    *,
-    decode: bool = False,
-    layout: Layout = "auto",
-    value_range: ValueRange | None = None,
-    axes: str | None = None,
-    progress: Progress = no_progress,
-) -> Inspection:
+def inspect_source(spec: Any, *, decode: bool = False, progress: Progress = no_progress) -> Inspection:
     """Inspect every clip of a source: count its frames, and decode the first one.
 
     Args:
         spec: a source in any form that `open_source` takes.
         decode: decode every frame, which also finds damage in the middle of a clip.
-        layout: as for `open_source`, and so are `value_range` and `axes`.
-        value_range: range of float arrays.
-        axes: names of the axes of arrays.
         progress: called as (stage, done, total).
 
     Raises:
         VgbenchError: the source contains nothing that looks like a clip.
     """
-    source = open_source(spec, layout=layout, value_range=value_range, axes=axes)
+    source = open_source(spec)
     bad = {entry.path: entry.reason for entry in source.skipped}
     lengths: list[int] = []
     levels: list[tuple[int, int]] = []
