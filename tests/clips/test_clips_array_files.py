@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import pickle
 import resource
 import struct
@@ -15,7 +16,7 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_tensors
 
-from vgbench.clips import open_source
+from vgbench.clips import hdf5_file, open_source
 from vgbench.clips.axes import axes_of
 from vgbench.clips.files import LocalFile
 from vgbench.clips.plain_pickle import Call, Global, read_plain_pickle
@@ -321,6 +322,44 @@ def test_hdf5_shows_nothing_of_other_files(tmp_path):
 
 
 def test_hdf5_without_h5py_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "h5py.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "none"))
+    hdf5_file._end()
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     assert "pip install h5py" in reason(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    "act",
+    ["os._exit(3)", "bytearray(2**40)", "os.write(1, b'x' * 9)", "sys.stdout.close()", "time.sleep(600)"],
+)
+def test_hdf5_that_hangs_or_ends_its_process_costs_one_clip(act, tmp_path, monkeypatch):
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / "h5py.py").write_text(
+        f"import os, sys, time\nclass File:\n def __init__(self, *_): {act}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
+    hdf5_file._end()
+    with hdf5_file._child():
+        pass  # has started, so that the deadline counts for its answer only
+    monkeypatch.setattr(hdf5_file, "MAX_SECONDS", 0.3)
+    (tmp_path / "a.h5").write_bytes(b"x")
+    assert "a.h5" in reason(tmp_path / "a.h5")
+    hdf5_file._end()
+
+
+def test_hdf5_is_read_after_a_fork(tmp_path):
+    """As decoding workers do, which must not share the process of their parent."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["clips"] = CLIPS
+    clips = open_source(tmp_path / "a.h5").clips
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        found = pool.map(_first_frame, clips)
+    np.testing.assert_array_equal(found, CLIPS[:, 0])
+    np.testing.assert_array_equal(pixels(tmp_path / "a.h5"), CLIPS)
+
+
+def _first_frame(clip):
+    return clip.read([0])[0]

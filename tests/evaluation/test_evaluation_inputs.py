@@ -10,16 +10,21 @@ import torch
 
 import vgbench
 from vgbench.audit.run import audit
-from vgbench.cli import main
+from vgbench.bench.sources import open_split, open_untrained
+from vgbench.bench.suite import SuiteData
 from vgbench.clips import open_source, write_clips
 from vgbench.clips.value_range import ValueUse
+from vgbench.commands.train import _print_about
 from vgbench.errors import SkippedClips
 from vgbench.evaluation.evaluate import export_statistics
+from vgbench.evaluation.feature_store import FeatureStore
 from vgbench.evaluation.inputs import Values, of_values, unexpected, values_of
 from vgbench.evaluation.over_time import evaluate_over_time
 from vgbench.evaluation.paired import PairedProtocol, evaluate_pairs
 from vgbench.evaluation.statistics_file import is_statistics
 from vgbench.leaderboard.verification import verify
+from vgbench.training.config_files import read_config
+from vgbench.training.trainer import open_data
 
 CLIPS = np.random.default_rng(6).integers(0, 256, (8, 16, 8, 8, 3), dtype=np.uint8)
 REAL = np.random.default_rng(7).integers(0, 256, (8, 16, 8, 8, 3), dtype=np.uint8)
@@ -55,8 +60,6 @@ def test_a_range_that_cannot_be_right_is_told(floats, value_range, sentence):
 
 @pytest.mark.parametrize("in_store", [False, True])
 def test_bytes_that_were_floats_are_told(in_store, tmp_path):
-    from vgbench.evaluation.feature_store import FeatureStore
-
     cast = (CLIPS > 127).astype(np.uint8)
     store = FeatureStore(tmp_path)
     if in_store:
@@ -129,45 +132,42 @@ def commands(files):
 
 
 @pytest.mark.parametrize("name", ["eval", "paired", "audit", "stats", "inspect"])
-def test_every_command_that_asks_for_the_range_takes_it(name, files, capsys):
+def test_every_command_that_asks_for_the_range_takes_it(name, files, run):
     command = commands(files)[name]
-    assert main(command) == 2
-    assert "value_range (--value-range), such as 0,1 or -1,1" in capsys.readouterr().err
-    assert main([*command, "--value-range", "0,1"]) == 0
-    assert "value-range" not in capsys.readouterr().err
-    assert main([*command, "--value-range=-1,1"]) == 0
-    assert "warning value-range" in capsys.readouterr().err.replace("[dim]", "")
+    ended = run(*command)
+    assert ended.code == 2
+    assert "value_range (--value-range), such as 0,1 or -1,1" in ended.err
+    ended = run(*command, "--value-range", "0,1")
+    assert ended.code == 0
+    assert "value-range" not in ended.err
+    ended = run(*command, "--value-range=-1,1")
+    assert ended.code == 0
+    assert "warning value-range" in ended.err
 
 
-def test_verify_takes_the_range(files, capsys):
+def test_verify_takes_the_range(files, run):
     unit, real = str(files / "unit.npy"), str(files / "real.npy")
     record = scored(CLIPS)  # from bytes, so that the record states no range
     record.save(files / "record.json")
     command = ["verify", str(files / "record.json"), "--clips", unit, "--against", real]
-    assert main(command) == 2
-    assert main([*command, "--value-range", "0,1"]) == 0
-    assert "as recorded" in capsys.readouterr().out
+    assert run(*command).code == 2
+    ended = run(*command, "--value-range", "0,1")
+    assert ended.code == 0
+    assert "as recorded" in ended.out
 
 
-def test_training_takes_the_range_and_tells_a_wrong_one(files, capsys):
+def test_training_takes_the_range_and_tells_a_wrong_one(files, run, capsys, monkeypatch):
+    monkeypatch.setattr("vgbench.training.preview.preview", lambda config, _: pytest.fail(str(config)))
     unit = str(files / "unit.npy")
-    base = ["train", "gru-hinge", "--steps", "1", "--no-score", "--set", "size=8", "--set", "frames=4",
-            "--set", "generator.channels=4", "--set", "discriminators.0.channels=4", "-d", unit]  # fmt: skip
-    assert main([*base, "-o", str(files / "a"), "--dry-run", "--value-range", "0,1"]) == 0
-    assert "value_range:" in capsys.readouterr().out
-    from vgbench.commands.train import _print_about
-    from vgbench.training.config_files import read_config
-    from vgbench.training.trainer import open_data
-
+    options = ["--value-range", "0,1", "--axes", "NTHWC"]
+    with pytest.raises(pytest.fail.Exception, match=r"value_range=\(0\.0, 1\.0\) axes='NTHWC'"):
+        run("train", "gru-hinge", "-d", unit, "--dry-run", *options)
     config = read_config("gru-hinge", ["value_range=[-1, 1]"], {"data": unit})
     _print_about(open_data(config))
-    assert "value-range" in capsys.readouterr().err
+    assert "warning value-range" in capsys.readouterr().err
 
 
 def test_suites_state_the_range(files):
-    from vgbench.bench.sources import open_split, open_untrained
-    from vgbench.bench.suite import SuiteData
-
     data = SuiteData.model_validate({"train": str(files / "unit.npy"), "value_range": "0,1"})
     assert len(open_split("x", data, "train").clips) == 6
     np.testing.assert_array_equal(
@@ -181,7 +181,7 @@ def folder(tmp_path):
     return tmp_path / "made"
 
 
-def test_files_that_may_be_clips_are_told_and_strict_refuses_them(folder, capsys):
+def test_files_that_may_be_clips_are_told_and_strict_refuses_them(folder, run):
     for name in ("a.txt", "b.txt", "c.csv", "README"):
         (folder / name).write_text("x")
     torch.save({"weight": torch.zeros(3)}, folder / "model.pt")
@@ -196,15 +196,13 @@ def test_files_that_may_be_clips_are_told_and_strict_refuses_them(folder, capsys
     np.save(folder.parent / "real.npy", REAL)
     command = ["eval", str(folder), "-a", str(folder.parent / "real.npy"), "-m", "temporal_flicker"]
     command += [word for one in FEW for word in ("--set", one)]
-    assert main(command) == 0
-    assert (
-        "6 files left out: 2 .txt, 1 .csv, 1 .pt without clips, 1 .rar, 1 README" in capsys.readouterr().err
-    )
-    assert main([*command, "--strict"]) == 3
-    assert main([*command, "--dry-run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["generated"]["left_out"][".rar"] == 1
-    assert main(["data", "inspect", str(folder)]) == 0
-    assert "6 files left out: 2 .txt" in capsys.readouterr().out
+    ended = run(*command)
+    assert ended.code == 0
+    assert "6 files left out: 2 .txt, 1 .csv, 1 .pt without clips, 1 .rar, 1 README" in ended.err
+    assert run(*command, "--strict").code == 3
+    ended = run(*command, "--dry-run", "--json")
+    assert json.loads(ended.out)["generated"]["left_out"][".rar"] == 1
+    assert "6 files left out: 2 .txt" in run("data", "inspect", folder).out
 
 
 def test_other_files_on_this_machine_do_not_fail_a_verification(folder):
@@ -231,9 +229,8 @@ def test_clips_in_safetensors_are_no_statistics(tmp_path):
     assert scored(tmp_path / "clips.safetensors", tmp_path / "s.safetensors").scores == scored(CLIPS).scores
 
 
-def test_columns_that_are_not_used_are_told(tmp_path, capsys):
+def test_columns_that_are_not_used_are_told(tmp_path, run):
     np.save(tmp_path / "a.npy", CLIPS)
     (tmp_path / "t.csv").write_text("path,text\na.npy,a ball\n")
     assert [note[-4:] for note in open_source(tmp_path / "t.csv").notes] == ["text"]
-    assert main(["data", "inspect", str(tmp_path / "t.csv")]) == 0
-    assert "these columns are not used: text" in capsys.readouterr().out
+    assert "these columns are not used: text" in run("data", "inspect", tmp_path / "t.csv").out

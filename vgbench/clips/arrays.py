@@ -157,7 +157,7 @@ class StoredArrayClip(Clip):
     def read(self, indices: Sequence[int]) -> Frames:
         check_indices(self.id, indices, self.count_frames())
         first = indices[0]
-        with bad_clip_on_error(self.id, *hdf5_file.HDF5_DAMAGE):
+        with bad_clip_on_error(self.id):
             stored = self._stored(first, indices[-1] + 1 - first)
             frames = to_frames(stored, self.axes.replace("N", ""), self.value_range)
             return np.ascontiguousarray(frames[[index - first for index in indices]])
@@ -170,7 +170,7 @@ class StoredArrayClip(Clip):
             return None
         count, clamped = self.count_frames(), 0
         step = max(BLOCK_BYTES // self._frame_bytes(), 1)
-        with bad_clip_on_error(self.id, *hdf5_file.HDF5_DAMAGE):
+        with bad_clip_on_error(self.id):
             for first in range(0, count, step):
                 stored = self._stored(first, min(step, count - first))
                 clamped += count_outside(stored, self.value_range)
@@ -216,7 +216,7 @@ def stored_array_clips(
         HoldsNoClips: the file is sound, and holds something else.
         BadClip: the file is not of that kind, or its arrays cannot be read as clips.
     """
-    with bad_clip_on_error(file.name, *hdf5_file.HDF5_DAMAGE):
+    with bad_clip_on_error(file.name):
         try:
             chosen = choose_members(_members_of(path, file), axes)
         except NoClips as error:

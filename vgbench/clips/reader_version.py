@@ -11,4 +11,6 @@ from before mix with those from after. Records without it were made by version 1
 - 3: mirrored videos and EXIF orientations are shown as players do, and transparent parts of VP8 and VP9 are
   black. Windows of videos with a palette have its colours, and frames that a cut H.264 stream never shows are
   not counted.
+- 4: floats slightly outside the stated range are clamped. ASF, MXF and Y4M files that were cut off are bad
+  clips, and raw streams state no rate.
 """
