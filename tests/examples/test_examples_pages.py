@@ -77,7 +77,7 @@ def test_the_page_on_records_names_every_warning():
     codes = set(
         re.findall(
             r"(?:yield \(?\s*|(?:CHANGED|INCONSISTENT|NOT_COMPARABLE|BELOW_REAL|DAMAGED_STORE|COLLAPSED|"
-            r"DEPENDENT|OTHER_CLASSES) = )"
+            r"DEPENDENT|OTHER_CLASSES|OTHER_FILES|CLAMPED|VALUE_RANGE) = )"
             r"\"([a-z]+-[a-z-]+)\",?",
             code(),
         )
