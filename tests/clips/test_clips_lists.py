@@ -103,7 +103,9 @@ def test_metadata_of_hugging_face_in_json_lines(data):
         ("path,class,category\nwalk/a.mkv,x,y\n", "may both be the label"),
         ("path,start_frame,end_frame\nwalk/a.mkv,0,3\n", "'end_frame' is not read"),
         ("text,label\nhello,x\n", "'path' is missing"),
-        ("path,value_range\nwalk/a.mkv,3\n", "value_range"),
+        ("path,value_range\nwalk/a.mkv,3\n", "line 2: 'value_range'"),
+        ("path;value_range\nwalk/a.mkv;1,0\n", r"line 2: 'value_range' .* is empty"),
+        ("path,axes\nwalk/a.mkv,TXY\n", "line 2: 'axes'"),
     ],
 )
 def test_tables_that_would_be_misread_are_errors(text, message, data):

@@ -27,6 +27,7 @@ from stub_extractor import StubExtractor
 from vgbench import protocol
 from vgbench.clips.arrays import stored_array_clips
 from vgbench.clips.clip import Clip
+from vgbench.clips.dataset_labels import read_dataset_labels
 from vgbench.clips.files import StoredFile
 from vgbench.clips.images import AnimationClip, StripClip, image_kind
 from vgbench.clips.listing import list_archive
@@ -98,8 +99,19 @@ def read_pt(data: bytes) -> None:
         _use(clip)
 
 
+def read_safetensors(data: bytes) -> None:
+    clips = stored_array_clips("a.safetensors", BytesFile("a.safetensors", data), None, (0, 1))
+    for clip in clips[:3]:
+        _use(clip)
+
+
+def read_labels(data: bytes) -> None:
+    labels = read_dataset_labels(BytesFile("dataset.json", data))
+    assert all(isinstance(text, str) for entry in labels.items() for text in entry)
+
+
 def read_manifest_text(data: bytes) -> None:
-    for suffix in ("csv", "jsonl"):
+    for suffix in ("csv", "tsv", "jsonl", "txt"):
         try:
             read_manifest(BytesFile(f"m.{suffix}", data))
         except VgbenchError as error:
@@ -212,8 +224,20 @@ def pt_seeds() -> list[bytes]:
     return seeds
 
 
+def safetensors_seeds() -> list[bytes]:
+    clip = torch.from_numpy(CLIP)
+    labelled = {"clips": clip[None], "labels": torch.tensor([1])}
+    return [safetensors.torch.save({"x": clip.bfloat16() / 255}), safetensors.torch.save(labelled)]
+
+
+def label_seeds() -> list[bytes]:
+    return [b'{"labels": [["a/0.png", 3], ["b.mp4", [0, 1]], ["c", null]]}', b'{"labels": {"a": "x"}}']
+
+
 def manifest_seeds() -> list[bytes]:
     return [
+        b"File Name;class;value_range\na.mp4;x;0,1\n",
+        b"# clips\na/b.mp4 3\nframes of/c 16 2\n'd e.mp4',1\n",
         b"path,start,frames,label,fps\na.mp4,,,run,8\na.mp4,1,3,run,\n",
         b'{"path": "a.mp4", "start": 3, "frames": 3, "label": 4}\n{"path": "b"}\n',
     ]
@@ -283,6 +307,8 @@ TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[bytes], None]]] = 
     "strip": (strip_seeds, read_strip),
     "npz": (npz_seeds, read_npz),
     "pt": (pt_seeds, read_pt),
+    "safetensors": (safetensors_seeds, read_safetensors),
+    "labels": (label_seeds, read_labels),
     "manifest": (manifest_seeds, read_manifest_text),
     "record": (record_seeds, read_record),
     "config": (config_seeds, read_configs),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from vgbench.clips.axes import GivenAxes
 from vgbench.clips.value_range import GivenRange
 from vgbench.config import Config, parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError
@@ -35,7 +36,7 @@ class SuiteData(Config):
     test: str | None = None
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     value_range: GivenRange = None
-    axes: str | None = None
+    axes: GivenAxes | None = None
     about: str = ""
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from vgbench.errors import VgbenchError
 
@@ -26,6 +29,17 @@ def check_axes(axes: str) -> str:
             "give one letter for each axis: N clips, T frames, H rows, W columns, C colours; such as TNHW",
         )
     return letters
+
+
+def _given_axes(given: str) -> str:
+    try:
+        return check_axes(given)
+    except VgbenchError as error:
+        raise ValueError(f"{error.message}; {error.remedy}") from error
+
+
+GivenAxes = Annotated[str, AfterValidator(_given_axes)]
+"""Names of axes in a config or manifest."""
 
 
 def axes_of(shape: Sequence[int], given: str | None = None) -> str:

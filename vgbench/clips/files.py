@@ -362,7 +362,7 @@ class _Inflating(_View):
             self._checkpoints.append(_Checkpoint(self._inflated, self._consumed, self._state.copy()))
 
 
-DAMAGE = (OSError, EOFError, ValueError, SyntaxError, MemoryError, struct.error, zlib.error)
+DAMAGE = (OSError, EOFError, ValueError, SyntaxError, MemoryError, OverflowError, struct.error, zlib.error)
 """Raised by readers on damaged, missing or huge files; Pillow reports broken PNG chunks as SyntaxError."""
 
 

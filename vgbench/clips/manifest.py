@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from vgbench.clips.axes import GivenAxes
 from vgbench.clips.clip import Clip, Frames
 from vgbench.clips.files import StoredFile
 from vgbench.clips.images import check_indices
@@ -70,7 +71,7 @@ class Row(Config):
     group: str | None = Field(default=None, min_length=1)
     fps: float | None = Field(default=None, gt=0)
     value_range: GivenRange = None
-    axes: str | None = None
+    axes: GivenAxes | None = None
 
     @property
     def id(self) -> str:

@@ -404,7 +404,7 @@ class _Opener:
     def _reading_of(self, row: Row) -> Reading:
         """How the clip of a line is read: as the line says, or else as the user says."""
         span = self.reading.value_range if row.value_range is None else row.value_range
-        axes = self.reading.axes if row.axes is None else check_axes(row.axes)
+        axes = self.reading.axes if row.axes is None else row.axes
         return replace(self.reading, value_range=span, axes=axes)
 
     def _leave_out(self, entry: Entry, why: str = "") -> None:

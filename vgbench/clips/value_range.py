@@ -8,19 +8,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 
 from vgbench.errors import ConfigError, VgbenchError
 
 ValueRange = tuple[float, float]
 """The values that stand for black and for full brightness, such as (0, 1) or (-1, 1)."""
-
-GivenRange = Annotated[
-    ValueRange | None,
-    BeforeValidator(lambda given: tuple(given.split(",")) if isinstance(given, str) else given),
-    AfterValidator(lambda given: None if given is None else check_range(given)),
-]
-"""A range in a config or manifest, where it may also be text, such as "0,1"."""
 
 SLACK = 0.02
 """Values beyond a range by up to this share of its width are clamped; generators and filters overshoot."""
@@ -70,6 +63,24 @@ def check_range(value_range: ValueRange) -> ValueRange:
             f"value_range {value_range} is too narrow or not finite", "give (low, high), such as (0, 1)"
         )
     return float(low), float(high)
+
+
+def _given_range(given: Any) -> Any:
+    """Read a range in a config; pydantic turns a `ValueError` into an error that names the key."""
+    if given is None:
+        return None
+    try:
+        low, high = (float(end) for end in (given.split(",") if isinstance(given, str) else given))
+    except (TypeError, ValueError) as error:
+        raise ValueError("expected two numbers, such as 0,1") from error
+    try:
+        return check_range((low, high))
+    except VgbenchError as error:
+        raise ValueError(error.message) from error
+
+
+GivenRange = Annotated[ValueRange | None, BeforeValidator(_given_range)]
+"""A range in a config or manifest, where it may also be text, such as "0,1"."""
 
 
 def to_bytes(values: npt.NDArray[Any], value_range: ValueRange) -> npt.NDArray[np.uint8]:

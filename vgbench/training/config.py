@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from vgbench.clips.axes import GivenAxes
 from vgbench.clips.value_range import GivenRange
 from vgbench.config import Config
 from vgbench.reference_models.config import (
@@ -139,7 +140,7 @@ class TrainConfig(ModelConfig):
 
     data: str = "builtin:moving-shapes"
     value_range: GivenRange = None
-    axes: str | None = None
+    axes: GivenAxes | None = None
     labels: bool = False
     stride: Positive = 1
     flip: bool = False
