@@ -189,7 +189,7 @@ def frames(count):
 @pytest.mark.parametrize("form", ["list", "mapping"])
 def test_labels_of_style_gan(kind, form, tmp_path):
     files, pairs = {}, []
-    for k, label in enumerate([2, [0, 1, 0], None, [0.5, 0.5]]):
+    for k, label in enumerate([2, [0, 1, 0], None, [0.5, 1, 0]]):
         for i, frame in enumerate(frames(3)):
             files[f"v{k}/{i:06d}.png"] = frame
             pairs.append([f"v{k}/{i:06d}.png", label])
