@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 import struct
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from vgbench.clips.clip import Clip, Frames, pixel_hash
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
+from vgbench.clips.tiff import declared_images, frame_pages
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -32,10 +32,12 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".we
 ANIMATIONS = (".gif", ".apng")
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM", "TIFF")
 
+_DESCRIPTION = 270  # tag ImageDescription of TIFF 6.0
+
 LEAST_STRIP_FRAMES = 4
 """An image whose width is a whole multiple of its height, at least this many times, is a frame strip."""
 
-ImageKind = Literal["frame", "strip", "animation"]
+ImageKind = Literal["frame", "strip", "animation", "stack"]
 
 PILLOW_DAMAGE = (LookupError, TypeError, AttributeError, ArithmeticError)
 """Raised by Pillow's parsers on damaged headers, besides `DAMAGE`: they use values before checking them."""
@@ -76,6 +78,8 @@ def image_kind(file: StoredFile) -> ImageKind:
     with open_image(file) as image:
         if _is_animation(image) or (image.format == "WEBP" and _announces_animation(file)):
             return "animation"
+        if _is_stack(image, file) or declared_images(description_of(image)) > 1:
+            return "stack"
         width, height = image.size
         return "strip" if width % height == 0 and width // height >= LEAST_STRIP_FRAMES else "frame"
 
@@ -87,8 +91,21 @@ def _announces_animation(webp: StoredFile) -> bool:
 
 
 def _is_animation(image: Image) -> bool:
-    """Whether an image has several frames; the further pages of TIFF and JPEG are not frames."""
+    """Whether an image has several frames; the further images of a JPEG file are not frames."""
     return image.format in ("PNG", "WEBP", "GIF") and getattr(image, "n_frames", 1) > 1
+
+
+def _is_stack(image: Image, file: StoredFile) -> bool:
+    """Whether a TIFF file has several pages that are frames."""
+    if image.format != "TIFF" or not getattr(image, "is_animated", False):
+        return False
+    with file.open() as stream:
+        return len(frame_pages(stream)) > 1
+
+
+def description_of(image: Image) -> str:
+    """Return the description in a TIFF file's first page; "" in other images."""
+    return str(getattr(image, "tag_v2", {}).get(_DESCRIPTION, ""))
 
 
 def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
@@ -131,12 +148,6 @@ def check_indices(name: str, indices: Sequence[int], count: int) -> None:
     """
     if len(indices) and max(indices) >= count:
         raise BadClip(name, f"frame {max(indices)} was requested, but there are {count} frames")
-
-
-def natural_key(name: str) -> tuple[Any, ...]:
-    """Sort key that puts frame2 before frame10; equal numbers fall back to the plain name."""
-    parts = re.split(r"([0-9]+)", name)
-    return (*((int(part), "") if part.isdecimal() else (-1, part) for part in parts), (-1, name))
 
 
 def is_jpeg(name: str) -> bool:
@@ -204,6 +215,8 @@ class FrameFolderClip(Clip):
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
                 raise BadClip(file.name, "an animation where a single frame was expected")
+            if _is_stack(image, file):
+                raise BadClip(file.name, "a stack of several pages where a single frame was expected")
             return to_rgb(as_the_camera_was_held(image))
 
 
@@ -213,8 +226,9 @@ class StripClip(FileClip):
 
     def fingerprint(self) -> str:
         digest = super().fingerprint()
-        with open_image(self.file) as image:  # an animation has other frames when it is read as a strip
-            return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if _is_animation(image) else digest
+        with open_image(self.file) as image:  # as an animation or stack, the same bytes have other frames
+            has_other_frames = _is_animation(image) or _is_stack(image, self.file)
+            return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if has_other_frames else digest
 
     def stamp(self) -> str:
         return f"{super().stamp()}|strip"

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-import sys
-import warnings
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vgbench.clips.arrays import ARRAYS, ValueRange, is_array, memory_clips, stored_array_clips
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.files import LocalFile, StoredFile
+from vgbench.clips.image_folders import ImageFolders
 from vgbench.clips.images import (
     ANIMATIONS,
     IMAGES,
     AnimationClip,
-    FrameFolderClip,
-    ImageKind,
-    StripClip,
-    image_kind,
-    natural_key,
 )
+from vgbench.clips.layout import PREFIX, Layout, parse_layout, split_layout
 from vgbench.clips.listing import (
     ARCHIVES,
     COMPRESSED_TARS,
@@ -41,11 +34,8 @@ from vgbench.clips.video import VIDEOS, VideoClip
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.named import import_object
 
-Layout = Literal["auto", "frames", "strips"]
-HEADERS_AT_ONCE = 16
 LEAST_SPAN = 1e-300
 """A smaller range of floats cannot be divided into 256 levels."""
-LAYOUTS = ("auto", "frames", "strips")
 
 OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """`package.module:object`; after a drive letter or in a URL, a slash follows the colon."""
@@ -60,7 +50,7 @@ LOOKED_FOR = (
 def open_source(
     spec: Any,
     *,
-    layout: Layout = "auto",
+    layout: str | Layout = "auto",
     default_split: str = "train",
     value_range: ValueRange | None = None,
     fps: float | None = None,
@@ -76,6 +66,7 @@ def open_source(
             - `package.module:object`, importable from the working directory: any of the things below, or a
               function without arguments that returns one;
             - `builtin:NAME[/SPLIT][?key=value&…]`, see `vgbench.clips.builtin`;
+            - `layout:LAYOUT:SPEC`, any of these with another layout than `layout`;
             - `distort:NAME=STRENGTH:SPEC`, any of these distorted, see `vgbench.clips.distortions`;
             - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
             - an iterable, generator, data set or data loader that yields clips [T,H,W,3] or batches
@@ -83,9 +74,10 @@ def open_source(
               "clip" and perhaps "label" and "group"; of a batch, labels and groups are sequences, and any of
               them may be None. It is read to its end and its pixels stay in memory;
             - a `ClipSource`, returned as it is.
-        layout: what a folder of images holds. "strips": every image is a clip of square frames side by side;
-            "frames": the images are the frames of one clip; "auto" decides by each folder's first image (the
-            width of a strip is a whole multiple of its height, at least 4 times).
+        layout: what the images of a folder are: "auto", "frames", "series", "sorted" or "strips", and perhaps
+            for the names of which images, such as "auto=*.color.png"; see `vgbench.clips.layout`. "auto"
+            tells strips by each folder's first image: their width is a whole multiple of their height, at
+            least 4 times.
         default_split: for a `builtin:` name without a split.
         value_range: range of float arrays, such as (0, 1); without it only uint8 is accepted.
         fps: frame rate of the clips that do not state it, such as arrays and folders of frames. It is used if
@@ -101,8 +93,7 @@ def open_source(
             raise VgbenchError(f"fps = {fps}: a frame rate is a positive number")
         source = open_source(spec, layout=layout, default_split=default_split, value_range=value_range)
         return with_rate(source, fps)
-    if layout not in LAYOUTS:
-        raise VgbenchError(f"unknown layout '{layout}'", f"known: {', '.join(LAYOUTS)}")
+    layout = parse_layout(layout)
     if value_range is not None and not value_range[0] < value_range[1]:
         raise VgbenchError(f"value_range {value_range} is empty", "give (low, high), such as (0, 1)")
     if value_range is not None and not LEAST_SPAN < value_range[1] - value_range[0] < math.inf:
@@ -117,6 +108,9 @@ def open_source(
             from vgbench.clips.builtin import open_builtin
 
             return open_builtin(text, default_split)
+        if text.startswith(PREFIX):
+            layout, inner = split_layout(text)
+            return open_source(inner, layout=layout, default_split=default_split, value_range=value_range)
         if text.startswith("distort:"):
             from vgbench.clips.distortions import distort, parse_distortion
 
@@ -223,78 +217,39 @@ class _Opener:
         )
 
     def _add(self, entries: Iterable[Entry], *, nested: bool = True) -> None:
-        """Sort entries by kind; images wait until all of their folder is known."""
-        images_of: dict[str, list[Entry]] = defaultdict(list)
+        """Sort entries by kind; images wait until all of them are known."""
+        images: list[Entry] = []
         others: set[str] = set()
         for entry in entries:
-            suffix = entry.path.lower()
+            suffix, before = entry.path.lower(), len(self.clips)
             if suffix.endswith(IMAGES):
-                images_of[_folder(entry.path)].append(entry)
-                continue
-            if suffix.endswith(COMPRESSED_TARS):
+                images.append(entry)
+            elif suffix.endswith(COMPRESSED_TARS):
                 self._skip(entry, "a compressed tar has no random access; store it as plain .tar or as .zip")
             elif not suffix.endswith((*VIDEOS, *ANIMATIONS, *ARRAYS, *ARCHIVES)):
                 continue
             elif entry.file.size == 0:
                 self._skip(entry, "zero bytes")
             elif suffix.endswith(VIDEOS):
-                self.clips.append(VideoClip(entry.path, _label(entry), entry.file, group=entry.group))
+                self.clips.append(VideoClip(entry.path, entry.class_name, entry.file, group=entry.group))
             elif suffix.endswith(ANIMATIONS):
-                self.clips.append(AnimationClip(entry.path, _label(entry), entry.file, group=entry.group))
+                self.clips.append(AnimationClip(entry.path, entry.class_name, entry.file, group=entry.group))
             elif suffix.endswith(ARRAYS):
                 self._add_arrays(entry)
             elif nested:
                 self._add(self._members(entry.file, shard=entry.path), nested=False)
             else:
                 self._skip(entry, "an archive inside an archive")
-            others.add(_folder(entry.path))
-        for images in images_of.values():
-            images.sort(key=lambda entry: natural_key(entry.path))
-        for (folder, images), kind in zip(
-            images_of.items(), self._image_kinds(images_of.values()), strict=True
-        ):
-            self._add_images(folder, images, kind, beside_clips=folder in others)
-
-    def _add_images(self, folder: str, images: list[Entry], kind: ImageKind, *, beside_clips: bool) -> None:
-        if kind == "frame":
-            where = f"{self.spec.rstrip('/')}/{folder}" if folder else self.spec
-            if beside_clips and self.layout == "auto":
-                reason = f"{len(images)} images beside clips are not used as frames of a clip"
-                self.skipped.append(Skipped(where, f"{reason}; layout='frames' uses them"))
-                return
-            path = folder or "."
-            label = images[0].label or _class(_folder(folder), images[0].shard)
-            files, group = tuple(image.file for image in images), images[0].group
-            self.clips.append(FrameFolderClip(path, label, files, where, group=group))
-            return
-        make = StripClip if kind == "strip" else AnimationClip
-        for entry in images:
-            if entry.file.size == 0:
-                self._skip(entry, "zero bytes")
-            else:
-                self.clips.append(make(entry.path, _label(entry), entry.file, group=entry.group))
-
-    def _image_kinds(self, folders: Collection[list[Entry]]) -> list[ImageKind]:
-        """Read one header per folder, several at a time because each may be remote."""
-        # Warning filters are shared by all threads; this block restores them once the threads are done.
-        with warnings.catch_warnings(), ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
-            return list(pool.map(self._image_kind, folders))
-
-    def _image_kind(self, images: list[Entry]) -> ImageKind:
-        if self.layout == "strips":
-            return "strip"
-        if self.layout == "frames":
-            return "frame"
-        for entry in images:
-            try:
-                return image_kind(entry.file)
-            except BadClip:
-                continue  # the next image of the folder decides; this one is reported when it is read
-        return "frame"
+            if len(self.clips) > before:
+                others.add(entry.folder)
+        folders = ImageFolders(self.spec, self.layout)
+        folders.add(images, others)
+        self.clips += folders.clips
+        self.skipped += folders.skipped
 
     def _add_arrays(self, entry: Entry) -> None:
         try:
-            clips = stored_array_clips(entry.path, entry.file, _label(entry), self.value_range)
+            clips = stored_array_clips(entry.path, entry.file, entry.class_name, self.value_range)
             self.clips += [replace(c, group=entry.group) for c in clips] if entry.group else clips
         except BadClip as bad:
             self._skip(entry, bad.reason)
@@ -342,18 +297,3 @@ class _Opener:
 
 def _is_url(spec: str) -> bool:
     return "://" in spec
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _label(entry: Entry) -> str | None:
-    return entry.label or _class(_folder(entry.path), entry.shard)
-
-
-def _class(folder: str, shard: str) -> str | None:
-    """Class of a file: its folder inside the shard, or without one, the folder that holds the shard."""
-    inside = folder.removeprefix(shard).removeprefix("/") if shard else folder
-    label = inside or _folder(shard)
-    return sys.intern(label) if label else None  # a million clips share their few labels

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from vgbench.clips.images import ANIMATIONS, IMAGES, natural_key
+from vgbench.clips.image_names import natural_key
+from vgbench.clips.images import ANIMATIONS, IMAGES
 from vgbench.clips.video import VIDEOS
 from vgbench.errors import VgbenchError
 
