@@ -301,8 +301,10 @@ class ClipSource:
         name: how the user named it (path, URL, `builtin:NAME`), for records.
         clips: sorted by id.
         skipped: files that could not even be listed as clips, with the reason.
+        layout: what the user said about folders of images; see `vgbench.clips.layout`.
     """
 
     name: str
     clips: Sequence[Clip]
     skipped: Sequence[Skipped] = ()
+    layout: str = "auto"

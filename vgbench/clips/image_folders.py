@@ -112,9 +112,9 @@ class ImageFolders:
         if self.layout.kind == "auto":
             for folder in sorted(folders.keys() & with_clips):
                 reason = f"{len(folders.pop(folder))} images beside clips are not used as frames of a clip"
-                self.skipped.append(Skipped(self._where(folder), f"{reason}; layout='frames' uses them"))
+                self.skipped.append(Skipped(self._where(folder), f"{reason}; --layout frames uses them"))
         folders = _by_sample(folders)
-        for folder, reading in self._read(folders).items():
+        for folder, reading in sorted(self._read(folders).items()):
             images = folders[folder]
             if reading.doubt:
                 reason = f"{len(images)} images that can be read in two ways: {reading.doubt}"

@@ -70,3 +70,15 @@ def split_layout(spec: str) -> tuple[Layout, str]:
     if not colon or not inner:
         raise ConfigError(f"{spec}: expected {PREFIX}LAYOUT:CLIPS", "for example layout:series:samples/")
     return parse_layout(text), inner
+
+
+def with_layout(spec: str, layout: str | Layout) -> str:
+    """Name a source together with its layout.
+
+    Raises:
+        ConfigError: the layout is unknown, or has a pattern that contains a colon.
+    """
+    parsed = parse_layout(layout)
+    if ":" in parsed.pattern:
+        raise ConfigError(f"layout '{parsed}': a pattern cannot contain a colon here", "write ? in its place")
+    return f"{PREFIX}{parsed}:{spec}"

@@ -23,6 +23,9 @@ FRAME_WORDS = ("frame", "frames", "frm", "fr", "f", "t")
 CLIP_WORDS = ("clip", "video", "vid", "sample", "seq", "sequence", "seed")
 """Words right before a number that say what it counts."""
 
+COLOUR_WORDS = ("rgb", "color", "colour", "img", "image", "jpg", "jpeg")
+"""Parts of the names of images in colour, and not of depth, flow or masks. They only order a message."""
+
 LEAST_LENGTH = 4
 """Shorter series, if there are more of them than frames in each, may also be views of each frame."""
 
@@ -352,8 +355,13 @@ def _selecting(names: Sequence[str], members: list[ImageName]) -> str:
     return _pattern(members[0])
 
 
+def _has_no_colour_word(members: list[ImageName]) -> bool:
+    return not any(word in members[0].name.lower() for word in COLOUR_WORDS)
+
+
 def _doubt_of_views(names: Sequence[str], parts: list[list[ImageName]]) -> str:
     clips = sum(len(_runs(part).series) for part in parts)
+    parts = sorted(parts, key=_has_no_colour_word)
     patterns = [_selecting(names, part) for part in parts[:MOST_SHOWN]]
     return (
         f"they are either {clips} clips ({_listed(patterns, len(parts))}), which --layout series reads, or "

@@ -93,7 +93,7 @@ def open_source(
             raise VgbenchError(f"fps = {fps}: a frame rate is a positive number")
         source = open_source(spec, layout=layout, default_split=default_split, value_range=value_range)
         return with_rate(source, fps)
-    layout = parse_layout(layout)
+    images = parse_layout(layout)
     if value_range is not None and not value_range[0] < value_range[1]:
         raise VgbenchError(f"value_range {value_range} is empty", "give (low, high), such as (0, 1)")
     if value_range is not None and not LEAST_SPAN < value_range[1] - value_range[0] < math.inf:
@@ -109,17 +109,17 @@ def open_source(
 
             return open_builtin(text, default_split)
         if text.startswith(PREFIX):
-            layout, inner = split_layout(text)
-            return open_source(inner, layout=layout, default_split=default_split, value_range=value_range)
+            images, inner = split_layout(text)
+            return open_source(inner, layout=images, default_split=default_split, value_range=value_range)
         if text.startswith("distort:"):
             from vgbench.clips.distortions import distort, parse_distortion
 
             name, strength, inner = parse_distortion(text)
             options: dict[str, Any] = {"default_split": default_split, "value_range": value_range}
-            return distort(open_source(inner, layout=layout, **options), name, strength)
+            return distort(open_source(inner, layout=images, **options), name, strength)
         if OWN_DATA.fullmatch(text) and not Path(text).exists():
-            return _own_data(text, layout, default_split, value_range)
-        return _Opener(text, layout, value_range).open()
+            return _own_data(text, images, default_split, value_range)
+        return _Opener(text, images, value_range).open()
     if is_array(spec):
         return ClipSource("array", memory_clips([spec], value_range, copy=False))
     if not isinstance(spec, Iterable) and hasattr(spec, "__getitem__") and hasattr(spec, "__len__"):
@@ -186,7 +186,7 @@ class _Opener:
         if not self.clips:
             raise self._nothing_found(len(entries))
         self.clips.sort(key=lambda clip: clip.id)
-        return ClipSource(self.spec, self.clips, tuple(self.skipped))
+        return ClipSource(self.spec, self.clips, tuple(self.skipped), str(self.layout))
 
     def _entries(self) -> list[Entry]:
         if _is_url(self.spec):
@@ -209,8 +209,10 @@ class _Opener:
     def _nothing_found(self, files: int) -> VgbenchError:
         if self.skipped:
             reasons = "; ".join(f"{skipped.path}: {skipped.reason}" for skipped in self.skipped[:3])
+            choice = "choose what its images are by --layout, as described in docs/clips.md"
             return VgbenchError(
-                f"{self.spec}: none of its files can be used ({reasons})", f"expected {LOOKED_FOR}"
+                f"{self.spec}: none of its files can be used ({reasons})",
+                choice if "--layout" in reasons else f"expected {LOOKED_FOR}",
             )
         return VgbenchError(
             f"{self.spec}: nothing here looks like a clip ({files} files)", f"looked for {LOOKED_FOR}"

@@ -257,6 +257,7 @@ def audit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for audit.html and audit.json.")
     ] = None,
+    layout: options.Layout = "auto",
     fps: options.FramesPerSecond = None,
     batch_size: options.BatchSizeOption = "16",
     workers: options.Workers = 0,
@@ -283,7 +284,7 @@ def audit(
 
     with options.feature_store(use=True) as features, panels.progress() as progress:
         result = audit_metrics(
-            open_source(real, fps=fps),
+            open_source(real, layout=layout, fps=fps),
             protocol,
             options.metric_names(metrics),
             extractor,
@@ -319,6 +320,7 @@ def export(
     protocol: options.ProtocolName = "quick",
     metrics: options.MetricNames = None,
     extractor: options.ExtractorName = None,
+    layout: options.Layout = "auto",
     fps: options.FramesPerSecond = None,
     batch_size: options.BatchSizeOption = "16",
     workers: options.Workers = 0,
@@ -334,7 +336,7 @@ def export(
 
     with panels.progress() as progress:
         path = export_statistics(
-            open_source(real, fps=fps),
+            open_source(real, layout=layout, fps=fps),
             output,
             protocol,
             options.metric_names(metrics),

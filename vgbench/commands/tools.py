@@ -96,6 +96,7 @@ def inspect_clips(
     source: Annotated[
         str, typer.Argument(metavar="CLIPS", help="Clips, in any form that `vgbench eval` takes.")
     ],
+    layout: options.Layout = "auto",
     decode: Annotated[
         bool,
         typer.Option("--decode", help="Decode every frame, to find the damage that a decoder can notice."),
@@ -107,10 +108,11 @@ def inspect_clips(
     """Count clips, classes, groups, frames, sizes and rates, and name the clips that cannot be used."""
     from dataclasses import asdict
 
+    from vgbench.clips import open_source
     from vgbench.datasets.inspect import inspect_source
 
     with panels.progress() as progress:
-        found = inspect_source(source, decode=decode, progress=progress)
+        found = inspect_source(open_source(source, layout=layout), decode=decode, progress=progress)
     if as_json:
         console.print_json(asdict(found))
         return

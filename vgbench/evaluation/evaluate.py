@@ -341,6 +341,7 @@ def clip_set(side: Measured) -> ClipSet:
     """Describe one side in the form that a record stores."""
     return ClipSet(
         source=printable(side.source),
+        layout=printable(side.layout),
         used=len(side.windows),
         clips=side.clips,
         groups=side.group_count,

@@ -223,6 +223,7 @@ def _collect(
         groups=groups,
         samples={name: describe_samples(one, used, recordings) for name, one in samples.items()},
         skipped=tuple(sorted(selection.skipped, key=lambda entry: entry.path)),
+        layout=selection.source.layout,
     )
 
 

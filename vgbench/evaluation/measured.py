@@ -122,6 +122,7 @@ class Measured:
         samples: under `EXTRACTOR`, the extractor's output for the N windows; under the name of each metric
             that measures the window itself, the numbers that it gave, as features.
         skipped: clips that could not be used.
+        layout: what the user said about folders of images.
     """
 
     source: str
@@ -132,6 +133,7 @@ class Measured:
     groups: npt.NDArray[np.int64]
     samples: Mapping[str, Samples]
     skipped: tuple[Skipped, ...]
+    layout: str = "auto"
 
     @property
     def recording_count(self) -> int:

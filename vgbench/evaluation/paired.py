@@ -219,6 +219,7 @@ def evaluate_pairs(
             groups=recordings[side],
             samples={},
             skipped=tuple(sorted(lonely[side], key=lambda entry: entry.path)),
+            layout=source.layout,
         )
         for side, source in enumerate(sources)
     ]
