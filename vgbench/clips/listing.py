@@ -362,6 +362,9 @@ def _tar_members(file: StoredFile) -> Iterator[Member]:
                 yield from _labels(path, _read(archive.extractfile(info)))
             else:
                 yield Entry(path, StoredMember(file, path, info.offset_data, info.size))
+        stream.seek(archive.offset)
+        if end and stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            yield Skipped(file.name, "it has no end mark: it may be cut off, and frames or clips missing")
 
 
 def _tidy(name: str) -> str:

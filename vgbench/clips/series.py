@@ -23,7 +23,7 @@ FRAME_WORDS = ("frame", "frames", "frm", "fr", "f", "t")
 CLIP_WORDS = ("clip", "video", "vid", "sample", "seq", "sequence", "seed")
 """Words right before a number that say what it counts."""
 
-COLOUR_WORDS = ("rgb", "color", "colour", "img", "image", "jpg", "jpeg")
+COLOUR_WORDS = ("rgb", "color", "colour", "img", "image")
 """Parts of the names of images in colour, and not of depth, flow or masks. They only order a message."""
 
 LEAST_LENGTH = 4
@@ -356,7 +356,7 @@ def _selecting(names: Sequence[str], members: list[ImageName]) -> str:
 
 
 def _has_no_colour_word(members: list[ImageName]) -> bool:
-    return not any(word in members[0].name.lower() for word in COLOUR_WORDS)
+    return not any(word in text for text in members[0].texts for word in COLOUR_WORDS)
 
 
 def _doubt_of_views(names: Sequence[str], parts: list[list[ImageName]]) -> str:

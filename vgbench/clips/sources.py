@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -208,7 +209,7 @@ class _Opener:
 
     def _nothing_found(self, files: int) -> VgbenchError:
         if self.skipped:
-            reasons = "; ".join(f"{skipped.path}: {skipped.reason}" for skipped in self.skipped[:3])
+            reasons = "; ".join(_by_reason(self.skipped)[:3])
             choice = "choose what its images are by --layout, as described in docs/clips.md"
             return VgbenchError(
                 f"{self.spec}: none of its files can be used ({reasons})",
@@ -295,6 +296,17 @@ class _Opener:
 
     def _skip(self, entry: Entry, reason: str) -> None:
         self.skipped.append(Skipped(entry.file.name, reason))
+
+
+def _by_reason(skipped: Iterable[Skipped]) -> list[str]:
+    """Name each reason once, with the first path that it holds for and the number of the others."""
+    paths: dict[str, list[str]] = defaultdict(list)
+    for entry in skipped:
+        paths[entry.reason].append(entry.path)
+    return [
+        f"{first}{f' and {len(others)} more' if others else ''}: {reason}"
+        for reason, (first, *others) in paths.items()
+    ]
 
 
 def _is_url(spec: str) -> bool:
