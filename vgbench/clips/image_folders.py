@@ -157,6 +157,8 @@ class ImageFolders:
         broken = next((entry for entry in entries if isinstance(entry.file, LostFile)), None)
         if broken is not None and isinstance(broken.file, LostFile):
             self.skipped.append(Skipped(where, f"{_name(broken)}: {broken.file.reason}"))
+        elif any(entry.is_cut for entry in entries):
+            self.skipped.append(Skipped(where, "frames may be missing: its archive is damaged"))
         elif series.gap:
             remedy = "--layout sorted reads the frames that are there"
             self.skipped.append(Skipped(where, f"{series.gap}; {remedy}"))

@@ -148,15 +148,15 @@ def joined_decimal(one: ImageName, point: int, width: int) -> ImageName:
 def _merge_signs(groups: Groups) -> None:
     """Take `-` before the last number for a sign where it cannot part it from the text before.
 
-    It is a sign if there are names without it or with `+` in its place, or if it follows a separator, or
-    nothing, or the single letter t.
+    It is a sign if there are names without it or with `+` in its place. Without such names it is one at the
+    beginning, after `=`, a comma or a bracket, and after the single letter t.
     """
     for texts in [texts for texts in groups if len(texts) > 1 and texts[-2].endswith("-")]:
         before = texts[-2][:-1]
         unsigned, plus = ((*texts[:-2], before + sign, texts[-1]) for sign in ("", "+"))
-        stands_apart = re.search(r"(^|[_ =,(-])t?$", before)
+        is_sign = (len(texts) == 2 and before == "") or re.search(r"[=,(]$|(^|[_ -])t$", before)
         has_zero = any(one.numbers[-1].value == 0 for one in groups[texts])
-        if unsigned in groups or plus in groups or (stands_apart and not has_zero):
+        if unsigned in groups or plus in groups or (is_sign and not has_zero):
             signed = [_with_sign(one, "-") for one in groups.pop(texts)]
             signed += [_with_sign(one, "+") for one in groups.pop(plus, [])]
             groups[unsigned] = groups.get(unsigned, []) + signed

@@ -80,6 +80,7 @@ class Entry:
             decides.
         group: group from such a `.json` file; None if it names none.
         shard: path of the archive that contains it, where the source is a folder of archives.
+        is_cut: whether its archive is damaged right after it, so that a frame folder may lack frames.
     """
 
     path: str
@@ -87,6 +88,7 @@ class Entry:
     label: str | None = None
     group: str | None = None
     shard: str = ""
+    is_cut: bool = False
 
     @property
     def folder(self) -> str:
@@ -264,6 +266,8 @@ def list_archive(file: StoredFile) -> Listed:
         if not entries:
             raise BadClip(file.name, f"not a readable archive: {error}") from error
         skipped.append(Skipped(file.name, f"damaged after member {len(entries)}: {error}"))
+        last = next(reversed(entries))
+        entries[last] = replace(entries[last], is_cut=True)
     for link in links.values():
         add(_linked(link, links, entries))
     if unnamed:
@@ -364,7 +368,7 @@ def _tar_members(file: StoredFile) -> Iterator[Member]:
                 yield Entry(path, StoredMember(file, path, info.offset_data, info.size))
         stream.seek(archive.offset)
         if end and stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            yield Skipped(file.name, "it has no end mark: it may be cut off, and frames or clips missing")
+            raise tarfile.ReadError("no end mark follows, so it may be cut off")
 
 
 def _tidy(name: str) -> str:

@@ -220,14 +220,23 @@ class _Opener:
         )
 
     def _add(self, entries: Iterable[Entry], *, nested: bool = True) -> None:
-        """Sort entries by kind; images wait until all of them are known."""
+        """Add the clips of all entries; images wait until all of them are known."""
+        folders = ImageFolders(self.spec, self.layout)
         images: list[Entry] = []
         others: set[str] = set()
+        self._sort(entries, images, others, nested=nested)
+        folders.add(images, others)
+        self.clips += folders.clips
+        self.skipped += folders.skipped
+
+    def _sort(self, entries: Iterable[Entry], images: list[Entry], others: set[str], *, nested: bool) -> None:
+        """Sort entries by kind: add images to `images`, and the folders that hold other clips to `others`."""
         for entry in entries:
-            suffix, before = entry.path.lower(), len(self.clips)
+            suffix, before = entry.path.lower(), len(self.clips) + len(images)
             if suffix.endswith(IMAGES):
                 images.append(entry)
-            elif suffix.endswith(COMPRESSED_TARS):
+                continue
+            if suffix.endswith(COMPRESSED_TARS):
                 self._skip(entry, "a compressed tar has no random access; store it as plain .tar or as .zip")
             elif not suffix.endswith((*VIDEOS, *ANIMATIONS, *ARRAYS, *ARCHIVES)):
                 continue
@@ -240,15 +249,11 @@ class _Opener:
             elif suffix.endswith(ARRAYS):
                 self._add_arrays(entry)
             elif nested:
-                self._add(self._members(entry.file, shard=entry.path), nested=False)
+                self._sort(self._members(entry.file, shard=entry.path), images, others, nested=False)
             else:
                 self._skip(entry, "an archive inside an archive")
-            if len(self.clips) > before:
+            if len(self.clips) + len(images) > before:
                 others.add(entry.folder)
-        folders = ImageFolders(self.spec, self.layout)
-        folders.add(images, others)
-        self.clips += folders.clips
-        self.skipped += folders.skipped
 
     def _add_arrays(self, entry: Entry) -> None:
         try:
