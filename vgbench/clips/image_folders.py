@@ -175,10 +175,10 @@ def _by_sample(folders: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
     parted: dict[str, list[Entry]] = {}
     for folder, images in folders.items():
         samples: dict[str, list[Entry]] = defaultdict(list)
-        for image in images:
-            samples[webdataset_key(image.path).removeprefix("/")].append(image)
-        are_declared = any(image.label is not None or image.group is not None for image in images)
-        parted |= samples if are_declared and len(samples) < len(images) else {folder: images}
+        if any(image.label is not None or image.group is not None for image in images):
+            for image in images:
+                samples[webdataset_key(image.path).removeprefix("/")].append(image)
+        parted |= samples if 0 < len(samples) < len(images) else {folder: images}
     return parted
 
 

@@ -6,7 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 _MOMENT = re.compile(
     r"(?<![0-9])(?:19|20)[0-9]{2}[-_.]?[01][0-9][-_.]?[0-3][0-9]"  # year, month, day
@@ -15,14 +16,14 @@ _MOMENT = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(f"{_MOMENT.pattern}|[0-9]+", re.IGNORECASE)
+_MOMENT_DIGITS = 12
 _FRACTION_DIGITS = 9
 
 SEPARATORS = "_ -.("
 """Characters that part a number from the text before it."""
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A number in a name.
 
     Attributes:
@@ -61,7 +62,7 @@ class ImageName:
     texts: tuple[str, ...]
     numbers: tuple[Number, ...]
 
-    @property
+    @cached_property
     def values(self) -> tuple[int, ...]:
         """What the numbers count."""
         return tuple(number.value for number in self.numbers)
@@ -107,7 +108,7 @@ def _take_apart(position: int, name: str) -> ImageName:
 
 def _number(digits: str, start: int) -> Number:
     end = start + len(digits)
-    moment = _MOMENT.fullmatch(digits)
+    moment = _MOMENT.fullmatch(digits) if len(digits) >= _MOMENT_DIGITS else None
     if moment is None:
         return Number(int(digits), digits, start, end)
     fraction = moment["fraction"] or ""
@@ -164,9 +165,8 @@ def _merge_signs(groups: Groups) -> None:
 
 def _with_sign(one: ImageName, sign: str) -> ImageName:
     number = one.numbers[-1]
-    signed = replace(
-        number, value=int(f"{sign}{number.value}"), digits=sign + number.digits, start=number.start - 1
-    )
+    value, digits = int(f"{sign}{number.value}"), sign + number.digits
+    signed = number._replace(value=value, digits=digits, start=number.start - 1)
     texts = (*one.texts[:-2], one.texts[-2][:-1], one.texts[-1])
     return replace(one, texts=texts, numbers=(*one.numbers[:-1], signed))
 
