@@ -21,8 +21,6 @@ from vgbench.clips.layout import Layout, parse_layout
 from vgbench.datasets.inspect import inspect_source
 from vgbench.datasets.prepare import prepare
 from vgbench.errors import ConfigError, VgbenchError
-from vgbench.training.config_files import read_config
-from vgbench.training.trainer import train
 
 R = range
 Clips = dict[str, list[str]]
@@ -418,13 +416,3 @@ def test_prepare_names_the_clips_that_cannot_be_used(tmp_path: Path) -> None:
     assert "frame 1 is missing" in problems
     assert "test: " in problems
     assert "rgb_*.png" in problems
-
-
-def test_training_says_which_files_it_cannot_read(tmp_path: Path) -> None:
-    write(tmp_path / "data", [f"c{c}/{n}.png" for c in R(3) for n in R(8) if (c, n) != (1, 3)])
-    values = {"data": f"layout:auto=*.png:{tmp_path}/data", "steps": 1}
-    sizes = ["size=16", "frames=4", "batch=2"]
-    summary = train(read_config("gru-hinge", sizes, values), tmp_path / "run")
-    (path,) = summary.skipped
-    assert Path(path).name == "c1"
-    assert "frame 3 is missing" in summary.skipped[path]
