@@ -260,6 +260,12 @@ def test_a_question_names_patterns_that_select_one_reading() -> None:
     assert shown(plain, read_names(plain)) == [plain]
 
 
+def test_names_of_any_length_are_read() -> None:
+    """Members of archives may have names of 65,535 bytes, and Python converts at most 4,300 digits."""
+    names = [f"{'9' * 6000}_{n}.png" for n in R(3)]
+    assert shown(names[::-1], read_names(names[::-1])) == [names]
+
+
 def test_images_without_a_frame_s_number_are_left_out() -> None:
     names = ["cover.png", "grid_8x8.png", *(f"{n:04d}.png" for n in R(12))]
     reading = read_names(names)
@@ -291,6 +297,7 @@ def test_as_series_every_word_is_a_clip() -> None:
         ([0, 1, 2, 3], []),
         ([0, 1, 3, 4], [2]),
         ([7, 8, 12], [9]),
+        ([0, 1, 5, 9, 13], [2, 6, 10]),
         ([0, 5, 10, 15], []),
         ([0, 5, 10, 20, 25], [15]),
         ([0, 7, 13, 20, 26, 33], []),

@@ -15,7 +15,10 @@ _MOMENT = re.compile(
     r"(?:[-_.:m]?[0-5][0-9](?:[.,](?P<fraction>[0-9]{1,9}))?)?(?![0-9])",  # second
     re.IGNORECASE,
 )
-_NUMBER = re.compile(f"{_MOMENT.pattern}|[0-9]+", re.IGNORECASE)
+_DIGITS = (
+    "[0-9]{1,1000}"  # Python refuses to convert more than 4300 digits, and archives have names of any length
+)
+_NUMBER = re.compile(f"{_MOMENT.pattern}|{_DIGITS}", re.IGNORECASE)
 _MOMENT_DIGITS = 12
 _FRACTION_DIGITS = 9
 
@@ -80,7 +83,7 @@ Groups = dict[Texts, list[ImageName]]
 
 def natural_key(name: str) -> tuple[Any, ...]:
     """Sort key that puts frame2 before frame10; equal numbers fall back to the plain name."""
-    parts = re.split(r"([0-9]+)", name)
+    parts = re.split(f"({_DIGITS})", name)
     return (*((int(part), "") if part.isdecimal() else (-1, part) for part in parts), (-1, name))
 
 
