@@ -285,7 +285,10 @@ def test_a_folder_of_one_clip_is_read_as_its_neighbours_are() -> None:
 def test_as_series_every_word_is_a_clip() -> None:
     names = [f"{kind}_{n:05d}.jpg" for kind in ("flow_x", "img") for n in R(1, 7)] + ["cover.jpg"]
     reading = read_as_series(names)
-    assert [series.pattern for series in reading.series] == ["flow_x_*.jpg", "img_*.jpg"]
+    assert [(series.name, series.pattern) for series in reading.series] == [
+        ("flow_x", "flow_x_*.jpg"),
+        ("img", "img_*.jpg"),
+    ]
     assert reading.left_out == (12,)
     both = [f"{n}.{kind}" for kind in ("jpg", "png") for n in R(6)]
     assert shown(both, read_as_series(both)) == [both[:6], both[6:]]

@@ -22,8 +22,8 @@ _NUMBER = re.compile(f"{_MOMENT.pattern}|{_DIGITS}", re.IGNORECASE)
 _MOMENT_DIGITS = 12
 _FRACTION_DIGITS = 9
 
-SEPARATORS = "_ -.("
-"""Characters that part a number from the text before it."""
+SEPARATORS = "_ .(-"
+"""Characters that part a number from the text before it; the hyphen is last, as classes of `re` need it."""
 
 
 class Number(NamedTuple):

@@ -302,9 +302,10 @@ def _named(runs: list[_Run]) -> tuple[Series, ...]:
 def _shared_name(run: _Run) -> str:
     first = run.members[0]
     number = first.numbers[run.place]
-    before = _FRAME_WORD_AT_END.sub("", first.name[: number.start])
+    text = first.name[: number.start].rstrip(SEPARATORS)
+    before = _FRAME_WORD_AT_END.sub("", text)
     after = first.name[number.end :].rpartition(".")[0].strip(SEPARATORS + ")")
-    return "_".join(part for part in (before, after) if part)
+    return "_".join(part for part in (before, after) if part) or text
 
 
 def _gap(run: _Run) -> str:
