@@ -294,7 +294,7 @@ class _Link:
 
 
 def _linked(link: _Link, links: Mapping[str, _Link], entries: Mapping[str, Entry]) -> Entry | Skipped:
-    """Find the member that a link leads to, perhaps over other links; none lead out of the archive."""
+    """Find the member that a link leads to, perhaps over other links; what is not a member is not found."""
     target, followed = link.target, {link.path}
     while target in links and target not in entries and target not in followed:
         followed.add(target)
@@ -307,8 +307,7 @@ def _linked(link: _Link, links: Mapping[str, _Link], entries: Mapping[str, Entry
 
 def _symlink(path: str, target: str, name: str) -> _Link:
     inside = posixpath.normpath(posixpath.join(folder_of(path), target))
-    leads_out = target.startswith("/") or inside.startswith("..")
-    return _Link(path, "" if leads_out else printable(inside), name)
+    return _Link(path, printable(inside), name)
 
 
 Member = Entry | Skipped | _Labels | _Link
