@@ -157,11 +157,11 @@ def is_jpeg(name: str) -> bool:
 
 @dataclass(frozen=True)
 class FrameFolderClip(Clip):
-    """A folder with one image per frame, in natural order of their names.
+    """A folder with one image per frame, or one series of such images in a folder.
 
     Attributes:
-        files: the frames, sorted.
-        folder: its path, for messages.
+        files: the frames, in their order.
+        folder: path of the folder or pattern of the series, for messages.
     """
 
     files: tuple[StoredFile, ...]
