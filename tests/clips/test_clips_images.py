@@ -11,7 +11,8 @@ import pytest
 
 from vgbench.clips import open_source
 from vgbench.clips.alpha import flatten_alpha
-from vgbench.clips.images import image_kind, natural_key
+from vgbench.clips.image_names import natural_key
+from vgbench.clips.images import image_kind
 from vgbench.clips.rates import frames_at
 from vgbench.errors import BadClip
 

@@ -25,7 +25,7 @@ from tiny import FRAMES, SIZE, config, generator, moving_squares
 from typer.testing import CliRunner
 
 from vgbench.cli import app
-from vgbench.clips import open_source
+from vgbench.clips import Skipped, open_source
 from vgbench.config import to_yaml
 from vgbench.distributed import World, joined_world
 from vgbench.errors import VgbenchError
@@ -628,3 +628,8 @@ def test_processes_stay_alike_where_a_constraint_looks_at_running_statistics(tmp
     two_processes(_train_clipped, tmp_path / "two")
     first, second = (torch.load(tmp_path / "two" / f"{rank}.pt") for rank in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_files_that_cannot_be_listed_as_clips_are_named(tmp_path: Path) -> None:
+    data = dataclasses.replace(moving_squares(), skipped=[Skipped("c1", "frame 3 is missing")])
+    assert train(config(steps=1), tmp_path / "run", source=data).skipped == {"c1": "frame 3 is missing"}

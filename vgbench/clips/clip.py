@@ -313,6 +313,7 @@ class ClipSource:
         name: how the user named it (path, URL, `builtin:NAME`), for records.
         clips: sorted by id.
         skipped: files that could not even be listed as clips, with the reason.
+        layout: what the user said about folders of images; see `vgbench.clips.layout`.
         left_out: suffix -> number of files that are not read because of it.
         notes: what else a user should know of how the source was read, one sentence each.
     """
@@ -320,5 +321,6 @@ class ClipSource:
     name: str
     clips: Sequence[Clip]
     skipped: Sequence[Skipped] = ()
+    layout: str = "auto"
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()

@@ -100,6 +100,30 @@ class LocalFile(StoredFile):
 
 
 @dataclass(frozen=True)
+class LostFile(StoredFile):
+    """A file of which only the name is left, such as a broken link.
+
+    Attributes:
+        path: what the user would look for.
+        reason: why it cannot be read.
+    """
+
+    path: str
+    reason: str
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    def open(self) -> BinaryIO:
+        raise OSError(self.reason)
+
+    def stamp(self) -> str:
+        raise OSError(self.reason)
+
+
+@dataclass(frozen=True)
 class RemoteFile(StoredFile):
     """A file that is read through fsspec.
 

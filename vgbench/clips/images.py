@@ -6,14 +6,13 @@ import functools
 import hashlib
 import importlib
 import itertools
-import re
 import struct
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,7 @@ from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
 from vgbench.clips.suffixes import IMAGES_OF, LOSSY_IMAGES, PLUGINS
+from vgbench.clips.tiff import declared_images, frame_pages
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
 ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 """Formats whose images may have several frames; the further pages of TIFF and JPEG are not frames."""
 
+_DESCRIPTION = 270  # tag ImageDescription of TIFF 6.0
+
 LEAST_STRIP_FRAMES = 4
 """An image whose width is a whole multiple of its height, at least this many times, is a frame strip."""
 
-ImageKind = Literal["frame", "strip", "animation"]
+ImageKind = Literal["frame", "strip", "animation", "stack"]
 
 PILLOW_DAMAGE = (LookupError, TypeError, AttributeError, ArithmeticError)
 """Raised by Pillow's parsers on damaged headers, besides `DAMAGE`: they use values before checking them."""
@@ -100,6 +102,8 @@ def image_kind(file: StoredFile) -> ImageKind:
     with open_image(file) as image:
         if _is_animation(image) or (image.format == "WEBP" and _announces_animation(file)):
             return "animation"
+        if _is_stack(image, file) or declared_images(description_of(image)) > 1:
+            return "stack"
         width, height = image.size
         return "strip" if width % height == 0 and width // height >= LEAST_STRIP_FRAMES else "frame"
 
@@ -111,8 +115,21 @@ def _announces_animation(webp: StoredFile) -> bool:
 
 
 def _is_animation(image: Image) -> bool:
-    """Whether an image has several frames."""
+    """Whether an image has several frames; the further images of a JPEG file are not frames."""
     return image.format in ANIMATED and getattr(image, "n_frames", 1) > 1
+
+
+def _is_stack(image: Image, file: StoredFile) -> bool:
+    """Whether a TIFF file has several pages that are frames."""
+    if image.format != "TIFF" or not getattr(image, "is_animated", False):
+        return False
+    with file.open() as stream:
+        return len(frame_pages(stream)) > 1
+
+
+def description_of(image: Image) -> str:
+    """Return the description in a TIFF file's first page; "" in other images."""
+    return str(getattr(image, "tag_v2", {}).get(_DESCRIPTION, ""))
 
 
 def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
@@ -157,12 +174,6 @@ def check_indices(name: str, indices: Sequence[int], count: int) -> None:
         raise BadClip(name, f"frame {max(indices)} was requested, but there are {count} frames")
 
 
-def natural_key(name: str) -> tuple[Any, ...]:
-    """Sort key that puts frame2 before frame10; equal numbers fall back to the plain name."""
-    parts = re.split(r"([0-9]+)", name)
-    return (*((int(part), "") if part.isdecimal() else (-1, part) for part in parts), (-1, name))
-
-
 def is_lossy_image(name: str) -> bool:
     """Whether an image is lossy by its suffix."""
     return name.lower().endswith(LOSSY_IMAGES)
@@ -170,11 +181,11 @@ def is_lossy_image(name: str) -> bool:
 
 @dataclass(frozen=True)
 class FrameFolderClip(Clip):
-    """A folder with one image per frame, in natural order of their names.
+    """A folder with one image per frame, or one series of such images in a folder.
 
     Attributes:
-        files: the frames, sorted.
-        folder: its path, for messages.
+        files: the frames, in their order.
+        folder: path of the folder or pattern of the series, for messages.
     """
 
     files: tuple[StoredFile, ...]
@@ -228,6 +239,8 @@ class FrameFolderClip(Clip):
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
                 raise BadClip(file.name, "an animation where a single frame was expected")
+            if _is_stack(image, file):
+                raise BadClip(file.name, "a stack of several pages where a single frame was expected")
             return to_rgb(as_the_camera_was_held(image))
 
 
@@ -237,8 +250,9 @@ class StripClip(FileClip):
 
     def fingerprint(self) -> str:
         digest = super().fingerprint()
-        with open_image(self.file) as image:  # an animation has other frames when it is read as a strip
-            return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if _is_animation(image) else digest
+        with open_image(self.file) as image:  # as an animation or stack, the same bytes have other frames
+            has_other_frames = _is_animation(image) or _is_stack(image, self.file)
+            return hashlib.sha256(f"{digest}|strip".encode()).hexdigest() if has_other_frames else digest
 
     def stamp(self) -> str:
         return f"{super().stamp()}|strip"

@@ -6,10 +6,12 @@ import glob
 import itertools
 import json
 import os
+import posixpath
 import stat
+import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -20,11 +22,13 @@ from vgbench.clips.files import (
     DAMAGE,
     DeflatedMember,
     LocalFile,
+    LostFile,
     RemoteFile,
     StoredFile,
     StoredMember,
     file_system_of,
 )
+from vgbench.clips.suffixes import IMAGES
 from vgbench.errors import BadClip, VgbenchError
 
 LABEL_FILES = (".cls", ".json")
@@ -46,6 +50,9 @@ RATIO_FREE_BYTES = 2**26
 
 MAX_LABEL_BYTES = 2**16
 """Longer `.cls` and `.json` members are not read for a label."""
+
+MAX_LINK_BYTES = 2**12
+"""Longer targets of links are not followed."""
 
 SYSTEM_FOLDERS = frozenset(
     (
@@ -74,6 +81,7 @@ class Entry:
             decides.
         group: group from such a `.json` file; None if it names none.
         shard: path of the archive that contains it, where the source is a folder of archives.
+        is_cut: whether its archive is damaged right after it, so that a frame folder may lack frames.
     """
 
     path: str
@@ -81,9 +89,39 @@ class Entry:
     label: str | None = None
     group: str | None = None
     shard: str = ""
+    is_cut: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Path of the folder that holds the file."""
+        return folder_of(self.path)
+
+    @property
+    def class_name(self) -> str | None:
+        """Class of a clip that is this file."""
+        return self.label or class_of(self.folder, self.shard)
 
 
 Listed = tuple[list[Entry], list[Skipped]]
+
+
+def folder_of(path: str) -> str:
+    """Return the folder of a relative POSIX path; "" at the top."""
+    return path.rpartition("/")[0]
+
+
+def class_of(folder: str, shard: str) -> str | None:
+    """Class of what lies in a folder: its path inside the shard, or else the path of the shard's folder."""
+    inside = folder.removeprefix(shard).removeprefix("/") if shard else folder
+    label = inside or folder_of(shard)
+    return sys.intern(label) if label else None  # a million clips share their few labels
+
+
+def lost(path: str, name: str, reason: str) -> Entry | Skipped:
+    """Describe a file that cannot be read. An image stays in the list, because its clip lacks a frame."""
+    if path.lower().endswith(IMAGES):
+        return Entry(printable(path), LostFile(name, reason))
+    return Skipped(name, reason)
 
 
 def is_hidden(path: str) -> bool:
@@ -124,13 +162,19 @@ def list_local(folder: str) -> Listed:
                     (linked if child.is_symlink() else pending).append(path)
                 elif child.is_file():
                     entries.append(Entry(printable(path), LocalFile(folder, path, child.stat().st_size)))
-                elif child.is_symlink():
-                    skipped.append(Skipped(child.path, "broken link"))
                 else:
-                    skipped.append(Skipped(child.path, "not a plain file"))
+                    reason = "broken link" if child.is_symlink() else "not a plain file"
+                    _set_aside(lost(path, child.path, reason), entries, skipped)
             except OSError as error:
-                skipped.append(Skipped(child.path, error.strerror or str(error)))
+                _set_aside(lost(path, child.path, error.strerror or str(error)), entries, skipped)
     return entries, skipped
+
+
+def _set_aside(one: Entry | Skipped, entries: list[Entry], skipped: list[Skipped]) -> None:
+    if isinstance(one, Entry):
+        entries.append(one)
+    else:
+        skipped.append(one)
 
 
 def is_pattern(path: str) -> bool:
@@ -168,7 +212,7 @@ def list_matches(pattern: str) -> Listed:
             else:
                 entries.append(Entry(printable(path), LocalFile(folder, path, os.stat(absolute).st_size)))  # noqa: PTH116
         except OSError as error:
-            skipped.append(Skipped(absolute, error.strerror or str(error)))
+            _set_aside(lost(path, absolute, error.strerror or str(error)), entries, skipped)
     return list({entry.path: entry for entry in entries}.values()), skipped  # `**` matches twice
 
 
@@ -235,6 +279,8 @@ def _version(info: dict[str, Any]) -> str:
 def list_archive(file: StoredFile) -> Listed:
     """List the members of a zip or of an uncompressed tar; nothing is unpacked.
 
+    A link to another member is that member under another name, as on a disk.
+
     In the WebDataset layout, `key.mp4` takes its label from `key.cls` (text) or `key.json` (its "label"), and
     its group from the "group" of `key.json`.
 
@@ -245,31 +291,44 @@ def list_archive(file: StoredFile) -> Listed:
     entries: dict[str, Entry] = {}
     labels: dict[str, str] = {}
     groups: dict[str, str] = {}
+    links: dict[str, _Link] = {}
     skipped: list[Skipped] = []
     unnamed = 0
+
+    def add(found: Entry | Skipped) -> None:
+        nonlocal unnamed
+        if isinstance(found, Entry) and found.path in entries:
+            found = Skipped(found.file.name, "a second member of the same name")
+        if isinstance(found, Entry):
+            entries[found.path] = found
+        elif len(skipped) < MAX_SKIPPED:
+            skipped.append(found)
+        else:
+            unnamed += 1
+
     try:
         for count, found in enumerate(read(file)):
             if count >= MAX_MEMBERS:
                 skipped.append(Skipped(file.name, f"more than {MAX_MEMBERS} members; the rest are left out"))
                 break
-            if isinstance(found, Entry) and found.path in entries:
-                found = Skipped(found.file.name, "a second member of the same name")
-            if isinstance(found, Entry):
-                entries[found.path] = found
-            elif isinstance(found, _Labels):
+            if isinstance(found, _Labels):
                 labels |= {} if found.label is None else {found.key: found.label}
                 groups |= {} if found.group is None else {found.key: found.group}
-            elif len(skipped) < MAX_SKIPPED:
-                skipped.append(found)
+            elif isinstance(found, _Link):
+                links[found.path] = found
             else:
-                unnamed += 1
+                add(found)
     except (*DAMAGE, zipfile.BadZipFile, tarfile.TarError, RuntimeError, LookupError) as error:
         if not entries:
             raise BadClip(file.name, f"not a readable archive: {error}") from error
         skipped.append(Skipped(file.name, f"damaged after member {len(entries)}: {error}"))
+        last = next(reversed(entries))
+        entries[last] = replace(entries[last], is_cut=True)
+    for link in links.values():
+        add(_linked(link, links, entries))
     if unnamed:
         skipped.append(Skipped(file.name, f"{unnamed} more members that cannot be used"))
-    keys = [_key(path) for path in entries]
+    keys = [webdataset_key(path) for path in entries]
     return [
         replace(entry, label=labels.get(key), group=groups.get(key))
         for entry, key in zip(entries.values(), keys, strict=True)
@@ -283,23 +342,51 @@ class _Labels:
     group: str | None
 
 
-def _zip_members(file: StoredFile) -> Iterator[Entry | Skipped | _Labels]:
+@dataclass(frozen=True)
+class _Link:
+    path: str
+    target: str
+    name: str
+
+
+def _linked(link: _Link, links: Mapping[str, _Link], entries: Mapping[str, Entry]) -> Entry | Skipped:
+    """Find the member that a link leads to, perhaps over other links; what is not a member is not found."""
+    target, followed = link.target, {link.path}
+    while target in links and target not in entries and target not in followed:
+        followed.add(target)
+        target = links[target].target
+    found = entries.get(target)
+    if found is None or not isinstance(found.file, StoredMember | DeflatedMember):
+        return lost(link.path, link.name, "a link inside an archive")
+    return Entry(link.path, replace(found.file, member=link.path))
+
+
+def _symlink(path: str, target: str, name: str) -> _Link:
+    inside = posixpath.normpath(posixpath.join(folder_of(path), target))
+    return _Link(path, printable(inside), name)
+
+
+Member = Entry | Skipped | _Labels | _Link
+
+
+def _zip_members(file: StoredFile) -> Iterator[Member]:
     with file.open() as stream, zipfile.ZipFile(stream) as archive:
         for info in archive.infolist():
             path = _tidy(info.filename)
             if info.is_dir() or not path:
                 continue
             where = f"{file.name}/{path}"
-            if stat.S_ISLNK(info.external_attr >> 16):
-                yield Skipped(where, "a link inside an archive")
-            elif info.flag_bits & 1:
-                yield Skipped(where, "encrypted")
+            if info.flag_bits & 1:
+                yield lost(path, where, "encrypted")
             elif info.file_size > MAX_UNPACKED_BYTES:
-                yield Skipped(where, f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+                yield lost(path, where, f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
             elif info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
-                yield Skipped(where, f"unpacks to more than {MAX_RATIO} times its stored size")
+                yield lost(path, where, f"unpacks to more than {MAX_RATIO} times its stored size")
             elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                yield Skipped(where, "compressed by a method other than deflate")
+                yield lost(path, where, "compressed by a method other than deflate")
+            elif stat.S_ISLNK(info.external_attr >> 16):
+                target = archive.read(info) if info.file_size <= MAX_LINK_BYTES else b""
+                yield _symlink(path, target.decode("utf-8", "surrogateescape"), where)
             elif _is_label(path, info.file_size):
                 yield from _labels(path, archive.read(info))
             elif info.compress_type == zipfile.ZIP_STORED:
@@ -309,7 +396,7 @@ def _zip_members(file: StoredFile) -> Iterator[Entry | Skipped | _Labels]:
                 yield Entry(path, DeflatedMember(file, path, *sizes, crc=info.CRC))
 
 
-def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Labels]:
+def _tar_members(file: StoredFile) -> Iterator[Member]:
     with file.open() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         end = 0
         for info in archive:
@@ -322,16 +409,21 @@ def _tar_members(file: StoredFile) -> Iterator[Entry | Skipped | _Labels]:
             if info.isdir() or not path:
                 continue
             where = f"{file.name}/{path}"
-            if info.issym() or info.islnk():
-                yield Skipped(where, "a link inside an archive")
+            if info.issym():
+                yield _symlink(path, info.linkname, where)
+            elif info.islnk():  # a hard link: the same bytes were stored before under another name
+                yield _Link(path, _tidy(info.linkname), where)
             elif not info.isreg() or info.issparse():
-                yield Skipped(where, "not a plain file inside the archive")
+                yield lost(path, where, "not a plain file inside the archive")
             elif info.offset_data + info.size > file.size:
-                yield Skipped(where, "the archive ends before this member does")
+                yield lost(path, where, "the archive ends before this member does")
             elif _is_label(path, info.size):
                 yield from _labels(path, _read(archive.extractfile(info)))
             else:
                 yield Entry(path, StoredMember(file, path, info.offset_data, info.size))
+        stream.seek(archive.offset)
+        if end and stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("no end mark follows, so it may be cut off")
 
 
 def _tidy(name: str) -> str:
@@ -340,7 +432,7 @@ def _tidy(name: str) -> str:
     return printable("/".join(part for part in parts if part not in ("/", ".", "..")))
 
 
-def _key(path: str) -> str:
+def webdataset_key(path: str) -> str:
     """WebDataset key of a path: its folder, and its name up to the first dot."""
     folder, _, name = path.rpartition("/")
     return f"{folder}/{name.split('.', 1)[0]}"
@@ -362,4 +454,8 @@ def _labels(path: str, data: bytes) -> Sequence[_Labels]:
         label, group = given.get("label"), given.get("group")
     except (ValueError, AttributeError, RecursionError):  # not UTF-8, not JSON, or not a mapping: no label
         return []
-    return [_Labels(_key(path), *(None if value in (None, "") else str(value) for value in (label, group)))]
+    return [
+        _Labels(
+            webdataset_key(path), *(None if value in (None, "") else str(value) for value in (label, group))
+        )
+    ]

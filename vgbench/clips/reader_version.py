@@ -13,4 +13,6 @@ from before mix with those from after. Records without it were made by version 1
   not counted.
 - 4: floats slightly outside the stated range are clamped. ASF, MXF and Y4M files that were cut off are bad
   clips, and raw streams state no rate.
+- 4: the pages of a TIFF file are frames. Images of one folder are the frames of several clips if their names
+  say so, and decimal fractions, signs and an omitted first number are read as numbers.
 """

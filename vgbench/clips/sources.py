@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
-import sys
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vgbench.clips.arrays import HoldsNoClips, is_array, memory_clips, stored_array_clips
 from vgbench.clips.axes import check_axes
@@ -20,14 +17,9 @@ from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
 from vgbench.clips.dataset_labels import NAME as DATASET_LABELS
 from vgbench.clips.dataset_labels import label_of, read_dataset_labels
 from vgbench.clips.files import LocalFile, StoredFile
-from vgbench.clips.images import (
-    AnimationClip,
-    FrameFolderClip,
-    ImageKind,
-    StripClip,
-    image_kind,
-    natural_key,
-)
+from vgbench.clips.image_folders import ImageFolders
+from vgbench.clips.images import AnimationClip
+from vgbench.clips.layout import PREFIX, Layout, parse_layout, split_layout
 from vgbench.clips.listing import (
     Entry,
     is_hidden,
@@ -59,10 +51,6 @@ from vgbench.clips.video import VideoClip
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.named import import_object
 
-Layout = Literal["auto", "frames", "strips"]
-HEADERS_AT_ONCE = 16
-LAYOUTS = ("auto", "frames", "strips")
-
 OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """`package.module:object`; after a drive letter or in a URL, a slash follows the colon."""
 
@@ -78,7 +66,7 @@ LOOKED_FOR = (
 class Reading:
     """How files are read where they do not say it themselves; see `open_source`."""
 
-    layout: Layout = "auto"
+    layout: Layout = field(default_factory=Layout)
     value_range: ValueRange | None = None
     axes: str | None = None
 
@@ -86,7 +74,7 @@ class Reading:
 def open_source(
     spec: Any,
     *,
-    layout: Layout = "auto",
+    layout: str | Layout = "auto",
     default_split: str = "train",
     value_range: ValueRange | None = None,
     axes: str | None = None,
@@ -105,6 +93,7 @@ def open_source(
             - `package.module:object`, importable from the working directory: any of the things below, or a
               function without arguments that returns one;
             - `builtin:NAME[/SPLIT][?key=value&…]`, see `vgbench.clips.builtin`;
+            - `layout:LAYOUT:SPEC`, any of these with another layout than `layout`;
             - `distort:NAME=STRENGTH:SPEC`, any of these distorted, see `vgbench.clips.distortions`;
             - a numpy array or torch tensor, uint8 [N,T,H,W,3] or [T,H,W,3];
             - an iterable, generator, data set or data loader that yields clips [T,H,W,3] or batches
@@ -112,9 +101,10 @@ def open_source(
               "clip" and perhaps "label" and "group"; of a batch, labels and groups are sequences, and any of
               them may be None. It is read to its end and its pixels stay in memory;
             - a `ClipSource`, returned as it is.
-        layout: what a folder of images holds. "strips": every image is a clip of square frames side by side;
-            "frames": the images are the frames of one clip; "auto" decides by each folder's first image (the
-            width of a strip is a whole multiple of its height, at least 4 times).
+        layout: what the images of a folder are: "auto", "frames", "series", "sorted" or "strips", and perhaps
+            for the names of which images, such as "auto=*.color.png"; see `vgbench.clips.layout`. "auto"
+            tells strips by each folder's first image: their width is a whole multiple of their height, at
+            least 4 times.
         default_split: for a `builtin:` name without a split.
         value_range: range of float arrays, such as (0, 1); without it only uint8 is accepted.
         axes: names of the axes of arrays with as many of them, such as "TNHW"; see `vgbench.clips.axes`.
@@ -133,11 +123,9 @@ def open_source(
             spec, layout=layout, default_split=default_split, value_range=value_range, axes=axes
         )
         return with_rate(source, fps)
-    if layout not in LAYOUTS:
-        raise VgbenchError(f"unknown layout '{layout}'", f"known: {', '.join(LAYOUTS)}")
     value_range = None if value_range is None else check_range(value_range)
     axes = None if axes is None else check_axes(axes)
-    reading = Reading(layout, value_range, axes)
+    reading = Reading(parse_layout(layout), value_range, axes)
     if isinstance(spec, ClipSource):
         return spec
     if isinstance(spec, str | Path):
@@ -146,6 +134,10 @@ def open_source(
             from vgbench.clips.builtin import open_builtin
 
             return open_builtin(text, default_split)
+        if text.startswith(PREFIX):
+            images, inner = split_layout(text)
+            reading = replace(reading, layout=images)
+            return open_source(inner, default_split=default_split, **vars(reading))
         if text.startswith("distort:"):
             from vgbench.clips.distortions import distort, parse_distortion
 
@@ -228,7 +220,14 @@ class _Opener:
         if not self.clips:
             raise self._nothing_found(len(entries))
         self.clips.sort(key=lambda clip: clip.id)
-        return ClipSource(self.spec, self.clips, tuple(self.skipped), self.left_out, tuple(self.notes))
+        return ClipSource(
+            self.spec,
+            self.clips,
+            tuple(self.skipped),
+            layout=str(self.layout),
+            left_out=self.left_out,
+            notes=tuple(self.notes),
+        )
 
     def _entries(self) -> list[Entry]:
         if _is_url(self.spec):
@@ -253,21 +252,31 @@ class _Opener:
 
     def _nothing_found(self, files: int) -> VgbenchError:
         if unusable := [*self.skipped, *self.without_clips]:
-            reasons = "; ".join(f"{skipped.path}: {skipped.reason}" for skipped in unusable[:3])
+            reasons = "; ".join(_by_reason(unusable)[:3])
+            choice = "choose what its images are by --layout, as described in docs/clips.md"
             return VgbenchError(
-                f"{self.spec}: none of its files can be used ({reasons})", f"expected {LOOKED_FOR}"
+                f"{self.spec}: none of its files can be used ({reasons})",
+                choice if "--layout" in reasons else f"expected {LOOKED_FOR}",
             )
         named = f": {describe(self.left_out)}" if self.left_out else f" ({files} files)"
         return VgbenchError(f"{self.spec}: nothing here looks like a clip{named}", f"looked for {LOOKED_FOR}")
 
     def _add(self, entries: Iterable[Entry], *, nested: bool = True) -> None:
-        """Sort entries by kind; images wait until all of their folder is known."""
-        images_of: dict[str, list[Entry]] = defaultdict(list)
+        """Add the clips of all entries; images wait until all of them are known."""
+        folders = ImageFolders(self.spec, self.layout)
+        images: list[Entry] = []
         others: set[str] = set()
+        self._sort(entries, images, others, nested=nested)
+        folders.add(images, others)
+        self.clips += folders.clips
+        self.skipped += folders.skipped
+
+    def _sort(self, entries: Iterable[Entry], images: list[Entry], others: set[str], *, nested: bool) -> None:
+        """Sort entries by kind: add images to `images`, and the folders that hold other clips to `others`."""
         for entry in self._labelled(entries):
-            suffix = entry.path.lower()
+            suffix, before = entry.path.lower(), len(self.clips) + len(images)
             if suffix.endswith(IMAGES):
-                images_of[_folder(entry.path)].append(entry)
+                images.append(entry)
                 continue
             if suffix.endswith(COMPRESSED_TARS):
                 self._skip(entry, "a compressed tar has no random access; store it as plain .tar or as .zip")
@@ -277,64 +286,22 @@ class _Opener:
             elif entry.file.size == 0:
                 self._skip(entry, "zero bytes")
             elif suffix.endswith(VIDEOS):
-                self.clips.append(VideoClip(entry.path, _label(entry), entry.file, group=entry.group))
+                self.clips.append(VideoClip(entry.path, entry.class_name, entry.file, group=entry.group))
             elif suffix.endswith(ANIMATIONS):
-                self.clips.append(AnimationClip(entry.path, _label(entry), entry.file, group=entry.group))
+                self.clips.append(AnimationClip(entry.path, entry.class_name, entry.file, group=entry.group))
             elif suffix.endswith(ARRAYS):
                 self._add_arrays(entry)
             elif nested:
-                self._add(self._members(entry.file, shard=entry.path), nested=False)
+                self._sort(self._members(entry.file, shard=entry.path), images, others, nested=False)
             else:
                 self._skip(entry, "an archive inside an archive")
-            others.add(_folder(entry.path))
-        for images in images_of.values():
-            images.sort(key=lambda entry: natural_key(entry.path))
-        for (folder, images), kind in zip(
-            images_of.items(), self._image_kinds(images_of.values()), strict=True
-        ):
-            self._add_images(folder, images, kind, beside_clips=folder in others)
-
-    def _add_images(self, folder: str, images: list[Entry], kind: ImageKind, *, beside_clips: bool) -> None:
-        if kind == "frame":
-            where = f"{self.spec.rstrip('/')}/{folder}" if folder else self.spec
-            if beside_clips and self.layout == "auto":
-                reason = f"{len(images)} images beside clips are not used as frames of a clip"
-                self.skipped.append(Skipped(where, f"{reason}; layout='frames' uses them"))
-                return
-            path = folder or "."
-            label = images[0].label or _class(_folder(folder), images[0].shard)
-            files, group = tuple(image.file for image in images), images[0].group
-            self.clips.append(FrameFolderClip(path, label, files, where, group=group))
-            return
-        make = StripClip if kind == "strip" else AnimationClip
-        for entry in images:
-            if entry.file.size == 0:
-                self._skip(entry, "zero bytes")
-            else:
-                self.clips.append(make(entry.path, _label(entry), entry.file, group=entry.group))
-
-    def _image_kinds(self, folders: Collection[list[Entry]]) -> list[ImageKind]:
-        """Read one header per folder, several at a time because each may be remote."""
-        # Warning filters are shared by all threads; this block restores them once the threads are done.
-        with warnings.catch_warnings(), ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
-            return list(pool.map(self._image_kind, folders))
-
-    def _image_kind(self, images: list[Entry]) -> ImageKind:
-        if self.layout == "strips":
-            return "strip"
-        if self.layout == "frames":
-            return "frame"
-        for entry in images:
-            try:
-                return image_kind(entry.file)
-            except BadClip:
-                continue  # the next image of the folder decides; this one is reported when it is read
-        return "frame"
+            if len(self.clips) + len(images) > before:
+                others.add(entry.folder)
 
     def _add_arrays(self, entry: Entry) -> None:
         try:
             span, axes = self.reading.value_range, self.reading.axes
-            clips = stored_array_clips(entry.path, entry.file, _label(entry), span, axes)
+            clips = stored_array_clips(entry.path, entry.file, entry.class_name, span, axes)
             self.clips += [replace(c, group=entry.group) for c in clips] if entry.group else clips
         except HoldsNoClips as other:
             self._leave_out(entry, WITHOUT_CLIPS)
@@ -360,7 +327,7 @@ class _Opener:
         given: dict[str, str] = {}
         for entry in entries:
             if entry.path.rpartition("/")[2] == DATASET_LABELS:
-                folder = _folder(entry.path)
+                folder = entry.folder
                 try:
                     found = read_dataset_labels(entry.file)
                 except BadClip as bad:
@@ -444,20 +411,16 @@ def _id_of_one(path: str, inner: str) -> str:
     return f"{path.rstrip('/')}/{inner}"
 
 
+def _by_reason(skipped: Iterable[Skipped]) -> list[str]:
+    """Name each reason once, with the first path that it holds for and the number of the others."""
+    paths: dict[str, list[str]] = defaultdict(list)
+    for entry in skipped:
+        paths[entry.reason].append(entry.path)
+    return [
+        f"{first}{f' and {len(others)} more' if others else ''}: {reason}"
+        for reason, (first, *others) in paths.items()
+    ]
+
+
 def _is_url(spec: str) -> bool:
     return "://" in spec
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _label(entry: Entry) -> str | None:
-    return entry.label or _class(_folder(entry.path), entry.shard)
-
-
-def _class(folder: str, shard: str) -> str | None:
-    """Class of a file: its folder inside the shard, or without one, the folder that holds the shard."""
-    inside = folder.removeprefix(shard).removeprefix("/") if shard else folder
-    label = inside or _folder(shard)
-    return sys.intern(label) if label else None  # a million clips share their few labels

@@ -274,6 +274,7 @@ def audit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for audit.html and audit.json.")
     ] = None,
+    layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
     axes: options.Axes = None,
     fps: options.FramesPerSecond = None,
@@ -302,7 +303,9 @@ def audit(
 
     with options.feature_store(use=True) as features, panels.progress() as progress:
         result = audit_metrics(
-            open_source(real, value_range=options.value_range(value_range), axes=axes, fps=fps),
+            open_source(
+                real, layout=layout, value_range=options.value_range(value_range), axes=axes, fps=fps
+            ),
             protocol,
             options.metric_names(metrics),
             extractor,
@@ -338,6 +341,7 @@ def export(
     protocol: options.ProtocolName = "quick",
     metrics: options.MetricNames = None,
     extractor: options.ExtractorName = None,
+    layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
     axes: options.Axes = None,
     fps: options.FramesPerSecond = None,
@@ -355,7 +359,9 @@ def export(
 
     with panels.progress() as progress:
         path = export_statistics(
-            open_source(real, value_range=options.value_range(value_range), axes=axes, fps=fps),
+            open_source(
+                real, layout=layout, value_range=options.value_range(value_range), axes=axes, fps=fps
+            ),
             output,
             protocol,
             options.metric_names(metrics),

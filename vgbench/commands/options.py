@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -78,10 +78,13 @@ Meta = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 3 if a clip was skipped.")]
 Layout = Annotated[
-    Literal["auto", "strips", "frames"],
+    str,
     typer.Option(
-        help="What the images in a folder are: 'strips' if each image is a strip of frames, and so one clip; "
-        "'frames' if together they are one clip; 'auto' tells these apart by the images' shape."
+        metavar="LAYOUT",
+        help="What the images in a folder are: 'strips' if each is a strip of frames, and so one clip; "
+        "'frames' if together they are one clip; 'series' if each series of names is one; 'sorted' as "
+        "'frames', whatever the numbers are; 'auto' tells by shape and names. LAYOUT=PATTERN uses only "
+        "images of such names, for example 'auto=*.color.png'; see docs/clips.md.",
     ),
 ]
 FramesPerSecond = Annotated[

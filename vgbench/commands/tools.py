@@ -96,6 +96,7 @@ def inspect_clips(
     source: Annotated[
         str, typer.Argument(metavar="CLIPS", help="Clips, in any form that `vgbench eval` takes.")
     ],
+    layout: options.Layout = "auto",
     decode: Annotated[
         bool,
         typer.Option("--decode", help="Decode every frame, to find the damage that a decoder can notice."),
@@ -113,7 +114,7 @@ def inspect_clips(
     from vgbench.datasets.inspect import inspect_source
 
     with panels.progress() as progress:
-        clips = open_source(source, value_range=options.value_range(value_range), axes=axes)
+        clips = open_source(source, layout=layout, value_range=options.value_range(value_range), axes=axes)
         found = inspect_source(clips, decode=decode, progress=progress)
     if as_json:
         console.print_json(asdict(found))

@@ -37,6 +37,7 @@ def train(
         str | None,
         typer.Option("--data", "-d", help="Clips to train on, in any form that `vgbench eval` takes."),
     ] = None,
+    layout: options.Layout = "auto",
     value_range: options.ValueRange = None,
     axes: options.Axes = None,
     generator: Annotated[
@@ -88,8 +89,13 @@ def train(
 
     [bold]torchrun --nproc-per-node 4 -m vgbench train mocogan-64 --data ucf101/ -o runs/ucf101[/]
     """
+    from vgbench.clips.layout import with_layout
     from vgbench.training.config_files import read_config, read_resumed_config
 
+    if layout != "auto":
+        if data is None:
+            raise ConfigError("--layout says how --data is read", "give both, or data: layout:LAYOUT:CLIPS")
+        data = with_layout(data, layout)
     given = {
         "data": data,
         "value_range": options.value_range(value_range),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from vgbench.clips.images import natural_key
+from vgbench.clips.image_names import natural_key
 from vgbench.clips.suffixes import ANIMATIONS, IMAGES, VIDEOS
 from vgbench.errors import VgbenchError
 

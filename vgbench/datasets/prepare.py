@@ -9,13 +9,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vgbench.clips import open_source
 from vgbench.clips.clip import printable
 from vgbench.clips.suffixes import ARCHIVES, COMPRESSED_TARS
 from vgbench.datasets.known import KNOWN, KnownSet
-from vgbench.errors import VgbenchError
+from vgbench.errors import ConfigError, VgbenchError
 from vgbench.named import lookup
 from vgbench.storage import atomic
 from vgbench.storage.writing import writing_to
+
+MOST_NAMED = 5
+"""Unusable clips of a split that are named; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,11 @@ def prepare(name: str, folder: str | Path, output: str | Path | None = None, spl
         manifests[side] = place / f"{side}.csv"
         with writing_to(place, "give another folder with --output"):
             atomic.write_text(manifests[side], _table(rows))
+    unusable = [problem for side, path in manifests.items() for problem in _unusable(side, path)]
     classes = len({clip.label for clips in found.values() for clip in clips if clip.label is not None})
     counts = {side: len(clips) for side, clips in found.items()}
-    return Prepared(
-        name, counts, expected, classes, tuple(_problems(known, counts, expected, classes)), manifests
-    )
+    problems = (*_problems(known, counts, expected, classes), *unusable)
+    return Prepared(name, counts, expected, classes, problems, manifests)
 
 
 def _problems(
@@ -86,6 +90,21 @@ def _problems(
             yield f"{side}: {count} clips, but the set has {expected[side]} ({known.source}){why}"
     if classes != known.classes:
         yield f"{classes} classes, but the set has {known.classes}"
+
+
+def _unusable(side: str, manifest: Path) -> Iterator[str]:
+    """Name the clips of a manifest that cannot be used, such as folders that lack a frame."""
+    try:
+        skipped = open_source(manifest).skipped
+    except ConfigError:  # it names no clip, which the counts say
+        return
+    except VgbenchError as error:
+        yield f"{side}: {error.message}"
+        return
+    for entry in skipped[:MOST_NAMED]:
+        yield f"{side}: {entry.path}: {entry.reason}"
+    if len(skipped) > MOST_NAMED:
+        yield f"{side}: {len(skipped) - MOST_NAMED} more clips cannot be used"
 
 
 def _nothing(known: KnownSet, folder: Path) -> VgbenchError:

@@ -367,6 +367,7 @@ def clip_set(side: Measured) -> ClipSet:
     values = inputs.values_of_windows(side.windows)
     return ClipSet(
         source=printable(side.source),
+        layout=printable(side.layout),
         used=len(side.windows),
         clips=side.clips,
         groups=side.group_count,

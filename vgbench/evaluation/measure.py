@@ -228,6 +228,7 @@ def _collect(
         samples={name: describe_samples(one, used, recordings) for name, one in samples.items()},
         skipped=tuple(sorted(selection.skipped, key=lambda entry: entry.path)),
         left_out=selection.source.left_out,
+        layout=selection.source.layout,
     )
 
 

@@ -131,6 +131,7 @@ class Measured:
             that measures the window itself, the numbers that it gave, as features.
         skipped: clips that could not be used.
         left_out: suffix -> number of files that were not read because of it.
+        layout: what the user said about folders of images.
     """
 
     source: str
@@ -142,6 +143,7 @@ class Measured:
     samples: Mapping[str, Samples]
     skipped: tuple[Skipped, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    layout: str = "auto"
 
     @property
     def recording_count(self) -> int:

@@ -225,6 +225,7 @@ def evaluate_pairs(
             samples={},
             skipped=tuple(sorted(lonely[side], key=lambda entry: entry.path)),
             left_out=source.left_out,
+            layout=source.layout,
         )
         for side, source in enumerate(sources)
     ]

@@ -84,6 +84,7 @@ class ClipSet(Config):
 
     Attributes:
         source: path, URL or `builtin:NAME`, as the user gave it.
+        layout: what the user said about folders of images; "auto" in older records, too.
         used: number of windows that were scored.
         clips: number of clips that they were cut from.
         groups: number of groups that depend on each other: windows of one clip, clips of one declared group,
@@ -98,6 +99,7 @@ class ClipSet(Config):
     """
 
     source: str
+    layout: str = "auto"
     used: int
     clips: int
     groups: int | None = None

@@ -131,9 +131,14 @@ def train(
             seconds=run.seconds,
             stopped=stopped,
             best_score=run.best_score,
-            skipped=dict(windows.skipped),
+            skipped=_unlisted(source, world) | windows.skipped,
             unscored=run.unscored,
         )
+
+
+def _unlisted(source: ClipSource, world: World) -> dict[str, str]:
+    """Return the files that could not be listed as clips, with the reason; in the main process only."""
+    return {entry.path: entry.reason for entry in source.skipped} if world.is_main else {}
 
 
 def training_step(
