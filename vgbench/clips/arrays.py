@@ -23,9 +23,10 @@ import numpy.typing as npt
 
 from vgbench.clips import limits
 from vgbench.clips.clip import Clip, Frames, blocks, read_in_steps
-from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
+from vgbench.clips.files import CHECKED_BYTES, LocalFile, StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices
 from vgbench.clips.listing import list_archive
+from vgbench.clips.pixel_checksums import PixelChecksums, of_pixels
 from vgbench.errors import VgbenchError
 
 ARRAYS = (".npy", ".npz", ".pt")
@@ -191,10 +192,12 @@ class StoredArrayClip(StoredClip):
     Attributes:
         dtype: of the elements, as numpy spells it.
         offset: where the array's bytes begin in the file.
+        written: checksums of its frames, if the file states them.
     """
 
     dtype: str
     offset: int
+    written: PixelChecksums | None = None
 
     def read(self, indices: Sequence[int]) -> Frames:
         count = self.count_frames()
@@ -215,7 +218,11 @@ class StoredArrayClip(StoredClip):
             ]
             data = np.frombuffer(parts[0] if colours == 1 else b"".join(parts), dtype).reshape(shape)
             frames = to_frames(data, self.axis, self.value_range)
-            return np.ascontiguousarray(frames[[index - first for index in indices]])
+        if self.written is not None:
+            self.written.require_count(self.id, count)
+            for index in set(indices):
+                self.written.require(self.id, index, of_pixels(frames[index - first]))
+        return np.ascontiguousarray(frames[[index - first for index in indices]])
 
     def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
         clip_bytes = np.dtype(self.dtype).itemsize * math.prod(self.shape[1:])
@@ -266,11 +273,13 @@ def stored_array_clips(
                 for index, name in enumerate(_ids(path, tensor.ndim, shape[0]))
             ]
             return _named(tensors, names)
-        member, names = _npz_member(file) if path.lower().endswith(".npz") else (file, {})
+        member, names, comment = _npz_member(file) if path.lower().endswith(".npz") else (file, {}, None)
         dtype, stored_shape, offset = _npy_header(member)
         shape, axis = _batched(dtype, stored_shape, value_range)
+        height, width = _frames_shape(shape[1:], axis)[1:3]
+        written = PixelChecksums.parse(comment, (width, height)) if shape[0] == 1 else None
         arrays = [
-            StoredArrayClip(name, label, member, shape, axis, index, value_range, dtype.str, offset)
+            StoredArrayClip(name, label, member, shape, axis, index, value_range, dtype.str, offset, written)
             for index, name in enumerate(_ids(path, len(stored_shape), shape[0]))
         ]
         return _named(arrays, names)
@@ -341,14 +350,18 @@ def _npy_header(file: StoredFile) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     return dtype, shape, offset
 
 
-def _npz_member(file: StoredFile) -> tuple[StoredFile, Names]:
+def _npz_member(file: StoredFile) -> tuple[StoredFile, Names, str | None]:
+    """Find the member with the clips, the labels and groups, and the comment of a writer."""
     entries, _ = list_archive(file)
     members = {entry.path.removesuffix(".npy"): entry.file for entry in entries}
     named = {kind: members.pop(kind) for kind in NAMES if kind in members}
     if "clips" not in members and len(members) != 1:
         raise ValueError(f"holds the arrays {sorted(members)}; the one to use must be named 'clips'")
     clips = members.get("clips") or next(iter(members.values()))
-    return clips, {kind: _texts(kind, member) for kind, member in named.items()}
+    comment = (
+        _texts("comment", members["comment"])[0] if "clips" in members and "comment" in members else None
+    )
+    return clips, {kind: _texts(kind, member) for kind, member in named.items()}, comment
 
 
 def _texts(kind: str, file: StoredFile) -> list[str]:
@@ -377,7 +390,7 @@ def _loaded_tensor(
     """Load without running code; a local file is memory-mapped, not read."""
     import torch
 
-    _check_nothing_is_compressed(file)
+    _check_records(file)
     try:
         if isinstance(file, LocalFile):
             try:
@@ -406,22 +419,34 @@ def _loaded_tensor(
     return loaded.detach(), names
 
 
-def _check_nothing_is_compressed(file: StoredFile) -> None:
-    """Refuse a compressed `.pt` file, which could unpack to far more bytes than it has.
+def _check_records(file: StoredFile) -> None:
+    """Refuse a damaged `.pt` file, and a compressed one, which could unpack to far more bytes than it has.
 
-    `torch.save` never compresses.
+    `torch.save` never compresses. Files up to `CHECKED_BYTES` are compared with the checksums of their
+    records, because torch does not do so.
 
     Raises:
-        ValueError: a record is compressed.
+        ValueError: a record is compressed, or is damaged.
     """
     with file.open() as stream:
         try:
-            with zipfile.ZipFile(stream) as archive:
-                packed = any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist())
+            archive = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, NotImplementedError):
             return  # the format from before torch 1.6, or a damaged file, which torch reports
-    if packed:
-        raise ValueError("a compressed tensor file; save it uncompressed, as torch.save does")
+        records = archive.infolist()
+        if any(info.compress_type != zipfile.ZIP_STORED for info in records):
+            raise ValueError("a compressed tensor file; save it uncompressed, as torch.save does")
+        if file.size > CHECKED_BYTES or not all(info.CRC for info in records if info.file_size):
+            return  # torch can be told to write no checksums
+        if damaged := _first_damaged(archive):
+            raise ValueError(f"its record {damaged} is damaged, because its checksum does not match")
+
+
+def _first_damaged(archive: zipfile.ZipFile) -> str | None:
+    try:
+        return archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
+        return "header"
 
 
 def _check_storage(tensor: Any) -> None:

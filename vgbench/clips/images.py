@@ -22,6 +22,7 @@ from vgbench.clips.clip import Clip, Frames, pixel_hash
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
+from vgbench.clips.pixel_checksums import PixelChecksums, of_pixels
 from vgbench.clips.truncation import is_cut_off
 from vgbench.errors import BadClip
 
@@ -204,7 +205,11 @@ class FrameFolderClip(Clip):
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
                 raise BadClip(file.name, "an animation where a single frame was expected")
-            return to_rgb(as_the_camera_was_held(image))
+            written = PixelChecksums.parse(image.info.get("Comment"), image.size)
+            pixels = to_rgb(as_the_camera_was_held(image))
+        if written is not None:
+            written.require(file.name, 0, of_pixels(pixels))
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -229,10 +234,15 @@ class StripClip(FileClip):
     def read(self, indices: Sequence[int]) -> Frames:
         with open_image(self.file) as image:
             count = self._count(*image.size)
+            written = PixelChecksums.parse(image.info.get("Comment"), (image.height, image.height))
             strip = to_rgb(image)
         check_indices(self.file.name, indices, count)
         side = strip.shape[0]
         frames = strip.reshape(side, count, side, 3).swapaxes(0, 1)
+        if written is not None:
+            written.require_count(self.file.name, count)
+            for index in set(indices):
+                written.require(self.file.name, index, of_pixels(frames[index]))
         return np.ascontiguousarray(frames[list(indices)])
 
     def _count(self, width: int, height: int) -> int:
@@ -280,8 +290,14 @@ class AnimationClip(FileClip):
             if image.format == "PNG":
                 yield from apng_frames(self.file)
                 return
-            for _ in _positions(image, self.file.name):
-                yield to_rgb(image)
+            written = PixelChecksums.parse(_comment(image), image.size)
+            if written is not None:
+                written.require_count(self.file.name, getattr(image, "n_frames", 1))
+            for position in _positions(image, self.file.name):
+                pixels = to_rgb(image)
+                if written is not None:
+                    written.require(self.file.name, position, of_pixels(pixels))
+                yield pixels
 
     def frame_times(self) -> npt.NDArray[np.float64] | None:
         durations = self._durations()
@@ -305,6 +321,15 @@ class AnimationClip(FileClip):
         with bad_clip_on_error(self.file.name), self.file.open() as data:
             if is_cut_off(data):
                 raise BadClip(self.file.name, "cut off: shorter than its header says")
+
+
+def _comment(image: Image) -> Any:
+    """Return the comment of a GIF, or the description of a WebP."""
+    if image.format == "WEBP":
+        from PIL.ExifTags import Base
+
+        return image.getexif().get(Base.ImageDescription)
+    return image.info.get("comment")
 
 
 def _positions(image: Image, name: str) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """Version of the readers of clips."""
 
-READER_VERSION = "3"
+READER_VERSION = "4"
 """Changes whenever some file gives other pixels or another number of frames than before.
 
 It is a part of the keys of the feature store and of signatures, so that neither stored features nor records
@@ -11,4 +11,6 @@ from before mix with those from after. Records without it were made by version 1
 - 3: mirrored videos and EXIF orientations are shown as players do, and transparent parts of VP8 and VP9 are
   black. Windows of videos with a palette have its colours, and frames that a cut H.264 stream never shows are
   not counted.
+- 4: members of zip archives and records of `.pt` files whose checksum does not match, and clips by
+  `write_clips` whose pixels do not match theirs, are bad clips.
 """
