@@ -219,7 +219,8 @@ class StoredArrayClip(StoredClip):
             data = np.frombuffer(parts[0] if colours == 1 else b"".join(parts), dtype).reshape(shape)
             frames = to_frames(data, self.axis, self.value_range)
         if self.written is not None:
-            self.written.require_count(self.id, count)
+            _, height, width, _ = frames.shape
+            self.written.require_shape(self.id, count, (width, height))
             for index in set(indices):
                 self.written.require(self.id, index, of_pixels(frames[index - first]))
         return np.ascontiguousarray(frames[[index - first for index in indices]])
@@ -276,8 +277,7 @@ def stored_array_clips(
         member, names, comment = _npz_member(file) if path.lower().endswith(".npz") else (file, {}, None)
         dtype, stored_shape, offset = _npy_header(member)
         shape, axis = _batched(dtype, stored_shape, value_range)
-        height, width = _frames_shape(shape[1:], axis)[1:3]
-        written = PixelChecksums.parse(comment, (width, height)) if shape[0] == 1 else None
+        written = PixelChecksums.parse("npz", comment) if shape[0] == 1 else None
         arrays = [
             StoredArrayClip(name, label, member, shape, axis, index, value_range, dtype.str, offset, written)
             for index, name in enumerate(_ids(path, len(stored_shape), shape[0]))

@@ -205,7 +205,9 @@ class FrameFolderClip(Clip):
             check_frame_size(file.name, *image.size)
             if _is_animation(image):
                 raise BadClip(file.name, "an animation where a single frame was expected")
-            written = PixelChecksums.parse(image.info.get("Comment"), image.size)
+            written = PixelChecksums.parse("png", image.info.get("Comment"))
+            if written is not None:
+                written.require_shape(file.name, 1, image.size)
             pixels = to_rgb(as_the_camera_was_held(image))
         if written is not None:
             written.require(file.name, 0, of_pixels(pixels))
@@ -234,13 +236,14 @@ class StripClip(FileClip):
     def read(self, indices: Sequence[int]) -> Frames:
         with open_image(self.file) as image:
             count = self._count(*image.size)
-            written = PixelChecksums.parse(image.info.get("Comment"), (image.height, image.height))
+            written = PixelChecksums.parse("strip", image.info.get("Comment"))
+            if written is not None:
+                written.require_shape(self.file.name, count, (image.height, image.height))
             strip = to_rgb(image)
         check_indices(self.file.name, indices, count)
         side = strip.shape[0]
         frames = strip.reshape(side, count, side, 3).swapaxes(0, 1)
         if written is not None:
-            written.require_count(self.file.name, count)
             for index in set(indices):
                 written.require(self.file.name, index, of_pixels(frames[index]))
         return np.ascontiguousarray(frames[list(indices)])
@@ -290,9 +293,9 @@ class AnimationClip(FileClip):
             if image.format == "PNG":
                 yield from apng_frames(self.file)
                 return
-            written = PixelChecksums.parse(_comment(image), image.size)
+            written = _checksums_in(image)
             if written is not None:
-                written.require_count(self.file.name, getattr(image, "n_frames", 1))
+                written.require_shape(self.file.name, getattr(image, "n_frames", 1), image.size)
             for position in _positions(image, self.file.name):
                 pixels = to_rgb(image)
                 if written is not None:
@@ -323,13 +326,15 @@ class AnimationClip(FileClip):
                 raise BadClip(self.file.name, "cut off: shorter than its header says")
 
 
-def _comment(image: Image) -> Any:
-    """Return the comment of a GIF, or the description of a WebP."""
+def _checksums_in(image: Image) -> PixelChecksums | None:
+    """Return the checksums of a GIF, or of a WebP, where they are its description."""
     if image.format == "WEBP":
         from PIL.ExifTags import Base
 
-        return image.getexif().get(Base.ImageDescription)
-    return image.info.get("comment")
+        return PixelChecksums.parse("webp", image.getexif().get(Base.ImageDescription))
+    written = PixelChecksums.parse("gif", image.info.get("comment"))
+    # Pillow keeps the comment of a GIF that it saves in another size.
+    return written if written is not None and written.size == image.size else None
 
 
 def _positions(image: Image, name: str) -> Iterator[int]:

@@ -21,7 +21,7 @@ from vgbench.errors import BadClip
 if TYPE_CHECKING:
     from av import VideoFrame
 
-_TEXT = re.compile(r"vgbench pixels (\d+)x(\d+):((?: [0-9a-f]{8})+)")
+_TEXT = re.compile(r"vgbench pixels (\w+) (\d+)x(\d+):((?: [0-9a-f]{8})+)")
 
 
 @dataclass(frozen=True)
@@ -29,52 +29,56 @@ class PixelChecksums:
     """What a file says about its pixels.
 
     Attributes:
+        kind: codec or format of the file.
         size: width and height of the frames as they are stored.
         of_frames: CRC-32 of each frame.
     """
 
+    kind: str
     size: tuple[int, int]
     of_frames: tuple[int, ...]
 
     @classmethod
-    def of(cls, frames: Iterable[npt.NDArray[np.uint8]]) -> Self:
+    def of(cls, kind: str, frames: Iterable[npt.NDArray[np.uint8]]) -> Self:
         """Compute the checksums of frames, each uint8 [H, W, 3]; there must be at least one."""
         height, width, values = 0, 0, []
         for pixels in frames:
             height, width = pixels.shape[:2]
             values.append(of_pixels(pixels))
-        return cls((width, height), tuple(values))
+        return cls(kind, (width, height), tuple(values))
 
     @classmethod
-    def parse(cls, comment: Any, size: tuple[int, int]) -> Self | None:
-        """Read the comment of a file; None if it is not by us.
-
-        It is also None if it is about frames of another size: programs keep the comments of clips whose
-        pixels they change.
+    def parse(cls, kind: str, comment: Any) -> Self | None:
+        """Read the comment of a file; None if it is not by us, or about a file of another kind.
 
         Args:
+            kind: codec or format of the file. Programs keep the comments of clips that they convert.
             comment: text, bytes, or anything else if the file has no comment.
-            size: width and height of the frames of the file.
         """
         text = comment.decode("ascii", "replace") if isinstance(comment, bytes) else comment
         found = _TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
-        if found is None or (int(found[1]), int(found[2])) != size:
+        if found is None or found[1] != kind:
             return None
-        return cls(size, tuple(int(value, 16) for value in found[3].split()))
+        return cls(kind, (int(found[2]), int(found[3])), tuple(int(value, 16) for value in found[4].split()))
 
     def text(self) -> str:
         """Return the comment that states the checksums."""
         width, height = self.size
-        return f"vgbench pixels {width}x{height}:" + "".join(f" {value:08x}" for value in self.of_frames)
+        values = "".join(f" {value:08x}" for value in self.of_frames)
+        return f"vgbench pixels {self.kind} {width}x{height}:{values}"
 
-    def require_count(self, name: str, count: int) -> None:
-        """Compare the number of frames of a clip with that of the checksums.
+    def require_shape(self, name: str, count: int, size: tuple[int, int]) -> None:
+        """Compare the number of frames of a clip, and their width and height, with what was written.
 
         Raises:
             BadClip: they differ.
         """
-        if count != len(self.of_frames):
-            raise BadClip(name, f"has {count} frames, and {len(self.of_frames)} were written")
+        if (count, size) != (len(self.of_frames), self.size):
+            has, written = (
+                f"{number} frames of {width}×{height}"
+                for number, (width, height) in ((count, size), (len(self.of_frames), self.size))
+            )
+            raise BadClip(name, f"has {has}, and {written} were written")
 
     def require(self, name: str, frame: int, checksum: int) -> None:
         """Compare the checksum of a frame with the one in the file.

@@ -205,7 +205,7 @@ class VideoClip(FileClip):
     def _require_all_frames(self, container: InputContainer, stream: VideoStream, index: FrameIndex) -> None:
         written = _checksums_in(container, stream)
         if written is not None:
-            written.require_count(self.file.name, len(index))
+            written.require_shape(self.file.name, len(index), written.size)
 
     def _read_by_index(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]] | None:
         """Decode from a keyframe before the first index; None where that is not exact or not worthwhile."""
@@ -394,8 +394,11 @@ def _decoded(
 
 
 def _checksums_in(container: InputContainer, stream: VideoStream) -> PixelChecksums | None:
+    """Return the checksums of a video that was not resized since; FFmpeg then keeps the comment."""
+    context = stream.codec_context
     comment = container.metadata.get("comment") or container.metadata.get("COMMENT")
-    return PixelChecksums.parse(comment, (stream.codec_context.width, stream.codec_context.height))
+    written = PixelChecksums.parse(context.name, comment)
+    return written if written is not None and written.size == (context.width, context.height) else None
 
 
 class _RgbConverter:

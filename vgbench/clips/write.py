@@ -124,7 +124,7 @@ def _encode(
                 None if pixels is None else av.VideoFrame.from_ndarray(pixels, format="rgb24")
             )
         ]
-        checksums = _of_lossy(packets, stream) if codec == "libx264" else PixelChecksums.of(frames)
+        checksums = _of_lossy(packets, stream) if codec == "libx264" else PixelChecksums.of(codec, frames)
         container.metadata["comment"] = checksums.text()
         container.mux(packets)
 
@@ -139,7 +139,7 @@ def _of_lossy(packets: Sequence[Packet[VideoStream]], stream: VideoStream) -> Pi
     decoder.extradata, decoder.thread_count = stream.codec_context.extradata, 1
     frames = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
     values = [value for frame in frames if (value := of_planes(frame)) is not None]
-    return PixelChecksums((stream.width, stream.height), tuple(values))
+    return PixelChecksums("h264", (stream.width, stream.height), tuple(values))
 
 
 def _write_gif(frames: Frames, path: Path, fps: float) -> None:
@@ -151,7 +151,8 @@ def _write_gif(frames: Frames, path: Path, fps: float) -> None:
         raise VgbenchError(f"frames of {width}×{height} do not fit into a GIF", "choose another format")
     milliseconds = max(20, round(100 / fps) * 10)  # players slow shorter ones down to 100 ms
     images = [_with_palette(pixels) for pixels in frames]
-    comment = PixelChecksums.of(np.asarray(image.convert("RGB")) for image in images).text().encode()
+    shown = (np.asarray(image.convert("RGB")) for image in images)
+    comment = PixelChecksums.of("gif", shown).text().encode()
     parts = [comment[at : at + 255] for at in range(0, len(comment), 255)]
     size = width.to_bytes(2, "little") + height.to_bytes(2, "little")
     with path.open("wb") as file:
@@ -191,7 +192,7 @@ def _write_webp(frames: Frames, path: Path, fps: float) -> None:
         head = b"\0" * 6 + size + milliseconds.to_bytes(3, "little") + b"\x02"  # replaces, does not blend
         chunks.append(_chunk(b"ANMF", head + _vp8l(pixels)))
     exif = PIL.Image.Exif()
-    exif[PIL.ExifTags.Base.ImageDescription] = PixelChecksums.of(frames).text()
+    exif[PIL.ExifTags.Base.ImageDescription] = PixelChecksums.of("webp", frames).text()
     chunks.append(_chunk(b"EXIF", exif.tobytes()))
     body = b"WEBP" + b"".join(chunks)
     path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
@@ -213,7 +214,7 @@ def _chunk(kind: bytes, payload: bytes) -> bytes:
 def _write_frames(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001 - images have no rate
     path.mkdir()
     for position, pixels in enumerate(frames):
-        _save_png(pixels, path / f"{position:05d}.png", PixelChecksums.of([pixels]))
+        _save_png(pixels, path / f"{position:05d}.png", PixelChecksums.of("png", [pixels]))
 
 
 def _write_strip(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001
@@ -222,7 +223,8 @@ def _write_strip(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG00
         raise VgbenchError(
             f"frames of {width}×{height} are not square", "a strip needs square frames; choose another format"
         )
-    _save_png(frames.swapaxes(0, 1).reshape(height, count * width, 3), path, PixelChecksums.of(frames))
+    strip = frames.swapaxes(0, 1).reshape(height, count * width, 3)
+    _save_png(strip, path, PixelChecksums.of("strip", frames))
 
 
 def _save_png(pixels: npt.NDArray[np.uint8], path: Path, checksums: PixelChecksums) -> None:
@@ -235,7 +237,7 @@ def _save_png(pixels: npt.NDArray[np.uint8], path: Path, checksums: PixelChecksu
 
 
 def _write_npz(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001
-    np.savez_compressed(path, clips=frames, comment=np.array(PixelChecksums.of(frames).text()))
+    np.savez_compressed(path, clips=frames, comment=np.array(PixelChecksums.of("npz", frames).text()))
 
 
 WRITERS: dict[str, Callable[[Frames, Path, float], None]] = {
