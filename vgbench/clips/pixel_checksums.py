@@ -109,13 +109,16 @@ def of_planes(frame: VideoFrame, start: int = 0) -> int | None:
         start: value to begin with.
     """
     components = frame.format.components
-    separate = len({component.plane for component in components}) == len(components)
-    if not separate or frame.format.has_palette or any(component.bits < 8 for component in components):
+    if frame.format.has_palette or any(component.bits < 8 for component in components):
         return None
-    value = start
+    used = dict.fromkeys((component.plane for component in components), 0)  # bytes of a line
     for component in components:
-        plane = frame.planes[component.plane]
+        used[component.plane] += component.width * (1 + (component.bits > 8) + 2 * (component.bits > 16))
+    if len(used) == 1:  # pixels may have a byte of padding
+        used[0] = frame.width * frame.format.padded_bits_per_pixel // 8
+    value = start
+    for place, length in sorted(used.items()):
+        plane = frame.planes[place]
         lines = np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, -1)
-        used = component.width * (1 + (component.bits > 8) + 2 * (component.bits > 16))
-        value = zlib.crc32(np.ascontiguousarray(lines[:, :used]).data, value)
+        value = zlib.crc32(np.ascontiguousarray(lines[:, :length]).data, value)
     return value

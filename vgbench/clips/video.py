@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -38,6 +39,7 @@ from vgbench.errors import BadClip
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
+    from av.filter import Graph
     from av.video.stream import VideoStream
 
 VIDEOS = (
@@ -402,17 +404,17 @@ def _checksums_in(container: InputContainer, stream: VideoStream) -> PixelChecks
 
 
 class _RgbConverter:
-    """Converts frames of any bit depth to upright uint8 [H, W, 3]; transparent areas become black.
+    """Converts frames of any format to upright uint8 [H, W, 3], as the ffmpeg program does.
 
-    One converter serves a whole clip, because setting up FFmpeg's scaler costs more than converting a small
-    frame.
+    Interlaced frames have the colours of their two fields upsampled apart, and transparent areas become
+    black. One converter serves a whole clip, because setting up FFmpeg's scaler costs more than converting a
+    small frame.
     """
 
     def __init__(self, name: str, container: InputContainer, stream: VideoStream) -> None:
-        from av.video.reformatter import VideoReformatter
-
         self._name = name
-        self._reformatter = VideoReformatter()
+        self._scaler: Graph | None = None
+        self._format: tuple[object, ...] = ()
         self._written = _checksums_in(container, stream)
         self._is_lossless = stream.codec_context.name in LOSSLESS
 
@@ -423,7 +425,11 @@ class _RgbConverter:
             BadClip: the file names a checksum for the frame at that position, and it is not the frame's.
         """
         transparent = any(component.is_alpha for component in frame.format.components)
-        converted = self._reformatter.reformat(frame, format="rgba" if transparent else "rgb24")
+        kind = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
+        if self._scaler is None or kind != self._format:
+            self._scaler, self._format = _scaler(frame, "rgba" if transparent else "rgb24"), kind
+        self._scaler.vpush(frame)
+        converted = self._scaler.vpull()
         pixels = cast(Frames, converted.to_ndarray())
         if transparent:
             pixels = flatten_alpha(pixels)
@@ -432,3 +438,21 @@ class _RgbConverter:
             if value is not None:
                 self._written.require(self._name, position, value)
         return upright(pixels, frame)
+
+
+def _scaler(frame: VideoFrame, format_: str) -> Graph:
+    """Return FFmpeg's scaler for frames like this one, with the settings that the ffmpeg program has.
+
+    The program only leaves interlaced frames alone, and so mixes the colours of two fields.
+    """
+    from av.filter import Graph
+
+    graph = Graph()
+    graph.threads = 1
+    unit = frame.time_base or Fraction(1, 25)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=unit)
+    graph.link_nodes(
+        source, graph.add("scale", "interl=-1"), graph.add("format", format_), graph.add("buffersink")
+    )
+    graph.configure()
+    return graph
