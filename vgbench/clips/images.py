@@ -106,6 +106,8 @@ def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
         if wide.min() < 0 or wide.max() > 65535:
             raise ValueError("grey values beyond 16 bits")
         grey = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+        if isinstance(hidden := image.info.get("transparency"), int):  # one level of a PNG
+            grey[wide == hidden] = 0
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode == "F":
         raise ValueError("float pixels have no defined range")
