@@ -2,7 +2,7 @@
 
     python benchmarks/seeking.py
 
-Makes 20 files of 1,500 frames on the spot, of many codecs and containers. Out of each, 8 windows of 16
+Makes 20 files of 3,000 frames on the spot, of many codecs and containers. Out of each, 8 windows of 16
 frames are read in both ways, and must be equal. Prints for each file the processor seconds of both, their
 ratio, and the time of counting its frames with an index as a share of that of only decoding them.
 """
@@ -25,7 +25,7 @@ from vgbench.clips import frame_index, open_source, video
 from vgbench.clips.clip import Frames
 from vgbench.clips.video import VideoClip
 
-FRAMES, HEIGHT, WIDTH = 1500, 288, 512
+FRAMES, HEIGHT, WIDTH = 3000, 288, 512
 WINDOWS, LENGTH = 8, 16
 
 X264 = {"preset": "veryfast"}

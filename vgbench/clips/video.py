@@ -100,6 +100,11 @@ CLOCK_RATE = 1000
 PALETTE = "pal8"
 """FFmpeg's pixel format of frames with a palette."""
 
+SEEKS_BY_DECODING_TIME = {"mpegts", "mpeg"}
+"""Containers without an index of their own, in which a seek finds the packet that is decoded at a time."""
+LEAD = 8
+"""Frames by which a packet may be decoded before it is shown; there, seeks aim so much earlier."""
+
 TRIES = 3
 """Keyframes to try one after the other: a seek may land late, and a keyframe may depend on earlier ones."""
 
@@ -265,15 +270,16 @@ class VideoClip(FileClip):
         import av
 
         assert index.checksums is not None
-        stamp = index.stamp_before(start)
-        if stamp is None:
-            return None
         position = index.positions()
         wanted = set(indices)
         frames: dict[int, npt.NDArray[np.uint8]] = {}
         at: int | None = None
         with _opened(self.file) as (container, stream), suppress(av.FFmpegError):
             to_rgb = _RgbConverter(self.file.name, container, stream)
+            lead = LEAD if container.format.name in SEEKS_BY_DECODING_TIME else 0
+            stamp = index.stamp_before(start - lead)
+            if stamp is None:
+                return None
             container.seek(stamp, stream=stream)
             decode = decoder_of(stream)
             for frame in itertools.chain.from_iterable(map(decode, container.demux(stream))):
