@@ -51,6 +51,18 @@ def test_windows_by_index_are_those_of_a_whole_read(name, make):
     assert by_index >= 6
 
 
+def test_transparent_videos_are_sought_although_their_decoder_marks_no_keyframes(tmp_path):
+    rgba = np.concatenate([FRAMES, FRAMES[..., :1] // 128 * 255], -1)
+    options = {"g": "12", "auto-alt-ref": "0", "deadline": "realtime", "cpu-used": "8"}
+    path = encode(tmp_path / "a.webm", "libvpx", "yuva420p", rgba, source_format="rgba", **options)
+    clip = video_clip(path)
+    truth = clip.read(range(clip.count_frames()))
+    for first in range(50, 86, 9):
+        frames = clip._read_by_index([first, first + 2])
+        assert frames is not None
+        np.testing.assert_array_equal(np.stack(frames), truth[[first, first + 2]])
+
+
 def test_an_index_serves_other_processes_and_is_made_once(make, monkeypatch):
     clip = make("hevc.mp4")
     expected = clip.read([80, 81])
@@ -119,4 +131,5 @@ def test_stamps_that_two_frames_share_identify_neither():
     index = FrameIndex(stamps, np.array([1, 0, 0, 1, 0, 1], bool))
     assert index.positions() == {0: 0, 9: 4}
     assert index.starts(4) == [3, 0]
+    assert FrameIndex(stamps, np.zeros(6, bool)).starts(4) == [4]
     assert [index.stamp_before(frame) for frame in (0, 3, 5)] == [0, 5, 9]

@@ -49,7 +49,7 @@ def test_scores_are_the_means_over_pairs_whatever_the_file_format(clips, folders
         assert score.n == 3
         assert score.interval[0] < score.value < score.interval[1]
         assert record.details["values"][name] == pytest.approx(values, rel=1e-12)
-    assert record.signature.startswith("paired|clips:3 pairs|frames:all|size:native|reader:3|real:")
+    assert record.signature.startswith("paired|clips:3 pairs|frames:all|size:native|reader:4|real:")
     assert record.details["better"] == {"psnr": "higher", "tof": "lower"}
     assert [w.id for w in record.clips.generated.windows] == ["00000.webp", "00001.webp", "00002.webp"]
 

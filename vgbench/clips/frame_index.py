@@ -12,6 +12,7 @@ of the readers and that of FFmpeg.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -77,7 +78,12 @@ class FrameIndex:
         return dict(zip(stamps[once].tolist(), first[once].tolist(), strict=True))
 
     def starts(self, frame: int) -> list[int]:
-        """Return the keyframes from which `frame` may be reached, the nearest first."""
+        """Return the keyframes from which `frame` may be reached, the nearest first.
+
+        Some decoders, such as libvpx, mark none; the container then has to know the one before `frame`.
+        """
+        if not self.keys.any():
+            return [frame]
         return [int(key) for key in np.flatnonzero(self.keys[: frame + 1])[::-1]]
 
     def stamp_before(self, frame: int) -> int | None:
@@ -180,8 +186,13 @@ def save(file: StoredFile, index: FrameIndex) -> None:
 def _path(file: StoredFile) -> Path:
     import av
 
-    text = f"{file.sha256()}|reader {READER_VERSION}|{sorted(av.library_versions.items())}"
+    text = f"{_hash(file, file.stamp())}|reader {READER_VERSION}|{sorted(av.library_versions.items())}"
     return folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.npz"
+
+
+@functools.lru_cache(maxsize=1024)
+def _hash(file: StoredFile, stamp: str) -> str:  # noqa: ARG001 - a part of the cache's key
+    return file.sha256()
 
 
 def folder() -> Path:
