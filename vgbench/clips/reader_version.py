@@ -11,6 +11,7 @@ from before mix with those from after. Records without it were made by version 1
 - 3: mirrored videos and EXIF orientations are shown as players do, and transparent parts of VP8 and VP9 are
   black. Windows of videos with a palette have its colours, and frames that a cut H.264 stream never shows are
   not counted.
-- 4: members of zip archives and records of `.pt` files whose checksum does not match, and clips by
-  `write_clips` whose pixels do not match theirs, are bad clips.
+- 4: videos of more than 8 bits are converted to RGB as the ffmpeg program does. Members of zip archives and
+  records of `.pt` files whose checksum does not match, and clips by `write_clips` whose pixels do not match
+  theirs, are bad clips. The transparent level of a PNG with 16-bit grey is black.
 """

@@ -98,7 +98,9 @@ def inspect_clips(
     ],
     decode: Annotated[
         bool,
-        typer.Option("--decode", help="Decode every frame, to find the damage that a decoder can notice."),
+        typer.Option(
+            "--decode", help="Decode every frame, to find damage that a decoder or checksum can show."
+        ),
     ] = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
