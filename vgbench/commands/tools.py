@@ -98,9 +98,7 @@ def inspect_clips(
     ],
     decode: Annotated[
         bool,
-        typer.Option(
-            "--decode", help="Decode every frame, to find damage that a decoder or checksum can show."
-        ),
+        typer.Option("--decode", help="Decode every frame, to find what a decoder or a checksum can show."),
     ] = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
