@@ -1,29 +1,21 @@
-"""Video files of many codecs, containers and odd properties, for a comparison with the ffmpeg program.
+"""Video files of many codecs, containers and odd properties, made by PyAV.
 
-    python benchmarks/odd_files_videos.py --ffmpeg PROGRAM
-
-Each file is made on the spot by PyAV, read by vgbench, and decoded by the ffmpeg program, whose frames are
-the truth. A window near the end is compared with the same frames of the whole file. Prints one line for each
-file that deviates, and the number of files that are read bit for bit.
+The frames that are right are those of the ffmpeg program, which is given by the caller.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
-
-from vgbench.clips import open_source
-from vgbench.errors import VgbenchError
 
 Frames = npt.NDArray[np.uint8]
 COUNT = 120
@@ -31,11 +23,21 @@ COUNT = 120
 
 @dataclass(frozen=True)
 class Case:
-    """A file: its name, what writes it to a path, and the frames that are right, uint8 [T, H, W, 3]."""
+    """A source of one clip.
+
+    Attributes:
+        name: its name in the table.
+        write: makes the file or folder `path`.
+        expected: the frames that are right, uint8 [T, H, W, 3], given `path`.
+        suffix: of the file; "" for a folder.
+        options: for `open_source`.
+    """
 
     name: str
     write: Callable[[Path], None]
     expected: Callable[[Path], Frames]
+    suffix: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,54 +118,6 @@ SUFFIXES = ("mp4", "mov", "mkv", "avi", "ts", "mpg", "webm", "flv")
 def cases(program: str) -> Iterator[Case]:
     """Every encoding in every container; containers refuse some of them when they are written."""
     for (name, encoding), suffix in itertools.product(ENCODINGS.items(), SUFFIXES):
-        yield Case(f"{name} in {suffix}", encoding.write, lambda path: by_program(program, path))
-
-
-def outcome(case: Case, path: Path) -> str:
-    """Say how vgbench reads a file: "exact", or what deviates from the truth."""
-    try:
-        case.write(path)
-    except (av.FFmpegError, ValueError):
-        return "not writable"
-    try:
-        expected = case.expected(path)
-    except subprocess.CalledProcessError:
-        return "not read by ffmpeg"
-    try:
-        (clip,) = open_source(str(path)).clips
-        count = clip.count_frames()
-        pixels = clip.read(range(count))
-        middle = clip.read(range(count - 20, count - 4))
-    except VgbenchError as error:
-        return f"refused: {error}"
-    if count != len(expected):
-        return f"{count} frames, ffmpeg {len(expected)}"
-    if not np.array_equal(middle, pixels[count - 20 : count - 4]):
-        return "a window differs from the whole"
-    if pixels.shape != expected.shape:
-        return f"shape {pixels.shape}, ffmpeg {expected.shape}"
-    largest = int(abs(pixels.astype(np.int16) - expected).max())
-    return "exact" if largest == 0 else f"pixels differ by up to {largest}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare readings of videos with the ffmpeg program.")
-    parser.add_argument("--ffmpeg", default="ffmpeg", help="the program")
-    program = parser.parse_args().ffmpeg
-    exact = made = 0
-    with tempfile.TemporaryDirectory() as folder:
-        for number, case in enumerate(cases(program)):
-            path = Path(folder) / f"{number}.{case.name.rsplit(' ', 1)[1]}"
-            result = outcome(case, path)
-            path.unlink(missing_ok=True)
-            if result in ("not writable", "not read by ffmpeg"):
-                continue
-            made += 1
-            exact += result == "exact"
-            if result != "exact":
-                print(f"{case.name}: {result}", flush=True)
-    print(f"{exact} of {made} files are read bit for bit as the ffmpeg program reads them")
-
-
-if __name__ == "__main__":
-    main()
+        yield Case(
+            f"{name} in {suffix}", encoding.write, lambda path: by_program(program, path), f".{suffix}"
+        )

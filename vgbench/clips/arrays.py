@@ -35,6 +35,7 @@ from vgbench.clips.clip import BLOCK_BYTES, Clip, Frames, Skipped, blocks, read_
 from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.images import check_indices
 from vgbench.clips.listing import list_archive
+from vgbench.clips.pixel_checksums import PixelChecksums, of_pixels
 from vgbench.clips.stored_array import PlainArray, StoredArray, StridedArray, span_of
 from vgbench.clips.suffixes import HDF5, SAFETENSORS, TENSORS
 from vgbench.clips.value_range import ValueRange, ValueUse, count_outside, to_bytes
@@ -131,12 +132,14 @@ class StoredArrayClip(Clip):
         axes: what its axes are; see `vgbench.clips.axes`.
         index: position of the clip in the array.
         value_range: the range of floats; None for uint8.
+        written: checksums of its frames, if the file states them.
     """
 
     array: StoredArray
     axes: str
     index: int
     value_range: ValueRange | None
+    written: PixelChecksums | None = None
 
     @property
     def file(self) -> StoredFile:
@@ -160,7 +163,12 @@ class StoredArrayClip(Clip):
         with bad_clip_on_error(self.id):
             stored = self._stored(first, indices[-1] + 1 - first)
             frames = to_frames(stored, self.axes.replace("N", ""), self.value_range)
-            return np.ascontiguousarray(frames[[index - first for index in indices]])
+        if self.written is not None:
+            _, height, width, _ = frames.shape
+            self.written.require_shape(self.id, self.count_frames(), (width, height))
+            for index in set(indices):
+                self.written.require(self.id, index, of_pixels(frames[index - first]))
+        return np.ascontiguousarray(frames[[index - first for index in indices]])
 
     def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
         return read_in_steps(self, count, self._frame_bytes())
@@ -218,17 +226,19 @@ def stored_array_clips(
     """
     with bad_clip_on_error(file.name):
         try:
-            chosen = choose_members(_members_of(path, file), axes)
+            members = _members_of(path, file)
+            chosen = choose_members(members, axes)
         except NoClips as error:
             raise HoldsNoClips(file.name, str(error)) from error
         names = {kind: _texts(kind, getattr(chosen, kind)) for kind in ("labels", "groups")}
         arrays = in_order(chosen.clips)
-        clips: list[Clip] = []
+        clips: list[StoredArrayClip] = []
         for ids, array in zip(ids_of(path, arrays, axes), arrays.values(), strict=True):
             letters = _checked_axes(array, value_range, axes)
             span = None if array.dtype == np.uint8 else value_range
             clips += [StoredArrayClip(name, label, array, letters, k, span) for k, name in enumerate(ids)]
-        return _named(clips, names)
+        written = _checksums_in(members) if path.lower().endswith(".npz") and len(clips) == 1 else None
+        return _named([replace(clip, written=written) for clip in clips] if written else clips, names)
 
 
 def _members_of(path: str, file: StoredFile) -> Mapping[str, StoredArray | Names | None]:
@@ -322,6 +332,15 @@ def _npy(file: StoredFile) -> PlainArray:
     if file.size < offset + dtype.itemsize * math.prod(shape):  # Python's integers do not wrap around
         raise ValueError("ends before the last clip")
     return PlainArray(file, dtype.str, shape, offset)
+
+
+def _checksums_in(members: Mapping[str, StoredArray | Names | None]) -> PixelChecksums | None:
+    """Checksums of the frames, which `write_clips` stores as a comment."""
+    comment = members.get("comment")
+    if not isinstance(comment, StoredArray) or CLIPS not in members:
+        return None
+    texts = _texts("comment", comment)
+    return PixelChecksums.parse("npz", texts[0]) if texts else None
 
 
 def _texts(kind: str, given: StoredArray | Names | None) -> list[str] | None:

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
-def decoded_frames(name: str, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def decoded_frames(
+    name: str, container: InputContainer, stream: VideoStream, shown_from: int | None = None
+) -> Iterator[VideoFrame]:
     """Decode a stream from where the container stands, in the order in which frames are shown.
+
+    Args:
+        name: of the clip.
+        container: to read from.
+        stream: to decode.
+        shown_from: time stamp of the keyframe that a seek aimed at. Packets that are shown before it may
+            refer to others that are not there.
 
     Raises:
         BadClip: a packet is damaged, or FFmpeg reports an error in one that is shown. Packets before the
@@ -25,12 +34,13 @@ def decoded_frames(name: str, container: InputContainer, stream: VideoStream) ->
     """
     begun = False
     position = 0
-    decode = _decoder(stream)
+    decode = decoder_of(stream)
     for packet in container.demux(stream):
         begun |= packet.is_keyframe
         with _logged_errors() as errors:
             frames = decode(packet)
-        if begun and not packet.is_discard and (errors or packet.is_corrupt):
+        early = shown_from is not None and packet.pts is not None and packet.pts < shown_from
+        if begun and not packet.is_discard and not early and (errors or packet.is_corrupt):
             reason = errors[0] if errors else "a packet is marked as corrupt"
             raise BadClip(name, f"damaged near frame {position} ({reason})")
         for frame in frames:
@@ -38,7 +48,7 @@ def decoded_frames(name: str, container: InputContainer, stream: VideoStream) ->
             position += 1
 
 
-def _decoder(stream: VideoStream) -> Callable[[Packet[VideoStream]], list[VideoFrame]]:
+def decoder_of(stream: VideoStream) -> Callable[[Packet[VideoStream]], list[VideoFrame]]:
     """Return a function that decodes packets.
 
     FFmpeg's own decoders of VP8 and VP9 ignore transparency; libvpx decodes it.

@@ -23,6 +23,9 @@ from vgbench.errors import BadClip, VgbenchError
 WHOLE_DOWNLOAD_BYTES = 2**26
 """Remote files up to this size are fetched with one request; larger ones are read in blocks."""
 
+CHECKED_BYTES = 2**26
+"""Members of a zip up to this size are compared with their checksum when a process first opens them."""
+
 CHECKPOINT_BYTES = 2**24
 """Distance in bytes between saved states of the decompressor, which allow random access to a member."""
 
@@ -214,6 +217,7 @@ class StoredMember(StoredFile):
         offset: where its bytes begin; in a zip, where its local header begins (the data follow it).
         size: in bytes.
         in_zip: whether a zip local header lies at `offset`.
+        crc: checksum in the zip; None in a tar, which has none.
     """
 
     archive: StoredFile
@@ -221,6 +225,7 @@ class StoredMember(StoredFile):
     offset: int
     size: int
     in_zip: bool = False
+    crc: int | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -230,9 +235,11 @@ class StoredMember(StoredFile):
         return f"{self.archive.stamp()}:{self.offset}"
 
     def open(self) -> BinaryIO:
+        _require_checksum(self)
         return _span(self.archive, self._start(), self.size)
 
     def read_range(self, start: int, length: int) -> bytes:
+        _require_checksum(self)
         return self.archive.read_range(self._start() + start, max(0, min(length, self.size - start)))
 
     def _start(self) -> int:
@@ -260,6 +267,34 @@ class DeflatedMember(StoredFile):
     def open(self) -> BinaryIO:
         compressed = _span(self.archive, _zip_data_offset(self.archive, self.offset), self.compressed_size)
         return cast(BinaryIO, io.BufferedReader(_Inflating(compressed, self, _checkpoints(self))))
+
+    def read_range(self, start: int, length: int) -> bytes:
+        _require_checksum(self)  # `_Inflating` notices damage when it is read to the end
+        return super().read_range(start, length)
+
+
+def _require_checksum(member: StoredMember | DeflatedMember) -> None:
+    """Compare a member of a zip with its checksum, once in a process as long as the archive does not change.
+
+    Raises:
+        OSError: the member is damaged, or the archive is gone.
+    """
+    if member.crc is not None and member.size <= CHECKED_BYTES:
+        _check_member(member, member.archive.stamp())
+
+
+@functools.lru_cache(maxsize=4096)
+def _check_member(member: StoredMember | DeflatedMember, stamp: str) -> None:  # noqa: ARG001 - the cache's key
+    if isinstance(member, DeflatedMember):
+        stream = member.open()
+    else:
+        stream = _span(member.archive, member._start(), member.size)
+    crc = 0
+    with stream:
+        while block := stream.read(2**20):
+            crc = zlib.crc32(block, crc)
+    if crc != member.crc:
+        raise OSError("the checksum in the archive does not match")
 
 
 def _span(file: StoredFile, start: int, size: int) -> BinaryIO:

@@ -23,6 +23,7 @@ from vgbench.clips.clip import Clip, Frames, pixel_hash
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import StoredFile, bad_clip_on_error
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
+from vgbench.clips.pixel_checksums import PixelChecksums, of_pixels
 from vgbench.clips.suffixes import IMAGES_OF, LOSSY_IMAGES, PLUGINS
 from vgbench.clips.tiff import declared_images, frame_pages
 from vgbench.clips.truncation import is_cut_off
@@ -146,6 +147,8 @@ def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
         if wide.min() < 0 or wide.max() > 65535:
             raise ValueError("grey values beyond 16 bits")
         grey = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+        if isinstance(hidden := image.info.get("transparency"), int):  # one level of a PNG
+            grey[wide == hidden] = 0
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode == "F":
         raise ValueError("float pixels have no defined range")
@@ -241,7 +244,13 @@ class FrameFolderClip(Clip):
                 raise BadClip(file.name, "an animation where a single frame was expected")
             if _is_stack(image, file):
                 raise BadClip(file.name, "a stack of several pages where a single frame was expected")
-            return to_rgb(as_the_camera_was_held(image))
+            written = PixelChecksums.parse("png", image.info.get("Comment"))
+            if written is not None:
+                written.require_shape(file.name, 1, image.size)
+            pixels = to_rgb(as_the_camera_was_held(image))
+        if written is not None:
+            written.require(file.name, 0, of_pixels(pixels))
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -267,10 +276,16 @@ class StripClip(FileClip):
     def read(self, indices: Sequence[int]) -> Frames:
         with open_image(self.file) as image:
             count = self._count(*image.size)
+            written = PixelChecksums.parse("strip", image.info.get("Comment"))
+            if written is not None:
+                written.require_shape(self.file.name, count, (image.height, image.height))
             strip = to_rgb(image)
         check_indices(self.file.name, indices, count)
         side = strip.shape[0]
         frames = strip.reshape(side, count, side, 3).swapaxes(0, 1)
+        if written is not None:
+            for index in set(indices):
+                written.require(self.file.name, index, of_pixels(frames[index]))
         return np.ascontiguousarray(frames[list(indices)])
 
     def _count(self, width: int, height: int) -> int:
@@ -318,8 +333,14 @@ class AnimationClip(FileClip):
             if image.format == "PNG":
                 yield from apng_frames(self.file)
                 return
-            for _ in _positions(image, self.file.name):
-                yield to_rgb(image)
+            written = _checksums_in(image)
+            if written is not None:
+                written.require_shape(self.file.name, getattr(image, "n_frames", 1), image.size)
+            for position in _positions(image, self.file.name):
+                pixels = to_rgb(image)
+                if written is not None:
+                    written.require(self.file.name, position, of_pixels(pixels))
+                yield pixels
 
     def frame_times(self) -> npt.NDArray[np.float64] | None:
         durations = self._durations()
@@ -343,6 +364,17 @@ class AnimationClip(FileClip):
         with bad_clip_on_error(self.file.name), self.file.open() as data:
             if is_cut_off(data):
                 raise BadClip(self.file.name, "cut off: shorter than its header says")
+
+
+def _checksums_in(image: Image) -> PixelChecksums | None:
+    """Return the checksums of a GIF, or of a WebP, where they are its description."""
+    if image.format == "WEBP":
+        from PIL.ExifTags import Base
+
+        return PixelChecksums.parse("webp", image.getexif().get(Base.ImageDescription))
+    written = PixelChecksums.parse("gif", image.info.get("comment"))
+    # Pillow keeps the comment of a GIF that it saves in another size.
+    return written if written is not None and written.size == image.size else None
 
 
 def _positions(image: Image, name: str) -> Iterator[int]:

@@ -14,21 +14,24 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from vgbench.clips import limits
+from vgbench.clips import frame_index, limits
 from vgbench.clips.alpha import flatten_alpha
 from vgbench.clips.clip import Frames
-from vgbench.clips.decoder_errors import decoded_frames
+from vgbench.clips.decoder_errors import decoded_frames, decoder_of
 from vgbench.clips.display_matrix import upright
 from vgbench.clips.file_clip import FileClip
 from vgbench.clips.files import LocalFile, StoredFile, bad_clip_on_error
+from vgbench.clips.frame_index import NO_STAMP, WORTH_SEEKING, FrameIndex, IndexBuilder
 from vgbench.clips.h264 import has_idr_slice
 from vgbench.clips.images import check_indices
 from vgbench.clips.limits import check_frame_count, check_frame_size, check_time
+from vgbench.clips.pixel_checksums import PixelChecksums, of_pixels, of_planes
 from vgbench.clips.rates import constant_times, times_of_stamps
 from vgbench.clips.suffixes import CONTAINERS, UNTIMED
 from vgbench.clips.truncation import is_cut_off
@@ -37,6 +40,7 @@ from vgbench.errors import BadClip
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
+    from av.filter import Graph
     from av.video.stream import VideoStream
 
 # Codecs of which, in an indexed container, each packet is one shown frame; the frames of all other clips are
@@ -77,8 +81,13 @@ CLOCK_RATE = 1000
 PALETTE = "pal8"
 """FFmpeg's pixel format of frames with a palette."""
 
-WORTH_SEEKING = 48
-"""Frames that a seek must save to be worth it; for fewer, decoding from the start is as fast."""
+SEEKS_BY_DECODING_TIME = {"mpegts", "mpeg"}
+"""Containers without an index of their own, in which a seek finds the packet that is decoded at a time."""
+LEAD = 8
+"""Frames by which a packet may be decoded before it is shown; there, seeks aim so much earlier."""
+
+TRIES = 3
+"""Keyframes to try one after the other: a seek may land late, and a keyframe may depend on earlier ones."""
 
 
 @dataclass(frozen=True)
@@ -86,34 +95,21 @@ class VideoClip(FileClip):
     """The first video stream of a file."""
 
     def count_frames(self) -> int:
-        with _opened(self.file) as (container, stream):
-            times = _frame_times(container, stream)
-        if times is not None:
-            return len(times)
-        with _opened(self.file) as (container, stream):
-            count = sum(1 for _ in _decoded(self.file.name, container, stream))
-        if count == 0:
-            raise BadClip(self.file.name, "no frame can be decoded")
-        return count
+        return len(self._index())
 
     def frame_times(self) -> npt.NDArray[np.float64] | None:
+        index = self._index()
         with _opened(self.file) as (container, stream):
             if container.format.name in UNTIMED:
                 return None
-            listed = _frame_times(container, stream)
             rate = _stated_rate(stream)
             # Raw MPEG-1 and MPEG-2 streams have stamps for some frames only; FFmpeg makes up the others.
             unit = None if container.format.name == "mpegvideo" else stream.time_base
-        stamps: list[int | None]
-        if listed is not None:
-            stamps = [stamp for stamp, _ in listed]
-        else:
-            with _opened(self.file) as (container, stream):
-                stamps = [frame.pts for frame in _decoded(self.file.name, container, stream)]
-        known = [float(stamp * unit) for stamp in stamps if stamp is not None and unit is not None]
-        times = times_of_stamps(known) if len(known) == len(stamps) else None
+        times = None
+        if unit is not None and NO_STAMP not in index.stamps:
+            times = times_of_stamps([float(stamp * unit) for stamp in index.stamps.tolist()])
         if times is None and rate:  # some streams have no usable time stamps, and state a rate only
-            return constant_times(len(stamps), rate)
+            return constant_times(len(index), rate)
         return times
 
     def frame_rate(self) -> float | None:
@@ -132,12 +128,7 @@ class VideoClip(FileClip):
         return super().first_frame_hash()
 
     def read(self, indices: Sequence[int]) -> Frames:
-        frames = None
-        if indices[0] > WORTH_SEEKING:
-            with suppress(
-                BadClip
-            ):  # of an open group of pictures, whose start refers to what was not decoded
-                frames = self._read_by_seeking(indices)
+        frames = self._read_by_index(indices) if indices[0] > WORTH_SEEKING else None
         if frames is None:
             frames = self._read_through(indices)
         if any(frame.shape != frames[0].shape for frame in frames):
@@ -147,9 +138,9 @@ class VideoClip(FileClip):
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Decode all frames one after the other, each uint8 [H, W, 3]."""
         with _opened(self.file) as (container, stream):
-            to_rgb = _RgbConverter()
-            for frame in _decoded(self.file.name, container, stream):
-                yield to_rgb(frame)
+            to_rgb = _RgbConverter(self.file.name, container, stream)
+            for position, frame in enumerate(_decoded(self.file.name, container, stream)):
+                yield to_rgb(frame, position)
 
     def each_frame(self, count: int) -> Iterator[npt.NDArray[np.uint8]]:
         return itertools.islice(self.frames(), count)
@@ -158,49 +149,137 @@ class VideoClip(FileClip):
         wanted = set(indices)
         frames = {}
         seen = 0
-        to_rgb = _RgbConverter()
         with _opened(self.file) as (container, stream):
+            to_rgb = _RgbConverter(self.file.name, container, stream)
             for frame in _decoded(self.file.name, container, stream):
                 if seen in wanted:
-                    frames[seen] = to_rgb(frame)
+                    frames[seen] = to_rgb(frame, seen)
                 seen += 1
                 if seen > indices[-1]:
                     break
         check_indices(self.file.name, indices, seen)
         return [frames[index] for index in indices]
 
-    def _read_by_seeking(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]] | None:
-        """Decode from the keyframe before the first index; None where that is not exact or not worthwhile.
+    def _index(self) -> FrameIndex:
+        """Return the index of the file, for which all frames are decoded unless listing packets is enough."""
+        index = self._known_index()
+        if index is None:
+            builder = IndexBuilder()
+            with _opened(self.file) as (container, stream):
+                for frame in _decoded(self.file.name, container, stream):
+                    builder.add(frame)
+                index = builder.index()
+                self._require_all_frames(container, stream, index)
+            if len(index) == 0:
+                raise BadClip(self.file.name, "no frame can be decoded")
+            with bad_clip_on_error(self.file.name):
+                frame_index.save(self.file, index)
+                frame_index.remember(self.file, index)
+        return index
+
+    def _known_index(self) -> FrameIndex | None:
+        """Return the index of the file; None if all frames would have to be decoded for it."""
+        with bad_clip_on_error(self.file.name):
+            index = frame_index.recall(self.file)
+            if index is not None:
+                return index
+            with _opened(self.file) as (container, stream):
+                index = _listed(container, stream)
+                if index is not None:
+                    self._require_all_frames(container, stream, index)
+            if index is None:
+                index = frame_index.load(self.file)
+            if index is not None:
+                frame_index.remember(self.file, index)
+            return index
+
+    def _require_all_frames(self, container: InputContainer, stream: VideoStream, index: FrameIndex) -> None:
+        written = _checksums_in(container, stream)
+        if written is not None:
+            written.require_shape(self.file.name, len(index), written.size)
+
+    def _read_by_index(self, indices: Sequence[int]) -> list[npt.NDArray[np.uint8]] | None:
+        """Decode from a keyframe before the first index; None where that is not exact or not worthwhile."""
+        index = self._known_index()
+        if index is None:
+            return None
+        check_indices(self.file.name, indices, len(index))
+        if index.checksums is None:
+            with suppress(BadClip):  # of an open group of pictures: its start refers to what was not decoded
+                return self._read_listed(indices, index)
+            return None
+        for start in index.starts(indices[0])[:TRIES]:
+            if start >= WORTH_SEEKING and (frames := self._read_checked(indices, index, start)):
+                return frames
+        return None
+
+    def _read_listed(self, indices: Sequence[int], index: FrameIndex) -> list[npt.NDArray[np.uint8]] | None:
+        """Decode from the keyframe before the first index, where packets are frames.
 
         Frames are recognised by their time stamps, so a seek that lands in the wrong place is noticed.
         """
+        keyframe = index.starts(indices[0])[0]
+        if keyframe < WORTH_SEEKING:
+            return None
+        from av.video.frame import PictureType
+
+        position = index.positions()
+        wanted = set(indices)
+        frames = {}
+        complete = False
         with _opened(self.file) as (container, stream):
+            to_rgb = _RgbConverter(self.file.name, container, stream)
             if stream.codec_context.pix_fmt == PALETTE:  # which may come with the first packet only
                 return None
-            times = _frame_times(container, stream)
-            if times is None:
-                return None
-            check_indices(self.file.name, indices, len(times))
-            keyframe = max(at for at, (_, is_key) in enumerate(times[: indices[0] + 1]) if is_key)
-            if keyframe < WORTH_SEEKING:
-                return None
-            from av.video.frame import PictureType
-
-            container.seek(times[keyframe][0], stream=stream)
-            position = {time: at for at, (time, _) in enumerate(times)}
-            wanted = set(indices)
-            frames = {}
-            complete = False
-            to_rgb = _RgbConverter()
-            for frame in _decoded(self.file.name, container, stream):
+            shown_from = int(index.stamps[keyframe])
+            container.seek(shown_from, stream=stream)
+            for frame in _decoded(self.file.name, container, stream, shown_from):
                 at = position.get(frame.pts) if frame.pts is not None else None
                 # Streams with intra refresh mark frames as keyframes that depend on earlier ones.
                 complete |= at is not None and at <= keyframe and frame.pict_type == PictureType.I
-                if at in wanted:
-                    frames[at] = to_rgb(frame)
+                if at is not None and at in wanted:
+                    frames[at] = to_rgb(frame, at)
                 if at is not None and at >= indices[-1]:
                     break
-        return [frames[index] for index in indices] if complete and len(frames) == len(wanted) else None
+        return [frames[at] for at in indices] if complete and len(frames) == len(wanted) else None
+
+    def _read_checked(
+        self, indices: Sequence[int], index: FrameIndex, start: int
+    ) -> list[npt.NDArray[np.uint8]] | None:
+        """Decode from a keyframe; None unless every frame has the checksum that it had in a whole read.
+
+        Errors do not matter here: the whole read had none, and what is decoded before the frames that are
+        wanted may refer to others that are not there.
+        """
+        import av
+
+        assert index.checksums is not None
+        position = index.positions()
+        wanted = set(indices)
+        frames: dict[int, npt.NDArray[np.uint8]] = {}
+        at: int | None = None
+        with _opened(self.file) as (container, stream), suppress(av.FFmpegError):
+            to_rgb = _RgbConverter(self.file.name, container, stream)
+            lead = LEAD if container.format.name in SEEKS_BY_DECODING_TIME else 0
+            stamp = index.stamp_before(start - lead)
+            if stamp is None:
+                return None
+            container.seek(stamp, stream=stream)
+            decode = decoder_of(stream)
+            for frame in itertools.chain.from_iterable(map(decode, container.demux(stream))):
+                following = None if at is None else at + 1
+                at = following if frame.pts is None else position.get(frame.pts, following)
+                if at is None:
+                    continue
+                if at > indices[-1] or (at > indices[0] and indices[0] not in frames):
+                    return None
+                if at in wanted:
+                    if frame_index.checksum(frame) != index.checksums[at]:
+                        return None
+                    frames[at] = to_rgb(frame, at)
+                    if len(frames) == len(wanted):
+                        return [frames[at] for at in indices]
+        return None
 
 
 @contextmanager
@@ -254,8 +333,8 @@ def _stated_rate(stream: VideoStream) -> float | None:
     return rate if 0 < rate < CLOCK_RATE else None
 
 
-def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, bool]] | None:
-    """List (time stamp, is keyframe) of all frames in the order shown, without decoding them.
+def _listed(container: InputContainer, stream: VideoStream) -> FrameIndex | None:
+    """List the time stamps and keyframes of all frames in the order shown, without decoding them.
 
     Returns:
         None where packets and frames may differ: codecs with hidden frames, separately coded fields, edited
@@ -286,40 +365,86 @@ def _frame_times(container: InputContainer, stream: VideoStream) -> list[tuple[i
     times.sort()
     if times[0][0] != first or len({time for time, _ in times}) != len(times):
         return None
-    return times
+    stamps, keys = zip(*times, strict=True)
+    return FrameIndex(np.array(stamps, dtype=np.int64), np.array(keys, dtype=np.bool_))
 
 
 PROGRESSIVE = (0, 1)
 """FFmpeg's AVFieldOrder: unknown, progressive."""
 
 
-def _decoded(name: str, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _decoded(
+    name: str, container: InputContainer, stream: VideoStream, shown_from: int | None = None
+) -> Iterator[VideoFrame]:
     began = time.monotonic()
-    for position, frame in enumerate(decoded_frames(name, container, stream)):
+    for position, frame in enumerate(decoded_frames(name, container, stream, shown_from)):
         check_frame_count(name, position + 1)
         check_time(name, began)
-        if frame.is_corrupt:
+        early = shown_from is not None and frame.pts is not None and frame.pts < shown_from
+        if frame.is_corrupt and not early:
             raise BadClip(name, f"frame {position} is damaged")
         check_frame_size(name, frame.width, frame.height)
         yield frame
 
 
-class _RgbConverter:
-    """Converts frames of any bit depth to upright uint8 [H, W, 3]; transparent areas become black.
+def _checksums_in(container: InputContainer, stream: VideoStream) -> PixelChecksums | None:
+    """Return the checksums of a video that was not resized since; FFmpeg then keeps the comment."""
+    context = stream.codec_context
+    comment = container.metadata.get("comment") or container.metadata.get("COMMENT")
+    written = PixelChecksums.parse(context.name, comment)
+    return written if written is not None and written.size == (context.width, context.height) else None
 
-    One converter serves a whole clip, because setting up FFmpeg's scaler costs more than converting a small
-    frame.
+
+class _RgbConverter:
+    """Converts frames of any format to upright uint8 [H, W, 3], as the ffmpeg program does.
+
+    Interlaced frames have the colours of their two fields upsampled apart, and transparent areas become
+    black. One converter serves a whole clip, because setting up FFmpeg's scaler costs more than converting a
+    small frame.
     """
 
-    def __init__(self) -> None:
-        from av.video.reformatter import VideoReformatter
+    def __init__(self, name: str, container: InputContainer, stream: VideoStream) -> None:
+        self._name = name
+        self._scaler: Graph | None = None
+        self._format: tuple[object, ...] = ()
+        self._written = _checksums_in(container, stream)
+        self._is_lossless = stream.codec_context.name in LOSSLESS
 
-        self._reformatter = VideoReformatter()
+    def __call__(self, frame: VideoFrame, position: int) -> npt.NDArray[np.uint8]:
+        """Convert a frame.
 
-    def __call__(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+        Raises:
+            BadClip: the file names a checksum for the frame at that position, and it is not the frame's.
+        """
         transparent = any(component.is_alpha for component in frame.format.components)
-        converted = self._reformatter.reformat(frame, format="rgba" if transparent else "rgb24")
+        kind = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
+        if self._scaler is None or kind != self._format:
+            self._scaler, self._format = _scaler(frame, "rgba" if transparent else "rgb24"), kind
+        self._scaler.vpush(frame)
+        converted = self._scaler.vpull()
         pixels = cast(Frames, converted.to_ndarray())
         if transparent:
             pixels = flatten_alpha(pixels)
+        if self._written is not None:
+            value = of_pixels(pixels) if self._is_lossless else of_planes(frame)
+            if value is not None:
+                self._written.require(self._name, position, value)
         return upright(pixels, frame)
+
+
+def _scaler(frame: VideoFrame, format_: str) -> Graph:
+    """Return FFmpeg's scaler for frames like this one, with the settings that the ffmpeg program has.
+
+    The program only leaves interlaced frames alone, and so mixes the colours of two fields.
+    """
+    from av.filter import Graph
+
+    graph = Graph()
+    graph.threads = 1
+    unit = frame.time_base or Fraction(1, 25)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=unit)
+    graph.link_nodes(
+        source, graph.add("scale", "interl=-1"), graph.add("format", format_), graph.add("buffersink")
+    )
+    graph.configure()
+    return graph

@@ -2,13 +2,14 @@
 
 `mkv`, `webp`, `frames`, `strip` and `npz` are lossless, and `open_source` reads back exactly the same pixels.
 `mp4` and `gif` are for viewing only: chroma subsampling and quantisation, or 256 colours per frame, change
-every score. All formats keep the number of frames, even where consecutive frames are identical.
+every score. All formats keep the number of frames, even where consecutive frames are identical, and name the
+checksums of the pixels, which are checked when the clip is read.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
@@ -17,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vgbench.clips.clip import Frames
+from vgbench.clips.pixel_checksums import PixelChecksums, of_planes
 from vgbench.errors import VgbenchError
 from vgbench.named import lookup
 from vgbench.storage.atomic import replacing
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
@@ -44,7 +47,7 @@ def write_clips(
         folder: created if missing. A file of the same name is replaced; other files are kept.
         format: "mkv" (FFV1, lossless), "mp4" (H.264, lossy), "gif" (256 colours per frame), "webp"
             (lossless), "frames" (a folder of PNG files per clip), "strip" (square frames side by side in one
-            PNG, as in MoCoGAN's training data), "npz" (array `clips`, [T, H, W, 3]).
+            PNG, as in MoCoGAN's training data), "npz" (array `clips`, [T, H, W, 3]; `comment` has checksums).
         fps: frames per second for players; GIF rounds the duration of a frame to 10 ms, WebP to 1 ms.
         names: file names without suffix; 00000, 00001, … if not given.
         labels: class of each clip, which becomes the name of its sub-folder.
@@ -114,9 +117,29 @@ def _encode(
         stream.pix_fmt = pixel_format
         stream.codec_context.thread_count = 1
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
-        for pixels in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
+        packets = [
+            packet
+            for pixels in (*frames, None)
+            for packet in stream.encode(
+                None if pixels is None else av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            )
+        ]
+        checksums = _of_lossy(packets, stream) if codec == "libx264" else PixelChecksums.of(codec, frames)
+        container.metadata["comment"] = checksums.text()
+        container.mux(packets)
+
+
+def _of_lossy(packets: Sequence[Packet[VideoStream]], stream: VideoStream) -> PixelChecksums:
+    """Decode a lossy video to compute the checksums of what every decoder finds in it."""
+    from av import CodecContext
+    from av.video.codeccontext import VideoCodecContext
+
+    decoder = CodecContext.create(stream.codec_context.codec.canonical_name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.extradata, decoder.thread_count = stream.codec_context.extradata, 1
+    frames = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
+    values = [value for frame in frames if (value := of_planes(frame)) is not None]
+    return PixelChecksums("h264", (stream.width, stream.height), tuple(values))
 
 
 def _write_gif(frames: Frames, path: Path, fps: float) -> None:
@@ -127,11 +150,15 @@ def _write_gif(frames: Frames, path: Path, fps: float) -> None:
     if max(height, width) > 65535:
         raise VgbenchError(f"frames of {width}×{height} do not fit into a GIF", "choose another format")
     milliseconds = max(20, round(100 / fps) * 10)  # players slow shorter ones down to 100 ms
+    images = [_with_palette(pixels) for pixels in frames]
+    shown = (np.asarray(image.convert("RGB")) for image in images)
+    comment = PixelChecksums.of("gif", shown).text().encode()
+    parts = [comment[at : at + 255] for at in range(0, len(comment), 255)]
     size = width.to_bytes(2, "little") + height.to_bytes(2, "little")
     with path.open("wb") as file:
         file.write(b"GIF89a" + size + b"\0\0\0" + b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # loops forever
-        for pixels in frames:
-            image = _with_palette(pixels)
+        file.write(b"\x21\xfe" + b"".join(bytes([len(part)]) + part for part in parts) + b"\0")
+        for image in images:
             file.writelines(getdata(image, duration=milliseconds, disposal=1, include_color_table=True))
         file.write(b";")
 
@@ -152,15 +179,21 @@ def _with_palette(pixels: npt.NDArray[np.uint8]) -> Image:
 
 def _write_webp(frames: Frames, path: Path, fps: float) -> None:
     """Write losslessly and frame by frame (RFC 9649), because libwebp merges identical frames."""
+    import PIL.ExifTags
+    import PIL.Image
+
     height, width = frames.shape[1:3]
     if max(height, width) > 16383:
         raise VgbenchError(f"frames of {width}×{height} do not fit into a WebP", "choose another format")
     milliseconds = max(1, round(1000 / fps))
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    chunks = [_chunk(b"VP8X", b"\x02\0\0\0" + size), _chunk(b"ANIM", b"\0\0\0\xff" + b"\0\0")]
+    chunks = [_chunk(b"VP8X", b"\x0a\0\0\0" + size), _chunk(b"ANIM", b"\0\0\0\xff" + b"\0\0")]
     for pixels in frames:
         head = b"\0" * 6 + size + milliseconds.to_bytes(3, "little") + b"\x02"  # replaces, does not blend
         chunks.append(_chunk(b"ANMF", head + _vp8l(pixels)))
+    exif = PIL.Image.Exif()
+    exif[PIL.ExifTags.Base.ImageDescription] = PixelChecksums.of("webp", frames).text()
+    chunks.append(_chunk(b"EXIF", exif.tobytes()))
     body = b"WEBP" + b"".join(chunks)
     path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
 
@@ -179,26 +212,32 @@ def _chunk(kind: bytes, payload: bytes) -> bytes:
 
 
 def _write_frames(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001 - images have no rate
-    import PIL.Image
-
     path.mkdir()
     for position, pixels in enumerate(frames):
-        PIL.Image.fromarray(pixels).save(path / f"{position:05d}.png")
+        _save_png(pixels, path / f"{position:05d}.png", PixelChecksums.of("png", [pixels]))
 
 
 def _write_strip(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001
-    import PIL.Image
-
     count, height, width = frames.shape[:3]
     if height != width:
         raise VgbenchError(
             f"frames of {width}×{height} are not square", "a strip needs square frames; choose another format"
         )
-    PIL.Image.fromarray(frames.swapaxes(0, 1).reshape(height, count * width, 3)).save(path)
+    strip = frames.swapaxes(0, 1).reshape(height, count * width, 3)
+    _save_png(strip, path, PixelChecksums.of("strip", frames))
+
+
+def _save_png(pixels: npt.NDArray[np.uint8], path: Path, checksums: PixelChecksums) -> None:
+    import PIL.Image
+    from PIL.PngImagePlugin import PngInfo
+
+    comment = PngInfo()
+    comment.add_text("Comment", checksums.text())
+    PIL.Image.fromarray(pixels).save(path, pnginfo=comment)
 
 
 def _write_npz(frames: Frames, path: Path, fps: float) -> None:  # noqa: ARG001
-    np.savez_compressed(path, clips=frames)
+    np.savez_compressed(path, clips=frames, comment=np.array(PixelChecksums.of("npz", frames).text()))
 
 
 WRITERS: dict[str, Callable[[Frames, Path, float], None]] = {

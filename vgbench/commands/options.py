@@ -228,10 +228,11 @@ def feature_store(use: bool) -> Iterator[FeatureStore]:
 
     At the end, say what the user's store had to remove to stay within its limit.
     """
+    from vgbench.clips.frame_index import kept_in
     from vgbench.evaluation.feature_store import LIMIT, FeatureStore
 
     if not use:
-        with TemporaryDirectory(prefix="vgbench-") as folder:
+        with TemporaryDirectory(prefix="vgbench-") as folder, kept_in(Path(folder) / "frame-index"):
             yield FeatureStore(Path(folder))
         return
     store = FeatureStore()

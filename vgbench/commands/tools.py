@@ -99,7 +99,7 @@ def inspect_clips(
     layout: options.Layout = "auto",
     decode: Annotated[
         bool,
-        typer.Option("--decode", help="Decode every frame, to find the damage that a decoder can notice."),
+        typer.Option("--decode", help="Decode every frame, to find what a decoder or a checksum can show."),
     ] = False,
     value_range: options.ValueRange = None,
     axes: options.Axes = None,

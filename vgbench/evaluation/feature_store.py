@@ -101,9 +101,9 @@ class FeatureStore:
         return count
 
     def segments(self) -> list[tuple[Path, int, float]]:
-        """List (file, bytes, time of last use) of all segments, least recently used first."""
+        """List (file, bytes, time of last use) of segments and frame indices, least recently used first."""
         found = []
-        for path in self.folder.glob("*/*.safetensors"):
+        for path in (*self.folder.glob("*/*.safetensors"), *self.folder.glob("frame-index/*.npz")):
             if atomic.is_temporary(path):  # another process is writing it
                 continue
             try:
