@@ -202,6 +202,14 @@ def test_the_layout_may_precede_the_clips_wherever_they_are_named(tmp_path: Path
             open_source(wrong)
 
 
+def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path) -> None:
+    """As on the other side of an evaluation, which has images of other names."""
+    write(tmp_path, [f"c/{n}.png" for n in R(4)])
+    with pytest.raises(VgbenchError, match=r"no image whose name matches img_\*") as caught:
+        open_source(tmp_path, layout="auto=img_*")
+    assert "layout:auto=img_*:CLIPS is for one of them" in (caught.value.remedy or "")
+
+
 @pytest.mark.parametrize("text", ["auto", "series", "strips=*_fake.png", "frames=IMG_*", "sorted"])
 def test_a_layout_is_written_as_it_was_given(text: str) -> None:
     assert str(parse_layout(text)) == text
