@@ -161,7 +161,9 @@ def test_colour_beside_depth_is_skipped_and_named_with_what_settles_it(
     store: Callable[[Path], str], tmp_path: Path
 ) -> None:
     place = store(write(tmp_path / "data", DEPTH))
-    with pytest.raises(VgbenchError, match="s0 and 1 more: 8 images that can be read in two ways") as caught:
+    with pytest.raises(
+        VgbenchError, match="s0 and 1 more: 8 images that can be read in more than one way"
+    ) as caught:
         open_source(place)
     for reading in (
         "2 clips (frame-*.color.png, frame-*.depth.png)",
@@ -186,7 +188,7 @@ def test_one_folder_that_is_a_question_costs_no_other(tmp_path: Path) -> None:
     names = [f"a/{n}.png" for n in R(4)] + [f"b/{kind}_{n}.png" for kind in ("gt", "pred") for n in R(4)]
     source = open_source(write(tmp_path, names))
     assert [clip.id for clip in source.clips] == ["a"]
-    assert "b: 8 images that can be read in two ways" in reasons(source)
+    assert "b: 8 images that can be read in more than one way" in reasons(source)
 
 
 def test_the_layout_may_precede_the_clips_wherever_they_are_named(tmp_path: Path) -> None:
