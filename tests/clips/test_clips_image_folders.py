@@ -382,6 +382,13 @@ def test_each_shard_is_read_as_the_others_are(tmp_path: Path) -> None:
     ]
 
 
+def test_stray_frames_in_one_folder_change_no_other(tmp_path: Path) -> None:
+    names = [f"clip{c}/clip{c}_frame{n}.png" for c in R(4) for n in R(5)]
+    stray = [f"clip1/clip9_frame{n}.png" for n in R(5)]
+    ids = [clip.id for clip in open_source(write(tmp_path, [*names, *stray])).clips]
+    assert ids == ["clip0", "clip1/clip1", "clip1/clip9", "clip2", "clip3"]
+
+
 def test_an_image_without_number_is_left_out_and_named(tmp_path: Path) -> None:
     names = [f"c/{n:04d}.png" for n in R(4)] + ["c/preview.png"]
     source = open_source(write(tmp_path, names))
