@@ -169,8 +169,10 @@ class Jackknife:
         standard_error = _root_of_squares(parts)
         blocks = f"{'+'.join(str(len(side.sizes)) for side in self.sides)} blocks"
         if self.share_of is not None:
-            interval = wilson_interval(centre, effective_number(centre, standard_error, 1, self.share_of))
-            method = f"jackknife({blocks}), Wilson interval"
+            effective = effective_number(centre, standard_error, 1, self.share_of)
+            quantile = student_t(freedom) if standard_error > 0 else None
+            interval = wilson_interval(centre, effective, quantile)
+            method = f"jackknife({blocks}), Wilson interval with t"
         elif self.bends is not None:
             _, interval = error_and_interval(centre, parts, share**2 * freedom, bends=self.bends)
             method = f"jackknife({blocks}), curvature-corrected interval"
@@ -433,12 +435,18 @@ def effective_number(share: float, standard_error: float, least: float, most: fl
     return min(max(share * (1 - share) / variance, least), most) if variance > 0 else most
 
 
-def wilson_interval(share: float, n: float) -> tuple[float, float]:
+def wilson_interval(share: float, n: float, quantile: float | None = None) -> tuple[float, float]:
     """Wilson's 95 % interval of a share among n clips (1927): the p with (p̂ − p)² ≤ z² p (1 − p) / n.
 
     It lies within [0, 1] and has a positive length even at 0 and 1.
+
+    Args:
+        share: p̂.
+        n: number of independent clips.
+        quantile: z; that of the normal distribution by default. Where n was estimated from blocks, that of
+            Student's t allows for it.
     """
-    z = _normal()
+    z = _normal() if quantile is None else quantile
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2) / (1 + z**2 / n)
     return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
