@@ -161,7 +161,9 @@ def test_colour_beside_depth_is_skipped_and_named_with_what_settles_it(
     store: Callable[[Path], str], tmp_path: Path
 ) -> None:
     place = store(write(tmp_path / "data", DEPTH))
-    with pytest.raises(VgbenchError, match="s0 and 1 more: 8 images that can be read in two ways") as caught:
+    with pytest.raises(
+        VgbenchError, match="s0 and 1 more: 8 images that can be read in more than one way"
+    ) as caught:
         open_source(place)
     for reading in (
         "2 clips (frame-*.color.png, frame-*.depth.png)",
@@ -186,7 +188,7 @@ def test_one_folder_that_is_a_question_costs_no_other(tmp_path: Path) -> None:
     names = [f"a/{n}.png" for n in R(4)] + [f"b/{kind}_{n}.png" for kind in ("gt", "pred") for n in R(4)]
     source = open_source(write(tmp_path, names))
     assert [clip.id for clip in source.clips] == ["a"]
-    assert "b: 8 images that can be read in two ways" in reasons(source)
+    assert "b: 8 images that can be read in more than one way" in reasons(source)
 
 
 def test_the_layout_may_precede_the_clips_wherever_they_are_named(tmp_path: Path) -> None:
@@ -200,6 +202,14 @@ def test_the_layout_may_precede_the_clips_wherever_they_are_named(tmp_path: Path
     for wrong in ("layout:series", "layout:series:", "layout:serial:x"):
         with pytest.raises(ConfigError, match="layout"):
             open_source(wrong)
+
+
+def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path) -> None:
+    """As on the other side of an evaluation, which has images of other names."""
+    write(tmp_path, [f"c/{n}.png" for n in R(4)])
+    with pytest.raises(VgbenchError, match=r"no image whose name matches img_\*") as caught:
+        open_source(tmp_path, layout="auto=img_*")
+    assert "layout:auto=img_*:CLIPS is for one of them" in (caught.value.remedy or "")
 
 
 @pytest.mark.parametrize("text", ["auto", "series", "strips=*_fake.png", "frames=IMG_*", "sorted"])
@@ -370,6 +380,13 @@ def test_each_shard_is_read_as_the_others_are(tmp_path: Path) -> None:
     assert ids == [
         f"{shard}.tar/{key:06d}" for shard, key in ((0, 0), (0, 1), (0, 2), (1, 3), (1, 4), (2, 5))
     ]
+
+
+def test_stray_frames_in_one_folder_change_no_other(tmp_path: Path) -> None:
+    names = [f"clip{c}/clip{c}_frame{n}.png" for c in R(4) for n in R(5)]
+    stray = [f"clip1/clip9_frame{n}.png" for n in R(5)]
+    ids = [clip.id for clip in open_source(write(tmp_path, [*names, *stray])).clips]
+    assert ids == ["clip0", "clip1/clip1", "clip1/clip9", "clip2", "clip3"]
 
 
 def test_an_image_without_number_is_left_out_and_named(tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ SEVERAL: dict[str, tuple[list[str], list[str]]] = {
         [f"video{c}_frame{100 * c + n:04d}.png" for c in R(2) for n in R(6)],
         ["video0", "video1"],
     ),
+    "ten frames after a point": ([f"{c}.{n:03d}.png" for c in R(7, 9) for n in R(10)], ["7", "8"]),
     "every fifth frame": ([f"{c:03d}_{n:05d}.jpg" for c in R(2) for n in R(0, 30, 5)], ["000", "001"]),
     "a recording's date": (
         [f"2024-05-06_{c:02d}_frame{n:03d}.png" for c in R(2) for n in R(6)],
@@ -227,7 +228,7 @@ QUESTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     ),
     "minutes and seconds": (
         [f"{m:02d}_{s:02d}.png" for m in R(2) for s in R(60)],
-        ("2 clips", "120 frames, which --layout frames"),
+        ("2 clips", "all 120 frames, which --layout frames"),
     ),
     "a time code": ([f"00-00-{s:02d}-{f:02d}.png" for s in R(3) for f in R(24)], ("3 clips", "72 frames")),
     "tenths": ([f"{n / 10}.png" for n in R(25)], ("3 clips", "25 frames")),
@@ -240,6 +241,18 @@ QUESTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "a few frames of each": (
         [f"clip{c}_frame{n}.png" for c in R(3) for n in (1, 40, 55, 98)],
         ("3 clips", "12 frames"),
+    ),
+    "numbered cameras": (
+        [f"cam{c}_frame{n:03d}.png" for c in R(2) for n in R(6)],
+        ("2 clips (cam0_frame*.png, cam1_frame*.png)", "'auto=cam0_frame*.png'"),
+    ),
+    "channels of a microscope": (
+        [f"img_{n:03d}_ch{c}.tif" for c in R(2) for n in R(6)],
+        ("2 clips (img_*_ch0.tif, img_*_ch1.tif)",),
+    ),
+    "planes of a microscope": (
+        [f"img_{n:03d}_z{z:03d}.tif" for n in R(3) for z in R(6)],
+        ("6 clips (img_*_z000.tif, img_*_z001.tif, img_*_z002.tif and 3 more)",),
     ),
     "hashes": (["3f2a.png", "9bc0e.png", "77aa1.png"], ("do not count frames", "--layout sorted")),
 }

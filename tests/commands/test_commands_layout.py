@@ -15,7 +15,7 @@ FEW = ["-m", "temporal_flicker", "--set", "clips.least=2", "--set", "windows.fra
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two folders that can be read in two ways, and one that cannot."""
+    """Two folders that can be read in more than one way, and one that cannot."""
     pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), np.uint8)
     names = [f"{clip}/{kind}_{n}.png" for clip in "ab" for kind in ("rgb", "mask") for n in range(4)]
     names += [f"c/clip{clip}_{n}.png" for clip in range(2) for n in range(4)]
@@ -60,7 +60,7 @@ def test_a_question_is_named_and_the_layout_settles_it(run, folder: Path) -> Non
 def test_where_nothing_remains_the_exit_code_is_2(run, folder: Path) -> None:
     code, _, err = run("eval", str(folder / "a"), "-a", REAL, *FEW)
     assert code == 2
-    assert "can be read in two ways" in " ".join(err.split())
+    assert "can be read in more than one way" in " ".join(err.split())
 
 
 def test_inspect_counts_the_clips_of_a_layout(run, folder: Path) -> None:

@@ -117,7 +117,7 @@ class ImageFolders:
         for folder, reading in sorted(self._read(folders).items()):
             images = folders[folder]
             if reading.doubt:
-                reason = f"{len(images)} images that can be read in two ways: {reading.doubt}"
+                reason = f"{len(images)} images that can be read in more than one way: {reading.doubt}"
                 self.skipped.append(Skipped(self._where(folder), reason))
             if reading.left_out and reading.series:
                 first = _name(images[reading.left_out[0]])

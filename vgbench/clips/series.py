@@ -21,7 +21,21 @@ from vgbench.clips.numbering import gaps, is_count
 
 FRAME_WORDS = ("frame", "frames", "frm", "fr", "f", "t")
 CLIP_WORDS = ("clip", "video", "vid", "sample", "seq", "sequence", "seed")
-"""Words right before a number that say what it counts."""
+VIEW_WORDS = (
+    "cam",
+    "camera",
+    "view",
+    "ch",
+    "channel",
+    "z",
+    "slice",
+    "plane",
+    "layer",
+    "level",
+    "crop",
+    "tile",
+)
+"""Words right before a number that say what it counts; those of views, images of one moment."""
 
 COLOUR_WORDS = ("rgb", "color", "colour", "img", "image")
 """Parts of the names of images in colour, and not of depth, flow or masks. They only order a message."""
@@ -201,6 +215,9 @@ def _frame_place(varying: list[int], words: list[str]) -> tuple[int, bool | None
     """Which number counts frames, and whether a word says so; None where words leave it open."""
     marked = [place for place, word in enumerate(words) if word in FRAME_WORDS]
     last = varying[-1]
+    if any(words[place] in VIEW_WORDS for place in varying) and len(varying) > 1:
+        others = [place for place in varying if words[place] not in VIEW_WORDS]
+        return next((place for place in others[::-1] if place in marked), (others or varying)[-1]), None
     if any(words[place] in CLIP_WORDS for place in varying) and len(marked) == 1:
         return marked[0], True
     if last in marked:
@@ -243,8 +260,10 @@ def _may_be_one(runs: _Runs) -> bool:
     if runs.is_sure:
         return False
     first, place = series[0].members[0], series[0].place
-    is_decimal = first.texts[place] == "." and not first.numbers[place - 1].is_padded
-    if _fill(series, 60) or (is_decimal and _fill(series, 10)) or _is_clock(first):
+    may_be_tenths = first.texts[place] == "." and not first.numbers[place - 1].is_padded and _fill(series, 10)
+    if may_be_tenths and all(len(one.numbers[place].digits) == 1 for run in series for one in run.members):
+        return True
+    if _fill(series, 60) or _is_clock(first):
         return True
     longest = max(len(run.members) for run in series)
     return longest < LEAST_LENGTH and len(series) > longest
@@ -375,7 +394,8 @@ def _doubt_of_split(runs: list[_Run]) -> str:
     patterns = [_pattern(run.members[0], only=run.place) for run in runs[:MOST_SHOWN]]
     return (
         f"they are either {len(runs)} clips ({_listed(patterns, len(runs))}), which --layout series reads, "
-        f"or one clip of {total} frames, which --layout frames reads"
+        f"or one clip, of all {total} frames, which --layout frames reads, or of some, as "
+        f"--layout 'auto={patterns[0]}' does"
     )
 
 

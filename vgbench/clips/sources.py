@@ -258,6 +258,11 @@ class _Opener:
                 f"{self.spec}: none of its files can be used ({reasons})",
                 choice if "--layout" in reasons else f"expected {LOOKED_FOR}",
             )
+        if self.layout.pattern != "*":
+            return VgbenchError(
+                f"{self.spec}: no clip here, and no image whose name matches {self.layout.pattern}",
+                f"--layout is for both sides; {PREFIX}{self.layout}:CLIPS is for one of them",
+            )
         named = f": {describe(self.left_out)}" if self.left_out else f" ({files} files)"
         return VgbenchError(f"{self.spec}: nothing here looks like a clip{named}", f"looked for {LOOKED_FOR}")
 
