@@ -141,3 +141,14 @@ def test_one_clip_of_many_in_a_compressed_array_is_checked(tmp_path):
     path.write_bytes(data)
     with pytest.raises(BadClip, match="checksum"):
         open_source(path).clips[0].read([0, 1, 2, 3, 4, 5, 6, 7])
+
+
+def test_tensors_that_were_saved_without_checksums_are_read(tmp_path):
+    import torch
+
+    torch.serialization.set_crc32_options(compute_crc32=False)
+    try:
+        torch.save(torch.from_numpy(CLIP), tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(compute_crc32=True)
+    np.testing.assert_array_equal(read_all(tmp_path / "a.pt"), CLIP)
