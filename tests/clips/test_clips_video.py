@@ -121,6 +121,19 @@ def test_ten_bit_grey_and_single_frames_become_rgb(encoded):
         assert np.abs(clip.read([0]).astype(int) - ramp).max() <= 2
 
 
+def test_the_fields_of_interlaced_video_keep_their_own_colours(encoded):
+    """By the equations of BT.601, with the colours of each line from its own field (4:2:0)."""
+    path = encoded("i.mp4", "libx264", "yuv420p", rolling_noise(3, 48, 64), flags="+ildct+ilme")
+    with av.open(str(path)) as container:
+        coded = next(container.decode(video=0)).to_ndarray().astype(float)
+    luma, chroma = (coded[:48] - 16) / 219, (coded[48:].reshape(2, 24, 32) - 128) / 224
+    lines = [4 * (line // 4) // 2 + line % 2 for line in range(48)]  # 0 1 0 1 2 3 2 3 …
+    blue, red = chroma[:, lines].repeat(2, axis=2)
+    rgb = [luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue]
+    expected = (np.stack(rgb, -1) * 255).clip(0, 255)
+    assert np.abs(video_clip(path).read([0])[0] - expected).max() < 4
+
+
 def test_transparent_video_shows_black(encoded):
     rgba = np.full((2, 16, 16, 4), 200, np.uint8)
     rgba[..., :8, 3] = 0

@@ -217,7 +217,7 @@ class StoredMember(StoredFile):
         offset: where its bytes begin; in a zip, where its local header begins (the data follow it).
         size: in bytes.
         in_zip: whether a zip local header lies at `offset`.
-        crc: checksum in the zip; None in a tar, which has none.
+        crc: checksum in the zip; None in a tar, and for writers that leave it out, as torch can be told to.
     """
 
     archive: StoredFile

@@ -390,9 +390,8 @@ def _zip_members(file: StoredFile) -> Iterator[Member]:
             elif _is_label(path, info.file_size):
                 yield from _labels(path, archive.read(info))
             elif info.compress_type == zipfile.ZIP_STORED:
-                yield Entry(
-                    path, StoredMember(file, path, info.header_offset, info.file_size, True, info.CRC)
-                )
+                place = (info.header_offset, info.file_size)
+                yield Entry(path, StoredMember(file, path, *place, in_zip=True, crc=info.CRC or None))
             else:
                 sizes = (info.header_offset, info.compress_size, info.file_size)
                 yield Entry(path, DeflatedMember(file, path, *sizes, crc=info.CRC))
