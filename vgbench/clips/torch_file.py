@@ -6,12 +6,11 @@ import io
 import math
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from vgbench.clips import plain_pickle
 from vgbench.clips.array_members import CLIPS, GROUPS, LABELS, MOST_SHOWN, UNNAMED, Names, NoClips
-from vgbench.clips.files import StoredFile, StoredMember
+from vgbench.clips.files import StoredFile
 from vgbench.clips.listing import list_archive
 from vgbench.clips.plain_pickle import Call, Global, Persistent, read_plain_pickle
 from vgbench.clips.stored_array import BFLOAT16, PlainArray, StoredArray, StridedArray, span_of
@@ -80,9 +79,6 @@ class _Zip(_Holder):
             raise ValueError("a compressed tensor file; save it uncompressed, as torch.save does")
         entries, _ = list_archive(file)
         self._files = {entry.path: entry.file for entry in entries}
-        members = [one for one in self._files.values() if isinstance(one, StoredMember)]
-        if any(one.crc == 0 and one.size > 0 for one in members):  # torch was told to write no checksums
-            self._files = {path: _unchecked(one) for path, one in self._files.items()}
         pickles = [path for path in self._files if path.endswith("data.pkl")]
         if not pickles:
             raise ValueError(NOT_TENSORS)
@@ -123,10 +119,6 @@ class _Legacy(_Holder):
                 return self._file, at + 8, min(size, max(self._file.size - at - 8, 0))
             at += 8 + size  # the number of its elements, and then the elements
         raise ValueError("ends before the last tensor")
-
-
-def _unchecked(file: StoredFile) -> StoredFile:
-    return replace(file, crc=None) if isinstance(file, StoredMember) else file
 
 
 def _head(file: StoredFile, *, cut: bool = False) -> io.BytesIO:
