@@ -141,6 +141,15 @@ ORDERS: dict[str, list[str]] = {
     "nanoseconds": [f"{1403636579763555584 + 50_000_000 * n + 97 * (n % 3)}.png" for n in R(12)],
     "seconds with a fraction": [f"{(1305031102_975304 + 33_333 * n) / 1e6:.6f}.png" for n in R(60)],
     "decimals as Python writes them": [f"t{n / 30:.3f}".rstrip("0") + ".png" for n in R(1, 30)],
+    "decimals without a fraction": [
+        "0.png",
+        "0.033.png",
+        "0.5.png",
+        "1.png",
+        "1.033.png",
+        "1.5.png",
+        "2.png",
+    ],
     "hundredths": [f"{12 + n / 25:.2f}.png" for n in R(60)],
     "milliseconds": [f"{round(n * 1000 / 30)}.png" for n in R(40)],
     "evenly drawn": [f"{round(n * 99 / 15):05d}.jpg" for n in R(16)],
@@ -345,6 +354,7 @@ def test_a_count_is_at_least_half_there() -> None:
     assert is_count([0, 5, 10])
     assert not is_count([0, 1, 40])
     assert not is_count([0, 33, 67])
+    assert not is_count([0, 0, 1])
 
 
 def test_a_gap_is_written_as_its_neighbours_are() -> None:

@@ -32,6 +32,8 @@ from vgbench.clips.files import StoredFile
 from vgbench.clips.images import AnimationClip, StripClip, image_kind
 from vgbench.clips.listing import list_archive
 from vgbench.clips.manifest import read_manifest
+from vgbench.clips.series import in_order_of_names, read_as_one, read_as_series, read_names
+from vgbench.clips.stacks import StackClip
 from vgbench.config import with_overrides
 from vgbench.errors import BadClip, VgbenchError
 from vgbench.evaluation.choices import measures_for
@@ -76,7 +78,7 @@ def survive(data: bytes, target: str) -> None:
 
 def read_strip(data: bytes) -> None:
     file = BytesFile("a.png", data)
-    clips: list[Clip] = [StripClip("a", None, file), AnimationClip("a", None, file)]
+    clips: list[Clip] = [kind("a", None, file) for kind in (StripClip, AnimationClip, StackClip)]
     if image_kind(file) == "animation":
         clips.reverse()
     for clip in clips:
@@ -196,10 +198,11 @@ def strip_seeds() -> list[bytes]:
         still.save(stream := io.BytesIO(), kind)
         seeds.append(stream.getvalue())
     first, *rest = [PIL.Image.fromarray(pixels) for pixels in CLIP]
-    for kind in ("GIF", "WEBP", "PNG"):
+    for kind in ("GIF", "WEBP", "PNG", "TIFF"):
         first.save(stream := io.BytesIO(), kind, save_all=True, append_images=rest, duration=40)
         seeds.append(stream.getvalue())
-    return seeds
+    first.save(stream := io.BytesIO(), "TIFF", save_all=True, append_images=rest, big_tiff=True)
+    return [*seeds, stream.getvalue()]
 
 
 def npz_seeds() -> list[bytes]:
@@ -267,7 +270,31 @@ def archive_seeds() -> list[bytes]:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
+        for name, kind, target in (("c.png", tarfile.LNKTYPE, "b.png"), ("d.png", tarfile.SYMTYPE, "c.png")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, target
+            archive.addfile(link)
     return [*seeds, stream.getvalue()]
+
+
+def read_image_names(data: bytes) -> None:
+    names = [f"{line}.png" for line in dict.fromkeys(data.decode("latin-1").split("\n"))]
+    for read in (read_names, read_as_one, read_as_series, in_order_of_names):
+        reading = read(names)
+        used = sorted([place for one in reading.series for place in one.members] + [*reading.left_out])
+        assert used == ([] if reading.doubt else list(range(len(names))))
+
+
+def image_name_seeds() -> list[bytes]:
+    series = (
+        "clip{c}_frame{n:02d}",
+        "{c:06d}.{n:03d}",
+        "frame-{n}.{c}",
+        "{c}.{n}",
+        "2024-05-06_12-3{c}-0{n}",
+        "t-{n}",
+    )
+    return ["\n".join(form.format(c=c, n=n) for c in range(3) for n in range(5)).encode() for form in series]
 
 
 @functools.cache
@@ -305,6 +332,7 @@ def _with_and_without_hash(path: Path) -> list[bytes]:
 
 TARGETS: dict[str, tuple[Callable[[], list[bytes]], Callable[[bytes], None]]] = {
     "strip": (strip_seeds, read_strip),
+    "image names": (image_name_seeds, read_image_names),
     "npz": (npz_seeds, read_npz),
     "pt": (pt_seeds, read_pt),
     "safetensors": (safetensors_seeds, read_safetensors),

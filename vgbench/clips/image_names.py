@@ -93,10 +93,10 @@ def grouped(names: Sequence[str]) -> Groups:
     for position, name in enumerate(names):
         one = _take_apart(position, name)
         groups[one.texts].append(one)
-    groups = dict(_with_decimals(texts, members) for texts, members in groups.items())
+    _merge_decimals(groups)
     _merge_signs(groups)
     _merge_unnumbered(groups)
-    return groups
+    return dict(groups)
 
 
 def _take_apart(position: int, name: str) -> ImageName:
@@ -119,22 +119,25 @@ def _number(digits: str, start: int) -> Number:
     return Number(int(whole + fraction.ljust(_FRACTION_DIGITS, "0")), digits, start, end, is_moment=True)
 
 
-def _with_decimals(
-    texts: tuple[str, ...], members: list[ImageName]
-) -> tuple[tuple[str, ...], list[ImageName]]:
+def _merge_decimals(groups: Groups) -> None:
     """Join `0.5` to one number, if its digits after the point can be nothing but a fraction.
 
     They are a fraction if they differ in length and some begin with 0, as 5 and 033 do.
     """
-    point = len(texts) - 2
-    if point < 1 or texts[point] != ".":
-        return texts, members
-    fractions = [one.numbers[point] for one in members]
-    widths = {len(number.digits) for number in fractions}
-    if len(widths) == 1 or not any(number.is_padded for number in fractions):
-        return texts, members
-    joined = (*texts[:point], *texts[point + 1 :])
-    return joined, [joined_decimal(one, point, max(widths)) for one in members]
+    for texts in [texts for texts in groups if len(texts) > 2 and texts[-2] == "."]:
+        fractions = [one.numbers[-1] for one in groups[texts]]
+        widths = {len(number.digits) for number in fractions}
+        are_digits = all(number.digits.isdecimal() for number in fractions)
+        if len(widths) == 1 or not are_digits or not any(number.is_padded for number in fractions):
+            continue
+        joined, width = (*texts[:-2], texts[-1]), max(widths)
+        decimals = [joined_decimal(one, len(texts) - 2, width) for one in groups.pop(texts)]
+        groups[joined] = [_scaled(one, 10**width) for one in groups.get(joined, [])] + decimals
+
+
+def _scaled(one: ImageName, unit: int) -> ImageName:
+    number = one.numbers[-1]._replace(value=one.numbers[-1].value * unit)
+    return replace(one, numbers=(*one.numbers[:-1], number))
 
 
 def joined_decimal(one: ImageName, point: int, width: int) -> ImageName:
@@ -168,7 +171,7 @@ def _merge_signs(groups: Groups) -> None:
 
 def _with_sign(one: ImageName, sign: str) -> ImageName:
     number = one.numbers[-1]
-    value, digits = int(f"{sign}{number.value}"), sign + number.digits
+    value, digits = -number.value if sign == "-" else number.value, sign + number.digits
     signed = number._replace(value=value, digits=digits, start=number.start - 1)
     texts = (*one.texts[:-2], one.texts[-2][:-1], one.texts[-1])
     return replace(one, texts=texts, numbers=(*one.numbers[:-1], signed))

@@ -53,10 +53,12 @@ def gaps(numbers: Sequence[int]) -> list[Gap]:
 
 
 def is_count(numbers: Sequence[int]) -> bool:
-    """Whether rising numbers count frames by a fixed step, and at least half of the frames are there."""
+    """Whether numbers rise by a fixed step, and at least half of the frames are there."""
     steps = [after - before for before, after in pairwise(numbers)]
     if not steps:
         return True
     step = min(steps)
+    if step <= 0:
+        return False
     places = (numbers[-1] - numbers[0]) // step + 1
     return all(one % step == 0 for one in steps) and 2 * len(numbers) >= places

@@ -235,6 +235,8 @@ def _is_decimal(runs: list[_Run]) -> bool:
     everything = [one for run in runs for one in run.members]
     if first.texts[place] != "." or any(one.numbers[place - 1].is_padded for one in everything):
         return False
+    if not all(one.numbers[place].digits.isdecimal() for one in everything):
+        return False
     if not all(is_count(run.numbers) for run in runs):
         return True
     widths = {len(one.numbers[place].digits) for one in everything}
@@ -329,7 +331,8 @@ def _shared_name(run: _Run) -> str:
 
 def _gap(run: _Run) -> str:
     """Say which frame is missing; "" if none is, or if the numbers do not count at a steady pace."""
-    if any(one.numbers[run.place].is_moment for one in run.members) or _repeats(run.members):
+    rises = all(before < after for before, after in pairwise(run.numbers))
+    if not rises or any(one.numbers[run.place].is_moment for one in run.members):
         return ""
     found = gaps(run.numbers)
     if not found:
