@@ -57,6 +57,19 @@ def test_fold_is_clip_major():
     assert torch.equal(frames_first(video)[4 + 1], video[1, :, 1])
 
 
+def test_a_gru_without_innovations_moves_by_its_start_alone():
+    motion = {"name": "gru", "noise_dim": 3, "code_dim": 8, "options": {"innovations": False}}
+    module = build({"size": 16, "frames": 8, "generator": {"channels": 4, "motion": motion}}).motion
+    noise = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
+    other = torch.cat([noise[:, :1], -noise[:, 1:]], 1)
+    codes = module(noise, frame_times(8, 2))
+    assert torch.equal(codes, module(other, frame_times(8, 2)))
+    assert (codes[:, 0] - codes[:, 7]).abs().max() > 0.01, "it moves"
+    assert (codes[0] - codes[1]).abs().max() > 0.01, "another start is another motion"
+    module.innovations = True
+    assert (module(noise, frame_times(8, 2)) - module(other, frame_times(8, 2))).abs().max() > 0.01
+
+
 def test_gather_frames_takes_each_clips_own_frames():
     video = torch.randn(2, 3, 6, 4, 4)
     got = gather_frames(video, torch.tensor([[0, 5], [2, 3]]))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from vgbench.clips.arrays import ARRAYS, ValueRange, is_array, memory_clips, stored_array_clips
 from vgbench.clips.clip import Clip, ClipSource, Skipped, printable
@@ -39,7 +39,7 @@ from vgbench.clips.manifest import MANIFESTS, WindowClip, read_manifest
 from vgbench.clips.rates import RatedClip, with_rate
 from vgbench.clips.video import VIDEOS, VideoClip
 from vgbench.errors import BadClip, VgbenchError
-from vgbench.named import import_object
+from vgbench.named import import_object, load_target
 
 Layout = Literal["auto", "frames", "strips"]
 HEADERS_AT_ONCE = 16
@@ -47,6 +47,8 @@ LEAST_SPAN = 1e-300
 """A smaller range of floats cannot be divided into 256 levels."""
 LAYOUTS = ("auto", "frames", "strips")
 
+PRETRAINED = "vgbench.reference_models.pretrained_clips:open_pretrained"
+"""Opens `pretrained:NAME`. It is named and not imported, because clips are read without torch."""
 OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """`package.module:object`; after a drive letter or in a URL, a slash follows the colon."""
 
@@ -117,6 +119,8 @@ def open_source(
             from vgbench.clips.builtin import open_builtin
 
             return open_builtin(text, default_split)
+        if text.startswith("pretrained:"):
+            return cast(ClipSource, load_target(PRETRAINED)(text))
         if text.startswith("distort:"):
             from vgbench.clips.distortions import distort, parse_distortion
 

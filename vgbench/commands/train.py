@@ -166,7 +166,9 @@ def sample(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN", help="Run folder, generator.safetensors, or MODULE:OBJECT (a sampler of your own)."
+            metavar="RUN",
+            help="Run folder, generator.safetensors, pretrained:NAME (see vgbench list pretrained), or "
+            "MODULE:OBJECT (a sampler of your own).",
         ),
     ] = None,
     out: Annotated[
@@ -249,6 +251,8 @@ def sample(
     debug: options.Debug = False,
 ) -> None:
     """Write clips from a trained generator, or from a sampler of your own.
+
+    [bold]vgbench sample pretrained:moving-shapes-labels --out samples/demo --count 64[/]
 
     [bold]vgbench sample runs/gru-hinge --out samples/gru --count 256[/]
 

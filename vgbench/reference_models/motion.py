@@ -99,10 +99,15 @@ class Independent(Motion):
 
 
 class Gru(Motion):
-    """h_t = GRU(ε_t, h_{t−1}), h_0 from noise, m_t = h_t (MoCoGAN, Tulyakov et al. 2018)."""
+    """h_t = GRU(ε_t, h_{t−1}), h_0 from noise, m_t = h_t (MoCoGAN, Tulyakov et al. 2018).
 
-    def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
+    Without `innovations`, ε_t is 0, and h_0 decides the whole motion, as the phase and the speed of a
+    pendulum do. A motion without chance in it is then not disturbed in every frame.
+    """
+
+    def __init__(self, config: MotionConfig, frames: int, innovations: bool = True) -> None:  # noqa: ARG002
         super().__init__()
+        self.innovations = innovations
         self.noise_dim, self.code_dim = config.noise_dim, config.code_dim
         self.start = nn.Linear(self.noise_dim, self.code_dim)
         self.cell = nn.GRU(self.noise_dim, self.code_dim, batch_first=True)
@@ -111,7 +116,8 @@ class Gru(Motion):
         return (frames + 1, self.noise_dim)
 
     def sequence(self, noise: torch.Tensor) -> torch.Tensor:
-        codes: torch.Tensor = self.cell(noise[:, 1:], self.start(noise[:, 0])[None].contiguous())[0]
+        steps = noise[:, 1:] if self.innovations else torch.zeros_like(noise[:, 1:])
+        codes: torch.Tensor = self.cell(steps, self.start(noise[:, 0])[None].contiguous())[0]
         return codes
 
 
