@@ -86,13 +86,9 @@ def _pretrained() -> Entries:
     for name in pretrained_names():
         model, card = read_metadata(pretrained_path(name))
         classes = f", {len(model.classes)} classes" if model.classes else ""
-        entries.append(
-            (
-                f"pretrained:{name}",
-                f"{model.size} x {model.size} x {model.frames}{classes}; {card['data']}, {card['steps']} steps; "
-                f"{card['score_of']} {card['score']}",
-            )
-        )
+        shape = f"{model.size} x {model.size} x {model.frames}{classes}"
+        training = f"{card['data']}, {card['steps']} steps"
+        entries.append((f"pretrained:{name}", f"{shape}; {training}; {card['score_of']} {card['score']}"))
     return entries
 
 
