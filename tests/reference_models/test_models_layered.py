@@ -101,7 +101,7 @@ def test_an_upright_foreground_begins_with_one_angle_per_clip():
     decoder = layered(upright=True).decoder
     placed, at = [], decoder.grid
     decoder.grid = lambda values, layer: placed.append(values) or at(values, layer)
-    content, codes = torch.randn(3, 6), torch.randn(3, 8, 16)
+    content, codes = torch.randn(3, 6), torch.randn(3, 8, 32)
     decoder(content, codes)
     angles = placed[0][:, 3].reshape(3, 8)
     assert torch.equal(angles, angles[:, :1].expand(3, 8))

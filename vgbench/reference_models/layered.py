@@ -30,9 +30,8 @@ class LayeredDecoder(Decoder):
     blurs a mask of zeros and ones by a pixel or more, but leaves the place where its logits change sign as
     sharp as it was.
 
-    With `upright`, the angle is that of the clip, from the content, plus what the motion code of a frame adds,
-    which is nothing at first. Otherwise a foreground sways from the beginning, and hardly stops, because
-    images of a swaying shape look as real as those of a shape that keeps its angle.
+    With `upright`, the angle is that of the clip, from the content, plus what the motion code of a frame
+    adds, which is nothing at first. Otherwise a foreground sways from the beginning.
 
     Leaves "mask" in `terms`.
 
