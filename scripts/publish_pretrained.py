@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from vgbench.pretrained import FOLDER
-from vgbench.records import load_record
+from vgbench.records.record import load_record
 from vgbench.records.sample_card import run_config, training_seconds
 from vgbench.reference_models.checkpoint import load_generator, read_metadata, save_generator
 
