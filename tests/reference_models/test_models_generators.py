@@ -27,7 +27,10 @@ from vgbench.reference_models.optical_flow import optical_flow
 from vgbench.reference_models.parts import DISCRIMINATORS, MOTIONS
 
 FIXED = ("none", "temporal-deconv", "conv3d", "two-stream")
-CONTINUOUS = ("fourier", "implicit")
+CONTINUOUS = ("fourier", "implicit", "stylegan-v", "digan")
+STYLE = {"norm": "equalised", "blocks": "residual"}
+NEEDED = {"stylegan2": STYLE, "digan-pair": STYLE, "stylegan-v": STYLE | {"options": {"joined": 8}}}
+"""What discriminators need in their config."""
 
 
 def model(motion="gru", frames=8, size=16, **rest):
@@ -369,7 +372,8 @@ def test_optical_flow_finds_a_shift():
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_scores_of_a_clip_do_not_depend_on_its_batch(name):
-    discriminator = build_discriminator(DiscriminatorConfig(name=name, channels=4), 16, 8, labels=2).eval()
+    chosen_config = DiscriminatorConfig(name=name, channels=4, **NEEDED.get(name, {}))
+    discriminator = build_discriminator(chosen_config, 16, 8, labels=2).eval()
     chosen = discriminator.choose_times(3, 8, torch.Generator().manual_seed(0))
     times = frame_times(8, 3) if chosen is None else chosen.float()
     video, label = torch.randn(3, 3, times.shape[1], 16, 16), torch.tensor([0, 1, 1])

@@ -43,7 +43,7 @@ from vgbench.training.state import read_counters
 from vgbench.training.trainer import training_step
 
 TWO_DISCRIMINATORS = [
-    {"name": "video3d", "channels": 4, "norm": "spectral"},
+    {"name": "video3d", "channels": 4, "norm": "spectral", "noise": 0.1},
     {"name": "image", "channels": 4, "norm": "batch"},
 ]
 
@@ -57,7 +57,7 @@ def _one_thread():
 
 
 def full(**changes):
-    """A config that keeps every kind of state: batch and spectral norm, momentum, memory, schedule."""
+    """A config with every kind of state: batch and spectral norm, noise, momentum, memory, schedule."""
     return config(
         discriminators=TWO_DISCRIMINATORS,
         regularisers=[{"name": "periodicity", "interval": 2}],

@@ -22,9 +22,6 @@ from vgbench.reference_models.stylegan2 import (
     widths_by_side,
 )
 
-MERGED = 16
-"""Side length at which StyleGAN-V's discriminator joins the maps of its frames."""
-
 
 def require_style(config: DiscriminatorConfig) -> None:
     """Raise a `ConfigError` unless the config describes what these discriminators always are."""
@@ -175,8 +172,8 @@ def pair_times(clips: int, frames: int, random: torch.Generator) -> torch.Tensor
 class StyleGanVDiscriminator(Discriminator):
     """StyleGAN-V's discriminator: `frames` (3 by default) frames of each clip together (arXiv 2112.14683).
 
-    StyleGAN2's blocks reduce each frame to 16×16 maps, of half the usual number. The maps of all frames are
-    joined there, and reduced further. The score is a product of the features with an embedding of the
+    StyleGAN2's blocks reduce each frame to 16×16 maps, of half the usual number. There, the maps of all
+    frames are joined, and reduced further. The score is a product of the features with an embedding of the
     distances in time, which a mapping network makes.
 
     Attributes:
@@ -196,24 +193,26 @@ class StyleGanVDiscriminator(Discriminator):
         classifies: bool = False,
         most: int = 512,
         reach: int = 32,
+        joined: int = 16,
     ) -> None:
         """Build the discriminator.
 
         Args:
             config: see `DiscriminatorConfig`.
-            size: side length of the clips, at least 32.
+            size: side length of the clips.
             frames: length of the clips.
             labels: number of classes.
             classifies: see `Discriminator`.
             most: largest number of feature maps.
             reach: largest distance between the first and the last of the frames.
+            joined: side length at which the maps of the frames are joined.
         """
         require_style(config)
         self.seen, self.reach = config.frames or 3, min(reach, frames - 1)
-        if size < 2 * MERGED:
+        if joined not in (8, 16, 32, 64) or size <= joined:
             raise ConfigError(
-                f"discriminator '{config.name}' joins frames at {MERGED} pixels, but size = {size}",
-                f"use at least {2 * MERGED} pixels",
+                f"discriminator '{config.name}' joins frames at {joined} pixels, but size = {size}",
+                "use a larger size, or options.joined = 8, 16, 32 or 64",
             )
         if self.seen < 2 or not self.distances():
             raise ConfigError(
@@ -226,11 +225,11 @@ class StyleGanVDiscriminator(Discriminator):
         self.enter = convolution(3, width[size], 1)
         self.early, self.late = nn.ModuleList(), nn.ModuleList()
         for side in (one for one in width if one > 4):
-            if side > MERGED:
-                after = width[side // 2] // (2 if side // 2 == MERGED else 1)
+            if side > joined:
+                after = width[side // 2] // (2 if side // 2 == joined else 1)
                 self.early.append(ReducingBlock(width[side], width[side], after))
             else:
-                now = self.seen * (width[side] // 2) if side == MERGED else width[side]
+                now = self.seen * (width[side] // 2) if side == joined else width[side]
                 self.late.append(ReducingBlock(now, width[side], width[side // 2]))
         self.last = LastBlock(width[4], width[4], config.deviation)
         self.embedding_of_distance = nn.Embedding(self.longest, self.embedded)
