@@ -82,8 +82,9 @@ def test_every_motion_trains_against_every_discriminator_under_every_loss(motion
         before = copy.deepcopy([network.state_dict() for network in trained])
         measured = training_step(one, networks, ALONE, source, 0)
         assert all(math.isfinite(value) for value in measured.values()), (loss, measured)
+        certain = loss.endswith("hinge") and measured["discriminator_gradient"] == 0  # beyond the margin
         for old, network in zip(before, trained, strict=True):
-            assert changed(old, network.state_dict()), loss
+            assert changed(old, network.state_dict()) or (certain and network is not trained[0]), loss
             assert all(torch.isfinite(value).all() for value in network.state_dict().values()), loss
     source.close()
 
