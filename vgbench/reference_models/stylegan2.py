@@ -16,8 +16,6 @@ from vgbench.reference_models.equalised import equalised
 from vgbench.reference_models.residual import with_deviation
 from vgbench.reference_models.style import ModulatedConv2d
 
-TAPS = (0.125, 0.375, 0.375, 0.125)
-"""The filter along one axis; its sum is 1."""
 GROUP = 4
 """Samples whose deviation the last block of a discriminator sees."""
 
@@ -37,22 +35,20 @@ def activated(x: torch.Tensor, gain: float = 1.0) -> torch.Tensor:
     return F.leaky_relu(x, 0.2) * (math.sqrt(2) * gain)
 
 
-def filter_kernel(like: torch.Tensor, gain: float) -> torch.Tensor:
-    """Return the filter in both directions, times `gain`: [1, 1, 4, 4]."""
-    taps = like.new_tensor(TAPS)
-    return gain * torch.outer(taps, taps)[None, None]
-
-
 def filtered(x: torch.Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> torch.Tensor:
-    """Convolve each map with the filter, in both directions, after padding it with zeros on all sides."""
-    made = F.conv2d(x.reshape(-1, 1, *x.shape[2:]), filter_kernel(x, gain), stride=stride, padding=padding)
-    return made.reshape(*x.shape[:2], *made.shape[2:])
+    """Convolve each map with the filter, in both directions, after padding it with zeros on all sides.
+
+    The filter is three averages over 2×2 pixels, one after the other.
+    """
+    x = F.avg_pool2d(F.avg_pool2d(F.pad(x, (padding,) * 4), 2, 1), 2, 1)
+    return F.avg_pool2d(x, 2, stride) * gain
 
 
 def doubled(picture: torch.Tensor) -> torch.Tensor:
     """Double the side length with the filter: [N, C, H, W] -> [N, C, 2 H, 2 W]."""
+    taps = picture.new_tensor((0.25, 0.75, 0.75, 0.25))
     single = picture.reshape(-1, 1, *picture.shape[2:])
-    made = F.conv_transpose2d(single, filter_kernel(picture, gain=4), stride=2, padding=1)
+    made = F.conv_transpose2d(single, torch.outer(taps, taps)[None, None], stride=2, padding=1)
     return made.reshape(*picture.shape[:2], *made.shape[2:])
 
 
