@@ -238,7 +238,8 @@ def draw_inception(n: int, rng: np.random.Generator) -> Mapping[str, Score]:
 
 def draw_clips(name: str, n: int, rng: np.random.Generator) -> Mapping[str, Score]:
     measured = values()[name]
-    return {name: score_clips(measured[rng.integers(0, len(measured), n)])}
+    drawn = measured[rng.integers(0, len(measured), n)]
+    return {name: score_clips(drawn, bounds=METRICS[name].bounds[name])}
 
 
 DISTANCES: dict[

@@ -182,7 +182,7 @@ def test_score_corrects_the_bias_of_few_clips():
     assert found.interval[0] < truth < found.interval[1]
     assert found.n == 300
     assert found.best_estimate == found.debiased
-    assert found.method == "jackknife(32+32 blocks), log interval"
+    assert found.method == "jackknife(32+32 blocks), curvature-corrected interval"
 
 
 def test_merged_moments_equal_the_features_in_one_piece():

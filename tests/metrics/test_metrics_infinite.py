@@ -6,6 +6,7 @@ import pytest
 from vgbench.errors import VgbenchError
 from vgbench.metrics import Samples, frechet, frechet_distance, inception_score
 from vgbench.metrics.infinite import SEED, extrapolate, frechet_extrapolated, score_frechet, score_inception
+from vgbench.metrics.uncertainty import error_and_interval
 
 
 def test_a_line_in_one_over_n_is_extrapolated_exactly():
@@ -88,16 +89,13 @@ def test_sets_shrink_to_a_quarter_but_not_below_their_dimension(n, m, dimension,
 
 
 def test_the_error_of_the_fit_adds_to_that_of_the_clips_and_keeps_their_freedom():
-    stats = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(2)
     sides = [Samples(rng.standard_normal((n, 2)), None, np.arange(n)) for n in (9, 20)]
     plain, found = frechet.score(*sides)["fvd"], score_frechet(*sides)["fvd_infinite"]
     error = found.details["error_of_fit"]
     assert found.standard_error == pytest.approx(np.hypot(plain.standard_error, error), rel=1e-9)
-    ends = np.log(np.array(found.interval) - found.value + plain.value) - np.log(plain.value)
-    assert ends == pytest.approx(
-        stats.t.ppf([0.025, 0.975], 8) * found.standard_error / plain.value, rel=1e-9
-    )
+    bends = frechet.frechet_jackknife(*sides).bends
+    assert found.interval == error_and_interval(found.value, found.deviations, 8, bends=bends)[1]
     assert found.deviations[0] == pytest.approx((*plain.deviations[0], error))
     assert found.deviations[1] == pytest.approx(plain.deviations[1])
     assert found.n == 9

@@ -23,6 +23,7 @@ from vgbench.metrics.uncertainty import (
     resample,
     score_pairs,
     score_share,
+    sloped_interval,
     without_error,
 )
 
@@ -163,9 +164,9 @@ def test_the_effective_number_of_clips_lies_between_clips_and_windows(alike):
     assert np.diff(ours) == pytest.approx(np.diff(textbook), rel=0.1)
 
 
-def wilson(hits, n):
+def wilson(hits, n, freedom=np.inf):
     """Interval of the textbook, for a number of clips that need not be whole."""
-    z, p = stats.norm.ppf(0.975), hits / n
+    z, p = stats.t.ppf(0.975, freedom), hits / n
     roots = np.roots([1 + z**2 / n, -(2 * p + z**2 / n), p**2])
     return tuple(sorted(roots.real))
 
@@ -357,7 +358,7 @@ def test_a_share_has_wilsons_interval_with_as_many_clips_as_its_error_says():
     n = x.mean() * (1 - x.mean()) / stats.sem(x) ** 2
     assert 1 < n < 200
     assert found.standard_error == pytest.approx(stats.sem(x))
-    assert found.interval == pytest.approx(wilson(x.mean() * n, n), rel=1e-9)
+    assert found.interval == pytest.approx(wilson(x.mean() * n, n, freedom=4), rel=1e-9)
     assert found.debiased is None
 
 
@@ -367,7 +368,7 @@ def test_a_share_of_all_has_an_interval():
     assert found.interval == pytest.approx(wilson(30, 30), rel=1e-9)
 
 
-def test_the_interval_of_a_distance_is_symmetric_in_the_logarithm_of_the_plain_value():
+def test_with_a_positive_estimate_the_interval_is_symmetric_in_its_logarithm():
     rng = np.random.default_rng(5)
     plain = means(rng.standard_normal(9), rng.standard_normal(14))
     linear, found = plain.score(9), dataclasses.replace(plain, positive=2.5).score(9)
@@ -376,6 +377,87 @@ def test_the_interval_of_a_distance_is_symmetric_in_the_logarithm_of_the_plain_v
     half = (linear.interval[1] - linear.interval[0]) / 2
     low, high = (np.log(end - found.debiased + 2.5) for end in found.interval)
     assert [low, high] == pytest.approx(np.log(2.5) + np.array([-half, half]) / 2.5, rel=1e-9)
+
+
+@given(middle=st.floats(-9, 9), error=st.floats(0.1, 9), slope=st.floats(0.01, 3), t=st.floats(1, 3))
+def test_on_its_own_scale_a_sloped_interval_is_symmetric(middle, error, slope, t):
+    low, high = sloped_interval(middle, error, t, slope)
+    on_scale = [np.log1p(slope * (end - middle) / error) / slope for end in (low, high)]
+    assert on_scale == pytest.approx([-t, t], rel=1e-6)
+    assert high - middle > t * error > middle - low
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.4, 1e-12])
+def test_without_a_slope_an_interval_is_symmetric(slope):
+    assert sloped_interval(1.0, 0.5, 2.0, slope) == (0.0, 2.0)
+
+
+def test_the_slope_of_an_error_follows_from_curvature_and_skewness():
+    """Both sides: 0.6 and 0.8 of the error. The generated blocks lean, the real ones do not."""
+    x, y = np.array([0.5, -0.1, -0.2, -0.2]), np.array([0.4, -0.4])
+    x, y = x * 3 / np.linalg.norm(x), y * 4 / np.linalg.norm(y)
+    curved = 2 * 5 * (0.02 * 0.36**2 + 0.03 * 0.64**2 + 0.01 * 0.36 * 0.64)
+    leaning = 2 / 3 * np.sum(x**3) / 5**3
+    error, (low, high) = error_and_interval(7.0, [x, y], math.inf, bends=(0.02, 0.03, 0.01))
+    assert error == pytest.approx(5)
+    middle = 7 + 5 * (curved / 2 + leaning / 4)
+    assert (low, high) == pytest.approx(sloped_interval(middle, 5, stats.norm.ppf(0.975), curved + leaning))
+    assert curved > 0.05 < leaning
+
+
+@given(
+    bends=st.tuples(*[st.floats(-1e6, 1e6)] * 3),
+    x=st.lists(st.floats(-5, 5), min_size=4, max_size=9),
+    y=st.lists(st.floats(-5, 5), min_size=4, max_size=9),
+)
+def test_an_interval_holds_its_estimate_whatever_the_bends(bends, x, y):
+    error, (low, high) = error_and_interval(3.0, [x, y], math.inf, bends=bends)
+    assert low <= 3 <= high
+    assert high - low <= 7 * error
+
+
+def squared_gap(x, y):
+    """(mean of x − mean of y)² without blocks of one row each."""
+
+    def measure(without_x, without_y):
+        return (np.delete(x, without_x).mean() - np.delete(y, without_y).mean()) ** 2
+
+    return resample(measure, blocks_of(*[1] * len(x)), blocks_of(*[1] * len(y)))
+
+
+def test_bends_of_a_squared_difference_of_means():
+    """(δ + p − q)² = θ + u + v + u² / 4θ + v² / 4θ + u v / 2θ, with u = 2 δ p and v = −2 δ q."""
+    rng = np.random.default_rng(0)
+    found = squared_gap(rng.standard_normal(32) + 5, rng.standard_normal(24))
+    a, b, c = (bend * found.value for bend in found.bends)
+    assert a == pytest.approx(1 / 4, rel=0.08)  # less than 1 / 4 by the bias that is taken off
+    assert b == pytest.approx(1 / 4, rel=0.08)
+    assert c == pytest.approx(1 / 2, rel=1e-9)
+
+
+def test_a_linear_distance_does_not_bend():
+    x, y = np.random.default_rng(1).standard_normal((2, 20))
+
+    def measure(without_x, without_y):
+        return float(np.delete(x, without_x).mean() - np.delete(y, without_y).mean())
+
+    blocks = blocks_of(*[1] * 20)
+    assert resample(measure, blocks, blocks).bends == pytest.approx((0, 0, 0), abs=1e-9)
+    still = resample(lambda i, j: 3.0, blocks, blocks)
+    assert still.bends == (0, 0, 0)
+    assert still.score(20).interval == (3, 3)
+
+
+def test_intervals_of_squared_differences_miss_the_truth_on_both_sides():
+    """A symmetric interval misses it only where the estimate is small."""
+    rng = np.random.default_rng(2)
+    found = [
+        squared_gap(rng.standard_normal(16) + 0.8, rng.standard_normal(16)).score(16) for _ in range(400)
+    ]
+    below = np.mean([score.interval[0] > 0.64 for score in found])
+    above = np.mean([score.interval[1] < 0.64 for score in found])
+    assert 0.005 < below < 0.05
+    assert 0.005 < above < 0.05
 
 
 @pytest.mark.parametrize("positive", [0.0, 1e-300])
@@ -419,11 +501,7 @@ def test_features_give_intervals_of_unequal_arms():
     for found in (score_fvd(*sides)["fvd"], score_kvd(*sides)["kvd"], score_kvd(*sides, biased=True)["kvd"]):
         low, high = found.interval
         assert high - found.best_estimate > 1.2 * (found.best_estimate - low)
-        assert found.method == "jackknife(32+32 blocks), log interval"
-    plain = score_kvd(*sides, biased=True)["kvd"].value
-    found = score_kvd(*sides)["kvd"]  # its interval is that of the plain estimate, moved
-    low, high = np.log(np.array(found.interval) - found.value + plain) - np.log(plain)
-    assert low == pytest.approx(-high, rel=1e-9)
+        assert found.method == "jackknife(32+32 blocks), curvature-corrected interval"
 
 
 def fvd(mean, seed, real, n=400):
@@ -544,7 +622,7 @@ def test_methods_are_named():
     sides = [Samples(side, None, np.arange(len(side))) for side in rows]
     jackknifed, other = score_fvd(*sides)["fvd"], score_fvd(sides[1], sides[1])["fvd"]
     clips, pairs = score_clips(rows[0][:, 0]), score_pairs(rows[0][:, 0])
-    assert jackknifed.method == "jackknife(32+5 blocks), log interval"
+    assert jackknifed.method == "jackknife(32+5 blocks), curvature-corrected interval"
     assert clips.method == pairs.method == "mean of clips(40 source clips), skewness-corrected interval"
     assert score_clips([1.0]).method == "none: a single source clip"
     assert difference(clips, clips).method == "independent errors"
@@ -554,3 +632,20 @@ def test_methods_are_named():
     assert difference(pairs, pairs).method == "pairs, independent sets"
     few = Samples(rows[1][:3], None, np.arange(3))
     assert score_fvd(few, sides[0])["fvd"].method == "none: a jackknife needs 4 source clips on each side"
+
+
+@pytest.mark.parametrize("end", [0.0, 1.0])
+def test_values_at_one_end_of_a_range_leave_room_for_others(end):
+    """As for a share of which no clip was found; values inside the range are another matter."""
+    found = score_clips(np.full(16, end), bounds=(0.0, 1.0))
+    assert found.value == end
+    assert found.interval == pytest.approx(wilson(16 * end, 16), abs=1e-12)
+    assert found.standard_error == pytest.approx(
+        (found.interval[1] - found.interval[0]) / 2 / 1.959964, rel=1e-6
+    )
+    twice = score_clips(np.full(32, end), np.repeat(np.arange(16), 2), bounds=(0.0, 1.0))
+    assert twice.interval == found.interval
+    doubled = score_clips(np.full(16, 4 * end - 2), bounds=(-2.0, 2.0))
+    assert doubled.interval == pytest.approx([4 * x - 2 for x in found.interval])
+    for values, bounds in ((np.full(16, 0.5), (0.0, 1.0)), (np.zeros(16), (0.0, math.inf))):
+        assert score_clips(values, bounds=bounds).interval == (values[0], values[0])

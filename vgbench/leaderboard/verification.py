@@ -233,11 +233,12 @@ def compare_scores(
 def _as_of(recorded: Score, computed: Score) -> Score:
     """The computed score as the version would have made it that made the recorded score.
 
-    Older records lack some numbers. Where the method has since gained a second part, such as ", log
-    interval", their intervals were symmetric, and errors of precision and its like were up to √2 times as
-    large, because the part from pairs was counted twice.
+    Older records lack some numbers. Where the second part of the method, such as ", log interval", is another
+    one since or did not exist, the interval was another one, and errors of precision and its like were up to
+    √2 times as large, because the part from pairs was counted twice.
     """
-    if computed.method.startswith(f"{recorded.method}, ") and _could_be_symmetric(recorded):
+    before, now = (score.method.partition(", ") for score in (recorded, computed))
+    if before[0] == now[0] and before[2] != now[2] and _could_be_an_interval(recorded):
         computed = _enlarged(computed, recorded.standard_error or 0.0)
         computed = replace(computed, interval=recorded.interval)
     if recorded.deviations is None and computed.deviations is not None and not computed.deviations[0]:
@@ -256,7 +257,7 @@ def _enlarged(score: Score, standard_error: float) -> Score:
     return replace(score, standard_error=standard_error, deviations=(generated, real))
 
 
-def _could_be_symmetric(score: Score) -> bool:
+def _could_be_an_interval(score: Score) -> bool:
     """Whether the interval holds the estimate and is as long as one of Student's t can be."""
     if score.interval is None or not score.standard_error:
         return False

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -89,8 +89,7 @@ def frechet_jackknife(generated: Samples, real: Samples, *, covariance: Covarian
         nuclear_norm = _sum_of_roots(rest_y.root(rest_x.root(cross).T)) + lost
         return _combine(rest_x, rest_y, nuclear_norm / math.sqrt(rest_x.scale * rest_y.scale))
 
-    jackknife = resample(distance, blocks_x, blocks_y, pairs=min(cross.shape) <= _MANY)
-    return replace(jackknife, positive=jackknife.value)
+    return resample(distance, blocks_x, blocks_y, pairs=min(cross.shape) <= _MANY)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def score_frechet(generated: Samples, real: Samples) -> Mapping[str, Score]:
     fit = frechet_extrapolated(generated.features, real.features, groups=groups)
     jackknife = frechet_jackknife(generated, real)
     plain = dataclasses.replace(jackknife.shifted(fit.value - jackknife.value), biased=False)
-    return {"fvd_infinite": _with_error_of_fit(plain.score(len(generated)), fit, jackknife.positive)}
+    return {"fvd_infinite": _with_error_of_fit(plain.score(len(generated)), fit, jackknife.bends)}
 
 
 def score_inception(generated: Samples, real: Samples) -> Mapping[str, Score]:
@@ -138,7 +138,9 @@ def _drawn(
     return np.concatenate([members[k] for k in rng.permutation(len(members))[: round(share * len(members))]])
 
 
-def _with_error_of_fit(score: Score, fit: Extrapolation, positive: float | None = None) -> Score:
+def _with_error_of_fit(
+    score: Score, fit: Extrapolation, bends: tuple[float, float, float] | None = None
+) -> Score:
     details = {"points": [list(point) for point in fit.points], "error_of_fit": fit.standard_error}
     if score.deviations is None:
         return dataclasses.replace(score, details=details)
@@ -146,7 +148,7 @@ def _with_error_of_fit(score: Score, fit: Extrapolation, positive: float | None 
     deviations = ((*generated, fit.standard_error), real)
     freedom = min(len(part) for part in (generated, real) if part) - 1
     parts = [part for part in deviations if part]
-    error, interval = error_and_interval(score.value, parts, freedom, positive)
+    error, interval = error_and_interval(score.value, parts, freedom, bends=bends)
     return dataclasses.replace(
         score, standard_error=error, interval=interval, deviations=deviations, details=details
     )

@@ -10,7 +10,7 @@ mean over pairs is unbiased only if each is a pair of independent windows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -107,8 +107,7 @@ def kernel_jackknife(
     if not biased:
         _require_pairs(recordings)
     sums = _Sums.of(x, y, blocks_x, blocks_y, _Kernel(degree, coef0, 1 / x.shape[1]), recordings)
-    jackknife = resample(lambda i, j: scale * sums.distance(biased, i, j), blocks_x, blocks_y, biased=biased)
-    return replace(jackknife, positive=scale * sums.distance(biased=True))
+    return resample(lambda i, j: scale * sums.distance(biased, i, j), blocks_x, blocks_y, biased=biased)
 
 
 def _require_pairs(recordings: tuple[Numbers, Numbers]) -> None:

@@ -173,7 +173,7 @@ def per_clip_metric(
         name,
         title,
         sees,
-        partial(mean_over_clips, name=name, is_share=is_share),
+        partial(mean_over_clips, name=name, is_share=is_share, bounds=bounds),
         {name: better},
         citation,
         measure,
@@ -184,13 +184,18 @@ def per_clip_metric(
 
 
 def mean_over_clips(
-    generated: Samples, real: Samples, *, name: str, is_share: bool = False
+    generated: Samples,
+    real: Samples,
+    *,
+    name: str,
+    is_share: bool = False,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Mapping[str, Score]:
-    """Average one number per window, features [N, 1], over each of the two sets.
+    """Average one number per window, features [N, 1] within `bounds`, over each of the two sets.
 
     The error is that of `uncertainty.score_clips`, or of `score_share`. The value of the real windows and its
     error become `real` and `real_error` of the score.
     """
-    average = score_share if is_share else score_clips
+    average = score_share if is_share else partial(score_clips, bounds=bounds)
     ours, theirs = (average(side.features[:, 0], side.groups) for side in (generated, real))
     return {name: dataclasses.replace(ours, real=theirs.value, real_error=theirs.standard_error)}

@@ -13,7 +13,7 @@ their part once.
 An interval is only as good as the assumption that the error does not depend on the estimate. It does for
 squared distances (a set of clips that is far by chance also has a large error), for shares near 0 or 1, and
 for means of skewed values, so that symmetric intervals miss the truth on one side. These scores therefore
-have unequal arms: `log_interval`, `wilson_interval` and `skewed_interval`.
+have unequal arms: `sloped_interval`, `wilson_interval` and `skewed_interval`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from vgbench.metrics.score import Score
 BLOCKS = 32
 LEAST_BLOCKS = 4
 CONFIDENCE = 0.95
+STEEPEST = 1.0
+"""Largest slope of an error that is measured. Where a distance consists of pairs of clips only, the direction
+in which it grows is noise, and so is the slope. Up to here, the interval holds the estimate."""
 _LARGEST_EXPONENT = 10.0  # an interval that spans four orders of magnitude says all that can be said
 
 
@@ -111,8 +114,10 @@ class Jackknife:
             metrics that are only meaningful at a given sample size (precision, recall).
         from_pairs: estimated standard deviation from pairs of clips, whose square the replicates count twice;
             0 if unknown; the error is then too large rather than too small.
-        positive: an estimate with the same error that cannot be negative, such as a squared distance with its
-            bias; the interval is then that of `log_interval`.
+        positive: an estimate with the same error that cannot be negative; the interval is then symmetric in
+            its logarithm, a `sloped_interval` of slope SE / positive.
+        bends: second-order coefficients a, b, c of the metric, see `bends`; the interval is then a
+            `sloped_interval` with the slope that follows from them.
         share_of: number of windows or clips that the value is a share of; the interval is then that of
             `wilson_interval`. None if it is not a share.
     """
@@ -123,6 +128,7 @@ class Jackknife:
     biased: bool = True
     from_pairs: float = 0.0
     positive: float | None = None
+    bends: tuple[float, float, float] | None = None
     share_of: int | None = None
 
     def shifted(self, by: float) -> Jackknife:
@@ -149,8 +155,8 @@ class Jackknife:
         """Make a `Score`; without an error where a side has fewer than `LEAST_BLOCKS` source clips.
 
         The interval is Student's t with Welch–Satterthwaite degrees of freedom, on the scale that suits the
-        metric. Subtracting the part from pairs does not remove its noise; where the interval is symmetric,
-        the degrees of freedom are therefore multiplied by the square of the share that remains.
+        metric. Subtracting the part from pairs does not remove its noise; except for `positive`, the degrees
+        of freedom are therefore multiplied by the square of the share that remains.
         """
         if any(len(side.sizes) == 0 for side in self.sides):
             method = f"none: a jackknife needs {LEAST_BLOCKS} source clips on each side"
@@ -160,16 +166,21 @@ class Jackknife:
         share = self.share_counted_once
         parts = [math.sqrt(share) * side.deviations(self.value) for side in self.sides]
         freedom = welch_freedom(parts)
+        standard_error = _root_of_squares(parts)
         blocks = f"{'+'.join(str(len(side.sizes)) for side in self.sides)} blocks"
         if self.share_of is not None:
-            standard_error = _root_of_squares(parts)
-            interval = wilson_interval(centre, effective_number(centre, standard_error, 1, self.share_of))
-            method = f"jackknife({blocks}), Wilson interval"
+            effective = effective_number(centre, standard_error, 1, self.share_of)
+            quantile = student_t(freedom) if standard_error > 0 else None
+            interval = wilson_interval(centre, effective, quantile)
+            method = f"jackknife({blocks}), Wilson interval with t"
+        elif self.bends is not None:
+            _, interval = error_and_interval(centre, parts, share**2 * freedom, bends=self.bends)
+            method = f"jackknife({blocks}), curvature-corrected interval"
         elif self.positive is not None:
-            standard_error, interval = error_and_interval(centre, parts, freedom, self.positive)
+            _, interval = error_and_interval(centre, parts, freedom, self.positive)
             method = f"jackknife({blocks}), log interval"
         else:
-            standard_error, interval = error_and_interval(centre, parts, share**2 * freedom)
+            _, interval = error_and_interval(centre, parts, share**2 * freedom)
             method = f"jackknife({blocks})"
         generated, real = (*(tuple(part.tolist()) for part in parts), ())[:2]
         return Score(self.value, standard_error, interval, n, debiased, method, deviations=(generated, real))
@@ -187,8 +198,8 @@ def resample(
 ) -> Jackknife:
     """Jackknife of a distance between two sets.
 
-    Besides each block alone, it leaves out disjoint pairs of blocks of either side and one block of both:
-    this doubles the number of replicates, approximately.
+    Besides each block alone, it leaves out disjoint pairs of blocks of either side and one block of both,
+    which approximately doubles the number of replicates, and six halves of the blocks (see `bends`).
 
     Args:
         measure: distance without the blocks of the given numbers, generated and real.
@@ -207,7 +218,8 @@ def resample(
             pairs_within(value, y, [measure((), pair) for pair in neighbours(len(real))]),
             _between(value, x, y, lambda i, j: measure((i,), (j,))),
         )
-    return Jackknife(value, x, y, biased=biased, from_pairs=from_pairs)
+    curved = bends(measure, value, x, y) if generated and real else None
+    return Jackknife(value, x, y, biased=biased, from_pairs=from_pairs, bends=curved)
 
 
 def neighbours(blocks: int) -> list[tuple[int, int]]:
@@ -250,18 +262,75 @@ def _between(value: float, x: Side, y: Side, measure: Callable[[int, int], float
     return math.sqrt(g * h / len(found)) / (n * m) * math.hypot(*found)
 
 
+def bends(
+    measure: Callable[[Sequence[int], Sequence[int]], float], value: float, x: Side, y: Side
+) -> tuple[float, float, float]:
+    """Second-order coefficients of a distance along the directions in which each side moves it.
+
+    If the clips were others, the distance would be θ + u + v + a u² + b v² + c u v, where u and v are what
+    it gains, to first order, from the generated and from the real clips. The blocks of a side with the
+    largest contributions to the error, and those with the smallest, are two draws of half as many clips that
+    lie far apart in that direction. The mean of both distances, without their bias, which is doubled, is
+    above θ by a u²; half of their difference is u.
+
+    Args:
+        measure: as for `resample`.
+        value: the distance θ of all clips.
+        x: replicates of the generated side.
+        y: replicates of the real side.
+
+    Returns:
+        (a, b, c) in units of 1 / θ; 0 where no block of a side contributes anything.
+
+    Reference:
+        T. DiCiccio and B. Efron, "More accurate confidence intervals in exponential families", Biometrika 79
+        (1992) 231-245, whose quadratic coefficient is measured here by halves of the sample.
+    """
+    (least_x, most_x), (least_y, most_y) = (_halves(side.deviations(value)) for side in (x, y))
+    bias_x, bias_y = x.bias(value), y.bias(value)
+    u, above_x = _bend(measure(least_x, ()), measure(most_x, ()), value + bias_x)
+    v, above_y = _bend(measure((), least_y), measure((), most_y), value + bias_y)
+    _, above = _bend(measure(least_x, least_y), measure(most_x, most_y), value + bias_x + bias_y)
+    # Divided twice, since squares of tiny distances are 0.
+    return (
+        above_x / u / u if u else 0.0,
+        above_y / v / v if v else 0.0,
+        (above - above_x - above_y) / u / v if u and v else 0.0,
+    )
+
+
+def _halves(deviations: npt.NDArray[np.float64]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers of the blocks with the smaller and with the larger contributions."""
+    order = np.argsort(deviations, kind="stable").tolist()
+    half = len(order) // 2
+    return tuple(sorted(order[:half])), tuple(sorted(order[half:]))
+
+
+def _bend(high: float, low: float, straight: float) -> tuple[float, float]:
+    """Half of the difference of two values, and how far their mean lies above a third."""
+    return (high - low) / 2, (high + low) / 2 - straight
+
+
 def score_clips(
-    values: npt.ArrayLike, groups: npt.ArrayLike | None = None, real: npt.ArrayLike | None = None
+    values: npt.ArrayLike,
+    groups: npt.ArrayLike | None = None,
+    real: npt.ArrayLike | None = None,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Score:
     """Average a measurement of single clips; windows of one source clip count as one cluster.
 
     Cluster-robust error of a mean (Cameron and Miller 2015, §II): √(g/(g−1) Σ_c (Σ_{i∈c} (v_i − v̄))²) / N
     with g source clips, and the interval of `skewed_interval` with g − 1 degrees of freedom.
 
+    If all values are at one end of a finite range, they say nothing about the values of the clips that were
+    not drawn, except how rare those at other values are. The interval then reaches as far into the range as
+    that of a share of which no clip was found, as if all others were at its other end.
+
     Args:
         values: float [N], one for each window.
         groups: integers [N]; without them, each window counts as a source clip.
         real: the same measurement on the real windows, for comparison.
+        bounds: least and greatest possible value.
 
     Raises:
         VgbenchError: no values, or some are not finite.
@@ -276,6 +345,12 @@ def score_clips(
     count = int(member.max()) + 1
     if count < 2:
         return Score(mean, None, None, len(array), method="none: a single source clip", real=reference)
+    length = bounds[1] - bounds[0]
+    if math.isfinite(length) and any((array == end).all() for end in bounds):
+        ends = wilson_interval((array[0] - bounds[0]) / length, count)
+        low, high = (bounds[0] + length * end for end in ends)
+        error, method = (high - low) / 2 / _normal(), f"all at one end of the range({count} source clips)"
+        return Score(mean, error, (low, high), len(array), method=method, real=reference)
     sums = np.bincount(member, weights=array - mean).astype(np.float64)
     standard_error = math.sqrt(count / (count - 1) * float(np.sum(sums**2))) / len(array)
     return Score(
@@ -360,12 +435,18 @@ def effective_number(share: float, standard_error: float, least: float, most: fl
     return min(max(share * (1 - share) / variance, least), most) if variance > 0 else most
 
 
-def wilson_interval(share: float, n: float) -> tuple[float, float]:
+def wilson_interval(share: float, n: float, quantile: float | None = None) -> tuple[float, float]:
     """Wilson's 95 % interval of a share among n clips (1927): the p with (p̂ − p)² ≤ z² p (1 − p) / n.
 
     It lies within [0, 1] and has a positive length even at 0 and 1.
+
+    Args:
+        share: p̂.
+        n: number of independent clips.
+        quantile: z; that of the normal distribution by default. Where n was estimated from blocks, that of
+            Student's t allows for it.
     """
-    z = _normal()
+    z = _normal() if quantile is None else quantile
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2) / (1 + z**2 / n)
     return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
@@ -492,43 +573,69 @@ Parts = Sequence[Sequence[float] | npt.NDArray[np.float64]]
 
 
 def error_and_interval(
-    centre: float, parts: Parts, freedom: float, positive: float | None = None
+    centre: float,
+    parts: Parts,
+    freedom: float,
+    positive: float | None = None,
+    bends: tuple[float, float, float] | None = None,
 ) -> tuple[float, tuple[float, float]]:
     """Standard error and 95 % interval of an estimate whose error is a sum of independent parts.
+
+    Without `positive` and `bends`, the interval is symmetric.
+
+    With `bends` (a, b, c), the error changes by 2 (a s_x⁴ + b s_y⁴ + c s_x² s_y²) / s³ for each unit of the
+    estimate, where s_x and s_y are the errors from both sides and s is their root of squares, and by 2/3 of
+    the skewness of the blocks' contributions. That is the slope of the interval, up to `STEEPEST`. Its parts
+    also move its middle, by s / 2 and s / 4 each: the second-order terms of DiCiccio and Efron (1992), and of
+    Hall (1992) for a mean.
 
     Args:
         centre: the estimate.
         parts: what each block contributes to the error, one sequence for each independent part, such as
             `Side.deviations`; the squares of all contributions sum to the variance.
         freedom: degrees of freedom of Student's t.
-        positive: see `Jackknife`; without it, the interval is symmetric.
+        positive: see `Jackknife`.
+        bends: see `Jackknife`; there are then two parts.
 
     Returns:
         (standard error, (low, high)).
     """
-    standard_error = _root_of_squares(parts)
-    half = student_t(freedom) * standard_error
-    if positive is None:
-        return standard_error, (centre - half, centre + half)
-    return standard_error, log_interval(centre, half, positive)
+    standard_error, quantile = _root_of_squares(parts), student_t(freedom)
+    if standard_error == 0:
+        return 0.0, (centre, centre)
+    if bends is not None:
+        x, y = ((math.hypot(*part) / standard_error) ** 2 for part in parts)
+        curved = 2 * standard_error * (bends[0] * x**2 + bends[1] * y**2 + bends[2] * x * y)
+        curved = max(-STEEPEST, min(curved, STEEPEST))
+        leaning = 2 / 3 * sum(float(np.sum((np.asarray(part) / standard_error) ** 3)) for part in parts)
+        middle = centre + standard_error * (curved / 2 + leaning / 4)
+        slope = min(curved + leaning, STEEPEST)
+        return standard_error, sloped_interval(middle, standard_error, quantile, slope)
+    slope = standard_error / positive if positive else 0.0
+    return standard_error, sloped_interval(centre, standard_error, quantile, slope)
 
 
-def log_interval(centre: float, half: float, positive: float) -> tuple[float, float]:
-    """Interval of an estimate that is a positive number v minus a constant, symmetric in the logarithm of v.
+def sloped_interval(
+    middle: float, standard_error: float, quantile: float, slope: float
+) -> tuple[float, float]:
+    """Interval of an estimate whose standard error is larger by `slope` for each unit that it is larger by.
 
-    A squared distance with its bias is a sum of squares, approximately a multiple of a chi-square: its spread
-    grows with its value, and that of its logarithm does not (delta method). The interval is that of v, with
-    the bias subtracted from both ends.
+    On the scale log(1 + slope (θ − middle) / SE) / slope, the error is 1 everywhere, so the interval is
+    symmetric there. A slope of 0 or less gives an interval of equal arms.
 
     Args:
-        centre: the estimate, v minus the bias.
-        half: half of the length that a symmetric interval would have.
-        positive: v > 0; if it is 0, the interval is symmetric.
+        middle: the estimate.
+        standard_error: at the estimate, at least 0.
+        quantile: half of the length of the interval on that scale.
+        slope: without unit. SE / θ gives the interval that is symmetric in the logarithm of θ.
     """
-    if positive <= 0:
-        return centre - half, centre + half
-    factor = math.exp(min(half / positive, _LARGEST_EXPONENT))
-    return centre + positive * (1 / factor - 1), centre + positive * (factor - 1)
+    if slope * quantile < 1e-9:
+        return middle - quantile * standard_error, middle + quantile * standard_error
+    power = min(slope * quantile, _LARGEST_EXPONENT)
+    return (
+        middle + standard_error / slope * math.expm1(-power),
+        middle + standard_error / slope * math.expm1(power),
+    )
 
 
 def welch_freedom(parts: Parts) -> float:
