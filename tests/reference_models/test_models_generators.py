@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from vgbench.errors import VgbenchError
+from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models import build, load
 from vgbench.reference_models.checkpoint import read_metadata, save_generator
 from vgbench.reference_models.config import DiscriminatorConfig, MotionConfig
@@ -381,6 +381,25 @@ def test_scores_of_a_clip_do_not_depend_on_its_batch(name):
     alone = torch.cat([discriminator(video[i : i + 1], times[i : i + 1], label[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
     assert (discriminator(video, times, 1 - label) != together).all()
+
+
+def test_spectral_norm_bounds_every_layer_of_a_decoder():
+    network = model("gru", decoder={"spectral": True, "norm": "none"})
+    latents = network.draw(4, 8, torch.Generator().manual_seed(0))
+    for _ in range(30):  # each step of training refines the estimate of the largest singular value
+        network(latents, frame_times(8, 4))
+    weights = {name: one for name, one in network.decoder.named_modules() if hasattr(one, "parametrizations")}
+    assert len(weights) == 3
+    for layer in weights.values():
+        outputs_first = layer.weight.transpose(0, 1) if layer.weight.dim() == 4 else layer.weight
+        largest = torch.linalg.svdvals(outputs_first.detach().flatten(1))[0].item()
+        assert largest == pytest.approx(1, abs=0.02)
+    assert model("gru", decoder={"spectral": False}).decoder.stack.enter.weight.norm() > 1.5
+
+
+def test_spectral_norm_of_equalised_weights_is_refused():
+    with pytest.raises(ConfigError, match="spectral = true: the weights of 'style' have an equalised"):
+        model("gru", decoder={"name": "style", "spectral": True})
 
 
 def test_spectral_norm_bounds_every_layer():

@@ -8,8 +8,8 @@ from vgbench.training import read_config
 from vgbench.training.networks import build_networks
 from vgbench.training.trainer import limited_threads, open_data, opened_windows, resolved, training_step
 
-LARGER = {"stylegan-v-128": 32}
-"""Side lengths of presets whose discriminators need more than 16 pixels."""
+LARGER = dict.fromkeys(["layered", "layered-labels", "stylegan-v-128"], 32)
+"""Side lengths of presets whose networks need more than 16 pixels."""
 
 
 @pytest.mark.slow

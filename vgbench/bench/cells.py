@@ -225,10 +225,19 @@ def _made_from(suite: Suite, cell: Cell) -> dict[str, Any]:
 def _training_key(config: TrainConfig, without: Iterable[str]) -> str:
     values = config.model_dump(mode="json", exclude=set(without))
     discriminators = [_without_new_defaults(one, NEW_OF_DISCRIMINATORS) for one in values["discriminators"]]
-    return _key({**_without_new_defaults(values, NEW), "discriminators": discriminators})
+    generator = values["generator"]
+    decoder = _without_new_defaults(generator["decoder"], NEW_OF_DECODERS)
+    return _key(
+        {
+            **_without_new_defaults(values, NEW),
+            "discriminators": discriminators,
+            "generator": {**generator, "decoder": decoder},
+        }
+    )
 
 
 NEW = {"augment_target": None, "augment_clips": 500_000, "patience": None}
+NEW_OF_DECODERS = {"spectral": False}
 NEW_OF_DISCRIMINATORS = {
     "blocks": "plain",
     "deviation": False,

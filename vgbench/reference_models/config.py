@@ -66,6 +66,8 @@ class DecoderConfig(Config):
             which cannot produce checkerboard patterns and takes about twice as long.
         skips: add up images made at every resolution (StyleGAN2's skip generator), so that colour and
             position are learned before detail.
+        spectral: divide the weights of all layers by their largest singular value, as for the norm "spectral"
+            of discriminators (SAGAN, Zhang et al. 2019).
         options: further keyword arguments of the class, see `vgbench list decoders`.
 
     "implicit" computes every pixel separately, so it ignores `norm`, `upsample` and `skips`. The 3-D decoders
@@ -76,6 +78,7 @@ class DecoderConfig(Config):
     norm: Literal["batch", "group", "none"] = "batch"
     upsample: Literal["deconv", "nearest"] = "deconv"
     skips: bool = False
+    spectral: bool = False
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("name")
