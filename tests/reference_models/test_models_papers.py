@@ -477,6 +477,8 @@ def test_vgan_puts_its_foreground_over_one_background():
 def test_tgan_s_content_is_uniform_and_its_clips_follow_the_fold():
     torch.manual_seed(0)
     network = TganDecoder(config_of(), 16, 8, 5, 0).eval()
+    for weight in network.parameters():
+        weight.data.mul_(20)  # so that content and codes make a difference
     seen = []
     network.temporal.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     content = torch.randn(2000, 5)
