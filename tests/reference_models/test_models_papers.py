@@ -476,21 +476,22 @@ def test_vgan_puts_its_foreground_over_one_background():
 
 def test_tgan_s_content_is_uniform_and_its_clips_follow_the_fold():
     torch.manual_seed(0)
-    network = TganDecoder(config_of(), 16, 8, 5, 0).eval()
+    network = TganDecoder(config_of(), 16, 8, 5, 0).double().eval()
     for weight in network.parameters():
         weight.data.mul_(20)  # so that content and codes make a difference
     seen = []
     network.temporal.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    content = torch.randn(2000, 5)
+    content = torch.randn(2000, 5).double()
     with torch.no_grad():
         network(content[:1], torch.zeros(1, 8, 0))
         both = network(content[:2], torch.zeros(2, 8, 0))
         alone = network(content[1:2], torch.zeros(1, 8, 0))
     torch.testing.assert_close(both[1:], alone)
+    assert (both[0] - both[1]).abs().max() > 0.1
     assert both.shape == (2, 3, 8, 16, 16)
     uniform = torch.erf(content / math.sqrt(2)).flatten().sort().values
     torch.testing.assert_close(seen[0][0, :, 0], torch.erf(content[0] / math.sqrt(2)))
-    expected = torch.linspace(-1, 1, len(uniform))
+    expected = torch.linspace(-1, 1, len(uniform)).double()
     assert (uniform - expected).abs().max() < 0.03  # a Kolmogorov-Smirnov distance of 0.015
     with pytest.raises(ConfigError, match=r"frames = 12.*doubles time"):
         TganDecoder(config_of(), 16, 12, 5, 0)

@@ -10,10 +10,11 @@ from vgbench.training.trainer import limited_threads, open_data, opened_windows,
 
 LARGER = dict.fromkeys(["layered", "layered-labels", "stylegan-v-128"], 32)
 """Side lengths of presets whose networks need more than 16 pixels."""
+NARROW = ["generator.channels=32", "generator.decoder.options.most=128"]
+NARROW += ["discriminators.0.channels=32", "discriminators.0.options.most=128"]
 NARROWER = {
-    "digan-128": ["generator.decoder.options.most=128"]
-    + [f"discriminators.{number}.options.most=128" for number in (0, 1)],
-    "stylegan-v-128": ["generator.decoder.options.most=128", "discriminators.0.options.most=128"],
+    "digan-128": [*NARROW, "discriminators.1.channels=32", "discriminators.1.options.most=128"],
+    "stylegan-v-128": NARROW,
 }
 """Fewer feature maps, which spare minutes: with equalised weights, scores do not depend on their number."""
 
