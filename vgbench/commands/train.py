@@ -93,6 +93,7 @@ def train(
             "train takes a preset or a YAML file",
             "see vgbench list presets; to continue a run, vgbench train -o FOLDER --resume",
         )
+    console.print_former_presets([preset] if preset else ())
     folder = run or Path("runs") / Path(preset or "").stem
     if resume:
         config = read_resumed_config(folder, preset, settings or (), given)
@@ -356,6 +357,7 @@ def bench(
     from vgbench.bench.suite import read_suite
 
     plan = make_plan(read_suite(suite, settings, data), work, results)
+    console.print_former_presets(name for grid in plan.suite.models for name in grid.presets)
     if not dry_run:
         require_ready(plan)
     if plan.tasks and (measure or not dry_run):
