@@ -7,8 +7,8 @@ Both sides update D_I, D_V and G once. The original's networks and its two train
 unchanged, except for what Python 3 refuses (print statements, a true division), which is changed in memory.
 Its real clips are in memory; ours come from the data loader. Our sides are:
 
-- `same networks`: `mocogan-64-faithful`, whose D_V has stride 1 in time and whose D_I scores patches;
-- `preset`: `mocogan-64`, whose D_V halves time too and whose D_I has a fourth layer;
+- `same networks`: `mocogan-64`, which has the same layers, with noise before them;
+- `like`: `mocogan-like-64`, whose D_V halves time too, whose D_I has a fourth layer, and which adds no noise;
 - any `--set` of yours, such as `--set precision=bf16`, on top of the same networks.
 """
 
@@ -55,7 +55,9 @@ def original_step(folder: Path, batch: int) -> Callable[[], None]:
     sys.modules["logger"].Logger = object  # type: ignore[attr-defined]
     models, trainers = original_module(folder, "models"), original_module(folder, "trainers")
     generator = models.VideoGenerator(3, 50, 0, 10, FRAMES)
-    image_critic, video_critic = models.ImageDiscriminator(3), models.VideoDiscriminator(3)
+    noise = {"use_noise": True, "noise_sigma": 0.1}
+    image_critic = models.PatchImageDiscriminator(3, **noise)
+    video_critic = models.VideoDiscriminator(3, **noise)
     sampler = types.SimpleNamespace(batch_size=batch)
     trainer = trainers.Trainer(sampler, sampler, 1, 1, "", use_infogan=False, use_categories=False)
     optimisers = [
@@ -106,9 +108,9 @@ def sides_of_ours(batch: int, settings: Sequence[str]) -> dict[str, TrainConfig]
     def preset(name: str, *changes: str) -> TrainConfig:
         return read_config(name, changes, {"batch": batch, "device": "cpu"})
 
-    sides = {"same networks": preset("mocogan-64-faithful"), "preset": preset("mocogan-64")}
+    sides = {"same networks": preset("mocogan-64"), "like": preset("mocogan-like-64")}
     if settings:
-        sides[f"same networks, {' '.join(settings)}"] = preset("mocogan-64-faithful", *settings)
+        sides[f"same networks, {' '.join(settings)}"] = preset("mocogan-64", *settings)
     return sides
 
 

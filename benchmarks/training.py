@@ -1,6 +1,6 @@
 """Speed-up of each option of a training step on this machine over the plain step, measured in turn.
 
-    python benchmarks/training.py gru-hinge mocogan --threads 1
+    python benchmarks/training.py gru-hinge mocogan-like --threads 1
 
 The plain step has contiguous weights, float32, no compiler. Each turn times one step of every side, so that
 other work on the machine affects all of them alike; the ratio is that of the medians. Compilation is not

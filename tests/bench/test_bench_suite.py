@@ -56,6 +56,24 @@ def test_a_grid_is_the_product_of_its_lists():
     assert [cell.coordinates["seed"] for cell in cells[1:]] == [0] * 4 + [1] * 4, "seed 0 of all comes first"
 
 
+def test_rows_of_a_renamed_preset_have_its_name_of_today_and_their_former_keys():
+    grid = {
+        "presets": ["gru-hinge", "tgan"],
+        "losses": [],
+        "motions": [],
+        "seeds": [0, 1],
+        "data": ["shapes"],
+    }
+    again = grid | {"presets": ["gru-hinge", "tgan-like"]}
+    small = {"settings": {"size": 16, "frames": 8}}
+    before, now = suite(models=[grid], **small), suite(models=[again], **small)
+    assert expand(before) == expand(now)
+    (cell,) = (one for one in expand(now) if one.model == "tgan-like, seed 1")
+    assert (cell.former, cell.coordinates["preset"]) == ("tgan, seed 1", "tgan-like")
+    renamed = replace(cell, model="tgan, seed 1", former=None)
+    assert score_key(now, cell, now.evaluations[0]) == score_key(now, renamed, now.evaluations[0])
+
+
 def test_a_plus_adds_to_a_list():
     motions = {"fourier": {"generator.motion.name": "fourier", "regularisers+": [{"name": "mode-seeking"}]}}
     cells = expand(suite(motions=motions))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from vgbench.errors import VgbenchError
+from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models import build, load
 from vgbench.reference_models.checkpoint import read_metadata, save_generator
 from vgbench.reference_models.config import DiscriminatorConfig, MotionConfig
@@ -27,7 +27,10 @@ from vgbench.reference_models.optical_flow import optical_flow
 from vgbench.reference_models.parts import DISCRIMINATORS, MOTIONS
 
 FIXED = ("none", "temporal-deconv", "conv3d", "two-stream")
-CONTINUOUS = ("fourier", "implicit")
+CONTINUOUS = ("fourier", "implicit", "stylegan-v", "digan")
+STYLE = {"norm": "equalised", "blocks": "residual"}
+NEEDED = {"stylegan2": STYLE, "digan-pair": STYLE, "stylegan-v": STYLE | {"options": {"joined": 8}}}
+"""What discriminators need in their config."""
 
 
 def model(motion="gru", frames=8, size=16, **rest):
@@ -369,7 +372,8 @@ def test_optical_flow_finds_a_shift():
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_scores_of_a_clip_do_not_depend_on_its_batch(name):
-    discriminator = build_discriminator(DiscriminatorConfig(name=name, channels=4), 16, 8, labels=2).eval()
+    chosen_config = DiscriminatorConfig(name=name, channels=4, **NEEDED.get(name, {}))
+    discriminator = build_discriminator(chosen_config, 16, 8, labels=2).eval()
     chosen = discriminator.choose_times(3, 8, torch.Generator().manual_seed(0))
     times = frame_times(8, 3) if chosen is None else chosen.float()
     video, label = torch.randn(3, 3, times.shape[1], 16, 16), torch.tensor([0, 1, 1])
@@ -377,6 +381,25 @@ def test_scores_of_a_clip_do_not_depend_on_its_batch(name):
     alone = torch.cat([discriminator(video[i : i + 1], times[i : i + 1], label[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
     assert (discriminator(video, times, 1 - label) != together).all()
+
+
+def test_spectral_norm_bounds_every_layer_of_a_decoder():
+    network = model("gru", decoder={"spectral": True, "norm": "none"})
+    latents = network.draw(4, 8, torch.Generator().manual_seed(0))
+    for _ in range(30):  # each step of training refines the estimate of the largest singular value
+        network(latents, frame_times(8, 4))
+    weights = {name: one for name, one in network.decoder.named_modules() if hasattr(one, "parametrizations")}
+    assert len(weights) == 3
+    for layer in weights.values():
+        outputs_first = layer.weight.transpose(0, 1) if layer.weight.dim() == 4 else layer.weight
+        largest = torch.linalg.svdvals(outputs_first.detach().flatten(1))[0].item()
+        assert largest == pytest.approx(1, abs=0.02)
+    assert model("gru", decoder={"spectral": False}).decoder.stack.enter.weight.norm() > 1.5
+
+
+def test_spectral_norm_of_equalised_weights_is_refused():
+    with pytest.raises(ConfigError, match="spectral = true: the weights of 'style' have an equalised"):
+        model("gru", decoder={"name": "style", "spectral": True})
 
 
 def test_spectral_norm_bounds_every_layer():

@@ -97,7 +97,67 @@ def test_gradients_reach_every_parameter(generator):
     )
 
 
-@pytest.mark.parametrize("grain", [0, 3, 16])
+def test_an_upright_foreground_begins_with_one_angle_per_clip():
+    decoder = layered(upright=True).decoder
+    placed, at = [], decoder.grid
+    decoder.grid = lambda values, layer: placed.append(values) or at(values, layer)
+    content, codes = torch.randn(3, 6), torch.randn(3, 8, 32)
+    decoder(content, codes)
+    angles = placed[0][:, 3].reshape(3, 8)
+    assert torch.equal(angles, angles[:, :1].expand(3, 8))
+    assert len(angles[:, 0].unique()) == 3
+    decoder.place[-1].weight.data[3] = 1.0
+    decoder(content, codes)
+    assert placed[1][:, 3].reshape(3, 8).std(1).min() > 0.01, "training can make it turn"
+
+
+@pytest.mark.parametrize("grain", [0, 3, 64])
+def layered(**options):
+    decoder = {"name": "layered", "options": options}
+    values = {"size": 32, "frames": 8, "generator": {"content_dim": 6, "channels": 4, "decoder": decoder}}
+    return build_generator(parse(ModelConfig, values, "test"), seed=0)
+
+
+@pytest.mark.parametrize(("grain", "side"), [(4, 8), (8, 4), (16, 2), (32, 1)])
+def test_colours_have_so_many_pixels(grain, side):
+    generator = layered(grain=grain)
+    content = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
+    for layer in (generator.decoder.background, generator.decoder.colours):
+        assert layer(content).shape == (5, 3, side, side)
+    video = generator(generator.draw(2, 8, torch.Generator().manual_seed(0)), frame_times(8, 2))
+    assert video.shape == (2, 3, 8, 32, 32)
+    video.square().mean().backward()
+    assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in generator.decoder.parameters())
+
+
+class Fixed(torch.nn.Module):
+    """A network that gives the same for every input."""
+
+    def __init__(self, output: torch.Tensor) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.output.expand(len(x), *self.output.shape[1:])
+
+
+@pytest.mark.parametrize("sharp", [False, True])
+def test_a_sharp_mask_keeps_its_edge_where_a_soft_one_is_blurred(sharp):
+    """A half plane, whose edge lies between columns 15 and 16, moved to the right by a quarter of a pixel."""
+    decoder = layered(sharp=sharp).decoder
+    decoder.mask = Fixed(torch.where(torch.arange(32) < 16, 20.0, -20.0).expand(1, 1, 32, 32))
+    size = math.log(1 / decoder.start) / math.log(decoder.stretch)
+    decoder.place = Fixed(torch.tensor([[0.25 / 16 / decoder.reach, 0.0, size, 0.0]]).atanh())
+    with torch.no_grad():
+        decoder(torch.zeros(1, 6), torch.zeros(1, 1, 16))
+    row = decoder.terms["mask"][0, 0, 0, 16]
+    assert row[14] == pytest.approx(1, abs=1e-3)
+    assert row[17] == pytest.approx(0, abs=1e-3)
+    assert row[16] == pytest.approx(1 / (1 + math.exp(10)) if sharp else 0.25, abs=1e-3)
+    assert row[0] > 0.7, "the first column is a quarter of a pixel further inside than the layer's edge"
+
+
+@pytest.mark.parametrize("grain", [0, 3, 64])
 def test_a_grain_that_does_not_fit_is_refused(grain):
     decoder = {"name": "layered", "options": {"grain": grain}}
     values = {"size": 32, "frames": 8, "generator": {"decoder": decoder}}

@@ -49,6 +49,7 @@ EXPECTED = [
         mean(softplus(-3.25), softplus(-0.25)) + mean(softplus(0), softplus(-3.5)),
         mean(softplus(0), softplus(3.5)) + mean(softplus(3.25), softplus(0.25)),
     ),
+    ("rpgan", mean(softplus(-1.5), softplus(-2)), mean(softplus(1.5), softplus(2))),
 ]
 
 
@@ -82,7 +83,7 @@ def test_a_generator_s_loss_needs_real_scores_where_it_depends_on_them(name):
     real, fake = REAL.clone().requires_grad_(True), FAKE.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(loss_named(name).generator(real, fake), real, allow_unused=True)
     assert loss_named(name).needs_real == (gradient is not None)
-    assert loss_named(name).needs_real == name.startswith("ra")
+    assert loss_named(name).needs_real == name.startswith(("ra", "rp"))
 
 
 def test_a_loss_of_one_s_own_needs_no_real_scores_unless_it_says_so():

@@ -8,7 +8,8 @@ from scenes import scene, seeded, timed, wave
 from torch import nn
 
 from vgbench.errors import VgbenchError
-from vgbench.reference_models.discriminators import View
+from vgbench.reference_models.config import DiscriminatorConfig
+from vgbench.reference_models.discriminators import View, build_discriminator
 from vgbench.reference_models.generator_terms import (
     categorical_information,
     class_loss,
@@ -159,6 +160,54 @@ def test_frame_norms_are_per_frame():
     assert value.item() == pytest.approx((math.sqrt(3 * 36) - 1) ** 2, rel=1e-5)
 
 
+class PerFrame(nn.Module):
+    """One score ⟨w, x_t⟩ for each frame, so its gradient is w in each frame."""
+
+    frames_apart = True
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, video, times, label=None):
+        return torch.einsum("bcthw,chw->bt", video, self.weight)
+
+
+class Together(Linear):
+    """One score for all frames together."""
+
+    frames_apart = False
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_penalties_per_score_or_frame_do_not_depend_on_how_many_frames_are_looked_at(frames):
+    weight, seen = seeded(0, 3, 6, 6), timed(seeded(1, 4, 3, frames, 6, 6))
+    square = weight.square().sum().item()
+    apart, together = PerFrame(weight), Together(weight[:, None].expand(-1, frames, -1, -1))
+    for penalty in (r1, r2):
+        for per, alone, joint in (("clip", 1 / frames, frames), ("score", 1, frames), ("frame", 1, 1)):
+            value = penalty(apart, seen, seen, torch.rand(4), per=per).item()
+            assert value == pytest.approx(0.5 * square * alone, rel=1e-5)
+            value = penalty(together, seen, seen, torch.rand(4), per=per).item()
+            assert value == pytest.approx(0.5 * square * joint, rel=1e-5)
+    norm = math.sqrt(square)
+    for per, alone, joint in (("clip", 1 / frames, frames), ("score", 1, frames), ("frame", 1, 1)):
+        for network, factor in ((apart, alone), (together, joint)):
+            value = gradient_penalty(network, seen, seen, torch.rand(4), per=per).item()
+            assert value == pytest.approx((norm * math.sqrt(factor) - 1) ** 2, rel=1e-4)
+
+
+def test_r1_of_one_image_discriminator_is_that_of_a_frame_however_many_it_sees():
+    """The same weights, the same frame once and four times."""
+    config = DiscriminatorConfig(name="image", channels=4, norm="none", frames=4)
+    network = build_discriminator(config, 16, 8)
+    frame = seeded(0, 6, 3, 1, 16, 16)
+    once, often = (timed(frame.expand(-1, -1, count, -1, -1)) for count in (1, 4))
+    for per, ratio in (("clip", 4), ("score", 1), ("frame", 1)):
+        one, four = (r1(network, seen, seen, torch.rand(6), per=per).item() for seen in (once, often))
+        assert one == pytest.approx(ratio * four, rel=1e-4)
+
+
 def test_gradient_penalty_reaches_the_weights():
     discriminator = Linear(torch.full(SHAPE[1:], 0.5))
     gradient_penalty(discriminator, view(0), view(1), torch.rand(4)).backward()
@@ -302,7 +351,8 @@ def test_unknown_option_names_the_allowed_ones():
     assert caught.value.remedy == "its options: none"
     with pytest.raises(VgbenchError, match="no option mixing, real"):
         check_options("gradient-penalty", {"mixing": 0.5, "real": 0, "center": 0.0})
-    check_options("gradient-penalty", {"center": 0, "space": "frames"})
+    check_options("gradient-penalty", {"center": 0, "space": "frames", "per": "score"})
+    check_options("r1", {"per": "frame"})
     check_options("r1", {})
 
 

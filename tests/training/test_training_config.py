@@ -120,6 +120,16 @@ def test_unknown_preset_suggests():
     assert "gru-hinge" in caught.value.remedy
 
 
+def test_the_former_name_of_a_preset_says_what_it_is_now(capsys):
+    with pytest.raises(ConfigError, match="unknown key 'nothing'"):
+        app(["train", "mocogan-64-faithful", "--set", "nothing=1"], standalone_mode=False)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the preset mocogan-64-faithful is called mocogan-64 now: MoCoGAN: the networks" in said
+    with pytest.raises(ConfigError):
+        app(["train", "mocogan-64", "--set", "nothing=1"], standalone_mode=False)
+    assert "called" not in capsys.readouterr().err
+
+
 def test_settings_and_flags_win_over_the_preset():
     one = read_config(
         "gru-hinge",

@@ -43,6 +43,15 @@ def config(**changes):
     return parse(TrainConfig, values | changes, "test")
 
 
+def discriminator(name):
+    """A discriminator of every kind, kept smooth by its norm."""
+    kept = {"norm": "spectral"}
+    if name in ("stylegan2", "digan-pair", "stylegan-v"):
+        kept = {"norm": "equalised", "blocks": "residual"}
+    options = {"options": {"joined": 8}} if name == "stylegan-v" else {}
+    return {"name": name, "channels": 4, **kept, **options}
+
+
 def generator(motion="gru", **rest):
     return {
         "content_dim": 4,

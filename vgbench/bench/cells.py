@@ -13,7 +13,7 @@ from vgbench.bench.suite import Evaluation, ModelGrid, Overrides, Suite
 from vgbench.config import parse, read_yaml, with_overrides
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.choices import resolve_protocol
-from vgbench.presets import preset_path
+from vgbench.presets import FORMER_NAMES, present_name, preset_path
 from vgbench.protocol import Protocol
 from vgbench.records.record import Record, content_hash, file_name, find_records, load_record
 from vgbench.training.config import MAY_CHANGE, TrainConfig
@@ -57,6 +57,8 @@ class Cell:
         preparation: of its model; of a row that is not trained, that of the models it is compared with. None
             if there are no models on this data.
         repeated: whether another cell is the same row, prepared for other models.
+        former: its name in tables before its preset was renamed; None if it was not. Keys contain this name,
+            so that published rows stay what they are.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Cell:
     coordinates: Mapping[str, str | int]
     preparation: Preparation | None = None
     repeated: bool = False
+    former: str | None = None
 
     @property
     def steps(self) -> int:
@@ -131,11 +134,14 @@ def _models(suite: Suite) -> Iterator[Cell]:
             grid.presets, grid.losses or (None,), grid.motions or (None,), grid.data, grid.seeds
         ):
             config = _config(suite, grid, preset, loss, motion, seed)
-            named = [Path(preset).stem] if len(grid.presets) > 1 or not (loss or motion) else []
-            model = " ".join([*named, *filter(None, (motion, loss))])
+            name = present_name(Path(preset).stem)
+            named = len(grid.presets) > 1 or not (loss or motion)
+            model = " ".join(filter(None, (name if named else None, motion, loss)))
             row = f"{model}, seed {seed}" if several_seeds else model
+            before = CALLED_BEFORE.get(name)
+            former = before + row.removeprefix(name) if named and before else None
             coordinates: dict[str, str | int] = {
-                "preset": Path(preset).stem,
+                "preset": name,
                 "loss": loss or config.loss.name,
                 "motion": motion or config.generator.motion.name,
                 "model": model,
@@ -143,7 +149,7 @@ def _models(suite: Suite) -> Iterator[Cell]:
             }
             preparation = Preparation(config.size, config.stride)
             file = f"{data}/{_file_name(row)}"
-            yield Cell(file, row, data, grid.role, config, None, coordinates, preparation)
+            yield Cell(file, row, data, grid.role, config, None, coordinates, preparation, former=former)
 
 
 def _config(
@@ -191,7 +197,7 @@ def score_key(suite: Suite, cell: Cell, evaluation: Evaluation) -> str:
     return _key(
         {
             **_made_from(suite, cell),
-            "model": cell.model,
+            "model": cell.former or cell.model,
             "evaluation": evaluation.model_dump(mode="json"),
             "metrics": protocol_of(evaluation).metrics,
         }
@@ -219,13 +225,31 @@ def _made_from(suite: Suite, cell: Cell) -> dict[str, Any]:
 def _training_key(config: TrainConfig, without: Iterable[str]) -> str:
     values = config.model_dump(mode="json", exclude=set(without))
     discriminators = [_without_new_defaults(one, NEW_OF_DISCRIMINATORS) for one in values["discriminators"]]
-    return _key({**_without_new_defaults(values, NEW), "discriminators": discriminators})
+    generator = values["generator"]
+    decoder = _without_new_defaults(generator["decoder"], NEW_OF_DECODERS)
+    return _key(
+        {
+            **_without_new_defaults(values, NEW),
+            "discriminators": discriminators,
+            "generator": {**generator, "decoder": decoder},
+        }
+    )
 
 
 NEW = {"augment_target": None, "augment_clips": 500_000, "patience": None}
-NEW_OF_DISCRIMINATORS = {"blocks": "plain", "deviation": False}
+NEW_OF_DECODERS = {"spectral": False}
+NEW_OF_DISCRIMINATORS = {
+    "blocks": "plain",
+    "deviation": False,
+    "bias": True,
+    "noise": 0.0,
+    "weights": "pytorch",
+}
 """Keys that were added after results had been published, with their defaults. Training with the defaults is
 what it was before, so they are no part of the keys of published rows."""
+
+CALLED_BEFORE = {now: before for before, now in FORMER_NAMES.items()}
+"""Name of a preset -> its former name."""
 
 
 def _without_new_defaults(values: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vgbench.clips.arrays import HoldsNoClips, is_array, memory_clips, stored_array_clips
 from vgbench.clips.axes import check_axes
@@ -49,8 +49,10 @@ from vgbench.clips.suffixes import (
 from vgbench.clips.value_range import ValueRange, check_range
 from vgbench.clips.video import VideoClip
 from vgbench.errors import BadClip, VgbenchError
-from vgbench.named import import_object
+from vgbench.named import import_object, load_target
 
+PRETRAINED = "vgbench.reference_models.pretrained_clips:open_pretrained"
+"""Opens `pretrained:NAME`. It is named and not imported, because clips are read without torch."""
 OWN_DATA = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """`package.module:object`; after a drive letter or in a URL, a slash follows the colon."""
 
@@ -138,6 +140,8 @@ def open_source(
             images, inner = split_layout(text)
             reading = replace(reading, layout=images)
             return open_source(inner, default_split=default_split, **vars(reading))
+        if text.startswith("pretrained:"):
+            return cast(ClipSource, load_target(PRETRAINED)(text))
         if text.startswith("distort:"):
             from vgbench.clips.distortions import distort, parse_distortion
 

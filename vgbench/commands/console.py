@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,16 @@ def print_hint(text: str) -> None:
 def print_warning(code: str, text: str) -> None:
     """Print what limits the meaning of a result; under --quiet as well."""
     stderr.print(f"[yellow]warning[/] [dim]{escape(code)}[/] {escape(text)}", soft_wrap=True)
+
+
+def print_former_presets(names: Iterable[str]) -> None:
+    """Print what each preset that is called by its former name is now."""
+    from vgbench.presets import FORMER_NAMES, describe
+
+    for name in names:
+        if name in FORMER_NAMES:
+            now = FORMER_NAMES[name]
+            print_hint(f"the preset {name} is called {now} now: {describe(now)}")
 
 
 def print_json(document: Any) -> None:

@@ -78,6 +78,20 @@ def _presets() -> Entries:
     return [(name, describe(name)) for name in preset_names()]
 
 
+def _pretrained() -> Entries:
+    from vgbench.pretrained import pretrained_names, pretrained_path
+    from vgbench.reference_models.checkpoint import read_metadata
+
+    entries = []
+    for name in pretrained_names():
+        model, card = read_metadata(pretrained_path(name))
+        classes = f", {len(model.classes)} classes" if model.classes else ""
+        shape = f"{model.size} x {model.size} x {model.frames}{classes}"
+        training = f"{card['data']}, {card['steps']} steps"
+        entries.append((f"pretrained:{name}", f"{shape}; {training}; {card['score_of']} {card['score']}"))
+    return entries
+
+
 def _models(measure: bool = False, names: Sequence[str] = (), progress: Progress = no_progress) -> Entries:
     from vgbench.training.model_costs import list_models
 
@@ -169,6 +183,7 @@ SECTIONS: dict[str, Callable[[], Entries]] = {
     "paired": _paired,
     "extractors": _extractors,
     "presets": _presets,
+    "pretrained": _pretrained,
     "models": _models,
     "motion": _motion,
     "decoders": _decoders,

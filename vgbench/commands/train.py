@@ -110,6 +110,7 @@ def train(
             "train takes a preset or a YAML file",
             "see vgbench list presets; to continue a run, vgbench train -o FOLDER --resume",
         )
+    console.print_former_presets([preset] if preset else ())
     folder = run or Path("runs") / Path(preset or "").stem
     if resume:
         config = read_resumed_config(folder, preset, settings or (), given)
@@ -200,7 +201,9 @@ def sample(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN", help="Run folder, generator.safetensors, or MODULE:OBJECT (a sampler of your own)."
+            metavar="RUN",
+            help="Run folder, generator.safetensors, pretrained:NAME (see vgbench list pretrained), or "
+            "MODULE:OBJECT (a sampler of your own).",
         ),
     ] = None,
     out: Annotated[
@@ -283,6 +286,8 @@ def sample(
     debug: options.Debug = False,
 ) -> None:
     """Write clips from a trained generator, or from a sampler of your own.
+
+    [bold]vgbench sample pretrained:moving-shapes-labels --out samples/demo --count 64[/]
 
     [bold]vgbench sample runs/gru-hinge --out samples/gru --count 256[/]
 
@@ -386,6 +391,7 @@ def bench(
     from vgbench.bench.suite import read_suite
 
     plan = make_plan(read_suite(suite, settings, data), work, results)
+    console.print_former_presets(name for grid in plan.suite.models for name in grid.presets)
     if not dry_run:
         require_ready(plan)
     if plan.tasks and (measure or not dry_run):

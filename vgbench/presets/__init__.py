@@ -14,10 +14,33 @@ from vgbench.named import unknown_name
 
 FOLDER = Path(__file__).parent
 
+FORMER_NAMES = {
+    "digan": "digan-like",
+    "dvdgan": "dvdgan-like",
+    "dvdgan-64": "dvdgan-like-64",
+    "ivgan-64": "ivgan-like-64",
+    "mocogan": "mocogan-like",
+    "mocogan-64-faithful": "mocogan-64",
+    "stylegan-v": "stylegan-v-like",
+    "tgan": "tgan-like",
+    "tsb": "tsb-like",
+    "tsb-128": "tsb-like-128",
+    "vgan": "vgan-like",
+}
+"""Former name of a preset -> its name now; both can be given wherever a preset is named.
+
+Only presets that follow the code of a paper in networks, losses and rates bear its name.
+"""
+
 
 def preset_names() -> list[str]:
     """Return the names of all presets, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def present_name(name: str) -> str:
+    """Return the name that a preset has now; a name that is no former one is returned as it is."""
+    return FORMER_NAMES.get(name, name)
 
 
 def preset_path(name: str) -> Path:
@@ -26,8 +49,8 @@ def preset_path(name: str) -> Path:
     Raises:
         ConfigError: no preset has that name.
     """
-    path = FOLDER / f"{name}.yaml"
-    if name not in preset_names():
+    path = FOLDER / f"{present_name(name)}.yaml"
+    if not path.is_file() or path.stem not in preset_names():
         raise unknown_name("preset", name, preset_names())
     return path
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vgbench.config import Config, parse
 from vgbench.errors import VgbenchError
 from vgbench.presets import read_source
+from vgbench.pretrained import PREFIX, pretrained_path
 from vgbench.reference_models.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -67,16 +68,16 @@ def load(source: str | Path, which: Literal["best", "last", "first"] = "best") -
     """Load a trained generator, with the moving average of its weights, or a user's own sampler.
 
     Args:
-        source: run folder, `generator.safetensors` (or a file of the same kind), or `package.module:Object`
-            with `sample(n, seed, device)`.
+        source: run folder, `generator.safetensors` (or a file of the same kind), `pretrained:NAME` for one
+            that comes with vgbench, or `package.module:Object` with `sample(n, seed, device)`.
         which: generator of a run folder: the one with the best score (the last one if there are no scores),
             the last one, or the untrained first one.
 
     Raises:
-        ConfigError: the user's sampler cannot be imported.
+        ConfigError: the user's sampler cannot be imported, or no pretrained generator has that name.
         VgbenchError: there is nothing to load.
     """
-    path = Path(source)
+    path = pretrained_path(str(source)) if str(source).startswith(PREFIX) else Path(source)
     if not path.exists() and ":" in str(source):
         from vgbench.reference_models.user_sampler import load_user_sampler
 

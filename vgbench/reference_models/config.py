@@ -38,7 +38,8 @@ class MotionConfig(Config):
             "independent" use the noise itself as the code.
         layers: number of transformer blocks.
         anchor_distance: training frames between two noise anchors of "fourier".
-        options: further keyword arguments of a class of your own.
+        options: further keyword arguments of the class; "gru" takes `start`, and "stylegan-v" takes `waves`,
+            `longest_period` and `longest`.
     """
 
     name: str = "gru"
@@ -65,7 +66,9 @@ class DecoderConfig(Config):
             which cannot produce checkerboard patterns and takes about twice as long.
         skips: add up images made at every resolution (StyleGAN2's skip generator), so that colour and
             position are learned before detail.
-        options: further keyword arguments of a class of your own.
+        spectral: divide the weights of all layers by their largest singular value, as for the norm "spectral"
+            of discriminators (SAGAN, Zhang et al. 2019).
+        options: further keyword arguments of the class, see `vgbench list decoders`.
 
     "implicit" computes every pixel separately, so it ignores `norm`, `upsample` and `skips`. The 3-D decoders
     of "conv3d" and "two-stream" upsample by "deconv" only.
@@ -75,6 +78,7 @@ class DecoderConfig(Config):
     norm: Literal["batch", "group", "none"] = "batch"
     upsample: Literal["deconv", "nearest"] = "deconv"
     skips: bool = False
+    spectral: bool = False
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("name")
@@ -126,22 +130,32 @@ class DiscriminatorConfig(Config):
             frames)`.
         channels: feature maps of the first layer; doubled at every layer, at most eightfold.
         norm: normalisation; "spectral" divides each weight by its largest singular value (Miyato et al.
-            2018), and "equalised" gives all layers the same relative learning rate (Karras et al. 2018).
+            2018), "equalised" gives all layers the same relative learning rate (Karras et al. 2018), and
+            "batch-scale" is a batch norm without shift, as in TGAN.
         blocks: "plain" convolutions of stride 2, or "residual" blocks as in StyleGAN2.
         deviation: append a feature map with the standard deviation over the batch (Karras et al. 2018).
+        bias: convolutions have a bias.
+        noise: standard deviation of normal noise that is added before each convolution of stride 2 during
+            training (MoCoGAN); 0 for none.
+        weights: initial weights: those of "pytorch", "normal" from N(0, 0.01²) as in VGAN, or "uniform" in
+            [−0.01, 0.01] as in TGAN.
         frames: number of frames that "image", "spatial" and "time-conditioned" draw from each clip, and that
             the spatial stream of "two-stream" sees.
         weight: factor of this discriminator's loss in the generator's loss.
         motion_from: from what "embedding-motion" estimates motion.
-        options: further keyword arguments of the class; "video3d" and "temporal" take `time_stride`, "image"
-            and "spatial" take `patches`, and "embedding-motion" takes `embedding` ("trunk" or "c3d").
+        options: further keyword arguments of the class; "video3d" takes `time_stride`, `last_time` and
+            `logits`, "temporal" takes `time_stride`, "image" and "spatial" take `patches`, and
+            "embedding-motion" takes `embedding` ("trunk" or "c3d").
     """
 
     name: str = "video3d"
     channels: Positive = 32
-    norm: Literal["none", "batch", "layer", "group", "spectral", "equalised"] = "spectral"
+    norm: Literal["none", "batch", "batch-scale", "layer", "group", "spectral", "equalised"] = "spectral"
     blocks: Literal["plain", "residual"] = "plain"
     deviation: bool = False
+    bias: bool = True
+    noise: Annotated[float, Field(ge=0)] = 0.0
+    weights: Literal["pytorch", "normal", "uniform"] = "pytorch"
     frames: Positive | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0
     motion_from: Literal["embedding", "frame-difference", "optical-flow"] = "embedding"
@@ -151,6 +165,20 @@ class DiscriminatorConfig(Config):
     @classmethod
     def _known(cls, name: str) -> str:
         return require_known_or_own("discriminator", name, DISCRIMINATORS)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> DiscriminatorConfig:
+        if self.blocks == "residual" and (self.noise or not self.bias):
+            raise ValueError(
+                f"blocks = residual with noise = {self.noise:g}, bias = {str(self.bias).lower()}: "
+                "residual blocks have biases and add no noise; use blocks = plain"
+            )
+        if self.weights != "pytorch" and self.norm in ("spectral", "equalised"):
+            raise ValueError(
+                f"weights = {self.weights} with norm = {self.norm}: this norm sets the weights itself; "
+                "use another norm, or weights = pytorch"
+            )
+        return self
 
 
 class LossConfig(Config):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vgbench.reference_models.discriminators import Discriminator
-from vgbench.reference_models.generator import Generator
+from vgbench.reference_models.generator import Generator, Latents
 from vgbench.reference_models.layers import frame_times
 
 
@@ -38,8 +40,7 @@ def generator_cost(generator: Generator) -> Cost:
     if generator.encoder is not None:
         first_frame = torch.zeros(2, 3, generator.config.size, generator.config.size)
     latents = generator.draw(2, frames, torch.Generator().manual_seed(0), first_frame=first_frame)
-    device = generator.device
-    return _cost(generator, latents.to(device), frame_times(frames, 2, device))
+    return _cost(generator, latents, frame_times(frames, 2))
 
 
 def discriminator_cost(discriminator: Discriminator, size: int, frames: int) -> Cost:
@@ -49,11 +50,21 @@ def discriminator_cost(discriminator: Discriminator, size: int, frames: int) -> 
     return _cost(discriminator, torch.zeros(2, 3, times.shape[1], size, size), times)
 
 
-def _cost(network: nn.Module, *inputs: object) -> Cost:
+def _cost(network: nn.Module, *inputs: torch.Tensor | Latents) -> Cost:
     """Count the cost of one clip from a forward pass of two."""
+    device = next(network.parameters()).device
+    try:
+        # Shapes are enough to count operations, and nothing is computed on this device.
+        operations = _operations(copy.deepcopy(network), inputs, torch.device("meta"))
+    except (RuntimeError, NotImplementedError):  # a part looks at numbers, such as the times of the frames
+        operations = _operations(network, inputs, device)
+    operations_per_clip = operations // 2
+    return Cost(parameters_of(network), operations_per_clip // 2)  # a multiplication and an addition
+
+
+def _operations(network: nn.Module, inputs: Sequence[torch.Tensor | Latents], device: torch.device) -> int:
     was_training = network.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(*inputs)
+        network.to(device).eval()(*(one.to(device) for one in inputs))
     network.train(was_training)
-    operations_per_clip = counter.get_total_flops() // 2
-    return Cost(parameters_of(network), operations_per_clip // 2)  # a multiplication and an addition
+    return int(counter.get_total_flops())

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from vgbench.errors import ConfigError
 from vgbench.reference_models.config import GeneratorConfig
 from vgbench.reference_models.layers import (
+    AnyConvolution,
     begin_smooth,
+    constrained,
     feature_norm,
     fold,
     halvings,
@@ -438,10 +441,30 @@ def build_decoder(
     "auto" is the decoder that has the same name as the motion module, or "frame" if there is none.
 
     Raises:
-        ConfigError: see `build_part`; or the decoder does not fit the motion module.
+        ConfigError: see `build_part`; or the decoder does not fit the motion module, or cannot have spectral
+            norm.
     """
     name = config.decoder.name
     if name == "auto":
         name = config.motion.name if config.motion.name in DECODERS else "frame"
     arguments = (config, size, frames, content_dim, code_dim)
-    return build_part("decoder", name, DECODERS, Decoder, *arguments, options=config.decoder.options)
+    decoder = build_part("decoder", name, DECODERS, Decoder, *arguments, options=config.decoder.options)
+    if config.decoder.spectral:
+        limit_weights(decoder, name)
+    return decoder
+
+
+def limit_weights(decoder: Decoder, name: str) -> None:
+    """Give all convolutions and linear maps of a decoder spectral norm, in place.
+
+    Raises:
+        ConfigError: some of its weights are computed from others already.
+    """
+    layers = [one for one in decoder.modules() if isinstance(one, AnyConvolution | nn.Linear)]
+    if any(is_parametrized(one) for one in layers):
+        raise ConfigError(
+            f"generator.decoder.spectral = true: the weights of '{name}' have an equalised learning rate",
+            "set spectral to false",
+        )
+    for layer in layers:
+        constrained(layer, "spectral")

@@ -21,6 +21,7 @@ from vgbench.reference_models.layers import (
     fold,
     frames_first,
     halvings,
+    set_initial_weights,
     unfold,
     widths,
 )
@@ -35,7 +36,12 @@ class Discriminator(nn.Module):
     A subclass implements `trunk` and `score`, and `choose_times` if it does not look at all frames. With
     labels, the score has the projection term ⟨V y, φ⟩ (Miyato and Koyama 2018), where φ are the pooled
     features.
+
+    Attributes:
+        frames_apart: whether each frame has scores of its own, to which no other frame contributes.
     """
+
+    frames_apart: bool = False
 
     def __init__(self, config: DiscriminatorConfig, features: int, labels: int, classifies: bool) -> None:
         """Build what depends on the classes.
@@ -147,11 +153,12 @@ class Layers(nn.Module):
         frames: int | None,
         inputs: int = 3,
         time_stride: int = 2,
+        last_time: int = 2,
     ) -> None:
         """Build 2-D layers, or 3-D layers for clips of `frames`.
 
-        With `time_stride` 2, layers halve time while it is longer than two. With 1, each layer combines four
-        frames (or as many as there are), without padding.
+        With `time_stride` 2, layers halve time while it is longer than `last_time`. With 1, each layer
+        combines four frames (or as many as there are), without padding.
         """
         super().__init__()
         dimensions = 2 if frames is None else 3
@@ -166,16 +173,19 @@ class Layers(nn.Module):
         for level, out in enumerate(widths(config.channels, levels)):
             if dimensions == 2:
                 kind: type[nn.Conv2d] = nn.Conv2d if level else FirstConv2d
-                layer: nn.Module = kind(now, out, 4, 2, 1)
+                layer: nn.Module = kind(now, out, 4, 2, 1, bias=config.bias)
             else:
-                kernel, stride, padding = time_layer(self.time, time_stride)
+                kernel, stride, padding = time_layer(self.time, time_stride, last_time)
                 cube: type[nn.Conv3d] = nn.Conv3d if level else FirstConv3d
-                layer = cube(now, out, (kernel, 4, 4), (stride, 2, 2), (padding, 1, 1))
+                layer = cube(now, out, (kernel, 4, 4), (stride, 2, 2), (padding, 1, 1), bias=config.bias)
                 self.time = (self.time + 2 * padding - kernel) // stride + 1
             norm = config.norm if level else "none"
             self.layers.append(
                 nn.Sequential(
-                    constrained(layer, config.norm), feature_norm(norm, out, dimensions), nn.LeakyReLU(0.2)
+                    *noise_before(config),
+                    constrained(layer, config.norm),
+                    feature_norm(norm, out, dimensions),
+                    nn.LeakyReLU(0.2),
                 )
             )
             now = out
@@ -209,11 +219,31 @@ class Layers(nn.Module):
         return features
 
 
-def time_layer(frames: int, stride: int) -> tuple[int, int, int]:
+def time_layer(frames: int, stride: int, last: int = 2) -> tuple[int, int, int]:
     """Return kernel, stride and padding along time of a 3-D layer whose input has `frames`."""
     if stride == 1:
         return min(4, frames), 1, 0
-    return (4, 2, 1) if frames > 2 else (3, 1, 1)
+    return (4, 2, 1) if frames > last else (3, 1, 1)
+
+
+class Noise(nn.Module):
+    """Adds normal noise to feature maps during training, so that a discriminator cannot rely on details.
+
+    Attributes:
+        deviation: standard deviation of the noise.
+    """
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__()
+        self.deviation = deviation
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.deviation * torch.randn_like(x) if self.training else x
+
+
+def noise_before(config: DiscriminatorConfig) -> list[nn.Module]:
+    """Return the noise that a layer begins with, if the config asks for any."""
+    return [Noise(config.noise)] if config.noise else []
 
 
 class ImageDiscriminator(Discriminator):
@@ -228,6 +258,7 @@ class ImageDiscriminator(Discriminator):
     """
 
     sums_frames = False
+    frames_apart = True
 
     def __init__(
         self,
@@ -242,7 +273,9 @@ class ImageDiscriminator(Discriminator):
         super().__init__(config, layers.width, labels, classifies)
         self.layers = layers
         stride, padding = (2, 1) if patches else (1, 0)
-        self.head = constrained(nn.Conv2d(layers.width, 1, 4, stride, padding), config.norm)
+        head = nn.Conv2d(layers.width, 1, 4, stride, padding, bias=config.bias)
+        self.head = nn.Sequential(*noise_before(config), head) if patches and config.noise else head
+        constrained(head, config.norm)
         self.seen = min(config.frames or (8 if self.sums_frames else 1), frames)
 
     def choose_times(self, clips: int, frames: int, random: torch.Generator) -> torch.Tensor:
@@ -263,13 +296,15 @@ class SpatialDiscriminator(ImageDiscriminator):
     """The sum of the scores of `frames` (8 by default) random frames of each clip (DVD-GAN's D_S)."""
 
     sums_frames = True
+    frames_apart = False
 
 
 class VideoDiscriminator(Discriminator):
     """3-D convolutions over the whole clip (VGAN, TGAN, MoCoGAN's D_V).
 
-    `time_stride` 2 halves time at every layer. 1 is that of MoCoGAN, with kernels of four frames and no
-    padding; it takes 2.5 times as many operations.
+    `time_stride` 2 halves time at every layer, while it is longer than `last_time` (1, as in TGAN, or 2). 1
+    is that of MoCoGAN, with kernels of four frames and no padding; it takes 2.5 times as many operations.
+    `logits` 2 gives two outputs, whose difference is the score, as in VGAN.
     """
 
     def __init__(
@@ -280,13 +315,18 @@ class VideoDiscriminator(Discriminator):
         labels: int = 0,
         classifies: bool = False,
         time_stride: int = 2,
+        last_time: int = 2,
+        logits: int = 1,
     ) -> None:
-        if time_stride not in (1, 2):
-            raise ConfigError(f"discriminators.options.time_stride = {time_stride}", "use 1 or 2")
-        layers = Layers(config, size, frames, time_stride=time_stride)
+        options = {"time_stride": time_stride, "last_time": last_time, "logits": logits}
+        for option, value in options.items():
+            if value not in (1, 2):
+                raise ConfigError(f"discriminators.options.{option} = {value}", "use 1 or 2")
+        layers = Layers(config, size, frames, time_stride=time_stride, last_time=last_time)
         super().__init__(config, layers.width, labels, classifies)
         self.layers = layers
-        self.head = constrained(nn.Conv3d(layers.width, 1, (layers.time, 4, 4)), config.norm)
+        head = nn.Conv3d(layers.width, logits, (layers.time, 4, 4), bias=config.bias)
+        self.head = constrained(head, config.norm)
 
     def trunk(self, video: torch.Tensor, times: torch.Tensor) -> list[torch.Tensor]:  # noqa: ARG002
         maps: list[torch.Tensor] = self.layers(video)
@@ -294,7 +334,7 @@ class VideoDiscriminator(Discriminator):
 
     def score(self, features: torch.Tensor, times: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
         scores: torch.Tensor = self.head(features).flatten(1)
-        return scores
+        return scores if scores.shape[1] == 1 else scores[:, :1] - scores[:, 1:]
 
 
 class TemporalDiscriminator(VideoDiscriminator):
@@ -459,6 +499,8 @@ def build_discriminator(
     # A user's own class decides itself what it does with labels.
     conditions = (labels, classifies) if config.name in DISCRIMINATORS else ()
     arguments = (config, size, frames, *conditions)
-    return build_part(
+    built = build_part(
         "discriminator", config.name, DISCRIMINATORS, Discriminator, *arguments, options=config.options
     )
+    set_initial_weights(built, config.weights)
+    return built

@@ -11,7 +11,7 @@ from torch import nn
 from vgbench.errors import ConfigError
 from vgbench.reference_models.config import GeneratorConfig
 from vgbench.reference_models.decoders import Decoder, FrameStack, identity_grid, joined
-from vgbench.reference_models.layers import enlarged, per_frame, unfold
+from vgbench.reference_models.layers import enlarged, feature_norm, initialise, per_frame, unfold
 
 
 class LayeredDecoder(Decoder):
@@ -26,18 +26,28 @@ class LayeredDecoder(Decoder):
     smooth; only the mask has full resolution. The foreground starts in the middle, at 0.7 of the side length
     of the frame.
 
+    With `sharp`, the mask is moved before its sigmoid, not after it. Moving interpolates linearly, which
+    blurs a mask of zeros and ones by a pixel or more, but leaves the place where its logits change sign as
+    sharp as it was.
+
+    With `upright`, the angle is that of the clip, from the content, plus what the motion code of a frame
+    adds, which is nothing at first. Otherwise a foreground sways from the beginning.
+
     Leaves "mask" in `terms`.
 
     Attributes:
         reach: largest shift, in half widths of the frame.
         turns: largest angle, in radians.
         stretch: the size changes by at most this factor.
+        start: size of the foreground's layer at first, as a share of the frame's side length.
+        beyond: logit of a sharp mask outside its layer.
     """
 
     reach = 1.2
     turns = math.pi
     stretch = 2.5
     start = 0.7
+    beyond = -8.0
 
     def __init__(
         self,
@@ -48,6 +58,8 @@ class LayeredDecoder(Decoder):
         code_dim: int,
         hidden: int = 64,
         grain: int = 2,
+        sharp: bool = False,
+        upright: bool = False,
     ) -> None:
         """Build the decoder.
 
@@ -59,33 +71,46 @@ class LayeredDecoder(Decoder):
             code_dim: dimension of the motion code of a frame.
             hidden: width of the network that places the foreground.
             grain: the colours are drawn at this fraction of the side length; a power of two.
+            sharp: move the mask's logits, so that its edges stay sharp.
+            upright: begin with an angle that does not change within a clip.
 
         Raises:
-            ConfigError: `grain` is no power of two, or leaves less than 4 pixels.
+            ConfigError: `grain` is no power of two up to `size`.
         """
         super().__init__()
-        if grain < 1 or grain & (grain - 1) or size // grain < 4:
+        if grain < 1 or grain & (grain - 1) or grain > size:
             raise ConfigError(
-                f"generator.decoder.options.grain = {grain}", f"use a power of two up to {size // 4}"
+                f"generator.decoder.options.grain = {grain}", f"use a power of two up to {size}"
             )
-        self.background = FrameStack(content_dim, size // grain, config)
-        self.colours = FrameStack(content_dim, size // grain, config)
+        self.sharp = sharp
+        self.background = picture(content_dim, size // grain, config)
+        self.colours = picture(content_dim, size // grain, config)
         self.mask = FrameStack(content_dim, size, config, out=1)
-        self.place = nn.Sequential(
-            nn.Linear(content_dim + code_dim, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 4)
-        )
+        last = nn.Linear(hidden, 4)
+        self.place = nn.Sequential(nn.Linear(content_dim + code_dim, hidden), nn.LeakyReLU(0.2), last)
+        self.tilt = nn.Linear(content_dim, 1) if upright else None
+        if upright:
+            nn.init.zeros_(last.weight[3])
+            nn.init.zeros_(last.bias[3:])
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         clips, frames = codes.shape[:2]
-        outline = self.mask(content).sigmoid()
+        logits = self.mask(content)
+        # Outside the layer, sampling gives 0, which must stand for a pixel without foreground.
+        outline = logits - self.beyond if self.sharp else logits.sigmoid()
         background, colours = (
             enlarged(layer(content).tanh(), outline.shape[-1]) for layer in (self.background, self.colours)
         )
         layer = torch.cat([colours, outline], 1)
-        grid = self.grid(self.place(joined(content, codes)), layer)
+        placed = self.place(joined(content, codes))
+        if self.tilt is not None:
+            placed = torch.cat([placed[:, :3], placed[:, 3:] + per_frame(self.tilt(content), frames)], 1)
+        grid = self.grid(placed, layer)
         # The colours beyond the edge of the layer do not matter, because its mask is 0 there.
         moved = F.grid_sample(per_frame(layer, frames), grid, padding_mode="zeros", align_corners=False)
         colours, mask = moved[:, :3], moved[:, 3:]
+        if self.sharp:
+            mask = (mask + self.beyond).sigmoid()
         video = mask * colours + (1 - mask) * per_frame(background, frames)
         self.terms = {"mask": unfold(mask, clips).transpose(1, 2)}
         return unfold(video, clips).transpose(1, 2)
@@ -104,3 +129,14 @@ class LayeredDecoder(Decoder):
         inverse = torch.stack([torch.stack([cosine, sine], 1), torch.stack([-sine, cosine], 1)], 1)
         pixels = identity_grid(layer) - shift[:, None, None]
         return torch.einsum("nij,nhwj->nhwi", inverse, pixels.expand(len(placed), -1, -1, -1))
+
+
+def picture(inputs: int, size: int, config: GeneratorConfig) -> nn.Module:
+    """Make a network that draws pictures without final non-linearity: [N, inputs] -> [N, 3, size, size]."""
+    if size > 4:
+        return FrameStack(inputs, size, config)
+    hidden = 8 * config.channels
+    enter, leave = nn.Linear(inputs, hidden), nn.ConvTranspose2d(hidden, 3, size)
+    initialise(leave, fan_in=hidden, activated=False)
+    norm = feature_norm(config.decoder.norm, hidden, 2)
+    return nn.Sequential(enter, nn.Unflatten(1, (hidden, 1, 1)), norm, nn.ReLU(), leave)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,12 @@ CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 # PyTorch has no public names for these base classes.
 AnyBatchNorm = nn.modules.batchnorm._BatchNorm
 """Base class of all batch norms."""
+BATCH_NORMS: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]] = {
+    1: nn.BatchNorm1d,
+    2: nn.BatchNorm2d,
+    3: nn.BatchNorm3d,
+}
+"""Batch norm by the number of dimensions of the maps."""
 AnyConvolution = nn.modules.conv._ConvNd
 """Base class of all convolutions, transposed ones included."""
 
@@ -110,12 +117,22 @@ def feature_norm(kind: str, channels: int, dimensions: int) -> nn.Module:
     Gulrajani et al. 2017 recommend instead of batch norm for discriminators with a gradient penalty.
     """
     if kind == "batch":
-        return nn.BatchNorm2d(channels) if dimensions == 2 else nn.BatchNorm3d(channels)
+        return BATCH_NORMS[dimensions](channels)
+    if kind == "batch-scale":
+        return batch_scale(channels, dimensions)
     if kind == "group":
         return nn.GroupNorm(groups_for(channels), channels)
     if kind == "layer":
         return nn.GroupNorm(1, channels)
     return nn.Identity()
+
+
+def batch_scale(channels: int, dimensions: int) -> nn.Module:
+    """Make a batch norm that scales, but does not shift (TGAN's "no beta")."""
+    norm = BATCH_NORMS[dimensions](channels)
+    del norm.bias
+    norm.register_buffer("bias", torch.zeros(channels), persistent=False)
+    return norm
 
 
 def constrained(layer: nn.Module, norm: str) -> nn.Module:
@@ -146,6 +163,28 @@ def initialise(layer: nn.Module, fan_in: int, activated: bool = True) -> None:
     nn.init.normal_(weight, std=math.sqrt((2.0 if activated else 1.0) / fan_in))
     if isinstance(bias, torch.Tensor):
         nn.init.zeros_(bias)
+
+
+def set_initial_weights(network: nn.Module, kind: Literal["pytorch", "normal", "uniform"]) -> None:
+    """Draw the initial weights of a network's layers anew, as the code of a paper does.
+
+    "pytorch" leaves them as they are. "normal" are weights from N(0, 0.01²), and N(1, 0.02²) for the scales
+    of batch norms (VGAN); "uniform" are weights in [−0.01, 0.01] (TGAN). Biases then are 0.
+    """
+    if kind == "pytorch":
+        return
+    for layer in network.modules():
+        bias = getattr(layer, "bias", None)
+        if isinstance(layer, AnyBatchNorm):
+            if kind == "normal":
+                nn.init.normal_(layer.weight, 1.0, 0.02)
+        elif isinstance(layer, AnyConvolution | nn.Linear):
+            if kind == "normal":
+                nn.init.normal_(layer.weight, 0.0, 0.01)
+            else:
+                nn.init.uniform_(layer.weight, -0.01, 0.01)
+            if isinstance(bias, torch.Tensor):
+                nn.init.zeros_(bias)
 
 
 def begin_smooth(layer: nn.ConvTranspose1d | nn.ConvTranspose3d) -> None:

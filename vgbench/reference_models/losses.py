@@ -87,6 +87,15 @@ def rans_discriminator(real: Scores, fake: Scores) -> torch.Tensor:
     return minimax_discriminator(real - fake.mean(), fake - real.mean())
 
 
+def rpgan_discriminator(real: Scores, fake: Scores) -> torch.Tensor:
+    """E softplus(−(s_r − s_f)) over pairs of a real and a generated clip (Jolicoeur-Martineau 2019, RpGAN).
+
+    The pairs are the rows of the batch. R3GAN uses it with `r1` and `r2` (Huang et al. 2024, arXiv
+    2501.05441).
+    """
+    return F.softplus(fake - real).mean()
+
+
 def swapped(loss: LossFunction) -> LossFunction:
     """Make the generator's loss of a relativistic discriminator's: s_r and s_f are exchanged."""
 
@@ -105,3 +114,4 @@ hinge = Loss(hinge_discriminator, wgan_generator)
 ralsgan = Loss(ralsgan_discriminator, swapped(ralsgan_discriminator), needs_real=True)
 rahinge = Loss(rahinge_discriminator, swapped(rahinge_discriminator), needs_real=True)
 rans = Loss(rans_discriminator, swapped(rans_discriminator), needs_real=True)
+rpgan = Loss(rpgan_discriminator, swapped(rpgan_discriminator), needs_real=True)

@@ -8,12 +8,13 @@ longer clip begins with the noise of a shorter one.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vgbench.errors import VgbenchError
+from vgbench.errors import ConfigError, VgbenchError
 from vgbench.reference_models.config import MotionConfig
 from vgbench.reference_models.layers import begin_smooth, initialise
 from vgbench.reference_models.parts import MOTIONS, build_part
@@ -99,12 +100,26 @@ class Independent(Motion):
 
 
 class Gru(Motion):
-    """h_t = GRU(ε_t, h_{t−1}), h_0 from noise, m_t = h_t (MoCoGAN, Tulyakov et al. 2018)."""
+    """h_t = GRU(ε_t, h_{t−1}), m_t = h_t (MoCoGAN, Tulyakov et al. 2018).
 
-    def __init__(self, config: MotionConfig, frames: int) -> None:  # noqa: ARG002
+    The first state h_0 is a linear map of ε_0 ("linear"), or, as in MoCoGAN, ε_0 itself ("noise").
+    """
+
+    def __init__(
+        self,
+        config: MotionConfig,
+        frames: int,  # noqa: ARG002
+        start: Literal["linear", "noise"] = "linear",
+    ) -> None:
         super().__init__()
         self.noise_dim, self.code_dim = config.noise_dim, config.code_dim
-        self.start = nn.Linear(self.noise_dim, self.code_dim)
+        if start not in ("linear", "noise") or (start == "noise" and self.noise_dim != self.code_dim):
+            raise ConfigError(
+                f"generator.motion.options.start = {start!r} with noise_dim = {self.noise_dim}, code_dim = "
+                f"{self.code_dim}",
+                "use 'linear', or 'noise' with noise_dim equal to code_dim",
+            )
+        self.start = nn.Linear(self.noise_dim, self.code_dim) if start == "linear" else nn.Identity()
         self.cell = nn.GRU(self.noise_dim, self.code_dim, batch_first=True)
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:

@@ -33,6 +33,8 @@ MOTIONS: dict[str, str] = {
     "implicit": "vgbench.reference_models.motion:Phase",
     "flow-warp": "vgbench.reference_models.motion:Gru",
     "temporal-shift": "vgbench.reference_models.motion:Gru",
+    "stylegan-v": "vgbench.reference_models.stylegan_v:AcyclicWaves",
+    "digan": "vgbench.reference_models.digan:NoiseAndTime",
 }
 """Subclass of `Motion` for each `generator.motion.name`; names in `DECODERS` also stand for their decoder."""
 
@@ -46,6 +48,11 @@ DECODERS: dict[str, str] = {
     "temporal-shift": "vgbench.reference_models.decoders:TemporalShiftDecoder",
     "style": "vgbench.reference_models.style:StyleDecoder",
     "layered": "vgbench.reference_models.layered:LayeredDecoder",
+    "dcgan": "vgbench.reference_models.dcgan:DcganDecoder",
+    "vgan": "vgbench.reference_models.dcgan:VganDecoder",
+    "tgan": "vgbench.reference_models.dcgan:TganDecoder",
+    "stylegan-v": "vgbench.reference_models.stylegan_v:StyleGanVDecoder",
+    "digan": "vgbench.reference_models.digan:DiganDecoder",
 }
 """Subclass of `Decoder` for each `generator.decoder.name`."""
 
@@ -57,6 +64,9 @@ DISCRIMINATORS: dict[str, str] = {
     "embedding-motion": "vgbench.reference_models.discriminators:EmbeddingMotionDiscriminator",
     "time-conditioned": "vgbench.reference_models.discriminators:TimeConditionedDiscriminator",
     "two-stream": "vgbench.reference_models.two_stream:TwoStreamDiscriminator",
+    "stylegan2": "vgbench.reference_models.stylegan2_discriminators:StyleImageDiscriminator",
+    "digan-pair": "vgbench.reference_models.stylegan2_discriminators:PairDiscriminator",
+    "stylegan-v": "vgbench.reference_models.stylegan2_discriminators:StyleGanVDiscriminator",
 }
 """Subclass of `Discriminator` for each `discriminators.name`."""
 
@@ -69,6 +79,7 @@ LOSSES: dict[str, str] = {
     "ralsgan": "vgbench.reference_models.losses:ralsgan",
     "rahinge": "vgbench.reference_models.losses:rahinge",
     "rans": "vgbench.reference_models.losses:rans",
+    "rpgan": "vgbench.reference_models.losses:rpgan",
 }
 """The `Loss` for each `loss.name`."""
 

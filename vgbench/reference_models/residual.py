@@ -48,11 +48,19 @@ def pooled(x: torch.Tensor, kernel: tuple[int, ...]) -> torch.Tensor:
     return averaged
 
 
-def with_deviation(x: torch.Tensor) -> torch.Tensor:
+def with_deviation(x: torch.Tensor, group: int | None = None) -> torch.Tensor:
     """Append a map with the standard deviation over the batch, averaged over channels and positions.
 
     A discriminator that sees it notices when generated clips are all alike (Karras et al. 2018, arXiv
-    1710.10196, section 3, with one group). [N, C, ...] -> [N, C + 1, ...].
+    1710.10196, section 3). [N, C, ...] -> [N, C + 1, ...].
+
+    Args:
+        x: feature maps.
+        group: number of samples that are compared, as in StyleGAN2; if N is not a multiple of it, the largest
+            smaller number that divides N. By default, all samples are one group.
     """
-    deviation = (x.var(0, unbiased=False) + 1e-8).sqrt().mean()
-    return torch.cat([x, deviation.expand_as(x[:, :1])], 1)
+    samples = len(x)
+    size = samples if group is None else next(n for n in range(group, 0, -1) if samples % n == 0)
+    groups = x.reshape(size, -1, *x.shape[1:])
+    deviation = (groups.var(0, unbiased=False) + 1e-8).sqrt().flatten(1).mean(1).repeat(size)
+    return torch.cat([x, deviation.view(-1, *[1] * (x.dim() - 1)).expand_as(x[:, :1])], 1)

@@ -70,11 +70,16 @@ class ModulatedConv2d(nn.Module):
     def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """[N, inputs, H, W], [N, style] -> [N, outputs, H, W]."""
         scale = self.affine(style)
-        x = self.convolution(x * scale[:, :, None, None])
+        x = self.convolved(x * scale[:, :, None, None])
         if self.demodulate:
             squares = self.convolution.weight.square().sum((2, 3))  # type: ignore[operator]
             x = x * (scale.square() @ squares.t() + 1e-8).rsqrt()[:, :, None, None]
         return x + self.bias[None, :, None, None]
+
+    def convolved(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve maps with the weights as they are before modulation."""
+        made: torch.Tensor = self.convolution(x)
+        return made
 
 
 class StyleDecoder(Decoder):

@@ -197,11 +197,12 @@ class TrainConfig(ModelConfig):
             raise ValueError("discriminators: at least one is needed")
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"regularisers: {', '.join(repeated)} is given twice")
-        if self.gradient_penalties and "batch" in norms:
+        batch_norms = [norm for norm in norms if norm in ("batch", "batch-scale")]
+        if self.gradient_penalties and batch_norms:
             raise ValueError(
-                f"regularisers.name = {self.gradient_penalties[0]} with discriminators.norm = batch: "
-                "batch norm makes the score of a clip depend on other clips, so its gradient with respect to "
-                "one clip has no meaning; use layer, group or none"
+                f"regularisers.name = {self.gradient_penalties[0]} with discriminators.norm = "
+                f"{batch_norms[0]}: batch norm makes the score of a clip depend on other clips, so its "
+                "gradient with respect to one clip has no meaning; use layer, group or none"
             )
         if "gradient-penalty" in names and any(one.deviation for one in self.discriminators):
             raise ValueError(

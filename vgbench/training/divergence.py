@@ -13,7 +13,7 @@ from vgbench.distributed import World
 from vgbench.errors import VgbenchError
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Windows, positions
-from vgbench.training.inputs import draw, micro_batches
+from vgbench.training.inputs import draw, micro_batches, seeded_layers
 from vgbench.training.networks import Networks
 from vgbench.training.phases import StepLog, mixed_precision, scores_of, views_of
 
@@ -71,7 +71,7 @@ def look_ahead(
     log = StepLog()
     by_name: dict[str, nn.Module] = {"generator": networks.generator, "average": networks.average}
     by_name |= {f"discriminator_{index}": one for index, one in enumerate(networks.discriminators)}
-    with unchanged_buffers(by_name.values()):
+    with unchanged_buffers(by_name.values()), seeded_layers(config, world, step, 0, device):
         draws = draw(config, networks, step, phase=0)
         part = next(micro_batches(config, world, device, batch, draws))
         views = views_of(config, networks, part)

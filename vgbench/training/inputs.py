@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,9 @@ from vgbench.training import augment
 from vgbench.training.config import TrainConfig
 from vgbench.training.data import Batch
 from vgbench.training.networks import Networks
+
+LAYERS_STREAM = 1
+"""Distinguishes the random numbers that layers draw from those of `draw`."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,20 @@ def draw(config: TrainConfig, networks: Networks, step: int, phase: int) -> Draw
         mixing=torch.rand(config.batch, generator=random),
         chances=None if config.augment_target is None else torch.rand(config.batch, generator=random),
     )
+
+
+@contextmanager
+def seeded_layers(
+    config: TrainConfig, world: World, step: int, phase: int, device: torch.device
+) -> Iterator[None]:
+    """Seed what layers draw themselves, such as noise or dropout, inside; it depends on (seed, step, phase).
+
+    Each process draws its own numbers. Outside, PyTorch's random state is as it was before.
+    """
+    sequence = np.random.SeedSequence([config.seed, step, phase, world.rank, LAYERS_STREAM])
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
+        yield
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from vgbench.presets import describe, preset_names
+from vgbench.presets import describe, present_name, preset_names
 from vgbench.progress import Progress, no_progress
 from vgbench.training.config import TrainConfig
 from vgbench.training.config_files import read_config
@@ -94,7 +94,7 @@ def list_models(
         ConfigError: unknown preset.
         VgbenchError: the classes of the data cannot be found, see `with_classes`.
     """
-    wanted = preset_names() if names is None else list(names)
+    wanted = preset_names() if names is None else [present_name(name) for name in names]
     configs = [read_config(name) for name in wanted]  # so that an unknown name is an error before any work
     costs = []
     for done, (name, config) in enumerate(zip(wanted, configs, strict=True)):

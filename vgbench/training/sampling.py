@@ -18,9 +18,11 @@ from vgbench.clips.write import Format, write_clips
 from vgbench.device import device_of
 from vgbench.errors import VgbenchError
 from vgbench.named import unknown_name
+from vgbench.pretrained import PREFIX, pretrained_path
 from vgbench.progress import Progress, no_progress
 from vgbench.records import sample_card
 from vgbench.reference_models import load
+from vgbench.reference_models.checkpoint import read_metadata
 from vgbench.reference_models.cost import generator_cost
 from vgbench.reference_models.generator import Generator
 from vgbench.reference_models.user_sampler import UserSampler
@@ -50,7 +52,7 @@ def sample_clips(
     """Yield clips of a generator one by one, with at most `CHUNK` clips in memory.
 
     Args:
-        run: run folder, `generator.safetensors`, or `package.module:sample` with
+        run: run folder, `generator.safetensors`, `pretrained:NAME`, or `package.module:sample` with
             `sample(n, seed, device) -> uint8 [n, T, H, W, 3]`.
         count: number of clips.
         seed: clip i depends only on (seed, i), so more clips begin with the same ones. A sampler of the
@@ -133,7 +135,7 @@ def write_samples(
             device=f"cpu, {torch.get_num_threads()} threads" if ran_on == "cpu" else ran_on,
             gmac_per_clip=float(f"{cost.macs / 1e9:.4g}") if cost and counted else None,
             parameters=cost.parameters if cost else None,
-            training_seconds=sample_card.training_seconds(folder) if folder.is_dir() else None,
+            training_seconds=_training_seconds(run),
             training=sample_card.training_curves(folder) if folder.is_dir() else {},
             config=sample_card.run_config(folder) if folder.is_dir() else {},
         )
@@ -243,6 +245,13 @@ def _folders(
         balanced=bool(options.get("balanced")),
     )
     return [classes[label] for label in drawn]
+
+
+def _training_seconds(run: str) -> float | None:
+    """Seconds that a run or a pretrained generator was trained; None where nothing states it."""
+    if run.startswith(PREFIX):
+        return read_metadata(pretrained_path(run))[1].get("seconds")
+    return sample_card.training_seconds(Path(run)) if Path(run).is_dir() else None
 
 
 def _how_labels_are_drawn(

@@ -30,7 +30,7 @@ from vgbench.training.config import TrainConfig, fixed_differences
 from vgbench.training.config_files import resume_command
 from vgbench.training.data import Windows, class_names, positions
 from vgbench.training.divergence import Diverged, require_usable
-from vgbench.training.inputs import draw
+from vgbench.training.inputs import draw, seeded_layers
 from vgbench.training.networks import Networks, build_networks, set_learning_rates
 from vgbench.training.parallel import share_weights
 from vgbench.training.phases import discriminator_phase, generator_phase
@@ -153,15 +153,18 @@ def training_step(
         Diverged: one of these numbers is not usable.
     """
     set_learning_rates(config, networks, step)
+    device = networks.generator.device
     measured: dict[str, float] = {}
     for phase in range(config.discriminator_steps):
         batch = windows.batch(
             positions(config, world, step, phase), then=positions(config, world, step, phase + 1)
         )
         draws = draw(config, networks, step, phase)
-        measured |= discriminator_phase(config, networks, world, step, batch, draws)
+        with seeded_layers(config, world, step, phase, device):
+            measured |= discriminator_phase(config, networks, world, step, batch, draws)
     draws = draw(config, networks, step, config.discriminator_steps)
-    measured |= generator_phase(config, networks, world, step, batch, draws)
+    with seeded_layers(config, world, step, config.discriminator_steps, device):
+        measured |= generator_phase(config, networks, world, step, batch, draws)
     require_usable(measured, step + 1)
     keep = ema.decay(config.batch, (step + 1) * config.batch, config.ema.half_life_clips, config.ema.ramp_up)
     ema.update(networks.average, networks.generator, keep)
