@@ -40,7 +40,8 @@ def open_pretrained(spec: str) -> ClipSource:
     pairs = parse_qsl(query, keep_blank_values=True)
     if len(dict(pairs)) != len(pairs) or (query and not pairs):
         raise ConfigError(f"{spec}: an option is given twice or has no value", "write ?key=value&key=value")
-    return ClipSource(spec, memory_clips(_sampled(name, parse(Options, dict(pairs), spec)), None, copy=False))
+    clips, _ = memory_clips(_sampled(name, parse(Options, dict(pairs), spec)), None, copy=False)
+    return ClipSource(spec, clips)
 
 
 def _sampled(name: str, options: Options) -> Iterator[Frames | tuple[Frames, list[str]]]:
