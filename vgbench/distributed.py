@@ -81,7 +81,6 @@ def joined_world() -> Iterator[World]:
         yield world
         return
     from torch.distributed.distributed_c10d import PrefixStore
-    from torch.distributed.rendezvous import rendezvous
 
     minutes = timeout_minutes()
     local_rank = _whole_number("LOCAL_RANK", "0")
@@ -90,9 +89,8 @@ def joined_world() -> Iterator[World]:
             torch.cuda.set_device(local_rank)
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         wait = dt.timedelta(minutes=minutes)
-        store, rank, size = next(rendezvous("env://", timeout=wait))
-        store.set_timeout(wait)
-        # The store outlives the group; a second group would otherwise read the addresses of the first.
+        store, rank, size = _meeting_place(wait)
+        # A second group would otherwise read the addresses of the first.
         own = PrefixStore(f"vgbench-{next(_joined)}", store)
         dist.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=wait)
     except (RuntimeError, ValueError) as error:  # a missing rank, or a wrong address
@@ -115,6 +113,23 @@ def joined_world() -> Iterator[World]:
         dist.destroy_process_group()
 
 
+def _meeting_place(wait: dt.timedelta) -> tuple[Any, int, int]:
+    """The store through which the ranks find each other, the rank, and the size of the world.
+
+    It is kept until the process ends. Where rank 0 serves it, a store for each group would be a server for
+    each: a rank that is early for the second group would meet the server of the first, and wait for what
+    nobody writes there.
+    """
+    from torch.distributed.rendezvous import rendezvous
+
+    where = tuple(os.environ.get(name) for name in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE"))
+    if where not in _meeting_places:
+        _meeting_places[where] = next(rendezvous("env://", timeout=wait))
+    _meeting_places[where][0].set_timeout(wait)
+    return _meeting_places[where]
+
+
+_meeting_places: dict[tuple[str | None, ...], tuple[Any, int, int]] = {}
 _joined = itertools.count()
 _is_alone: ContextVar[bool] = ContextVar("_is_alone", default=False)
 

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import torch
 from stub_extractor import StubExtractor
 
 import vgbench
-from vgbench.distributed import alone, joined_world, timeout_minutes
+from vgbench.distributed import alone, gather, joined_world, timeout_minutes
 from vgbench.errors import ConfigError, VgbenchError
 from vgbench.evaluation.feature_store import FeatureStore
 
@@ -235,3 +236,20 @@ def test_ranks_with_clips_of_their_own_are_told_and_scored_as_one_set_where_that
         assert first[sharded][1] == first[whole][1]
         assert first[sharded][0] == pytest.approx(first[whole][0], rel=1e-6)
     assert first["whole, from what the ranks stored"][0] == pytest.approx(first["whole"][0], rel=1e-6)
+
+
+def _join_again_and_again() -> None:
+    """Rank 0 leaves each group late, so that rank 1 is early for the next one."""
+    for number in range(4):
+        with joined_world() as world:
+            assert gather((number, world.rank), world) == [(number, 0), (number, 1)]
+            if world.is_main:
+                time.sleep(0.3)
+
+
+def test_a_rank_that_is_early_for_the_next_group_waits_for_the_others(tmp_path):
+    """As the scores of one audit, each of which joins the ranks anew."""
+    ranks = forked.start_ranks(_join_again_and_again, tmp_path / "ranks", VGBENCH_TIMEOUT_MINUTES="0.3")
+    for rank, process in enumerate(ranks):
+        process.join(60)
+        assert process.exitcode == 0, (tmp_path / "ranks" / str(rank) / "stderr").read_text()
