@@ -97,20 +97,6 @@ def test_gradients_reach_every_parameter(generator):
     )
 
 
-def test_an_upright_foreground_begins_with_one_angle_per_clip():
-    decoder = layered(upright=True).decoder
-    placed, at = [], decoder.grid
-    decoder.grid = lambda values, layer: placed.append(values) or at(values, layer)
-    content, codes = torch.randn(3, 6), torch.randn(3, 8, 32)
-    decoder(content, codes)
-    angles = placed[0][:, 3].reshape(3, 8)
-    assert torch.equal(angles, angles[:, :1].expand(3, 8))
-    assert len(angles[:, 0].unique()) == 3
-    decoder.place[-1].weight.data[3] = 1.0
-    decoder(content, codes)
-    assert placed[1][:, 3].reshape(3, 8).std(1).min() > 0.01, "training can make it turn"
-
-
 @pytest.mark.parametrize("grain", [0, 3, 64])
 def layered(**options):
     decoder = {"name": "layered", "options": options}

@@ -30,9 +30,6 @@ class LayeredDecoder(Decoder):
     blurs a mask of zeros and ones by a pixel or more, but leaves the place where its logits change sign as
     sharp as it was.
 
-    With `upright`, the angle is that of the clip, from the content, plus what the motion code of a frame
-    adds, which is nothing at first. Otherwise a foreground sways from the beginning.
-
     Leaves "mask" in `terms`.
 
     Attributes:
@@ -59,7 +56,6 @@ class LayeredDecoder(Decoder):
         hidden: int = 64,
         grain: int = 2,
         sharp: bool = False,
-        upright: bool = False,
     ) -> None:
         """Build the decoder.
 
@@ -72,7 +68,6 @@ class LayeredDecoder(Decoder):
             hidden: width of the network that places the foreground.
             grain: the colours are drawn at this fraction of the side length; a power of two.
             sharp: move the mask's logits, so that its edges stay sharp.
-            upright: begin with an angle that does not change within a clip.
 
         Raises:
             ConfigError: `grain` is no power of two up to `size`.
@@ -86,12 +81,9 @@ class LayeredDecoder(Decoder):
         self.background = picture(content_dim, size // grain, config)
         self.colours = picture(content_dim, size // grain, config)
         self.mask = FrameStack(content_dim, size, config, out=1)
-        last = nn.Linear(hidden, 4)
-        self.place = nn.Sequential(nn.Linear(content_dim + code_dim, hidden), nn.LeakyReLU(0.2), last)
-        self.tilt = nn.Linear(content_dim, 1) if upright else None
-        if upright:
-            nn.init.zeros_(last.weight[3])
-            nn.init.zeros_(last.bias[3:])
+        self.place = nn.Sequential(
+            nn.Linear(content_dim + code_dim, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 4)
+        )
 
     def forward(self, content: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         clips, frames = codes.shape[:2]
@@ -102,10 +94,7 @@ class LayeredDecoder(Decoder):
             enlarged(layer(content).tanh(), outline.shape[-1]) for layer in (self.background, self.colours)
         )
         layer = torch.cat([colours, outline], 1)
-        placed = self.place(joined(content, codes))
-        if self.tilt is not None:
-            placed = torch.cat([placed[:, :3], placed[:, 3:] + per_frame(self.tilt(content), frames)], 1)
-        grid = self.grid(placed, layer)
+        grid = self.grid(self.place(joined(content, codes)), layer)
         # The colours beyond the edge of the layer do not matter, because its mask is 0 there.
         moved = F.grid_sample(per_frame(layer, frames), grid, padding_mode="zeros", align_corners=False)
         colours, mask = moved[:, :3], moved[:, 3:]
