@@ -112,7 +112,7 @@ ENCODINGS = {
     "rawvideo": Encoding("rawvideo", "yuv420p"),
     "flv1": Encoding("flv", "yuv420p"),
 }
-SUFFIXES = ("mp4", "mov", "mkv", "avi", "ts", "mpg", "webm", "flv")
+SUFFIXES = ("mp4", "mov", "mkv", "avi", "ts", "mpg", "webm", "flv", "3gp", "wmv", "vob", "nut", "mxf", "y4m")
 
 
 def cases(program: str) -> Iterator[Case]:
