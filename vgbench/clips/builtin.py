@@ -43,11 +43,20 @@ def open_builtin(spec: str, default_split: str = "train") -> ClipSource:
     split = split or default_split
     if split not in SPLITS:
         raise ConfigError(f"{spec}: unknown split '{split}'", f"known: {', '.join(SPLITS)}")
+    return ClipSource(spec, load_target(SOURCES[name])(spec, split, query_options(spec, query)))
+
+
+def query_options(spec: str, query: str) -> dict[str, str]:
+    """Read the options `key=value&key=value` that follow the question mark of a source.
+
+    Raises:
+        ConfigError: an option is given twice or has no value.
+    """
     pairs = parse_qsl(query, keep_blank_values=True)
     options = dict(pairs)
     if len(options) != len(pairs) or (query and not pairs):
         raise ConfigError(f"{spec}: an option is given twice or has no value", "write ?key=value&key=value")
-    return ClipSource(spec, load_target(SOURCES[name])(spec, split, options))
+    return options
 
 
 class MovingShapesOptions(Config):

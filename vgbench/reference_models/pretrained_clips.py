@@ -8,14 +8,13 @@ The clips are those that `vgbench sample pretrained:NAME` writes with the same o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import parse_qsl
 
 from pydantic import Field
 
 from vgbench.clips.arrays import memory_clips
+from vgbench.clips.builtin import query_options
 from vgbench.clips.clip import ClipSource, Frames
 from vgbench.config import Config, parse
-from vgbench.errors import ConfigError
 from vgbench.pretrained import pretrained_path
 from vgbench.reference_models.checkpoint import load_generator
 
@@ -37,10 +36,8 @@ def open_pretrained(spec: str) -> ClipSource:
         ConfigError: no generator has that name, or an option or a value is not allowed.
     """
     name, _, query = spec.partition("?")
-    pairs = parse_qsl(query, keep_blank_values=True)
-    if len(dict(pairs)) != len(pairs) or (query and not pairs):
-        raise ConfigError(f"{spec}: an option is given twice or has no value", "write ?key=value&key=value")
-    clips, _ = memory_clips(_sampled(name, parse(Options, dict(pairs), spec)), None, copy=False)
+    options = parse(Options, query_options(spec, query), spec)
+    clips, _ = memory_clips(_sampled(name, options), None, copy=False)
     return ClipSource(spec, clips)
 
 
